@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# Flags shared by every native target, and how a backend becomes a library with one exported symbol.
+
+add_library(nearfield_flags INTERFACE)
+target_compile_options(nearfield_flags INTERFACE -Wall -Wextra -Werror)
+# Contraction would fuse the multiply and the subtraction of the cosine form, whose self-distance must be exactly 0 (docs/numerics.md).
+target_compile_options(nearfield_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+# Reproducible: no path of the building machine in the binaries.
+target_compile_options(nearfield_flags INTERFACE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+target_include_directories(nearfield_flags INTERFACE ${CMAKE_SOURCE_DIR}/native/include)
+if(NEARFIELD_SANITIZE)
+  target_compile_options(nearfield_flags INTERFACE -fsanitize=${NEARFIELD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(nearfield_flags INTERFACE -fsanitize=${NEARFIELD_SANITIZE})
+endif()
+
+find_package(Threads REQUIRED)
+
+# nearfield_backend(<name> <source>...): libnearfield_<name>, exporting nf_get_api and nothing else.
+function(nearfield_backend name)
+  add_library(nearfield_${name} SHARED ${ARGN})
+  target_link_libraries(nearfield_${name} PRIVATE nearfield_common nearfield_flags Threads::Threads ${CMAKE_DL_LIBS})
+  set_target_properties(nearfield_${name} PROPERTIES OUTPUT_NAME nearfield_${name})
+  if(UNIX AND NOT APPLE)
+    target_link_options(nearfield_${name} PRIVATE
+      -Wl,--version-script=${CMAKE_SOURCE_DIR}/native/exports.map -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+    set_target_properties(nearfield_${name} PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/native/exports.map)
+    if(NOT NEARFIELD_SANITIZE)
+      target_link_options(nearfield_${name} PRIVATE -static-libstdc++ -static-libgcc)
+    else()
+      # The sanitizer run-times live in the executable: their symbols are undefined here on purpose.
+      target_link_options(nearfield_${name} PRIVATE -Wl,--unresolved-symbols=ignore-all)
+    endif()
+  endif()
+endfunction()

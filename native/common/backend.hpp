@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a backend implements. Everything above this line (struct sizes, argument checks, ordering of calls,
+// filters, row numbers in the ABI's sense, final distances, compaction, stateless knn) is done once, in
+// native/common, for all backends.
+//
+// Contract common to all methods:
+//  - the arguments are already checked: no NaN, no infinity, norms within limits (checks.hpp), rows in range,
+//  k in [1, rows];
+//  - calls on the objects of one Device run one at a time: no locking is needed inside;
+//  - on failure nothing observable has changed (all or nothing), and Call::poll() is asked about every 10 ms
+//  of work;
+//  - a failure is a Status; std::bad_alloc may escape and becomes NF_RESOURCE_EXHAUSTED at the ABI; nothing
+//  else may be thrown.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "call.hpp"
+#include "nearfield/nearfield.h"
+#include "status.hpp"
+
+namespace nearfield {
+
+// Row marker of a missing result. Its distance is NaN at the ABI.
+inline constexpr int64_t kNoRow = -1;
+
+// One answer of a search, before the metric's final form (metric.hpp): `rank` is what the kernels compare,
+// smaller is better.
+//   L2_SQUARED |q-v|^2   COSINE 1/2 |q^-v^|^2   DOT -(q.v)   POINCARE |q-v|^2 alpha_v   MANHATTAN sum |q-v|
+// Order is total: (rank, row), equal ranks by lower row; rank is never -0 (a kernel adds +0.0 or maps the
+// bits), never NaN or infinite.
+struct Hit {
+  int64_t row = kNoRow;
+  float rank = 0;
+  int32_t reserved = 0;
+};
+
+inline bool better(const Hit& a, const Hit& b) {
+  return a.rank < b.rank || (a.rank == b.rank && a.row < b.row);
+}
+
+// Host rows on their way to the device: row i starts at data + i * stride (floats, not bytes), `side[i]`
+// belongs to it.
+struct HostRows {
+  const float* data = nullptr;
+  int64_t rows = 0;
+  int64_t stride = 0;
+  const float* side = nullptr;  // one f32 per row, by metric.hpp: row_side()
+};
+
+struct StoreOptions {
+  int32_t metric = 0;  // NF_L2SQ ...
+  int32_t dim = 0;
+  int64_t capacity = 0;  // a hint
+  uint64_t memory_limit =
+      0;  // bytes on the device for this store; 0: no limit of its own. Exceeded: NF_RESOURCE_EXHAUSTED
+};
+
+// A batch of queries over all live rows of a store.
+struct SearchPlan {
+  const float* queries = nullptr;  // batch x query_stride floats; prepared by metric.hpp (cosine:
+                                   // normalised), zero-padded to padded_dim(dim)
+  int64_t query_stride = 0;        // floats, a multiple of 4
+  int64_t batch = 0;               // >= 1
+  int32_t k = 0;                   // 1 <= k <= rows()
+  // Per query: NULL = every live row; else words of 32 rows, groups_of(rows()) of them, ANDed with the live
+  // bits in the kernel. The array itself is NULL when no query has a mask. Equal pointers are equal masks.
+  const uint32_t* const* mask_of_query = nullptr;
+  Hit* hits = nullptr;  // out: batch x k, best first; unused tail has row kNoRow
+  int32_t* rescored =
+      nullptr;  // out, may be NULL: per query, rows whose final form was computed after a matrix-form scan
+};
+
+// Ranks of chosen rows, in the canonical final form: bit-identical to what search() reports for the same
+// query and row.
+struct ScorePlan {
+  const float* queries = nullptr;  // as in SearchPlan
+  int64_t query_stride = 0;
+  int64_t batch = 0;
+  const int64_t* offsets = nullptr;  // batch + 1
+  const int64_t* rows =
+      nullptr;             // query i: rows[offsets[i] .. offsets[i+1]-1], each in [0, rows()), live or not
+  float* ranks = nullptr;  // out, parallel to `rows`
+};
+
+// Rows on one device, flat, in slabs of tile32 groups, with a live bit each. Row numbers are dense, in
+// insertion order.
+class Store {
+ public:
+  virtual ~Store() = default;
+  virtual int64_t rows() const = 0;
+  virtual uint64_t device_bytes() const = 0;  // allocated by this store, side arrays and live bits included
+  virtual uint64_t workspace_bytes() const = 0;  // of the context, shared by its stores
+  // Appends, live. All slabs are allocated before anything is copied.
+  virtual Status append(const HostRows& from, const Call& call) = 0;
+  // Appends rows of another store of the same device, dim and metric; live bits come along. For compaction,
+  // device to device.
+  virtual Status append_from(Store& from, std::span<const int64_t> rows, const Call& call) = 0;
+  // Overwrites rows in place (unique numbers); live bits stay.
+  virtual Status write(std::span<const int64_t> rows, const HostRows& from, const Call& call) = 0;
+  // Row i of `rows` to out + i * stride floats.
+  virtual Status read(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call) = 0;
+  virtual Status set_live(std::span<const int64_t> rows, bool live, const Call& call) = 0;
+  virtual Status search(const SearchPlan& plan, const Call& call) = 0;
+  virtual Status score(const ScorePlan& plan, const Call& call) = 0;
+};
+
+// A device, its queue and its workspace: what an nf_context holds.
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual Status info(nf_device_info* out) = 0;
+  // Metrics this device serves for flat f32 search and scoring.
+  virtual bool supports(int32_t metric) const = 0;
+  // Bytes a store would take for options.capacity rows, without allocating: what device_bytes() will answer
+  // then.
+  virtual uint64_t estimate(const StoreOptions& options) const = 0;
+  virtual Status create_store(const StoreOptions& options, std::unique_ptr<Store>* out, const Call& call) = 0;
+  // Not NF_OK once the device is lost: NF_DEVICE_LOST with the reason.
+  virtual Status health() const { return {}; }
+};
+
+// nf_context_desc with its defaults resolved by the backend; a value of 0 still means "the backend's
+// default".
+struct DeviceOptions {
+  int32_t device = 0;
+  int32_t threads = 0;
+  uint64_t memory_limit = 0;  // bytes for all stores of the context together
+  uint64_t workspace_limit = 0;
+  uint64_t slab_bytes =
+      0;  // upper bound of one slab's vector bytes; at least one group of 32 rows is always allowed
+  uint64_t max_binding_bytes = 0;  // upper bound of one buffer binding (GPU backends)
+  std::string force_path;  // "" or a path by name; an unknown or absent one: NF_INVALID_ARGUMENT naming those
+                           // that exist
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const char* name() const = 0;   // "cpu", "wgpu"
+  virtual const char* build() const = 0;  // "0.1.0 AVX2;AVX3"
+  // 0 devices is NF_OK: `why_none` then holds the sentence (driver missing, loader not found).
+  virtual Status device_count(int32_t* count, std::string* why_none) = 0;
+  virtual Status device_info(int32_t device, nf_device_info* out) = 0;
+  virtual Status create_device(const DeviceOptions& options, std::unique_ptr<Device>* out,
+                               const Call& call) = 0;
+};
+
+// Defined once per library, by its backend.
+std::unique_ptr<Backend> make_backend();
+
+}  // namespace nearfield

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// How one call may end early: deadline and cancel word, polled between dispatches of about 10 ms.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "status.hpp"
+
+namespace nearfield {
+
+class Call {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Call(const nf_call* call, const char* operation) : call_(call), operation_(operation) {
+    if (call_ != nullptr && call_->timeout_ns > 0) {
+      has_deadline_ = true;
+      deadline_ = Clock::now() + std::chrono::nanoseconds(call_->timeout_ns);
+    }
+  }
+
+  // Any thread. NF_CANCELLED or NF_DEADLINE_EXCEEDED once the caller no longer wants the result.
+  Status poll() const {
+    if (call_ == nullptr) return {};
+    if (call_->cancel != nullptr && __atomic_load_n(call_->cancel, __ATOMIC_RELAXED) != 0)
+      return error(NF_CANCELLED, "%s: cancelled by the caller", operation_);
+    if (has_deadline_ && Clock::now() >= deadline_)
+      return error(NF_DEADLINE_EXCEEDED, "%s: not finished within the time-out of %lld ns", operation_,
+                   static_cast<long long>(call_->timeout_ns));
+    return {};
+  }
+
+  // Three words the caller polls: phase, done, total.
+  void progress(int64_t phase, int64_t done, int64_t total) const {
+    if (call_ == nullptr || call_->progress == nullptr) return;
+    __atomic_store_n(call_->progress + 0, phase, __ATOMIC_RELAXED);
+    __atomic_store_n(call_->progress + 1, done, __ATOMIC_RELAXED);
+    __atomic_store_n(call_->progress + 2, total, __ATOMIC_RELAXED);
+  }
+
+  const char* operation() const { return operation_; }
+  bool has_deadline() const { return has_deadline_; }
+  Clock::time_point deadline() const { return deadline_; }
+
+ private:
+  const nf_call* call_;
+  const char* operation_;
+  bool has_deadline_ = false;
+  Clock::time_point deadline_{};
+};
+
+}  // namespace nearfield

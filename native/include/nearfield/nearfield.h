@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * nearfield.h - the one C ABI that every backend (cpu, cuda, metal, wgpu) exports.
+ *
+ * A backend is a shared library exporting ONE symbol, nf_get_api(). Rules for the whole header:
+ *  - fixed-width types only; no enum type, bool, long, size_t, bit-field or union: generated bindings
+ *    are then the same on every platform. Structs have no hidden padding (-Wpadded -Werror).
+ *  - a struct starts with struct_size, set by whoever allocates it. New fields go at the end; a shorter
+ *    struct means "older caller, use the default"; 0 is the default of every appended field. A longer
+ *    one, or flag bits, that this library does not know: NF_UNIMPLEMENTED unless all of it is 0.
+ *    Structs refer to each other by pointer, so that each can grow; a request is always a struct.
+ *  - functions return an nf_status. On failure outputs and the index are untouched and call->error is filled.
+ *  - host pointers are borrowed for the call only. A handle is freed by its *_destroy; NULL is fine.
+ *  - any thread may call anything; calls on one nf_context run one at a time, in order, and a time-out
+ *    counts the wait. A context outlives its indexes: destroying it first leaves them answering
+ *    NF_FAILED_PRECONDITION, as they answer NF_DEVICE_LOST after a loss. Destroying a handle in use is undefined.
+ *  - the same query over the same rows gives the same bits, whatever the batch, threads, filter or slabs.
+ *  - row numbers are int64, 0..rows-1 in insertion order; distances: smaller is better. */
+#ifndef NEARFIELD_H_
+#define NEARFIELD_H_
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NF_ABI_MAJOR 1 /* changes when old callers break; the loader refuses another major     */
+#define NF_ABI_MINOR 0 /* changes when a field or function is appended; see docs/abi-changes.md */
+
+typedef int32_t nf_status; /* numbers of absl::StatusCode, as PJRT and IREE use */
+enum { NF_OK = 0, NF_CANCELLED = 1, NF_INVALID_ARGUMENT = 3, NF_DEADLINE_EXCEEDED = 4,
+       NF_RESOURCE_EXHAUSTED = 8, NF_FAILED_PRECONDITION = 9, NF_UNIMPLEMENTED = 12,
+       NF_INTERNAL = 13, NF_UNAVAILABLE = 14, NF_DEVICE_LOST = 15 };
+enum { NF_F32 = 1, NF_F16 = 2, NF_BF16 = 3, NF_I8 = 4 };                              /* element type */
+enum { NF_L2SQ = 1, NF_COSINE = 2, NF_DOT = 3, NF_POINCARE = 4, NF_MANHATTAN = 5 };   /* metric       */
+enum { NF_FLAT = 1, NF_IVF = 2 };                                                     /* index kind   */
+enum { NF_ALL = 0, NF_BITSET = 1, NF_ROWS = 2 };                                      /* filter kind  */
+enum { NF_EXACT = 1, NF_WITHIN = 2 };                                                 /* search flags */
+enum { NF_DROP_F32 = 1 };                                                             /* index flags  */
+enum { NF_OP_KNN = 1, NF_OP_KMEANS = 2, NF_OP_ASSIGN = 3, NF_OP_QUANTIZE = 4, NF_OP_INDEX = 5 };
+
+typedef struct nf_context nf_context; /* a device, a queue and a workspace       */
+typedef struct nf_index nf_index;     /* rows on one device, flat or in IVF lists */
+
+typedef struct nf_error { /* caller-owned; 512 bytes */
+  uint32_t struct_size; nf_status status;
+  int64_t native_code;   /* CUresult, NSError code, WGPU type; 0 when none */
+  char message[496];     /* UTF-8, NUL-terminated: "search: k=5000, this index holds 4096 rows" */
+} nf_error;
+
+typedef struct nf_call {        /* how one call may end early; read between dispatches */
+  uint32_t struct_size, flags;
+  int64_t timeout_ns;           /* 0: none. Past it: NF_DEADLINE_EXCEEDED */
+  const uint32_t *cancel;       /* NULL, or a word any thread may set non-zero: NF_CANCELLED */
+  int64_t *progress;            /* NULL, or 3 words written relaxed: phase, done, total */
+  nf_error *error;              /* NULL, or where to describe a failure */
+} nf_call;
+
+typedef struct nf_device_info {
+  uint32_t struct_size, flags;
+  char name[128], driver[128];  /* "NVIDIA H200", "CUDA 13.0 / 580.159" */
+  uint64_t memory_bytes, free_bytes, max_binding_bytes;
+  int64_t dispatch_target_ns;
+  int32_t simd_width, compute_units;
+  int32_t unified_memory, software; /* software=1: a GPU API running on the CPU (lavapipe, WARP) */
+  int32_t emulated, reserved;       /* emulated=1: kernels run on the host SIMT emulator (tests)  */
+} nf_device_info;
+
+typedef struct nf_context_desc { /* 0 everywhere: sensible */
+  uint32_t struct_size, flags;
+  int32_t device, threads;          /* threads: CPU backend and host work; 0: what this process may use */
+  uint64_t memory_limit, workspace_limit, slab_bytes, max_binding_bytes; /* small values serve the tests */
+  const char *force_path;           /* NULL, or "avx2", "amx", "no-subgroups": a slower path by name */
+} nf_context_desc;
+
+typedef struct nf_capability {      /* ask, do not probe by failing */
+  uint32_t struct_size; int32_t op, index_kind, metric;
+  int32_t input_dtype, store_dtype, scan_dtype, reserved;
+} nf_capability;
+
+typedef struct nf_step {            /* long work in slices: call again until done; searches may come between */
+  uint32_t struct_size; int32_t done; /* out: 1 when finished; only then does the result take effect */
+  int64_t budget_ns;                /* 0: finish in this call */
+} nf_step;
+
+typedef struct nf_matrix { /* host rows; row i starts at data + i * row_stride (bytes) */
+  uint32_t struct_size; int32_t dtype;
+  void *data; int64_t rows, cols, row_stride;
+} nf_matrix;
+
+typedef struct nf_filter { /* NF_BITSET: bit (i & 31) of word i / 32 set = row i may be returned; rows past its end may not */
+  uint32_t struct_size; int32_t kind;
+  const uint32_t *bits; const int64_t *rows; /* NF_ROWS: ascending, unique */
+  int64_t count;                             /* words, or rows */
+} nf_filter;
+
+/* Per query k entries, best first, equal distances by lower row; missing: row -1, distance NaN. */
+typedef struct nf_result {
+  uint32_t struct_size; int32_t k;
+  int64_t *rows; float *distances; int64_t row_stride; /* in elements, >= k */
+  int32_t *count;                                      /* per query, may be NULL: results found, <= k */
+  uint8_t *certified;                                  /* per query, may be NULL: 1 = bit-identical to the f32 scan of the same lists */
+  int32_t *rescored;                                   /* per query, may be NULL: rows rescored in f32 */
+  int32_t *lists_scanned;                              /* per query, may be NULL: IVF */
+} nf_result;
+
+typedef struct nf_search {
+  uint32_t struct_size, flags;  /* NF_EXACT: scan every list, in f32 */
+  const nf_matrix *queries;     /* F32 */
+  const nf_filter *const *filters; /* NULL: every live row */
+  const int32_t *filter_of_query; /* NULL: filters[0] for all; else per query, -1: none */
+  const int32_t *probes_of_query; /* IVF; NULL: `probes` for all */
+  int32_t filter_count, probes; /* probes 0: from target_recall, or the index's default */
+  float target_recall;          /* IVF; 0: unset; from the calibration made at training */
+  float max_distance;           /* with NF_WITHIN in flags: nothing farther is returned */
+  float max_oversample;         /* low-precision scans; 0: no cap, every answer is exact; else certified may be 0 */
+  float reserved;
+  nf_result *result;
+} nf_search;                    /* a smaller k is a prefix of a larger one: callers may merge searches */
+
+typedef struct nf_score {       /* exact distances of chosen rows: reranking */
+  uint32_t struct_size, flags;
+  const nf_matrix *queries;
+  const int64_t *offsets, *rows; /* query i scores rows[offsets[i] .. offsets[i+1]-1]; a dead or unknown row: NaN */
+  float *distances;
+} nf_score;
+
+typedef struct nf_knn {         /* stateless exact search over host matrices: the toolkit's brute force */
+  uint32_t struct_size; int32_t metric;
+  const nf_matrix *queries, *dataset;
+  const nf_filter *filter; nf_result *result;
+} nf_knn;
+
+typedef struct nf_kmeans {      /* seeding on a random sample, then Lloyd; same seed and device: same bits out */
+  uint32_t struct_size; int32_t metric;
+  const nf_matrix *data; const float *weights; /* weights NULL: all 1 */
+  int32_t clusters, iterations, init, balanced; /* init 0: k-means|| ; 1: `centroids` holds a warm start */
+  int64_t sample; uint64_t seed; /* sample 0: min(rows, 256 x clusters) for seeding and Lloyd */
+  float *centroids;             /* out: clusters x cols */
+  int32_t *labels;              /* out, may be NULL: nearest centroid per row */
+  double *inertia;              /* out, may be NULL */
+} nf_kmeans;
+
+typedef struct nf_assign {      /* nearest centroids per row */
+  uint32_t struct_size; int32_t metric;
+  const nf_matrix *data, *centroids; nf_result *nearest;
+} nf_assign;
+
+typedef struct nf_quantize {    /* I8: codes = clamp(round_half_even(x / scale), -127, 127), scale = max|x| / 127 per row; same bytes everywhere */
+  uint32_t struct_size, flags;
+  const nf_matrix *from; nf_matrix *codes; /* dtype of codes: I8 or BF16 */
+  float *scales, *errors;                  /* errors: |x - decoded|, rounded up */
+} nf_quantize;
+
+typedef struct nf_index_desc {
+  uint32_t struct_size; int32_t kind, metric, dim;
+  int32_t store_dtype;          /* F32; BF16 and F16 keep rows in 16 bits: exact over the stored values */
+  int32_t scan_dtype;           /* F32; BF16 or I8 add a low-precision copy for the scan; NF_DROP_F32 keeps only that */
+  int32_t lists, probes;        /* IVF; lists 0: chosen from the rows */
+  uint32_t flags, reserved;
+  int64_t capacity;             /* rows expected; a hint */
+  uint64_t memory_limit;        /* bytes on the device; 0: what the device allows */
+  double poincare_max_norm;     /* 0: 1 - 1e-5 */
+} nf_index_desc;
+
+typedef struct nf_train {
+  uint32_t struct_size, flags;
+  const nf_matrix *data;
+  int32_t lists, iterations; int64_t sample; uint64_t seed; /* 0: the index's, 10, 256 x lists, 0 */
+} nf_train;
+
+typedef struct nf_compact {
+  uint32_t struct_size, flags;
+  int64_t *new_row, new_row_count; /* out on the last step: new_row[old] = -1 or the new number; the count must be the index's rows then, else NF_FAILED_PRECONDITION */
+} nf_compact;
+
+typedef struct nf_lists {       /* for snapshots */
+  uint32_t struct_size, flags;
+  nf_matrix *centroids;         /* lists x dim, F32 */
+  int32_t *list_of_row; int64_t row_count; /* as new_row_count */
+  float *calibration; int64_t calibration_count; /* recall at 1, 2, 4 ... probes */
+} nf_lists;
+
+typedef struct nf_index_info {
+  uint32_t struct_size; int32_t trained;
+  int64_t rows, live_rows, capacity;
+  uint64_t device_bytes, workspace_bytes;
+  int64_t smallest_list, largest_list; /* IVF */
+} nf_index_info;
+
+/* One typedef per function: jextract keeps parameter names of typedefs, not of inline pointers. */
+typedef nf_status nf_device_count_fn(int32_t *count, nf_call *call); /* 0 devices is NF_OK */
+typedef nf_status nf_device_info_fn(int32_t device, nf_device_info *info, nf_call *call);
+typedef nf_status nf_context_create_fn(const nf_context_desc *desc, nf_context **out, nf_call *call);
+typedef void nf_context_destroy_fn(nf_context *context);
+typedef int32_t nf_supports_fn(nf_context *context, const nf_capability *what); /* 1 or 0 */
+typedef nf_status nf_knn_fn(nf_context *context, const nf_knn *knn, nf_call *call);
+typedef nf_status nf_kmeans_fn(nf_context *context, const nf_kmeans *kmeans, nf_call *call);
+typedef nf_status nf_assign_fn(nf_context *context, const nf_assign *request, nf_call *call);
+typedef nf_status nf_quantize_fn(nf_context *context, const nf_quantize *request, nf_call *call);
+/* Bytes on the device for desc->capacity rows, before anything is allocated: while building, and at rest. */
+typedef nf_status nf_index_estimate_fn(nf_context *context, const nf_index_desc *desc, uint64_t *peak_bytes, uint64_t *bytes, nf_call *call);
+typedef nf_status nf_index_create_fn(nf_context *context, const nf_index_desc *desc, nf_index **out, nf_call *call);
+typedef void nf_index_destroy_fn(nf_index *index);
+typedef nf_status nf_index_info_fn(nf_index *index, nf_index_info *info, nf_call *call);
+/* IVF: clusters a random sample of `data`, or of the index's own rows when NULL, and (re)builds the lists. Rows added between steps are kept. */
+typedef nf_status nf_index_train_fn(nf_index *index, const nf_train *request, nf_step *step, nf_call *call);
+typedef nf_status nf_index_add_fn(nf_index *index, const nf_matrix *rows, int64_t *first_row, nf_call *call); /* all or nothing */
+typedef nf_status nf_index_replace_fn(nf_index *index, const int64_t *rows, const nf_matrix *data, nf_call *call);
+typedef nf_status nf_index_read_fn(nf_index *index, const int64_t *rows, nf_matrix *out, nf_call *call);
+typedef nf_status nf_index_set_live_fn(nf_index *index, const int64_t *rows, int64_t count, int32_t live, nf_call *call);
+/* Drops dead rows, keeps order. Works in shadow slabs and swaps on the last step; the index is unchanged on failure. */
+typedef nf_status nf_index_compact_fn(nf_index *index, const nf_compact *request, nf_step *step, nf_call *call);
+typedef nf_status nf_index_search_fn(nf_index *index, const nf_search *search, nf_call *call);
+typedef nf_status nf_index_score_fn(nf_index *index, const nf_score *score, nf_call *call);
+typedef nf_status nf_index_read_lists_fn(nf_index *index, nf_lists *lists, nf_call *call);
+typedef nf_status nf_index_write_lists_fn(nf_index *index, const nf_lists *lists, nf_call *call);
+
+typedef struct nf_api { /* no entry is ever NULL below struct_size; an unfit one returns NF_UNIMPLEMENTED */
+  uint32_t struct_size, abi_major, abi_minor, reserved;
+  const char *backend, *build; /* "cuda"; "0.1.0 g1a2b3c sm_80;sm_90a" */
+  nf_device_count_fn *device_count;
+  nf_device_info_fn *device_info;
+  nf_context_create_fn *context_create;
+  nf_context_destroy_fn *context_destroy;
+  nf_supports_fn *supports;
+  nf_knn_fn *knn;
+  nf_kmeans_fn *kmeans;
+  nf_assign_fn *assign;
+  nf_quantize_fn *quantize;
+  nf_index_estimate_fn *index_estimate;
+  nf_index_create_fn *index_create;
+  nf_index_destroy_fn *index_destroy;
+  nf_index_info_fn *index_info;
+  nf_index_train_fn *index_train;
+  nf_index_add_fn *index_add;
+  nf_index_replace_fn *index_replace;
+  nf_index_read_fn *index_read;
+  nf_index_set_live_fn *index_set_live;
+  nf_index_compact_fn *index_compact;
+  nf_index_search_fn *index_search;
+  nf_index_score_fn *index_score;
+  nf_index_read_lists_fn *index_read_lists;
+  nf_index_write_lists_fn *index_write_lists; /* append below; never reorder, never remove */
+} nf_api;
+
+#if defined(_WIN32)
+#define NF_EXPORT __declspec(dllexport)
+#else
+#define NF_EXPORT __attribute__((visibility("default")))
+#endif
+/* The only exported symbol. NULL when this library cannot speak that major version. Touches no device;
+ * returns the same pointer every time, valid until the library is unloaded. */
+NF_EXPORT const nf_api *nf_get_api(uint32_t abi_major);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* NEARFIELD_H_ */
