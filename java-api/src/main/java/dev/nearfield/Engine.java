@@ -5,12 +5,14 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A device as its owner thread sees it: one native context, or the plain-Java backend. Every method is called by that thread alone
- * and blocks until the device has finished. Segments are owned by the caller, hold native or heap memory aligned for their element, and
- * are only touched during the call; layouts are row-major without padding.
+ * A device as its owner thread sees it: one native context, or the plain-Java backend. Every method
+ * is called by that thread alone and blocks until the device has finished. Segments are owned by
+ * the caller, hold native or heap memory aligned for their element, and are only touched during the
+ * call; layouts are row-major without padding.
  *
- * <p>Failures are the public exceptions: {@link IllegalArgumentException} for a bad vector or argument, {@link VectorIndexException} and
- * its subclasses for the environment, {@link java.util.concurrent.CancellationException} when the control's cancel word was set.
+ * <p>Failures are the public exceptions: {@link IllegalArgumentException} for a bad vector or
+ * argument, {@link VectorIndexException} and its subclasses for the environment, {@link
+ * java.util.concurrent.CancellationException} when the control's cancel word was set.
  */
 interface Engine extends AutoCloseable {
   Device device();
@@ -23,7 +25,13 @@ interface Engine extends AutoCloseable {
   EngineIndex createIndex(IndexOptions options, CallControl control);
 
   /** Stateless exact search: {@code dataset} holds {@code rows} x dim f32. */
-  void knn(Metric metric, MemorySegment dataset, long rows, int dim, SearchCall search, CallControl control);
+  void knn(
+      Metric metric,
+      MemorySegment dataset,
+      long rows,
+      int dim,
+      SearchCall search,
+      CallControl control);
 
   /** Free memory of the device in bytes, or -1 when it cannot say. */
   long freeBytes();
@@ -34,17 +42,21 @@ interface Engine extends AutoCloseable {
   record Estimate(long peakBytes, long bytes) {}
 
   /** Zero means the default in every numeric component. */
-  record IndexOptions(int dim, Metric metric, long capacity, long memoryLimitBytes, double poincareMaxNorm) {}
+  record IndexOptions(
+      int dim, Metric metric, long capacity, long memoryLimitBytes, double poincareMaxNorm) {}
 
   /**
-   * How a call may end early. {@code cancel} is a segment of one 32-bit word in native memory that any thread may set non-zero; null: not
-   * cancellable. {@code timeoutNanos} 0: none.
+   * How a call may end early. {@code cancel} is a segment of one 32-bit word in native memory that
+   * any thread may set non-zero; null: not cancellable. {@code timeoutNanos} 0: none.
    */
   record CallControl(long timeoutNanos, @Nullable MemorySegment cancel) {
     static final CallControl NONE = new CallControl(0, null);
   }
 
-  /** Which rows may be returned. Bits: row i is bit (i & 31) of 32-bit word i / 32; rows past the end are excluded. */
+  /**
+   * Which rows may be returned. Bits: row i is bit (i & 31) of 32-bit word i / 32; rows past the
+   * end are excluded.
+   */
   sealed interface RowFilter {
     record Bits(MemorySegment words, long count) implements RowFilter {}
 
@@ -56,7 +68,8 @@ interface Engine extends AutoCloseable {
    * A batch of searches and where the answers go.
    *
    * @param queries batch x dim f32
-   * @param filters empty: every live row; one: for all queries; else chosen by {@code filterOfQuery}
+   * @param filters empty: every live row; one: for all queries; else chosen by {@code
+   *     filterOfQuery}
    * @param filterOfQuery batch 32-bit indexes into filters, -1 for none; null: filter 0 for all
    * @param maxDistance NaN: unlimited; else nothing farther is returned
    * @param rows out: batch x k 64-bit row numbers, -1 where missing

@@ -3,7 +3,10 @@ package dev.nearfield;
 
 import java.lang.foreign.MemorySegment;
 
-/** Rows on one device: the mutable index of the ABI. Threading, ownership and failures as in {@link Engine}. */
+/**
+ * Rows on one device: the mutable index of the ABI. Threading, ownership and failures as in {@link
+ * Engine}.
+ */
 interface EngineIndex extends AutoCloseable {
   Info info();
 
@@ -21,10 +24,12 @@ interface EngineIndex extends AutoCloseable {
   void search(Engine.SearchCall search, Engine.CallControl control);
 
   /**
-   * One slice of dropping the dead rows, about {@code budgetNanos} long (0: all of it). On the last slice, which answers true,
-   * {@code newRow} (one 64-bit word per old row; {@code newRowCount} must be the row count) receives each row's new number or -1.
+   * One slice of dropping the dead rows, about {@code budgetNanos} long (0: all of it). On the last
+   * slice, which answers true, {@code newRow} (one 64-bit word per old row; {@code newRowCount}
+   * must be the row count) receives each row's new number or -1.
    */
-  boolean compactStep(MemorySegment newRow, long newRowCount, long budgetNanos, Engine.CallControl control);
+  boolean compactStep(
+      MemorySegment newRow, long newRowCount, long budgetNanos, Engine.CallControl control);
 
   @Override
   void close();

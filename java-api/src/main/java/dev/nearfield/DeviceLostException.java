@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+/** The device is gone: reset, unplugged or failed. Indexes on it answer nothing any more. */
+public final class DeviceLostException extends VectorIndexException {
+  private static final long serialVersionUID = 1;
+
+  DeviceLostException(String message) {
+    super(ErrorCode.DEVICE_LOST, message, null);
+  }
+}
