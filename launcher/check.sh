@@ -1,0 +1,148 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# ./nearfield test: every step runs even when an earlier one failed; the sum decides.
+
+passed=0 failed=0 summary=
+
+# record STEP PASSED FAILED START
+record() {
+  passed=$((passed + $2)) failed=$((failed + $3))
+  summary+=$(printf '  %-36s %6d passed, %d failed, %d s' "$1" "$2" "$3" $((SECONDS - $4)))$'\n'
+}
+
+# one STEP LOG COMMAND...: a step that counts as one test.
+one() {
+  local step=$1 log=$2 start=$SECONDS
+  shift 2
+  if quietly "$step" "$log" "$@"; then record "$step" 1 0 "$start"; else record "$step" 0 1 "$start"; fi
+}
+
+# Test programs close with `N passed, N failed`: prints "P F L B": both sums, the number of such lines, and of those with a failure.
+sum_counts() {
+  awk '/^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3; l++; if ($3 > 0) b++ } END { print p + 0, f + 0, l + 0, b + 0 }' "$1"
+}
+
+# live LOG COMMAND...: output goes to the log and to stdout.
+live() {
+  local log=$1
+  shift
+  "$@" 2>&1 | tee "$log"
+  return "${PIPESTATUS[0]}"
+}
+
+ctest_plain() { # without ctest's number before each line of a test's output
+  ctest --verbose "$@" 2>&1 | sed -E 's/^[0-9]+: //'
+  return "${PIPESTATUS[0]}"
+}
+
+# native_tests STEP PRESET CTEST-ARGUMENT...
+native_tests() {
+  local step=$1 preset=$2 log=$state/ctest-$2.log status=0 start=$SECONDS p f lines bad tests=0 broken=0
+  shift 2
+  say "$step"
+  run live "$log" ctest_plain --test-dir "$root/build/$preset" --no-tests=error "$@" || status=$?
+  read -r p f lines bad <<<"$(sum_counts "$log")"
+  read -r broken tests <<<"$(sed -nE 's/.* tests passed, ([0-9]+) tests? failed out of ([0-9]+).*/\1 \2/p' "$log")" || true
+  tests=${tests:-0}
+  # A program without a count, or one that died before it, is one test.
+  local silent_failures=$((broken - bad))
+  if [ "$silent_failures" -lt 0 ]; then silent_failures=0; fi
+  f=$((f + silent_failures))
+  if [ "$tests" -gt "$lines" ]; then p=$((p + tests - lines - silent_failures)); fi
+  if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+  record "$step" "$p" "$f" "$start"
+}
+
+launcher_tests() {
+  local step="Launcher tests" log=$state/launcher-tests.log status=0 start=$SECONDS p f lines bad
+  quietly "$step" "$log" "$root/launcher/test.sh" || status=$?
+  read -r p f lines bad <<<"$(sum_counts "$log")"
+  if [ "$lines" -ne 1 ] || { [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; }; then f=$((f + 1)); fi
+  record "$step" "$p" "$f" "$start"
+}
+
+# java_tests STEP MAVEN-ARGUMENT...: counts come from Surefire's reports.
+java_tests() {
+  local step=$1 log=$state/maven.log status=0 start=$SECONDS p f
+  shift
+  rm -rf "$root"/*/target/surefire-reports
+  quietly "$step" "$log" maven "$@" || status=$?
+  read -r p f <<<"$(cat "$root"/*/target/surefire-reports/TEST-*.xml 2>/dev/null | surefire_counts)"
+  if [ "$status" -ne 0 ] && [ "$f" -eq 0 ] || [ "$p" -eq 0 ]; then f=$((f + 1)); fi
+  record "$step" "$p" "$f" "$start"
+}
+
+surefire_counts() { # the attributes of <testsuite> may stand on several lines
+  tr '\n' ' ' | grep -oE '<testsuite [^>]*>' | awk '
+    function value(name) { return match($0, " " name "=\"[0-9]+") ? substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 3) : 0 }
+    { bad = value("failures") + value("errors"); f += bad; p += value("tests") - bad - value("skipped") }
+    END { print p + 0, f + 0 }'
+}
+
+sanitizer_tests() { # PRESET SENTENCE
+  local start=$SECONDS
+  if quietly "Building for $2" "$state/build-$1.log" configure_and_build "$1" all; then
+    native_tests "Sanitizers: $2" "$1" -L sanitize
+  else
+    record "Sanitizers: $2" 0 1 "$start"
+  fi
+}
+
+format_check() {
+  cd "$root" || return
+  git ls-files -z -- '*.c' '*.h' '*.cpp' '*.hpp' | xargs -0 clang-format-14 --dry-run -Werror
+}
+
+shell_check() {
+  cd "$root" || return
+  # What is sourced is checked with the script that sources it.
+  git grep -lzE '^#!.*\b(ba)?sh$' | xargs -0 shellcheck --external-sources --check-sourced
+}
+
+style_checks() {
+  one "Style: clang-format" "$state/clang-format.log" format_check
+  one "Style: shellcheck" "$state/shellcheck.log" shell_check
+  one "Style: spotless" "$state/spotless.log" maven spotless:check
+}
+
+run_test() {
+  local level=default thorough=
+  [ -z "${CI:-}" ] || [ "$CI" = false ] || thorough=yes
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --quick | --full)
+        [ "$level" = default ] || die 2 "test: --quick and --full exclude each other."
+        level=${1#--}
+        ;;
+      *) die 2 "test: unknown option '$1'; see ./nearfield test --help." ;;
+    esac
+    shift
+  done
+  case $level in
+    quick) thorough= ;;
+    full) thorough=yes ;;
+  esac
+
+  require_jdk
+  require_tools compiler cmake ninja highway maven pip vulkan lavapipe ${thorough:+shellcheck clang_format}
+  if [ "$level" = full ]; then export NEARFIELD_TEST_FULL=1; fi
+
+  build_native native-all all
+  native_tests "Native suite and ABI" release
+  launcher_tests
+  if [ "$level" = quick ]; then
+    java_tests "Java unit tests" test
+  else
+    java_tests "Java (mvn verify)" verify
+  fi
+  if [ -n "$thorough" ]; then
+    style_checks
+    sanitizer_tests asan "addresses and undefined behaviour"
+    sanitizer_tests tsan "data races"
+  fi
+
+  say $'\nSummary'
+  printf '%s' "$summary" >&2
+  printf '%d passed, %d failed\n' "$passed" "$failed"
+  [ "$failed" -eq 0 ]
+}
