@@ -4,31 +4,58 @@
 
 # shellcheck disable=SC2034 # used by the others
 readonly state=$root/build/launcher
-readonly native_sources=(CMakeLists.txt CMakePresets.json cmake native bindings kernels-test)
-readonly java_sources=(pom.xml java-api/pom.xml java-api/src bindings)
-readonly demo_sources=(demo/pom.xml demo/src)
-
-# up_to_date STAMP SOURCE...: a folder is newer when a file came or went, so additions and deletions count.
-up_to_date() {
-  local stamp=$state/$1 key
-  shift
-  [ -f "$stamp" ] || return 1
-  IFS= read -r key <"$stamp" || return 1
-  [ "$key" = "$(stamp_key)" ] || return 1
-  (cd "$root" && [ -z "$(find "$@" -newer "$stamp" -print 2>/dev/null | head -n 1)" ])
-}
+readonly native_sources="CMakeLists.txt CMakePresets.json cmake native bindings kernels-test"
+readonly java_sources="pom.xml java-api/pom.xml java-api/src bindings"
+readonly demo_sources="$java_sources demo/pom.xml demo/src"
 
 # What else a build depends on: where it stands (CMake and Maven record absolute paths) and the JDK.
 stamp_key() { printf '%s|%s\n' "$root" "${JAVA_HOME:-}"; }
 
-# A stamp bears the time at which its build began, so that a file saved in mid-build makes the next start build again; it gets its name at
-# the end, so that an interrupted build leaves none.
-begin_stamp() {
-  mkdir -p "$state"
-  rm -f "$state/$1"
-  stamp_key >"$state/$1.begun"
+# up_to_date STAMP SOURCES PRODUCT: a folder is newer when a file came or went, so additions and deletions count.
+up_to_date() {
+  local stamp=$state/$1 key
+  [ -f "$stamp" ] && [ -e "$root/$3" ] || return 1
+  IFS= read -r key <"$stamp" && [ "$key" = "$(stamp_key)" ] || return 1
+  # shellcheck disable=SC2086 # a list of words
+  (cd "$root" && [ -z "$(find $2 -newer "$stamp" 2>/dev/null | head -n 1)" ])
 }
-end_stamp() { mv "$state/$1.begun" "$state/$1"; }
+
+# One start builds at a time in one checkout: others wait and then find everything built.
+lock() {
+  local holder said=
+  mkdir -p "$state"
+  until (set -o noclobber && echo $$ >"$state/lock") 2>/dev/null; do
+    holder=$(cat "$state/lock" 2>/dev/null) || holder=
+    if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+      rm -f "$state/lock" # its holder was killed
+      continue
+    fi
+    [ -n "$said" ] || say "Waiting for another start that builds here"
+    said=yes
+    sleep 0.2
+  done
+  trap unlock EXIT
+}
+unlock() {
+  rm -f "$state/lock"
+  trap - EXIT
+}
+
+# build STAMP SENTENCE SOURCES PRODUCT COMMAND...
+build() {
+  local stamp=$1 sentence=$2 sources=$3 product=$4
+  shift 4
+  lock
+  if ! up_to_date "$stamp" "$sources" "$product"; then
+    # A stamp bears the time at which its build began, so that a file saved in mid-build makes the next start build again; it gets
+    # its name at the end, so that an interrupted build leaves none.
+    rm -f "$state/$stamp"
+    stamp_key >"$state/$stamp.begun"
+    quietly "$sentence" "$state/$stamp.log" "$@" || exit 1
+    mv "$state/$stamp.begun" "$state/$stamp"
+  fi
+  unlock
+}
 
 # configure_and_build PRESET TARGET...
 configure_and_build() {
@@ -40,14 +67,14 @@ configure_and_build() {
   cmake ${fresh[@]+"${fresh[@]}"} --preset "$preset" && cmake --build --preset "$preset" --target "$@"
 }
 
-# build_native STAMP TARGET...: release libraries and programs.
-build_native() {
-  local stamp=$1
-  shift
-  ! up_to_date "$stamp" "${native_sources[@]}" || return 0
-  begin_stamp "$stamp"
-  quietly "Building the native code ($*)" "$state/$stamp.log" configure_and_build release "$@" || exit 1
-  end_stamp "$stamp"
+# native STAMP TOOLS TARGET...: release libraries and programs; the tools are asked for only when there is something to build.
+native() {
+  local stamp=$1 tools=$2
+  shift 2
+  ! up_to_date "$stamp" "$native_sources" build/release/lib || return 0
+  # shellcheck disable=SC2086 # a list of words
+  require_tools $tools
+  build "$stamp" "Building the native code ($*)" "$native_sources" build/release/lib configure_and_build release "$@"
 }
 
 # maven ARGUMENT...: on the JDK found; the natives are already built.
@@ -56,36 +83,43 @@ maven() {
   mvn -B -q -Dnative.skip=true "$@"
 }
 
-# build_java STAMP MODULE SOURCE...: compiles a module and what it needs, and records its class path.
-build_java() {
-  local stamp=$1 module=$2
-  shift 2
-  ! up_to_date "$stamp" "$@" || return 0
+# java_module MODULE SOURCES PRODUCT: compiles a module and what it needs.
+java_module() {
+  ! up_to_date "$1" "$2" "$3" || return 0
   require_tools maven
-  begin_stamp "$stamp"
-  quietly "Building the Java code ($module)" "$state/$stamp.log" maven -pl "$module" -am -DskipTests \
-    process-classes dependency:build-classpath -Dmdep.includeScope=runtime -Dmdep.outputFile="$state/$stamp.classpath" || exit 1
-  end_stamp "$stamp"
+  build "$1" "Building the Java code ($1)" "$2" "$3" maven -pl "$1" -am -DskipTests process-classes
+}
+
+# The JVM replaces the launcher: it reads the terminal, and Ctrl-C is its own.
+java_exec() {
+  exec "$JAVA_HOME/bin/java" -Djava.library.path="$root/build/release/lib" "$@"
 }
 
 run_devices() {
   require_jdk
-  if ! up_to_date native-libraries "${native_sources[@]}"; then
-    require_tools compiler cmake ninja highway maven pip
-    build_native native-libraries nearfield_cpu nearfield_wgpu
-  fi
-  build_java java-api java-api "${java_sources[@]}"
-  exec "$JAVA_HOME/bin/java" --enable-native-access=dev.nearfield -Djava.library.path="$root/build/release/lib" \
-    -p "$root/java-api/target/classes" -m dev.nearfield/dev.nearfield.Main
+  native native-libraries "compiler cmake ninja highway maven pip" nearfield_cpu nearfield_wgpu
+  java_module java-api "$java_sources" java-api/target/classes/module-info.class
+  java_exec --enable-native-access=dev.nearfield -p "$root/java-api/target/classes" -m dev.nearfield/dev.nearfield.Main
 }
 
 run_demo() {
   require_jdk
-  if ! up_to_date native-cpu "${native_sources[@]}"; then
-    require_tools compiler cmake ninja highway maven
-    build_native native-cpu nearfield_cpu
-  fi
-  build_java demo demo "${java_sources[@]}" "${demo_sources[@]}"
-  exec "$JAVA_HOME/bin/java" --enable-native-access=dev.nearfield -Djava.library.path="$root/build/release/lib" \
-    -p "$root/demo/target/classes:$(cat "$state/demo.classpath")" -m dev.nearfield.demo "$@"
+  case " $* " in
+    *" --backend wgpu "*) native native-libraries "compiler cmake ninja highway maven pip vulkan" nearfield_cpu nearfield_wgpu ;;
+    *) native native-cpu "compiler cmake ninja highway maven" nearfield_cpu ;;
+  esac
+  local classpath=$root/demo/target/classpath.txt
+  # The class path names files of Maven's local repository, which may have been emptied.
+  if ! class_path_exists "$classpath"; then rm -f "$state/demo"; fi
+  java_module demo "$demo_sources" demo/target/classpath.txt
+  java_exec --enable-native-access=ALL-UNNAMED -cp "$root/demo/target/classes:$(cat "$classpath")" dev.nearfield.demo.Demo "$@"
+}
+
+class_path_exists() { # FILE
+  local entry entries
+  [ -f "$1" ] || return 1
+  IFS=: read -r -a entries <"$1" || true # no line end
+  for entry in "${entries[@]}"; do
+    [ -e "$entry" ] || return 1
+  done
 }

@@ -62,12 +62,13 @@ if [ "$1" = --version ]; then echo "cmake version ${CMAKE_VERSION:-3.25.1}"; exi
 printf 'cmake %s\n' "$*" >>"$CALLS"
 if [ -n "${CMAKE_HANGS:-}" ] && [ "$1" = --build ]; then echo hanging >>"$CALLS"; sleep 60; fi
 [ -z "${CMAKE_FAILS:-}" ] || { echo 'error: no such thing'; exit 1; }
+mkdir -p build/release/lib
 TEXT
   script "$machine/bin/mvn" <<'TEXT'
 printf 'mvn %s JAVA_HOME=%s\n' "$*" "$JAVA_HOME" >>"$CALLS"
-for argument in "$@"; do
-  case $argument in -Dmdep.outputFile=*) printf 'a.jar:b c.jar' >"${argument#*=}" ;; esac
-done
+mkdir -p demo/target java-api/target/classes
+touch "$HOME/a.jar" "$HOME/b c.jar" java-api/target/classes/module-info.class
+printf '%s' "$HOME/a.jar:$HOME/b c.jar" >demo/target/classpath.txt
 TEXT
 }
 
@@ -333,7 +334,7 @@ test_second_start() {
   is "$status" 0
   has "$out" '[two words]'
   has "$out" '[]'
-  has "$out" "a.jar:b c.jar"
+  has "$out" "[$checkout/demo/target/classes:$HOME/a.jar:$HOME/b c.jar]"
   is "$(calls ^cmake)" 2
   is "$(calls ^mvn)" 1
   lacks "$(cat "$CALLS")" nearfield_wgpu
@@ -365,12 +366,58 @@ test_change_rebuilds() {
   is "$(calls ^mvn)" 2
 }
 
+test_lost_products() {
+  machine lost
+  build_tools
+  jdk "$machine/jvm/jdk" 25
+  start demo
+  rm "$HOME/b c.jar" # as when Maven's local repository was emptied
+  start demo
+  is "$(calls ^mvn)" 2
+  rm -r "$checkout/demo/target" # mvn clean
+  start demo
+  is "$(calls ^mvn)" 3
+  rm -r "$checkout/build/release"
+  start demo
+  is "$(calls ^cmake)" 4
+  is "$status" 0
+}
+
+test_two_starts() {
+  machine two
+  build_tools
+  jdk "$machine/jvm/jdk" 25
+  "$checkout/nearfield" demo >"$machine/other" 2>&1 </dev/null &
+  start demo
+  wait $!
+  is "$(calls ^java)" 2
+  is "$(calls ^cmake)" 2
+  is "$(calls ^mvn)" 1
+  bash -c 'echo $$' >"$checkout/build/launcher/lock" # a start that was killed
+  touch "$checkout/native/new.cpp"
+  start demo
+  is "$status" 0
+  is "$(calls ^cmake)" 4
+}
+
+test_devices() {
+  machine devices
+  build_tools
+  jdk "$machine/jvm/jdk" 25
+  start devices
+  is "$status" 0
+  has "$(cat "$CALLS")" 'nearfield_cpu nearfield_wgpu'
+  has "$out" '[dev.nearfield/dev.nearfield.Main]'
+  start devices
+  is "$(calls ^cmake)" 2
+  is "$(calls ^mvn)" 1
+}
+
 test_moved_checkout() {
   machine moved
   build_tools
   jdk "$machine/jvm/jdk" 25
   start demo
-  mkdir -p "$checkout/build/release"
   printf 'CMAKE_HOME_DIRECTORY:INTERNAL=%s\n' "$checkout" >"$checkout/build/release/CMakeCache.txt"
   mv "$checkout" "$machine/another place"
   checkout="$machine/another place"
