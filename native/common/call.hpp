@@ -14,18 +14,26 @@ class Call {
   using Clock = std::chrono::steady_clock;
 
   explicit Call(const nf_call* call, const char* operation) : call_(call), operation_(operation) {
-    if (call_ != nullptr && call_->timeout_ns > 0) {
-      has_deadline_ = true;
-      deadline_ = Clock::now() + std::chrono::nanoseconds(call_->timeout_ns);
-    }
+    if (call_ == nullptr || call_->timeout_ns <= 0) return;
+    const Clock::time_point now = Clock::now();
+    const std::chrono::nanoseconds timeout(call_->timeout_ns);
+    if (timeout >= Clock::time_point::max() - now) return;  // centuries: no deadline
+    has_deadline_ = true;
+    deadline_ = now + timeout;
   }
+
+  bool is_cancelled() const {
+    return call_ != nullptr && call_->cancel != nullptr &&
+           __atomic_load_n(call_->cancel, __ATOMIC_RELAXED) != 0;
+  }
+  bool is_late() const { return has_deadline_ && Clock::now() >= deadline_; }
+  // The caller no longer wants the result. Never throws.
+  bool is_over() const { return is_cancelled() || is_late(); }
 
   // Any thread. NF_CANCELLED or NF_DEADLINE_EXCEEDED once the caller no longer wants the result.
   Status poll() const {
-    if (call_ == nullptr) return {};
-    if (call_->cancel != nullptr && __atomic_load_n(call_->cancel, __ATOMIC_RELAXED) != 0)
-      return error(NF_CANCELLED, "%s: cancelled by the caller", operation_);
-    if (has_deadline_ && Clock::now() >= deadline_)
+    if (is_cancelled()) return error(NF_CANCELLED, "%s: cancelled by the caller", operation_);
+    if (is_late())
       return error(NF_DEADLINE_EXCEEDED, "%s: not finished within the time-out of %lld ns", operation_,
                    static_cast<long long>(call_->timeout_ns));
     return {};

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+// nf_get_api and the table behind it. Each entry checks its handles, waits its turn and hands over.
+#include <memory>
+#include <string>
+
+#include "backend.hpp"
+#include "context.hpp"
+#include "guard.hpp"
+#include "index.hpp"
+#include "metric.hpp"
+#include "search.hpp"
+
+namespace nearfield {
+namespace {
+
+struct Library {
+  std::unique_ptr<Backend> backend = make_backend();
+  Turns turns;  // for calls that belong to no context
+  nf_api table{};
+};
+
+// Never destroyed: at exit other threads may still be inside a call.
+Library& library() {
+  static Library& instance = *new Library;
+  return instance;
+}
+
+template <typename Body>
+nf_status on_library(const char* operation, const nf_call* call, const Body& body) noexcept {
+  return enter(operation, call, [&](const Call& c, nf_error* error) -> Status {
+    NF_TRY(library().turns.take(c));
+    const TurnHolder holder(library().turns);
+    return body(c, *library().backend, error);
+  });
+}
+
+template <typename Body>
+nf_status on_context(const char* operation, nf_context* handle, const nf_call* call,
+                     const Body& body) noexcept {
+  return enter(operation, call, [&](const Call& c, nf_error*) -> Status {
+    NF_TRY(check_pointer(c, "context", handle));
+    Context& context = *handle->context;
+    return context.run(c, [&] { return body(c, context); });
+  });
+}
+
+template <typename Body>
+nf_status on_index(const char* operation, nf_index* handle, const nf_call* call, const Body& body) noexcept {
+  return enter(operation, call, [&](const Call& c, nf_error*) -> Status {
+    NF_TRY(check_pointer(c, "index", handle));
+    Context& context = *handle->context;
+    return context.run(c, [&] { return body(c, context, *handle->index); });
+  });
+}
+
+nf_status unimplemented(const char* operation, const nf_call* call, const char* what) noexcept {
+  return enter(operation, call, [&](const Call& c, nf_error*) {
+    return error(NF_UNIMPLEMENTED, "%s: %s not built in this version of the %s backend", c.operation(), what,
+                 library().backend->name());
+  });
+}
+
+// ---- devices and contexts ----
+
+Status check_device(const Call& call, Backend& backend, int32_t device) {
+  int32_t count = 0;
+  std::string why_none;
+  NF_TRY(backend.device_count(&count, &why_none));
+  if (device >= 0 && device < count) return {};
+  if (count == 0) return Status(NF_UNAVAILABLE, std::string(call.operation()) + ": no device: " + why_none);
+  return error(NF_INVALID_ARGUMENT, "%s: device=%d, the %s backend has %d", call.operation(), device,
+               backend.name(), count);
+}
+
+nf_status device_count(int32_t* count, nf_call* call) {
+  return on_library("device_count", call, [&](const Call& c, Backend& backend, nf_error* sink) -> Status {
+    NF_TRY(check_pointer(c, "count", count));
+    int32_t found = 0;
+    std::string why_none;
+    NF_TRY(backend.device_count(&found, &why_none));
+    if (found == 0) report(sink, NF_UNAVAILABLE, 0, why_none);
+    *count = found;
+    return {};
+  });
+}
+
+nf_status device_info(int32_t device, nf_device_info* info, nf_call* call) {
+  return on_library("device_info", call, [&](const Call& c, Backend& backend, nf_error*) -> Status {
+    NF_TRY(check_struct(c, "info", info));
+    NF_TRY(check_device(c, backend, device));
+    nf_device_info found{};
+    NF_TRY(backend.device_info(device, &found));
+    write_struct(found, info);
+    return {};
+  });
+}
+
+nf_status context_create(const nf_context_desc* from, nf_context** out, nf_call* call) {
+  return on_library("context_create", call, [&](const Call& c, Backend& backend, nf_error*) -> Status {
+    nf_context_desc desc;
+    NF_TRY(read_struct(c, "desc", from, &desc));
+    NF_TRY(check_flags(c, "flags", desc.flags, 0));
+    NF_TRY(check_pointer(c, "out", out));
+    if (desc.threads < 0)
+      return error(NF_INVALID_ARGUMENT, "%s: threads=%d, it must be at least 0", c.operation(), desc.threads);
+    NF_TRY(check_device(c, backend, desc.device));
+    DeviceOptions options;
+    options.device = desc.device;
+    options.threads = desc.threads;
+    options.memory_limit = desc.memory_limit;
+    options.workspace_limit = desc.workspace_limit;
+    options.slab_bytes = desc.slab_bytes;
+    options.max_binding_bytes = desc.max_binding_bytes;
+    if (desc.force_path != nullptr) options.force_path = desc.force_path;
+    std::unique_ptr<Device> device;
+    NF_TRY(backend.create_device(options, &device, c));
+    auto context = std::make_shared<Context>(std::move(device), std::move(options));
+    *out = new nf_context{std::move(context)};
+    return {};
+  });
+}
+
+void context_destroy(nf_context* handle) {
+  if (handle == nullptr) return;
+  handle->context->close();
+  delete handle;
+}
+
+int32_t supports(nf_context* handle, const nf_capability* from) {
+  int32_t answer = 0;
+  enter("supports", nullptr, [&](const Call& call, nf_error*) -> Status {
+    NF_TRY(check_pointer(call, "context", handle));
+    nf_capability what;
+    NF_TRY(read_struct(call, "what", from, &what));
+    const auto f32_or_unset = [](int32_t dtype) { return dtype == 0 || dtype == NF_F32; };
+    const bool f32_index =
+        what.store_dtype == NF_F32 && what.scan_dtype == NF_F32 && what.index_kind == NF_FLAT;
+    const bool f32_knn = f32_or_unset(what.store_dtype) && f32_or_unset(what.scan_dtype) &&
+                         (what.index_kind == 0 || what.index_kind == NF_FLAT);
+    const bool built = (what.op == NF_OP_INDEX && f32_index) || (what.op == NF_OP_KNN && f32_knn);
+    answer = built && what.input_dtype == NF_F32 && what.reserved == 0 && handle->context->serves(what.metric)
+                 ? 1
+                 : 0;
+    return {};
+  });
+  return answer;
+}
+
+// ---- stateless kernels ----
+
+nf_status knn_entry(nf_context* context, const nf_knn* request, nf_call* call) {
+  return on_context("knn", context, call,
+                    [&](const Call& c, Context& context) { return knn(c, context, request); });
+}
+
+nf_status kmeans(nf_context*, const nf_kmeans*, nf_call* call) {
+  return unimplemented("kmeans", call, "k-means is");
+}
+
+nf_status assign(nf_context*, const nf_assign*, nf_call* call) {
+  return unimplemented("assign", call, "assignment to centroids is");
+}
+
+nf_status quantize(nf_context*, const nf_quantize*, nf_call* call) {
+  return unimplemented("quantize", call, "quantisation to I8 or BF16 is");
+}
+
+// ---- index ----
+
+Status read_desc(const Call& call, const Context& context, const nf_index_desc* from, StoreOptions* options,
+                 VectorRules* rules) {
+  nf_index_desc desc;
+  NF_TRY(read_struct(call, "desc", from, &desc));
+  if (desc.kind != NF_FLAT)
+    return error(desc.kind <= 0 ? NF_INVALID_ARGUMENT : NF_UNIMPLEMENTED,
+                 "%s: kind=%d, this library serves NF_FLAT (%d) only", call.operation(), desc.kind, NF_FLAT);
+  NF_TRY(context.check_served(call, desc.metric));
+  NF_TRY(check_dim(call, "dim", desc.dim));
+  NF_TRY(check_dtype(call, "store_dtype", desc.store_dtype));
+  NF_TRY(check_dtype(call, "scan_dtype", desc.scan_dtype));
+  NF_TRY(check_flags(call, "flags", desc.flags, 0));
+  NF_TRY(check_flags(call, "reserved", desc.reserved, 0));
+  if (desc.lists != 0 || desc.probes != 0)
+    return error(NF_INVALID_ARGUMENT, "%s: lists=%d and probes=%d, a flat index has no lists",
+                 call.operation(), desc.lists, desc.probes);
+  NF_TRY(check_count(call, "capacity", desc.capacity, kMaxRows));
+  *rules = {desc.metric, desc.poincare_max_norm};
+  NF_TRY(check_poincare_max_norm(call, &rules->poincare_max_norm));
+  options->metric = desc.metric;
+  options->dim = desc.dim;
+  options->capacity = desc.capacity;
+  options->memory_limit = desc.memory_limit;
+  return {};
+}
+
+nf_status index_estimate(nf_context* context, const nf_index_desc* desc, uint64_t* peak_bytes,
+                         uint64_t* bytes, nf_call* call) {
+  return on_context("index_estimate", context, call, [&](const Call& c, Context& context) -> Status {
+    StoreOptions options;
+    VectorRules rules;
+    NF_TRY(read_desc(c, context, desc, &options, &rules));
+    NF_TRY(check_pointer(c, "peak_bytes", peak_bytes));
+    NF_TRY(check_pointer(c, "bytes", bytes));
+    // Slabs never move, so building takes no more than what stays.
+    *bytes = context.device().estimate(options);
+    *peak_bytes = *bytes;
+    return {};
+  });
+}
+
+nf_status index_create(nf_context* handle, const nf_index_desc* desc, nf_index** out, nf_call* call) {
+  return on_context("index_create", handle, call, [&](const Call& c, Context& context) -> Status {
+    StoreOptions options;
+    VectorRules rules;
+    NF_TRY(read_desc(c, context, desc, &options, &rules));
+    NF_TRY(check_pointer(c, "out", out));
+    std::unique_ptr<Index> index;
+    NF_TRY(Index::create(c, context, options, rules, &index));
+    *out = new nf_index{handle->context, std::move(index)};
+    return {};
+  });
+}
+
+void index_destroy(nf_index* handle) {
+  if (handle == nullptr) return;
+  {
+    Turns& turns = handle->context->turns();
+    turns.take_always();
+    const TurnHolder holder(turns);
+    handle->index.reset();
+  }
+  delete handle;  // and with the last index the device of a destroyed context
+}
+
+nf_status index_info(nf_index* index, nf_index_info* info, nf_call* call) {
+  return on_index("index_info", index, call, [&](const Call& c, Context& context, Index& index) -> Status {
+    NF_TRY(check_struct(c, "info", info));
+    write_struct(index.info(context), info);
+    return {};
+  });
+}
+
+nf_status index_train(nf_index*, const nf_train*, nf_step*, nf_call* call) {
+  return unimplemented("train", call, "training of an IVF index is");
+}
+
+nf_status index_add(nf_index* index, const nf_matrix* rows, int64_t* first_row, nf_call* call) {
+  return on_index("add", index, call, [&](const Call& c, Context&, Index& index) -> Status {
+    MatrixView data;
+    NF_TRY(read_matrix(c, "rows", rows, &data));
+    NF_TRY(check_cols(c, "rows", data, index.dim()));
+    NF_TRY(check_pointer(c, "first_row", first_row));
+    const int64_t first = index.rows();
+    NF_TRY(index.add(c, data, "row", 0));
+    *first_row = first;
+    return {};
+  });
+}
+
+nf_status index_replace(nf_index* index, const int64_t* rows, const nf_matrix* from, nf_call* call) {
+  return on_index("replace", index, call, [&](const Call& c, Context&, Index& index) -> Status {
+    MatrixView data;
+    NF_TRY(read_matrix(c, "data", from, &data));
+    NF_TRY(check_cols(c, "data", data, index.dim()));
+    NF_TRY(check_array(c, "rows", rows, data.rows));
+    return index.replace(c, rows, data);
+  });
+}
+
+nf_status index_read(nf_index* index, const int64_t* rows, nf_matrix* to, nf_call* call) {
+  return on_index("read", index, call, [&](const Call& c, Context&, Index& index) -> Status {
+    MatrixView out;
+    NF_TRY(read_matrix(c, "out", to, &out));
+    NF_TRY(check_cols(c, "out", out, index.dim()));
+    NF_TRY(check_array(c, "rows", rows, out.rows));
+    return index.read(c, rows, out);
+  });
+}
+
+nf_status index_set_live(nf_index* index, const int64_t* rows, int64_t count, int32_t live, nf_call* call) {
+  return on_index("set_live", index, call, [&](const Call& c, Context&, Index& index) -> Status {
+    NF_TRY(check_count(c, "count", count, kMaxRows));
+    NF_TRY(check_array(c, "rows", rows, count));
+    if (live != 0 && live != 1)
+      return error(NF_INVALID_ARGUMENT, "%s: live=%d, it must be 0 or 1", c.operation(), live);
+    return index.set_live(c, rows, count, live == 1);
+  });
+}
+
+nf_status index_compact(nf_index* index, const nf_compact* from, nf_step* step, nf_call* call) {
+  return on_index("compact", index, call, [&](const Call& c, Context& context, Index& index) -> Status {
+    nf_compact request;
+    nf_step slice;
+    NF_TRY(read_struct(c, "request", from, &request));
+    NF_TRY(check_flags(c, "flags", request.flags, 0));
+    NF_TRY(check_count(c, "new_row_count", request.new_row_count, kMaxRows));
+    NF_TRY(check_array(c, "new_row", request.new_row, request.new_row_count));
+    NF_TRY(read_struct(c, "step", step, &slice));
+    if (slice.budget_ns < 0)
+      return error(NF_INVALID_ARGUMENT, "%s: budget_ns=%lld, it must be at least 0", c.operation(),
+                   static_cast<long long>(slice.budget_ns));
+    bool done = false;
+    NF_TRY(index.compact(c, context, slice.budget_ns, request.new_row, request.new_row_count, &done));
+    step->done = done ? 1 : 0;
+    return {};
+  });
+}
+
+nf_status index_search(nf_index* index, const nf_search* request, nf_call* call) {
+  return on_index("search", index, call, [&](const Call& c, Context& context, Index& index) {
+    return search(c, context, index, request);
+  });
+}
+
+nf_status index_score(nf_index* index, const nf_score* request, nf_call* call) {
+  return on_index("score", index, call, [&](const Call& c, Context& context, Index& index) {
+    return score(c, context, index, request);
+  });
+}
+
+nf_status index_read_lists(nf_index*, nf_lists*, nf_call* call) {
+  return unimplemented("read_lists", call, "lists of an IVF index are");
+}
+
+nf_status index_write_lists(nf_index*, const nf_lists*, nf_call* call) {
+  return unimplemented("write_lists", call, "lists of an IVF index are");
+}
+
+const nf_api* make_table() {
+  Library& lib = library();
+  lib.table = {sizeof(nf_api),
+               NF_ABI_MAJOR,
+               NF_ABI_MINOR,
+               0,
+               lib.backend->name(),
+               lib.backend->build(),
+               device_count,
+               device_info,
+               context_create,
+               context_destroy,
+               supports,
+               knn_entry,
+               kmeans,
+               assign,
+               quantize,
+               index_estimate,
+               index_create,
+               index_destroy,
+               index_info,
+               index_train,
+               index_add,
+               index_replace,
+               index_read,
+               index_set_live,
+               index_compact,
+               index_search,
+               index_score,
+               index_read_lists,
+               index_write_lists};
+  return &lib.table;
+}
+
+}  // namespace
+}  // namespace nearfield
+
+extern "C" const nf_api* nf_get_api(uint32_t abi_major) {
+  if (abi_major != NF_ABI_MAJOR) return nullptr;
+  try {
+    static const nf_api* const table = nearfield::make_table();
+    return table;
+  } catch (...) {
+    return nullptr;
+  }
+}

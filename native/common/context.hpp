@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// A device, its queue of calls, and the host memory that searches work in.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend.hpp"
+#include "checks.hpp"
+#include "turns.hpp"
+
+namespace nearfield {
+
+// Host memory of searches, kept between calls so that a steady load allocates nothing.
+struct Workspace {
+  std::vector<float> queries;   // prepared, padded
+  std::vector<double> squared;  // |q|^2 per query
+  std::vector<Hit> hits;        // of a whole call: nothing is written to the caller before all of it is known
+  std::vector<Hit> batch_hits;  // of one batch, where its queries do not follow each other
+  std::vector<Hit> candidates;  // of one query over gathered rows
+  std::vector<int32_t> rescored;  // per query of a whole call
+  std::vector<int32_t> batch_rescored;
+  std::vector<uint32_t> masks;
+  std::vector<int64_t> offsets, rows;  // gathered rows
+  std::vector<float> ranks;
+
+  uint64_t bytes() const;
+};
+
+class Context {
+ public:
+  // What the host keeps between calls, and a batch aims at, when the caller sets no workspace_limit: batches
+  // of 20,000 queries of 768 dimensions.
+  static constexpr uint64_t kDefaultWorkspace = uint64_t{64} << 20;
+
+  Context(std::unique_ptr<Device> device, DeviceOptions options);
+
+  Turns& turns() { return turns_; }
+  Device& device() { return *device_; }
+  const DeviceOptions& options() const { return options_; }
+  Workspace& workspace() { return workspace_; }
+  uint64_t workspace_target() const;
+  uint64_t workspace_bytes() const { return workspace_.bytes(); }
+  // Needs no turn.
+  bool serves(int32_t metric) const { return metric >= 0 && metric < 32 && (metrics_ >> metric & 1) != 0; }
+  Status check_served(const Call& call, int32_t metric) const;
+
+  // Runs `body` in its turn, unless the context is destroyed or its device lost.
+  template <typename Body>
+  Status run(const Call& call, Body&& body) {
+    NF_TRY(turns_.take(call));
+    const TurnHolder holder(turns_);
+    NF_TRY(check_usable(call));
+    Status status = body();
+    after_call(status);
+    return status;
+  }
+
+  // The handle is gone; indexes that are left answer NF_FAILED_PRECONDITION.
+  void close();
+
+ private:
+  Status check_usable(const Call& call) const;
+  void after_call(const Status& status);
+
+  Turns turns_;
+  std::unique_ptr<Device> device_;
+  DeviceOptions options_;
+  Workspace workspace_;
+  uint32_t metrics_ = 0;  // bit per metric
+  bool closed_ = false;
+  bool lost_ = false;
+  std::string why_lost_;
+  int64_t native_code_ = 0;
+};
+
+}  // namespace nearfield
+
+// The ABI's opaque handle.
+struct nf_context {
+  std::shared_ptr<nearfield::Context> context;
+};

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "index.hpp"
+
+#include <algorithm>
+#include <new>
+#include <vector>
+
+#include "metric.hpp"
+
+namespace nearfield {
+namespace {
+
+// Checks vectors in blocks and leaves what the store keeps beside each row.
+Status check_and_derive(const Call& call, const VectorRules& rules, const MatrixView& data, const char* noun,
+                        int64_t first, std::vector<float>* side) {
+  constexpr int64_t kBlockRows = 4096;  // 32 KiB of squared norms
+  std::vector<double> squared(static_cast<size_t>(std::min(kBlockRows, data.rows)));
+  side->resize(static_cast<size_t>(data.rows));
+  for (int64_t begin = 0; begin < data.rows; begin += kBlockRows) {
+    const int64_t count = std::min(kBlockRows, data.rows - begin);
+    NF_TRY(check_vectors(call, noun, first + begin, rules, data.slice(begin, count), squared.data()));
+    for (int64_t i = 0; i < count; ++i)
+      (*side)[static_cast<size_t>(begin + i)] = row_side(rules.metric, squared[static_cast<size_t>(i)]);
+    call.progress(kPhaseCheck, begin + count, data.rows);
+  }
+  return {};
+}
+
+template <typename T>
+std::span<const T> span_of(const T* data, int64_t count) {
+  return {data, static_cast<size_t>(count)};
+}
+
+// A change of the index has succeeded; a compaction that cannot follow it is dropped and starts again with
+// the next step.
+template <typename Follow>
+void follow_or_drop(std::unique_ptr<Compaction>* compaction, const Follow& follow) {
+  if (*compaction == nullptr) return;
+  try {
+    if (follow(**compaction)) return;
+  } catch (const std::bad_alloc&) {  // the change itself stands
+  }
+  compaction->reset();
+}
+
+}  // namespace
+
+Status Index::create(const Call& call, Context& context, const StoreOptions& options,
+                     const VectorRules& rules, std::unique_ptr<Index>* out) {
+  if (options.memory_limit != 0) {
+    const uint64_t needed = context.device().estimate(options);
+    if (needed > options.memory_limit)
+      return error(NF_RESOURCE_EXHAUSTED,
+                   "%s: capacity=%lld rows need %llu bytes, memory_limit is %llu bytes", call.operation(),
+                   static_cast<long long>(options.capacity), static_cast<unsigned long long>(needed),
+                   static_cast<unsigned long long>(options.memory_limit));
+  }
+  std::unique_ptr<Index> index(new Index(options, rules));
+  NF_TRY(context.device().create_store(options, &index->store_, call));
+  *out = std::move(index);
+  return {};
+}
+
+nf_index_info Index::info(const Context& context) const {
+  nf_index_info info{};
+  info.struct_size = sizeof(info);
+  info.rows = live_.rows();
+  info.live_rows = live_.live();
+  info.capacity = std::max(options_.capacity, live_.rows());
+  info.device_bytes = store_->device_bytes() + (compaction_ != nullptr ? compaction_->device_bytes() : 0);
+  info.workspace_bytes = store_->workspace_bytes() + context.workspace_bytes();
+  return info;
+}
+
+Status Index::add(const Call& call, const MatrixView& data, const char* noun, int64_t first) {
+  if (data.rows > kMaxRows - rows())
+    return error(NF_INVALID_ARGUMENT, "%s: %lld rows and %lld more exceed %lld", call.operation(),
+                 static_cast<long long>(rows()), static_cast<long long>(data.rows),
+                 static_cast<long long>(kMaxRows));
+  if (data.rows == 0) return {};
+  std::vector<float> side;
+  NF_TRY(check_and_derive(call, rules_, data, noun, first, &side));
+  live_.reserve(data.rows);
+  call.progress(kPhaseCopy, 0, data.rows);
+  NF_TRY(store_->append({data.data, data.rows, data.stride, side.data()}, call));
+  live_.append(data.rows);
+  call.progress(kPhaseCopy, data.rows, data.rows);
+  return {};
+}
+
+Status Index::replace(const Call& call, const int64_t* numbers, const MatrixView& data) {
+  NF_TRY(check_row_numbers(call, numbers, data.rows, rows()));
+  NF_TRY(check_unique(call, numbers, data.rows));
+  if (data.rows == 0) return {};
+  std::vector<float> side;
+  NF_TRY(check_and_derive(call, rules_, data, "row", 0, &side));
+  const auto replaced = span_of(numbers, data.rows);
+  const HostRows from{data.data, data.rows, data.stride, side.data()};
+  NF_TRY(store_->write(replaced, from, call));
+  follow_or_drop(&compaction_, [&](Compaction& c) { return c.follow_write(call, replaced, from, dim()); });
+  return {};
+}
+
+Status Index::read(const Call& call, const int64_t* numbers, const MatrixView& out) {
+  NF_TRY(check_row_numbers(call, numbers, out.rows, rows()));
+  if (out.rows == 0) return {};
+  return store_->read(span_of(numbers, out.rows), out.data, out.stride, call);
+}
+
+Status Index::set_live(const Call& call, const int64_t* numbers, int64_t count, bool live) {
+  NF_TRY(check_row_numbers(call, numbers, count, rows()));
+  std::vector<int64_t> changed;
+  std::copy_if(numbers, numbers + count, std::back_inserter(changed),
+               [&](int64_t row) { return live_.is_live(row) != live; });
+  std::sort(changed.begin(), changed.end());
+  changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
+  if (changed.empty()) return {};
+  NF_TRY(store_->set_live(changed, live, call));
+  for (const int64_t row : changed) live_.set(row, live);
+  follow_or_drop(&compaction_, [&](Compaction& c) { return c.follow_live(call, changed, live); });
+  return {};
+}
+
+Status Index::check_new_rows(const Call& call, int64_t new_row_count) const {
+  if (new_row_count == rows()) return {};
+  return error(NF_FAILED_PRECONDITION, "%s: new_row_count=%lld on the last step, this index holds %lld rows",
+               call.operation(), static_cast<long long>(new_row_count), static_cast<long long>(rows()));
+}
+
+Status Index::begin_compaction(const Call& call, Context& context) {
+  StoreOptions options = options_;
+  options.capacity = live_.live();
+  if (options.memory_limit != 0) {
+    const uint64_t used = store_->device_bytes();
+    const uint64_t needed = context.device().estimate(options);
+    if (used + needed > options.memory_limit)
+      return error(
+          NF_RESOURCE_EXHAUSTED,
+          "%s: the index holds %llu bytes and its compacted copy needs %llu more, memory_limit is %llu bytes",
+          call.operation(), static_cast<unsigned long long>(used), static_cast<unsigned long long>(needed),
+          static_cast<unsigned long long>(options.memory_limit));
+  }
+  std::unique_ptr<Store> shadow;
+  NF_TRY(context.device().create_store(options, &shadow, call));
+  compaction_ = std::make_unique<Compaction>(std::move(shadow));
+  return {};
+}
+
+Status Index::compact(const Call& call, Context& context, int64_t budget_ns, int64_t* new_row,
+                      int64_t new_row_count, bool* done) {
+  *done = false;
+  if (compaction_ == nullptr && live_.live() == rows()) {
+    NF_TRY(check_new_rows(call, new_row_count));
+    for (int64_t row = 0; row < rows(); ++row) new_row[row] = row;
+    *done = true;
+    return {};
+  }
+  if (compaction_ == nullptr) NF_TRY(begin_compaction(call, context));
+
+  // 4 MiB of vectors: about 1 ms on a host, so that a budget of 10 ms is kept.
+  constexpr int64_t kBlockFloats = int64_t{1} << 20;
+  const int64_t block = std::max<int64_t>(1, kBlockFloats / group_floats(dim())) * kGroupRows;
+  const auto start = Call::Clock::now();
+  while (compaction_->cursor() < rows()) {
+    const int64_t end = std::min(rows(), (compaction_->cursor() / kGroupRows * kGroupRows) + block);
+    Status status = call.poll();
+    if (status.ok()) status = compaction_->advance(call, *store_, live_, end);
+    if (!status.ok()) {
+      compaction_.reset();
+      return status;
+    }
+    call.progress(kPhaseCompact, end, rows());
+    const std::chrono::nanoseconds spent = Call::Clock::now() - start;
+    if (budget_ns != 0 && spent.count() >= budget_ns && end < rows()) return {};
+  }
+  NF_TRY(check_new_rows(call, new_row_count));
+
+  LiveBits live;
+  live.append(compaction_->kept());
+  for (int64_t row = 0; row < rows(); ++row) {
+    new_row[row] = compaction_->new_number(row);
+    if (new_row[row] != kNoRow && !live_.is_live(row)) live.set(new_row[row], false);  // died after its copy
+  }
+  store_ = compaction_->take_shadow();
+  live_ = std::move(live);
+  compaction_.reset();
+  *done = true;
+  return {};
+}
+
+}  // namespace nearfield

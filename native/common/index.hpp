@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// A mutable flat index: a backend's store, the host mirror of its live bits, and a compaction under way.
+// Every method is called in the turn of its context.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "backend.hpp"
+#include "checks.hpp"
+#include "compaction.hpp"
+#include "context.hpp"
+#include "live_bits.hpp"
+
+namespace nearfield {
+
+class Index {
+ public:
+  static Status create(const Call& call, Context& context, const StoreOptions& options,
+                       const VectorRules& rules, std::unique_ptr<Index>* out);
+
+  const StoreOptions& options() const { return options_; }
+  const VectorRules& rules() const { return rules_; }
+  int32_t dim() const { return options_.dim; }
+  int32_t metric() const { return options_.metric; }
+  int64_t rows() const { return live_.rows(); }
+  const LiveBits& live() const { return live_; }
+  Store& store() { return *store_; }
+  nf_index_info info(const Context& context) const;
+
+  // `noun` and `first` name a bad vector: "add: row 3, dimension 17 is NaN".
+  Status add(const Call& call, const MatrixView& data, const char* noun, int64_t first);
+  Status replace(const Call& call, const int64_t* rows, const MatrixView& data);
+  Status read(const Call& call, const int64_t* rows, const MatrixView& out);
+  Status set_live(const Call& call, const int64_t* rows, int64_t count, bool live);
+  // One step; *done once new_row is written and the dead rows are gone.
+  Status compact(const Call& call, Context& context, int64_t budget_ns, int64_t* new_row,
+                 int64_t new_row_count, bool* done);
+
+ private:
+  Index(StoreOptions options, VectorRules rules) : options_(options), rules_(rules) {}
+  Status begin_compaction(const Call& call, Context& context);
+  Status check_new_rows(const Call& call, int64_t new_row_count) const;
+
+  StoreOptions options_;
+  VectorRules rules_;
+  std::unique_ptr<Store> store_;
+  LiveBits live_;
+  std::unique_ptr<Compaction> compaction_;
+};
+
+// Phases in the first progress word.
+enum : int64_t { kPhaseCheck = 1, kPhaseCopy = 2, kPhaseCompact = 3 };
+
+}  // namespace nearfield
+
+// The ABI's opaque handle.
+struct nf_index {
+  std::shared_ptr<nearfield::Context> context;
+  std::unique_ptr<nearfield::Index> index;
+};

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "search.hpp"
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "metric.hpp"
+
+namespace nearfield {
+namespace {
+
+// Settings of approximate indexes. A flat index answers exactly, which is at least what they ask for; they
+// are checked, so that a request does not become invalid when the index is trained.
+Status check_approximation(const Call& call, const nf_search& request) {
+  if (request.probes < 0)
+    return error(NF_INVALID_ARGUMENT, "%s: probes=%d, it must be at least 0", call.operation(),
+                 request.probes);
+  if (!(request.target_recall >= 0 && request.target_recall <= 1))
+    return error(NF_INVALID_ARGUMENT, "%s: target_recall=%g, it must be at least 0 and at most 1",
+                 call.operation(), static_cast<double>(request.target_recall));
+  if (!(request.max_oversample >= 0))
+    return error(NF_INVALID_ARGUMENT, "%s: max_oversample=%g, it must be at least 0", call.operation(),
+                 static_cast<double>(request.max_oversample));
+  return check_optional(call, "probes_of_query", request.probes_of_query);
+}
+
+Status read_filters(const Call& call, const nf_search& request, int64_t queries, int64_t rows,
+                    std::vector<RowFilter>* to) {
+  NF_TRY(check_count(call, "filter_count", request.filter_count, std::numeric_limits<int32_t>::max()));
+  NF_TRY(check_array(call, "filters", request.filters, request.filter_count));
+  to->resize(static_cast<size_t>(request.filter_count));
+  for (int32_t i = 0; i < request.filter_count; ++i) {
+    const std::string name = "filters[" + std::to_string(i) + "]";
+    NF_TRY(check_pointer(call, name.c_str(), request.filters[i]));
+    NF_TRY(RowFilter::read(call, name.c_str(), request.filters[i], rows, &(*to)[static_cast<size_t>(i)]));
+  }
+  if (request.filter_of_query == nullptr) return {};
+  NF_TRY(check_pointer(call, "filter_of_query", request.filter_of_query));
+  for (int64_t i = 0; i < queries; ++i)
+    if (request.filter_of_query[i] < -1 || request.filter_of_query[i] >= request.filter_count)
+      return error(NF_INVALID_ARGUMENT, "%s: filter_of_query[%lld]=%d, it must be at least -1 and below %d",
+                   call.operation(), static_cast<long long>(i), request.filter_of_query[i],
+                   request.filter_count);
+  return {};
+}
+
+}  // namespace
+
+Status read_queries(const Call& call, Context& context, const VectorRules& rules, const nf_matrix* from,
+                    int64_t dim, MatrixView* to) {
+  NF_TRY(read_matrix(call, "queries", from, to));
+  NF_TRY(check_cols(call, "queries", *to, dim));
+  std::vector<double>& squared = context.workspace().squared;
+  squared.resize(static_cast<size_t>(to->rows));
+  return check_vectors(call, "query", 0, rules, *to, squared.data());
+}
+
+Status search(const Call& call, Context& context, Index& index, const nf_search* from) {
+  nf_search request;
+  NF_TRY(read_struct(call, "search", from, &request));
+  NF_TRY(check_flags(call, "flags", request.flags, NF_EXACT | NF_WITHIN));
+  const bool within = (request.flags & NF_WITHIN) != 0;
+  if (request.reserved != 0)
+    return error(NF_UNIMPLEMENTED, "%s: reserved=%g, it must be 0", call.operation(),
+                 static_cast<double>(request.reserved));
+  if (within && std::isnan(request.max_distance))
+    return error(NF_INVALID_ARGUMENT, "%s: max_distance is NaN, it must be a number", call.operation());
+  NF_TRY(check_approximation(call, request));
+
+  QueryBatch batch;
+  NF_TRY(read_queries(call, context, index.rules(), request.queries, index.dim(), &batch.queries));
+  const int64_t queries = batch.queries.rows;
+  Workspace& work = context.workspace();
+  batch.squared = work.squared.data();
+  std::vector<RowFilter> filters;
+  NF_TRY(read_filters(call, request, queries, index.rows(), &filters));
+  batch.filters = filters;
+  batch.filter_of_query = request.filter_of_query;
+  ResultView result;
+  NF_TRY(read_result(call, request.result, queries, &result));
+  if (queries == 0) return {};
+
+  const auto found = static_cast<int32_t>(std::min<int64_t>(result.k, index.live().live()));
+  work.hits.resize(static_cast<size_t>(queries * found));
+  work.rescored.assign(static_cast<size_t>(queries), 0);
+  if (found > 0)
+    NF_TRY(find_hits(call, context, index, batch, found, work.hits.data(), work.rescored.data()));
+  write_result(result, index.metric(), work.squared.data(), queries, work.hits.data(), found,
+               work.rescored.data(), within ? &request.max_distance : nullptr);
+  return {};
+}
+
+void write_result(const ResultView& result, int32_t metric, const double* squared, int64_t queries,
+                  const Hit* hits, int32_t found, const int32_t* rescored, const float* max_distance) {
+  for (int64_t query = 0; query < queries; ++query) {
+    int64_t* const rows = result.rows + query * result.stride;
+    float* const distances = result.distances + query * result.stride;
+    const Hit* const best = hits + query * found;
+    int32_t count = 0;
+    for (; count < found && best[count].row != kNoRow; ++count) {
+      const float distance = final_distance(metric, best[count].rank, squared[query]);
+      if (max_distance != nullptr && distance > *max_distance) break;  // ascending: so are all that follow
+      rows[count] = best[count].row;
+      distances[count] = distance;
+    }
+    for (int32_t i = count; i < result.k; ++i) {
+      rows[i] = kNoRow;
+      distances[i] = std::numeric_limits<float>::quiet_NaN();
+    }
+    if (result.count != nullptr) result.count[query] = count;
+    if (result.certified != nullptr) result.certified[query] = 1;
+    if (result.rescored != nullptr) result.rescored[query] = rescored[query];
+    if (result.lists_scanned != nullptr) result.lists_scanned[query] = 0;
+  }
+}
+
+}  // namespace nearfield

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Search, scoring and stateless knn over flat indexes, in the turn of their context.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "checks.hpp"
+#include "context.hpp"
+#include "filter.hpp"
+#include "index.hpp"
+
+namespace nearfield {
+
+Status search(const Call& call, Context& context, Index& index, const nf_search* request);
+Status score(const Call& call, Context& context, Index& index, const nf_score* request);
+Status knn(const Call& call, Context& context, const nf_knn* request);
+
+// The steps they share.
+
+// Checked queries and the filter of each.
+struct QueryBatch {
+  MatrixView queries;
+  const double* squared = nullptr;           // |q|^2 per query
+  std::span<const RowFilter> filters;        // none: every live row
+  const int32_t* filter_of_query = nullptr;  // NULL: the first filter, if any, for all; -1: none
+
+  // Index into `filters`, or -1.
+  int32_t filter_of(int64_t query) const {
+    if (filter_of_query != nullptr) return filter_of_query[query];
+    return filters.empty() ? -1 : 0;
+  }
+};
+
+// Checks the queries and leaves |q|^2 of each in the workspace.
+Status read_queries(const Call& call, Context& context, const VectorRules& rules, const nf_matrix* from,
+                    int64_t dim, MatrixView* to);
+
+// The queries of these numbers as kernels want them, padded_dim floats apart.
+void prepare_queries(int32_t metric, const MatrixView& queries, const double* squared,
+                     std::span<const int64_t> numbers, std::vector<float>* to);
+
+// The k best live rows of each query by (rank, row) to hits + query * k; unused entries have row kNoRow.
+// 1 <= k <= live rows; at least one query. `rescored`: per query.
+Status find_hits(const Call& call, Context& context, Index& index, const QueryBatch& batch, int32_t k,
+                 Hit* hits, int32_t* rescored);
+
+// Hits to the caller's arrays: final distances, the trim of NF_WITHIN (max_distance NULL: none), missing
+// entries. `hits` holds `found` entries per query, found <= k.
+void write_result(const ResultView& result, int32_t metric, const double* squared, int64_t queries,
+                  const Hit* hits, int32_t found, const int32_t* rescored, const float* max_distance);
+
+}  // namespace nearfield
