@@ -4,6 +4,7 @@
 //   FIXTURE_NO_ENTRY       exports no nf_get_api
 //   FIXTURE_MAJOR=N        speaks ABI major N only
 //   FIXTURE_SHORT_TABLE    its table ends before the index functions
+//   FIXTURE_NULL_ENTRY     its table has no index_search
 //   FIXTURE_DEVICES=N      reports N devices
 //   FIXTURE_COUNT_STATUS=S device_count fails with S
 // context_create on device S answers status S, so a test reaches every status: 0 succeeds.
@@ -75,6 +76,66 @@ static nf_status knn(nf_context* context, const nf_knn* request, nf_call* call) 
   return fail(NF_UNIMPLEMENTED, "knn", call);
 }
 
+// The index functions only have to be there.
+static nf_status index_estimate(nf_context* context, const nf_index_desc* desc, uint64_t* peak_bytes,
+                                uint64_t* bytes, nf_call* call) {
+  (void)context;
+  *peak_bytes = (uint64_t)desc->capacity * 2;
+  *bytes = (uint64_t)desc->capacity;
+  return fail(NF_OK, "index_estimate", call);
+}
+static nf_status index_create(nf_context* context, const nf_index_desc* desc, nf_index** out, nf_call* call) {
+  (void)context;
+  (void)desc;
+  (void)out;
+  return fail(NF_RESOURCE_EXHAUSTED, "index_create", call);
+}
+static void index_destroy(nf_index* index) { (void)index; }
+static nf_status index_info(nf_index* index, nf_index_info* info, nf_call* call) {
+  (void)index;
+  (void)info;
+  return fail(NF_UNIMPLEMENTED, "index_info", call);
+}
+static nf_status index_add(nf_index* index, const nf_matrix* rows, int64_t* first_row, nf_call* call) {
+  (void)index;
+  (void)rows;
+  (void)first_row;
+  return fail(NF_UNIMPLEMENTED, "index_add", call);
+}
+static nf_status index_replace(nf_index* index, const int64_t* rows, const nf_matrix* data, nf_call* call) {
+  (void)index;
+  (void)rows;
+  (void)data;
+  return fail(NF_UNIMPLEMENTED, "index_replace", call);
+}
+static nf_status index_read(nf_index* index, const int64_t* rows, nf_matrix* out, nf_call* call) {
+  (void)index;
+  (void)rows;
+  (void)out;
+  return fail(NF_UNIMPLEMENTED, "index_read", call);
+}
+static nf_status index_set_live(nf_index* index, const int64_t* rows, int64_t count, int32_t live,
+                                nf_call* call) {
+  (void)index;
+  (void)rows;
+  (void)count;
+  (void)live;
+  return fail(NF_UNIMPLEMENTED, "index_set_live", call);
+}
+static nf_status index_compact(nf_index* index, const nf_compact* request, nf_step* step, nf_call* call) {
+  (void)index;
+  (void)request;
+  (void)step;
+  return fail(NF_UNIMPLEMENTED, "index_compact", call);
+}
+#ifndef FIXTURE_NULL_ENTRY
+static nf_status index_search(nf_index* index, const nf_search* search, nf_call* call) {
+  (void)index;
+  (void)search;
+  return fail(NF_UNIMPLEMENTED, "index_search", call);
+}
+#endif
+
 static const nf_api table = {
 #ifdef FIXTURE_SHORT_TABLE
     .struct_size = offsetof(nf_api, index_create),
@@ -91,6 +152,18 @@ static const nf_api table = {
     .context_destroy = context_destroy,
     .supports = supports,
     .knn = knn,
+    .index_estimate = index_estimate,
+    .index_create = index_create,
+    .index_destroy = index_destroy,
+    .index_info = index_info,
+    .index_add = index_add,
+    .index_replace = index_replace,
+    .index_read = index_read,
+    .index_set_live = index_set_live,
+    .index_compact = index_compact,
+#ifndef FIXTURE_NULL_ENTRY
+    .index_search = index_search,
+#endif
 };
 
 NF_EXPORT const nf_api* nf_get_api(uint32_t abi_major) { return abi_major == FIXTURE_MAJOR ? &table : NULL; }

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import dev.nearfield.BackendStatus.Reason;
+import java.io.File;
+import java.lang.foreign.Arena;
+import java.lang.foreign.SymbolLookup;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Finds and loads the native library of a backend, at first use and never in a static initializer,
+ * so that a failure can be read, mended and tried again. Looks at
+ *
+ * <ol>
+ *   <li>{@systemProperty nearfield.native.&lt;backend&gt;.path}, a file; when set, nothing else,
+ *   <li>the folders of {@code java.library.path}.
+ * </ol>
+ *
+ * A library stays loaded until the JVM ends: its handles are in use by other threads.
+ */
+final class LibraryLoader {
+  /** By absolute path; only libraries whose table was accepted. */
+  private static final Map<Path, NativeCalls> LOADED = new ConcurrentHashMap<>();
+
+  private final BackendKind kind;
+  private final Platform platform;
+  private final List<LoadAttempt> attempts = new ArrayList<>();
+  private @Nullable LoadException firstFailure;
+
+  private LibraryLoader(BackendKind kind, Platform platform) {
+    this.kind = kind;
+    this.platform = platform;
+  }
+
+  /** What came of it: a library or the reason, and in both cases where it was looked for. */
+  record Outcome(
+      @Nullable NativeCalls calls,
+      @Nullable Path path,
+      @Nullable LoadException failure,
+      List<LoadAttempt> attempts) {}
+
+  static Outcome load(BackendKind kind, Platform platform) {
+    return new LibraryLoader(kind, platform).load();
+  }
+
+  private Outcome load() {
+    String property = "nearfield.native." + kind.id() + ".path";
+    String explicit = System.getProperty(property);
+    String unsupported = platform.unsupported(kind);
+    if (explicit == null && unsupported != null) {
+      return failed(
+          new LoadException(
+              Reason.UNSUPPORTED_PLATFORM, unsupported, "Use another backend on this platform."));
+    }
+    if (!NativeAccess.granted()) {
+      return failed(
+          new LoadException(
+              Reason.NATIVE_ACCESS_DENIED,
+              "the JVM does not allow native access to " + NativeAccess.who(),
+              "Start java with " + NativeAccess.flag() + "."));
+    }
+    if (explicit != null) {
+      return tryExplicit(property, explicit);
+    }
+    attempts.add(new LoadAttempt("-D" + property, "not set"));
+    String file = System.mapLibraryName("nearfield_" + kind.id());
+    String searchPath = System.getProperty("java.library.path", "");
+    boolean found = false;
+    for (String folder : searchPath.split(File.pathSeparator)) {
+      Path path = Path.of(folder.isEmpty() ? "." : folder, file).toAbsolutePath();
+      if (Files.isRegularFile(path)) {
+        found = true;
+        NativeCalls calls = tryFile("java.library.path " + path, path);
+        if (calls != null) {
+          return new Outcome(calls, path, null, List.copyOf(attempts));
+        }
+      }
+    }
+    // A later place, the class path, belongs here once libraries are shipped in jars.
+    if (found) {
+      return failed(Objects.requireNonNull(firstFailure));
+    }
+    attempts.add(new LoadAttempt("java.library.path", "no " + file + " in [" + searchPath + "]"));
+    return failed(
+        new LoadException(
+            Reason.NOT_FOUND,
+            "no " + file + " was found",
+            "Set -D" + property + "=FILE, or put its folder on -Djava.library.path."));
+  }
+
+  private Outcome tryExplicit(String property, String value) {
+    Path path;
+    try {
+      path = Path.of(value).toAbsolutePath();
+    } catch (InvalidPathException e) {
+      path = null;
+    }
+    if (path == null || !Files.isRegularFile(path)) {
+      attempts.add(new LoadAttempt("-D" + property + "=" + value, "there is no such file"));
+      return failed(
+          new LoadException(
+              Reason.NOT_FOUND,
+              "-D%s names [%s], and there is no such file".formatted(property, value),
+              "Correct or remove -D" + property + "; while it is set, no other place is tried."));
+    }
+    NativeCalls calls = tryFile("-D" + property + "=" + value, path);
+    return calls != null
+        ? new Outcome(calls, path, null, List.copyOf(attempts))
+        : failed(Objects.requireNonNull(firstFailure));
+  }
+
+  private Outcome failed(LoadException failure) {
+    return new Outcome(null, null, failure, List.copyOf(attempts));
+  }
+
+  private @Nullable NativeCalls tryFile(String source, Path path) {
+    try {
+      NativeCalls calls = LOADED.get(path);
+      if (calls == null) {
+        calls = NativeCalls.bind(open(path));
+        LOADED.put(path, calls);
+      }
+      attempts.add(new LoadAttempt(source, "loaded"));
+      return calls;
+    } catch (LoadException e) {
+      attempts.add(new LoadAttempt(source, Objects.toString(e.getMessage())));
+      if (firstFailure == null) {
+        firstFailure = new LoadException(e.reason(), path + ": " + e.getMessage(), e.hint());
+      }
+      return null;
+    }
+  }
+
+  /** Each library is opened by itself: all of them export the same symbol. */
+  @SuppressWarnings("restricted")
+  private SymbolLookup open(Path path) throws LoadException {
+    if (platform.os().equals("linux")) {
+      ElfFile.check(path);
+    }
+    try {
+      return SymbolLookup.libraryLookup(path, Arena.global());
+    } catch (IllegalArgumentException e) {
+      throw new LoadException(Reason.LOAD_FAILED, whyNot(path), LoadException.REINSTALL_HINT);
+    }
+  }
+
+  /** libraryLookup does not pass on what the dynamic linker said; System.load does. */
+  @SuppressWarnings("restricted")
+  private static String whyNot(Path path) {
+    try {
+      System.load(path.toString());
+      return "the dynamic linker refused it once and accepted it the second time";
+    } catch (UnsatisfiedLinkError e) {
+      // Both the JVM and the dynamic linker put the file name in front.
+      return String.valueOf(e.getMessage()).replace(path + ": ", "");
+    }
+  }
+}

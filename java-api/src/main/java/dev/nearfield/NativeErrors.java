@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import static dev.nearfield.ffi.nearfield_h.NF_CANCELLED;
+import static dev.nearfield.ffi.nearfield_h.NF_DEADLINE_EXCEEDED;
+import static dev.nearfield.ffi.nearfield_h.NF_DEVICE_LOST;
+import static dev.nearfield.ffi.nearfield_h.NF_INVALID_ARGUMENT;
+import static dev.nearfield.ffi.nearfield_h.NF_RESOURCE_EXHAUSTED;
+import static dev.nearfield.ffi.nearfield_h.NF_UNAVAILABLE;
+
+import java.util.List;
+import java.util.concurrent.CancellationException;
+
+/** From {@code nf_status} to the public exceptions. The message is the sentence of the library. */
+final class NativeErrors {
+  private NativeErrors() {}
+
+  /** Memory of the device in bytes; -1 where unknown. */
+  record Memory(long requested, long free, long total) {
+    static final Memory UNKNOWN = new Memory(-1, -1, -1);
+  }
+
+  static RuntimeException of(int status, String function, String message, Memory memory) {
+    if (status == NF_CANCELLED()) {
+      return new CancellationException(message);
+    }
+    if (status == NF_INVALID_ARGUMENT()) {
+      return new IllegalArgumentException(message);
+    }
+    if (status == NF_DEADLINE_EXCEEDED()) {
+      return new SearchTimeoutException(message);
+    }
+    if (status == NF_RESOURCE_EXHAUSTED()) {
+      return new DeviceOutOfMemoryException(
+          message, memory.requested(), memory.free(), memory.total());
+    }
+    if (status == NF_UNAVAILABLE()) {
+      return new BackendUnavailableException(message, List.of());
+    }
+    if (status == NF_DEVICE_LOST()) {
+      return new DeviceLostException(message);
+    }
+    return new NativeCallException(status, function, message);
+  }
+}

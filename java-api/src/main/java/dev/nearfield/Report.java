@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import dev.nearfield.BackendStatus.Available;
+import dev.nearfield.BackendStatus.Unavailable;
+import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
+
+/** The text of {@link Accelerators#report()}. */
+final class Report {
+  private static final String ENTRY = "  %-15s %s%n";
+  private static final String DETAIL = "          %s%n";
+
+  private final StringBuilder text = new StringBuilder();
+
+  private Report() {}
+
+  static String of(List<BackendStatus> statuses) {
+    Report report = new Report();
+    report.machine();
+    for (BackendStatus status : statuses) {
+      report.backend(status);
+    }
+    report.conclusion(statuses);
+    return report.text.toString();
+  }
+
+  private void machine() {
+    line("Nearfield %s%n", version());
+    line(
+        ENTRY,
+        "platform",
+        "%s, %d processors"
+            .formatted(Platform.current(), Runtime.getRuntime().availableProcessors()));
+    line(
+        ENTRY,
+        "java",
+        "%s (%s), %s"
+            .formatted(
+                Runtime.version(),
+                System.getProperty("java.vendor", "unknown vendor"),
+                System.getProperty("java.home", "")));
+    line(
+        ENTRY,
+        "native access",
+        NativeAccess.granted()
+            ? "granted to " + NativeAccess.who()
+            : "denied to " + NativeAccess.who() + "; start java with " + NativeAccess.flag());
+    line(ENTRY, "acceleration", acceleration());
+  }
+
+  private static String acceleration() {
+    try {
+      return Settings.acceleration().name().toLowerCase(Locale.ROOT);
+    } catch (IllegalArgumentException e) {
+      return "wrong setting: " + e.getMessage();
+    }
+  }
+
+  private void backend(BackendStatus status) {
+    text.append(System.lineSeparator());
+    String name = status.kind().id();
+    switch (status) {
+      case Unavailable why -> {
+        line("  %-6s  not available: %s%n", name, why.detail());
+        if (why.reason() != BackendStatus.Reason.NATIVE_ACCESS_DENIED) { // said once, above
+          line(DETAIL, why.hint());
+        }
+      }
+      case Available available -> {
+        boolean software = available.devices().stream().allMatch(Device::software);
+        line(
+            "  %-6s  available%s%n",
+            name, software ? ", in software only: used when asked for by name" : "");
+        for (Device device : available.devices()) {
+          line(DETAIL, describe(device));
+        }
+        available
+            .library()
+            .ifPresent(
+                library ->
+                    line(
+                        DETAIL,
+                        "ABI %d.%d, build %s"
+                            .formatted(library.abiMajor(), library.abiMinor(), library.build())));
+      }
+    }
+    for (LoadAttempt attempt : status.attempts()) {
+      line(DETAIL, attempt.source() + ": " + attempt.outcome());
+    }
+  }
+
+  static String describe(Device device) {
+    StringBuilder line = new StringBuilder(device.id()).append("  ").append(device.name());
+    if (!device.driver().isEmpty()) {
+      line.append(", ").append(device.driver());
+    }
+    if (device.totalMemoryBytes() > 0) {
+      line.append(
+          String.format(Locale.ROOT, ", %.1f GiB", device.totalMemoryBytes() / (double) (1 << 30)));
+    }
+    if (device.software()) {
+      line.append(", software");
+    }
+    return line.toString();
+  }
+
+  private void conclusion(List<BackendStatus> statuses) {
+    DeviceChoice choice = DeviceChoice.of(Acceleration.PREFERRED);
+    text.append(System.lineSeparator());
+    line("Searches run on %s (%s).%n", choice.device().id(), choice.device().name());
+    line("Next step: %s%n", nextStep(choice, statuses));
+  }
+
+  private static String nextStep(DeviceChoice choice, List<BackendStatus> statuses) {
+    if (!NativeAccess.granted()) {
+      return "start java with " + NativeAccess.flag() + "; without it only plain Java runs.";
+    }
+    for (BackendStatus status : statuses) {
+      // What is present but broken comes before what was never installed.
+      if (status instanceof Unavailable why && worthMending(why)) {
+        return why.kind().id() + ": " + why.hint();
+      }
+    }
+    return switch (choice.device().backend()) {
+      case JAVA -> "build the native cpu backend and point java to it, see docs/building.md.";
+      case CPU -> "none needed; no GPU of this machine can be used, see the reasons above.";
+      default -> "none needed.";
+    };
+  }
+
+  private static boolean worthMending(Unavailable why) {
+    return switch (why.reason()) {
+      case LOAD_FAILED, ABI_MISMATCH, DRIVER_MISSING, DRIVER_TOO_OLD -> true;
+      // A path that was set by hand and leads nowhere is a mistake; a library never installed is
+      // not.
+      case NOT_FOUND -> System.getProperty("nearfield.native." + why.kind().id() + ".path") != null;
+      default -> false;
+    };
+  }
+
+  static String version() {
+    Module module = Report.class.getModule();
+    if (module.isNamed() && module.getDescriptor().rawVersion().isPresent()) {
+      return module.getDescriptor().rawVersion().get();
+    }
+    return Objects.requireNonNullElse(
+        Report.class.getPackage().getImplementationVersion(), "(version unknown)");
+  }
+
+  private void line(String format, Object... arguments) {
+    text.append(String.format(Locale.ROOT, format, arguments));
+  }
+}
