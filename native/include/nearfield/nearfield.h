@@ -7,13 +7,15 @@
  *    are then the same on every platform. Structs have no hidden padding (-Wpadded -Werror).
  *  - a struct starts with struct_size, set by whoever allocates it. New fields go at the end; a shorter
  *    struct means "older caller, use the default"; 0 is the default of every appended field. A longer
- *    one, or flag bits, that this library does not know: NF_UNIMPLEMENTED unless all of it is 0.
+ *    one, or flag bits, that this library does not know: NF_UNIMPLEMENTED unless all of it is 0. Shorter than
+ *    the struct's first release, or over 4,096 bytes: NF_INVALID_ARGUMENT.
  *    Structs refer to each other by pointer, so that each can grow; a request is always a struct.
  *  - functions return an nf_status. On failure outputs and the index are untouched and call->error is filled.
  *  - host pointers are borrowed for the call only. A handle is freed by its *_destroy; NULL is fine.
  *  - any thread may call anything; calls on one nf_context run one at a time, in order, and a time-out
  *    counts the wait. A context outlives its indexes: destroying it first leaves them answering
- *    NF_FAILED_PRECONDITION, as they answer NF_DEVICE_LOST after a loss. Destroying a handle in use is undefined.
+ *    NF_FAILED_PRECONDITION (their memory is freed with each, the device with the last), as they answer
+ *    NF_DEVICE_LOST after a loss. Destroying a handle in use is undefined.
  *  - the same query over the same rows gives the same bits, whatever the batch, threads, filter or slabs.
  *  - row numbers are int64, 0..rows-1 in insertion order; distances: smaller is better. */
 #ifndef NEARFIELD_H_
@@ -44,14 +46,14 @@ typedef struct nf_index nf_index;     /* rows on one device, flat or in IVF list
 typedef struct nf_error { /* caller-owned; 512 bytes */
   uint32_t struct_size; nf_status status;
   int64_t native_code;   /* CUresult, NSError code, WGPU type; 0 when none */
-  char message[496];     /* UTF-8, NUL-terminated: "search: k=5000, this index holds 4096 rows" */
+  char message[496];     /* UTF-8, NUL-terminated: "add: row 3, dimension 17 is NaN" */
 } nf_error;
 
 typedef struct nf_call {        /* how one call may end early; read between dispatches */
   uint32_t struct_size, flags;
   int64_t timeout_ns;           /* 0: none. Past it: NF_DEADLINE_EXCEEDED */
   const uint32_t *cancel;       /* NULL, or a word any thread may set non-zero: NF_CANCELLED */
-  int64_t *progress;            /* NULL, or 3 words written relaxed: phase, done, total */
+  int64_t *progress;            /* NULL, or 3 words written relaxed: phase (1 check, 2 copy, 3 compact), rows done, rows in all */
   nf_error *error;              /* NULL, or where to describe a failure */
 } nf_call;
 
@@ -93,7 +95,9 @@ typedef struct nf_filter { /* NF_BITSET: bit (i & 31) of word i / 32 set = row i
   int64_t count;                             /* words, or rows */
 } nf_filter;
 
-/* Per query k entries, best first, equal distances by lower row; missing: row -1, distance NaN. */
+/* Per query k entries, best first, equal ones by lower row; missing (k above the rows found): row -1, distance
+ * NaN. Elements between k and row_stride are never touched. The order is that of the distance before its last
+ * rounding: Poincare ranks by |q-v|^2 / (1-|v|^2), so two distances may print equal and still be in order. */
 typedef struct nf_result {
   uint32_t struct_size; int32_t k;
   int64_t *rows; float *distances; int64_t row_stride; /* in elements, >= k */
@@ -108,10 +112,11 @@ typedef struct nf_search {
   const nf_matrix *queries;     /* F32 */
   const nf_filter *const *filters; /* NULL: every live row */
   const int32_t *filter_of_query; /* NULL: filters[0] for all; else per query, -1: none */
-  const int32_t *probes_of_query; /* IVF; NULL: `probes` for all */
+  const int32_t *probes_of_query; /* IVF; NULL: `probes` for all. A flat index is exact: it checks the ranges of
+                                     probes, target_recall and max_oversample and has no further use for them */
   int32_t filter_count, probes; /* probes 0: from target_recall, or the index's default */
   float target_recall;          /* IVF; 0: unset; from the calibration made at training */
-  float max_distance;           /* with NF_WITHIN in flags: nothing farther is returned */
+  float max_distance;           /* with NF_WITHIN in flags: nothing farther is returned; not NaN */
   float max_oversample;         /* low-precision scans; 0: no cap, every answer is exact; else certified may be 0 */
   float reserved;
   nf_result *result;
@@ -121,13 +126,13 @@ typedef struct nf_score {       /* exact distances of chosen rows: reranking */
   uint32_t struct_size, flags;
   const nf_matrix *queries;
   const int64_t *offsets, *rows; /* query i scores rows[offsets[i] .. offsets[i+1]-1]; a dead or unknown row: NaN */
-  float *distances;
+  float *distances;             /* parallel to rows: entries from offsets[0] on are written */
 } nf_score;
 
 typedef struct nf_knn {         /* stateless exact search over host matrices: the toolkit's brute force */
   uint32_t struct_size; int32_t metric;
-  const nf_matrix *queries, *dataset;
-  const nf_filter *filter; nf_result *result;
+  const nf_matrix *queries, *dataset; /* every row of both is checked; Poincare: norms up to 1 - 1e-5 */
+  const nf_filter *filter; nf_result *result; /* filter NULL: every row */
 } nf_knn;
 
 typedef struct nf_kmeans {      /* seeding on a random sample, then Lloyd; same seed and device: same bits out */
@@ -155,11 +160,11 @@ typedef struct nf_index_desc {
   uint32_t struct_size; int32_t kind, metric, dim;
   int32_t store_dtype;          /* F32; BF16 and F16 keep rows in 16 bits: exact over the stored values */
   int32_t scan_dtype;           /* F32; BF16 or I8 add a low-precision copy for the scan; NF_DROP_F32 keeps only that */
-  int32_t lists, probes;        /* IVF; lists 0: chosen from the rows */
+  int32_t lists, probes;        /* IVF; lists 0: chosen from the rows; flat: both 0 */
   uint32_t flags, reserved;
   int64_t capacity;             /* rows expected; a hint */
   uint64_t memory_limit;        /* bytes on the device; 0: what the device allows */
-  double poincare_max_norm;     /* 0: 1 - 1e-5 */
+  double poincare_max_norm;     /* longest row or query; 0: 1 - 1e-5; at most 1 - 1e-7 */
 } nf_index_desc;
 
 typedef struct nf_train {
@@ -188,7 +193,7 @@ typedef struct nf_index_info {
 } nf_index_info;
 
 /* One typedef per function: jextract keeps parameter names of typedefs, not of inline pointers. */
-typedef nf_status nf_device_count_fn(int32_t *count, nf_call *call); /* 0 devices is NF_OK */
+typedef nf_status nf_device_count_fn(int32_t *count, nf_call *call); /* 0 devices is NF_OK, and call->error then says why: NF_UNAVAILABLE */
 typedef nf_status nf_device_info_fn(int32_t device, nf_device_info *info, nf_call *call);
 typedef nf_status nf_context_create_fn(const nf_context_desc *desc, nf_context **out, nf_call *call);
 typedef void nf_context_destroy_fn(nf_context *context);
@@ -197,7 +202,8 @@ typedef nf_status nf_knn_fn(nf_context *context, const nf_knn *knn, nf_call *cal
 typedef nf_status nf_kmeans_fn(nf_context *context, const nf_kmeans *kmeans, nf_call *call);
 typedef nf_status nf_assign_fn(nf_context *context, const nf_assign *request, nf_call *call);
 typedef nf_status nf_quantize_fn(nf_context *context, const nf_quantize *request, nf_call *call);
-/* Bytes on the device for desc->capacity rows, before anything is allocated: while building, and at rest. */
+/* Bytes on the device for desc->capacity rows, before anything is allocated: while building, and at rest.
+ * A compaction holds a second copy of the live rows until its last step, which is not in it. */
 typedef nf_status nf_index_estimate_fn(nf_context *context, const nf_index_desc *desc, uint64_t *peak_bytes, uint64_t *bytes, nf_call *call);
 typedef nf_status nf_index_create_fn(nf_context *context, const nf_index_desc *desc, nf_index **out, nf_call *call);
 typedef void nf_index_destroy_fn(nf_index *index);
@@ -205,10 +211,14 @@ typedef nf_status nf_index_info_fn(nf_index *index, nf_index_info *info, nf_call
 /* IVF: clusters a random sample of `data`, or of the index's own rows when NULL, and (re)builds the lists. Rows added between steps are kept. */
 typedef nf_status nf_index_train_fn(nf_index *index, const nf_train *request, nf_step *step, nf_call *call);
 typedef nf_status nf_index_add_fn(nf_index *index, const nf_matrix *rows, int64_t *first_row, nf_call *call); /* all or nothing */
+/* replace, read and set_live take row numbers of live and dead rows alike; a replaced row stays live or dead. Those of replace are unique. All or nothing. */
 typedef nf_status nf_index_replace_fn(nf_index *index, const int64_t *rows, const nf_matrix *data, nf_call *call);
 typedef nf_status nf_index_read_fn(nf_index *index, const int64_t *rows, nf_matrix *out, nf_call *call);
-typedef nf_status nf_index_set_live_fn(nf_index *index, const int64_t *rows, int64_t count, int32_t live, nf_call *call);
-/* Drops dead rows, keeps order. Works in shadow slabs and swaps on the last step; the index is unchanged on failure. */
+typedef nf_status nf_index_set_live_fn(nf_index *index, const int64_t *rows, int64_t count, int32_t live, nf_call *call); /* live: 0 or 1 */
+/* Drops dead rows, keeps order. Works in shadow slabs and swaps on the last step; the index is unchanged on failure.
+ * Adds, replacements and removals between steps are kept; a row that dies after its copy stays, dead, until the next
+ * compaction. A failed step, or the revival of a dropped row, makes the next step start again; a wrong new_row_count
+ * does not. A compaction that is never finished holds its memory until the index is destroyed. */
 typedef nf_status nf_index_compact_fn(nf_index *index, const nf_compact *request, nf_step *step, nf_call *call);
 typedef nf_status nf_index_search_fn(nf_index *index, const nf_search *search, nf_call *call);
 typedef nf_status nf_index_score_fn(nf_index *index, const nf_score *score, nf_call *call);
