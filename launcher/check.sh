@@ -2,24 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # ./nearfield test: every step runs even when an earlier one failed; the sum decides.
 
-passed=0 failed=0 summary=
+passed=0 failed=0 skipped=0 summary=
 
-# record STEP PASSED FAILED START
+# record STEP START PASSED FAILED [SKIPPED]
 record() {
-  passed=$((passed + $2)) failed=$((failed + $3))
-  summary+=$(printf '  %-36s %6d passed, %d failed, %d s' "$1" "$2" "$3" $((SECONDS - $4)))$'\n'
+  passed=$((passed + $3)) failed=$((failed + $4)) skipped=$((skipped + ${5:-0}))
+  summary+=$(printf '  %-44s %6d passed, %d failed, %d skipped in %d s' "$1" "$3" "$4" "${5:-0}" $((SECONDS - $2)))$'\n'
 }
 
 # one STEP LOG COMMAND...: a step that counts as one test.
 one() {
   local step=$1 log=$2 start=$SECONDS
   shift 2
-  if quietly "$step" "$log" "$@"; then record "$step" 1 0 "$start"; else record "$step" 0 1 "$start"; fi
+  if quietly "$step" "$log" "$@"; then record "$step" "$start" 1 0; else record "$step" "$start" 0 1; fi
 }
 
-# Test programs close with `N passed, N failed`: prints "P F L B": both sums, the number of such lines, and of those with a failure.
+# Test programs close with `N passed, N failed[, N skipped]`: prints the three sums, the number of such lines, and of those with a failure.
 sum_counts() {
-  awk '/^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3; l++; if ($3 > 0) b++ } END { print p + 0, f + 0, l + 0, b + 0 }' "$1"
+  awk '/^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3; s += $5; l++; if ($3 > 0) b++ }
+    END { print p + 0, f + 0, s + 0, l + 0, b + 0 }' "$1"
 }
 
 # live LOG COMMAND...: output goes to the log and to stdout.
@@ -37,11 +38,11 @@ ctest_plain() { # without ctest's number before each line of a test's output
 
 # native_tests STEP PRESET CTEST-ARGUMENT...
 native_tests() {
-  local step=$1 preset=$2 log=$state/ctest-$2.log status=0 start=$SECONDS p f lines bad tests=0 broken=0
+  local step=$1 preset=$2 log=$state/ctest-$2.log status=0 start=$SECONDS p f s lines bad tests=0 broken=0
   shift 2
   say "$step"
   run live "$log" ctest_plain --test-dir "$root/build/$preset" --no-tests=error "$@" || status=$?
-  read -r p f lines bad <<<"$(sum_counts "$log")"
+  read -r p f s lines bad <<<"$(sum_counts "$log")"
   read -r broken tests <<<"$(sed -nE 's/.* tests passed, ([0-9]+) tests? failed out of ([0-9]+).*/\1 \2/p' "$log")" || true
   tests=${tests:-0}
   # A program without a count, or one that died before it, is one test.
@@ -50,33 +51,33 @@ native_tests() {
   f=$((f + silent_failures))
   if [ "$tests" -gt "$lines" ]; then p=$((p + tests - lines - silent_failures)); fi
   if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
-  record "$step" "$p" "$f" "$start"
+  record "$step" "$start" "$p" "$f" "$s"
 }
 
 launcher_tests() {
-  local step="Launcher tests" log=$state/launcher-tests.log status=0 start=$SECONDS p f lines bad
+  local step="Launcher tests" log=$state/launcher-tests.log status=0 start=$SECONDS p f s lines bad
   quietly "$step" "$log" "$root/launcher/test.sh" || status=$?
-  read -r p f lines bad <<<"$(sum_counts "$log")"
+  read -r p f s lines bad <<<"$(sum_counts "$log")"
   if [ "$lines" -ne 1 ] || { [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; }; then f=$((f + 1)); fi
-  record "$step" "$p" "$f" "$start"
+  record "$step" "$start" "$p" "$f" "$s"
 }
 
 # java_tests STEP MAVEN-ARGUMENT...: counts come from Surefire's reports.
 java_tests() {
-  local step=$1 log=$state/maven.log status=0 start=$SECONDS p f
+  local step=$1 log=$state/maven.log status=0 start=$SECONDS p f s
   shift
   rm -rf "$root"/*/target/surefire-reports
   quietly "$step" "$log" maven "$@" || status=$?
-  read -r p f <<<"$(cat "$root"/*/target/surefire-reports/TEST-*.xml 2>/dev/null | surefire_counts)"
+  read -r p f s <<<"$(cat "$root"/*/target/surefire-reports/TEST-*.xml 2>/dev/null | surefire_counts)"
   if [ "$status" -ne 0 ] && [ "$f" -eq 0 ] || [ "$p" -eq 0 ]; then f=$((f + 1)); fi
-  record "$step" "$p" "$f" "$start"
+  record "$step" "$start" "$p" "$f" "$s"
 }
 
 surefire_counts() { # the attributes of <testsuite> may stand on several lines
   tr '\n' ' ' | grep -oE '<testsuite [^>]*>' | awk '
     function value(name) { return match($0, " " name "=\"[0-9]+") ? substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 3) : 0 }
-    { bad = value("failures") + value("errors"); f += bad; p += value("tests") - bad - value("skipped") }
-    END { print p + 0, f + 0 }'
+    { bad = value("failures") + value("errors"); f += bad; s += value("skipped"); p += value("tests") - bad - value("skipped") }
+    END { print p + 0, f + 0, s + 0 }'
 }
 
 sanitizer_tests() { # PRESET SENTENCE
@@ -84,7 +85,7 @@ sanitizer_tests() { # PRESET SENTENCE
   if quietly "Building for $2" "$state/build-$1.log" configure_and_build "$1" all; then
     native_tests "Sanitizers: $2" "$1" -L sanitize
   else
-    record "Sanitizers: $2" 0 1 "$start"
+    record "Sanitizers: $2" "$start" 0 1
   fi
 }
 
@@ -143,6 +144,6 @@ run_test() {
 
   say $'\nSummary'
   printf '%s' "$summary" >&2
-  printf '%d passed, %d failed\n' "$passed" "$failed"
+  printf '%d passed, %d failed%s\n' "$passed" "$failed" "$([ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped")"
   [ "$failed" -eq 0 ]
 }
