@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+
+test_counts() {
+  machine counts
+  build_tools
+  checking_tools
+  jdk "$machine/jvm/jdk" 25
+  start test
+  is "$status" 0
+  # 5 of the suite and 2 programs without a count, 2 of the launcher, 9 of Java.
+  is "${out##*$'\n'}" '18 passed, 0 failed, 3 skipped'
+  has "$out" $'a case\n'
+  is "$(calls sanitize)" 0
+  is "$(calls '^mvn.* verify')" 1
+  start test --quick
+  is "$(calls '^mvn.* verify')" 1
+  is "$(calls '^mvn.* test$')" 1
+  is "$(calls '^cmake')" 2
+}
+
+test_failures_are_counted() {
+  machine failures
+  build_tools
+  checking_tools
+  jdk "$machine/jvm/jdk" 25
+  # One failed case, and a program that died before it could count.
+  CTEST_STATUS=8 CTEST=$'1: 5 passed, 1 failed\n33% tests passed, 2 tests failed out of 3' start test --quick
+  is "$status" 1
+  is "${out##*$'\n'}" '17 passed, 2 failed, 1 skipped'
+  MAVEN_STATUS=1 JAVA_TESTS='tests="10" errors="1" skipped="0" failures="2"' start test --quick
+  is "$status" 1
+  is "${out##*$'\n'}" '16 passed, 3 failed, 2 skipped'
+  MAVEN_STATUS=1 start test --quick # as when it does not compile
+  is "$status" 1
+  is "${out##*$'\n'}" '18 passed, 1 failed, 3 skipped'
+  CTEST_STATUS=1 CTEST='No tests were found' start test --quick
+  is "$status" 1
+  is "${out##*$'\n'}" '11 passed, 1 failed, 1 skipped'
+  JAVA_TESTS='tests="0" errors="0" skipped="0" failures="0"' start test --quick
+  is "$status" 1
+}
+
+test_levels() {
+  machine levels
+  build_tools
+  checking_tools
+  jdk "$machine/jvm/jdk" 25
+  CI=true start test
+  is "$status" 0
+  is "$(calls 'ctest.*build/asan.*-L sanitize')" 1
+  is "$(calls 'ctest.*build/tsan.*-L sanitize')" 1
+  is "$(calls 'spotless:check')" 1
+  is "$(calls 'FULL=1')" 0
+  CI=true start test --quick
+  is "$(calls sanitize)" 2
+  start test --full
+  is "$(calls sanitize)" 4
+  is "$(calls 'build/release.*FULL=1')" 1
+}
