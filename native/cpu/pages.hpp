@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Zeroed, 64-byte aligned memory of a slab. Large blocks come from the system by the page: huge pages where
+// offered, and pages never touched stay uncommitted.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace nearfield::cpu {
+
+class Pages {
+ public:
+  Pages() = default;
+  // Check data(): NULL when the system has no more.
+  explicit Pages(size_t bytes);
+  Pages(Pages&& other) noexcept { *this = std::move(other); }
+  Pages& operator=(Pages&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(mapped_, other.mapped_);
+    return *this;
+  }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  ~Pages();
+
+  void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+  bool mapped_ = false;
+};
+
+}  // namespace nearfield::cpu

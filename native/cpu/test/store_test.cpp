@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// A store against the scalar reference, bit for bit: every path this CPU has, every metric, threads, slab
+// sizes, batches on both sides of the matrix form, masks and dead rows.
+#include <array>
+
+#include "check.hpp"
+#include "fixture.hpp"
+#include "kernels.hpp"
+
+namespace nearfield::cpu::test {
+namespace {
+
+std::string describe(const DeviceOptions& device, const Rows& rows, int64_t batch, int32_t k) {
+  return device.force_path + " metric " + std::to_string(rows.metric) + " dim " + std::to_string(rows.dim) +
+         " rows " + std::to_string(rows.count) + " batch " + std::to_string(batch) + " k " +
+         std::to_string(k) + " threads " + std::to_string(device.threads) + " slab " +
+         std::to_string(device.slab_bytes);
+}
+
+struct Masks {
+  std::vector<std::vector<bool>> wanted;  // per query; empty: all
+  std::vector<std::vector<uint32_t>> words;
+  std::vector<const uint32_t*> pointers;
+};
+
+Masks make_masks(std::mt19937_64& random, int64_t rows, int64_t batch) {
+  Masks masks;
+  for (int64_t i = 0; i < batch; ++i) {
+    std::vector<bool> wanted;
+    std::vector<uint32_t> words;
+    if (i % 4 != 0) {  // none of the rows, few, half of them
+      const uint64_t one_in = i % 4 == 1 ? 0 : i % 4 == 2 ? 50 : 2;
+      words.resize(static_cast<size_t>(groups_of(rows)));
+      for (int64_t row = 0; row < rows; ++row) {
+        wanted.push_back(one_in != 0 && random() % one_in == 0);
+        if (wanted.back()) words[static_cast<size_t>(row / 32)] |= 1u << (row % 32);
+      }
+    }
+    masks.wanted.push_back(wanted);
+    masks.words.push_back(words);
+  }
+  for (const auto& words : masks.words) masks.pointers.push_back(words.empty() ? nullptr : words.data());
+  return masks;
+}
+
+void compare(const DeviceOptions& device, const Rows& rows, std::mt19937_64& random, int64_t batch, int32_t k,
+             float offset, bool filtered) {
+  const std::string where = describe(device, rows, batch, k) + (filtered ? " filtered" : "");
+  Opened opened;
+  if (!CHECK_IN(where, open(device, rows.metric, rows.dim, &opened).ok())) return;
+  // In two appends, so that the second starts inside a group.
+  const int64_t first = rows.count / 3;
+  if (first > 0) CHECK_IN(where, opened.store->append(rows.host(0, first), kCall).ok());
+  CHECK_IN(where, opened.store->append(rows.host(first), kCall).ok());
+  CHECK_IN(where, opened.store->rows() == rows.count);
+
+  const Queries queries = make_queries(random, rows, batch, offset);
+  Masks masks;
+  std::vector<bool> live(static_cast<size_t>(rows.count), true);
+  if (filtered) {
+    masks = make_masks(random, rows.count, batch);
+    std::vector<int64_t> dead;
+    for (int64_t row = 0; row < rows.count; ++row)
+      if (random() % 4 == 0 || row / 64 == 1) dead.push_back(row);
+    CHECK_IN(where, opened.store->set_live(dead, false, kCall).ok());
+    for (const int64_t row : dead) live[static_cast<size_t>(row)] = false;
+  }
+
+  std::vector<Hit> hits(static_cast<size_t>(batch * k), Hit{-7, 0, 0});
+  SearchPlan plan;
+  plan.queries = queries.data.data();
+  plan.query_stride = queries.stride;
+  plan.batch = batch;
+  plan.k = k;
+  plan.mask_of_query = filtered ? masks.pointers.data() : nullptr;
+  plan.hits = hits.data();
+  CHECK_IN(where, opened.store->search(plan, kCall).ok());
+  int64_t wrong = 0;
+  for (int64_t i = 0; i < batch; ++i) {
+    std::vector<bool> wanted = live;
+    if (filtered && !masks.wanted[static_cast<size_t>(i)].empty())
+      for (size_t row = 0; row < wanted.size(); ++row)
+        wanted[row] = wanted[row] && masks.wanted[static_cast<size_t>(i)][row];
+    const std::vector<Hit> expected = reference_search(rows, queries.row(i), k, wanted);
+    for (int32_t j = 0; j < k; ++j)
+      wrong += same(hits[static_cast<size_t>(i * k + j)], expected[static_cast<size_t>(j)]) ? 0 : 1;
+  }
+  CHECK_IN(where + " wrong " + std::to_string(wrong), wrong == 0);
+
+  // score(): the same bits for any rows, in any order, live or not.
+  std::vector<int64_t> offsets = {0}, chosen;
+  for (int64_t i = 0; i < batch; ++i) {
+    for (uint64_t j = random() % 7; j > 0; --j)
+      chosen.push_back(static_cast<int64_t>(random() % static_cast<uint64_t>(rows.count)));
+    offsets.push_back(static_cast<int64_t>(chosen.size()));
+  }
+  std::vector<float> ranks(chosen.size());
+  CHECK_IN(where, opened.store
+                      ->score({queries.data.data(), queries.stride, batch, offsets.data(), chosen.data(),
+                               ranks.data()},
+                              kCall)
+                      .ok());
+  wrong = 0;
+  for (int64_t i = 0; i < batch; ++i)
+    for (int64_t j = offsets[static_cast<size_t>(i)]; j < offsets[static_cast<size_t>(i + 1)]; ++j) {
+      const float expected = reference_rank(rows, chosen[static_cast<size_t>(j)], queries.row(i));
+      wrong += std::memcmp(&expected, &ranks[static_cast<size_t>(j)], sizeof(float)) == 0 ? 0 : 1;
+    }
+  CHECK_IN(where + " score", wrong == 0);
+}
+
+void test_searches(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  for (const Kernels* path : compiled_paths()) {
+    if (!path->supported()) {
+      std::printf("path %s: not on this CPU\n", path->name);
+      continue;
+    }
+    for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric)
+      for (const int32_t dim : {1, 3, 7, 33, 128})
+        for (const int64_t count : {1, 33, 700}) {
+          const Rows rows = make_rows(random, metric, dim, count);
+          for (const int64_t batch : {1, 5, 61}) {
+            DeviceOptions device;
+            device.force_path = path->name;
+            device.threads = std::array{1, 2, 5}[random() % 3];
+            device.slab_bytes = std::array<uint64_t, 3>{0, 1, 40000}[random() % 3];
+            const auto k =
+                static_cast<int32_t>(std::min<int64_t>(count, std::array{1, 8, 65, 700}[random() % 4]));
+            compare(device, rows, random, batch, k, 0, random() % 2 == 0);
+          }
+        }
+  }
+}
+
+// More than one block per worker, enough work for the pool, and data on which the matrix form excludes
+// nothing: far offsets and duplicates.
+void test_matrix_form(uint64_t seed) {
+  std::mt19937_64 random(seed + 1);
+  for (const int32_t metric : {NF_L2SQ, NF_COSINE, NF_DOT})
+    for (const float offset : {0.0f, 1000.0f}) {
+      Rows rows = make_rows(random, metric, 40, 9000, offset);
+      for (int64_t i = 2000; i < 3000; ++i) {  // one row a thousand times
+        std::copy_n(rows.row(17), rows.dim, rows.data.data() + i * rows.dim);
+        rows.side[static_cast<size_t>(i)] = rows.side[17];
+      }
+      for (const int32_t threads : {1, 2, 5})
+        for (const Kernels* path : compiled_paths()) {
+          if (!path->supported() || (std::string(path->name) == "emu128" && threads != 2)) continue;
+          DeviceOptions device;
+          device.force_path = path->name;
+          device.threads = threads;
+          std::mt19937_64 same_queries(seed + 2);
+          compare(device, rows, same_queries, 20, 10, offset, false);
+          compare(device, rows, same_queries, 9, 100, offset, true);
+        }
+    }
+}
+
+void test_rescored_counts() {
+  std::mt19937_64 random(5);
+  const Rows rows = make_rows(random, NF_L2SQ, 64, 20000);
+  const Queries queries = make_queries(random, rows, 16);
+  Opened opened;
+  CHECK(open({}, NF_L2SQ, 64, &opened).ok());
+  CHECK(opened.store->append(rows.host(), kCall).ok());
+  std::vector<Hit> hits(160);
+  std::vector<int32_t> rescored(16, -1);
+  SearchPlan plan;
+  plan.queries = queries.data.data();
+  plan.query_stride = queries.stride;
+  plan.batch = 16;
+  plan.k = 10;
+  plan.hits = hits.data();
+  plan.rescored = rescored.data();
+  CHECK(opened.store->search(plan, kCall).ok());
+  // The certificate must exclude nearly all of well-spread data: k ln(n/k) rows per worker are expected.
+  for (const int32_t count : rescored) CHECK_IN(std::to_string(count), count > 0 && count < 2000);
+}
+
+}  // namespace
+}  // namespace nearfield::cpu::test
+
+int main(int argc, char** argv) {
+  using namespace nearfield::cpu::test;
+  const uint64_t seed = seed_from(argc, argv, 20250301);
+  test_searches(seed);
+  test_matrix_form(seed);
+  test_rescored_counts();
+  return finish();
+}
