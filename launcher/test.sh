@@ -26,7 +26,9 @@ if [ $# -eq 0 ]; then
 fi
 passed=0 failed=0
 for name in "$@"; do
-  if log=$( (set -e && "test_$name") 2>&1); then
+  log=$(set -e && "test_$name" 2>&1) # never the condition of an `if`: bash ignores -e in there
+  result=$?
+  if [ "$result" -eq 0 ]; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
