@@ -50,7 +50,7 @@ public final class Accelerators {
   public static List<BackendStatus> probe() {
     List<BackendStatus> statuses = new ArrayList<>();
     for (BackendKind kind : BackendKind.values()) {
-      KNOWN.remove(kind);
+      forget(kind);
       statuses.add(status(kind));
     }
     return List.copyOf(statuses);
@@ -95,6 +95,11 @@ public final class Accelerators {
         yield available.devices().get(ordinal);
       }
     };
+  }
+
+  /** Makes the next look at this backend a fresh one. */
+  static void forget(BackendKind kind) {
+    KNOWN.remove(kind);
   }
 
   /** The status of one backend, from an earlier look if that one succeeded. */

@@ -40,14 +40,24 @@ final class CallFrame implements AutoCloseable {
     error = struct(nf_error.layout());
     call = struct(nf_call.layout());
     nf_call.timeout_ns(call, control.timeoutNanos());
+    nf_call.error(call, error);
     MemorySegment cancel = control.cancel();
     if (cancel != null) {
-      if (!cancel.isNative()) {
-        throw new IllegalArgumentException("CallFrame: the cancel word is not in native memory");
+      try {
+        nf_call.cancel(call, checkedCancelWord(cancel));
+      } catch (RuntimeException e) {
+        arena.close();
+        throw e;
       }
-      nf_call.cancel(call, input(cancel, 1, Integer.BYTES));
     }
-    nf_call.error(call, error);
+  }
+
+  /** A copy would never see the caller set it. */
+  private static MemorySegment checkedCancelWord(MemorySegment word) {
+    if (!word.isNative()) {
+      throw new IllegalArgumentException("CallFrame: the cancel word is not in native memory");
+    }
+    return checked(word, 1, Integer.BYTES);
   }
 
   MemorySegment call() {

@@ -14,9 +14,14 @@ final class NativeBuild {
     return require("bin/" + name);
   }
 
+  /** A backend: cpu, wgpu, or the slow planted one of kernels-test. */
+  static Path backend(String name) {
+    return require("lib/" + System.mapLibraryName("nearfield_" + name));
+  }
+
   /** A library of bindings/test that misbehaves on purpose. */
   static Path fixture(String name) {
-    return require("lib/fixtures/libfixture_" + name + ".so");
+    return require("lib/fixtures/" + System.mapLibraryName("fixture_" + name));
   }
 
   private static Path require(String relative) {
