@@ -45,11 +45,12 @@ native_tests() {
   read -r p f s lines bad <<<"$(sum_counts "$log")"
   read -r broken tests <<<"$(sed -nE 's/.* tests passed, ([0-9]+) tests? failed out of ([0-9]+).*/\1 \2/p' "$log")" || true
   tests=${tests:-0}
-  # A program without a count, or one that died before it, is one test.
-  local silent_failures=$((broken - bad))
+  # A program without a count (a compile test), skipped, or dead before its count is one test.
+  local absent silent_failures=$((broken - bad))
+  absent=$(grep -c '(Skipped)$' "$log") || true
   if [ "$silent_failures" -lt 0 ]; then silent_failures=0; fi
-  f=$((f + silent_failures))
-  if [ "$tests" -gt "$lines" ]; then p=$((p + tests - lines - silent_failures)); fi
+  f=$((f + silent_failures)) s=$((s + absent))
+  if [ "$tests" -gt "$lines" ]; then p=$((p + tests - lines - silent_failures - absent)); fi
   if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
   record "$step" "$start" "$p" "$f" "$s"
 }

@@ -13,7 +13,8 @@ test_counts() {
   has "$out" $'a case\n'
   is "$(calls sanitize)" 0
   is "$(calls '^mvn.* verify')" 1
-  start test --quick
+  CTEST=$'5 passed, 0 failed\n100% tests passed, 0 tests failed out of 3\n\t  2 - gpu (Skipped)' start test --quick
+  is "${out##*$'\n'}" '17 passed, 0 failed, 2 skipped'
   is "$(calls '^mvn.* verify')" 1
   is "$(calls '^mvn.* test$')" 1
   is "$(calls '^cmake')" 2
