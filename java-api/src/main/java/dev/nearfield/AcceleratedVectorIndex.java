@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.function.Predicate;
+
+/**
+ * Vectors on a device, searched exactly: the k nearest of every query by the index's {@link
+ * Metric}, equal distances in the order the vectors were added.
+ *
+ * <p><b>Threads.</b> Every method may be called from any thread, virtual ones included. One owner
+ * thread per device does the work, in the order of submission; searches that wait together become
+ * one device batch. A write is seen by every call that begins after it returned. Code of the user
+ * (predicates, listeners, what hangs on a future) never runs on the owner thread.
+ *
+ * <p><b>Memory.</b> Arrays and segments are copied on the calling thread before a call returns or
+ * waits; afterwards, and even during the call, changing or freeing them harms nothing but the
+ * values copied. The vectors live on the device only.
+ *
+ * <p><b>Errors.</b> A mistake of the caller is an {@link IllegalArgumentException} or {@link
+ * NullPointerException} thrown at the call; after {@link #close()} calls throw {@link
+ * IndexClosedException}; everything else is a {@link VectorIndexException}, and the index is
+ * unharmed unless that is a {@link DeviceLostException}: then the vectors are gone and the index
+ * can only be closed. Methods that answer a future throw caller's mistakes at the call and complete
+ * the future with everything else. An interrupt cancels the call: it throws {@link
+ * java.util.concurrent.CancellationException} with the interrupt still set; a change that the
+ * device had already made is answered as usual. A full queue makes calls wait, up to a limit
+ * ({@link IndexBusyException}).
+ *
+ * {@snippet :
+ * try (AcceleratedVectorIndex index = AcceleratedVectorIndex.builder(384, Metric.COSINE).build()) {
+ *   VectorHandle handle = index.add(vector);
+ *   SearchResult result = index.search(SearchRequest.builder().query(query).topK(10).build());
+ *   result.hits(0).forEach(System.out::println);
+ * }
+ * }
+ */
+public sealed interface AcceleratedVectorIndex extends AutoCloseable permits IndexFront {
+  /**
+   * Begins an empty flat index of vectors of {@code dimension} floats.
+   *
+   * @throws IllegalArgumentException when the dimension is below 1
+   */
+  static Builder builder(int dimension, Metric metric) {
+    return new IndexBuilder(dimension, metric);
+  }
+
+  int dimension();
+
+  Metric metric();
+
+  /**
+   * Adds one vector. Cosine refuses zero vectors, Poincaré those outside the ball, every metric NaN
+   * and infinity.
+   */
+  VectorHandle add(float[] vector);
+
+  /**
+   * Adds all vectors or none, and no search finds some of them before the others. Large batches are
+   * copied to the device chunk by chunk while this thread copies the next; other requests run in
+   * between.
+   *
+   * @return their handles, in the order of the batch
+   * @throws DeviceOutOfMemoryException when the device or the budget has no room, checked before
+   *     anything is allocated
+   */
+  VectorHandles addAll(VectorBatch vectors);
+
+  /**
+   * Removes one vector; it is never found again.
+   *
+   * @return false when it was removed or replaced before
+   * @throws IllegalArgumentException when this index never issued the handle
+   */
+  boolean remove(VectorHandle handle);
+
+  /**
+   * Removes many vectors at once, ignoring those that are gone already.
+   *
+   * @return how many were removed
+   * @throws IllegalArgumentException when this index never issued one of the handles; then none is
+   *     removed
+   */
+  int removeAll(VectorHandles handles);
+
+  /**
+   * Removes the vectors whose handle passes. The condition runs on the calling thread, once per
+   * vector that is in the index then; vectors added meanwhile stay.
+   *
+   * @return how many were removed
+   */
+  int removeIf(Predicate<? super VectorHandle> condition);
+
+  /**
+   * Puts another vector in the place of one; searches find either the old or the new. The old
+   * handle is stale afterwards. Among equal distances the new vector ranks where the old one did.
+   *
+   * @return the new handle, or empty when the old one is stale
+   * @throws IllegalArgumentException when the vector is refused, or this index never issued the
+   *     handle
+   */
+  Optional<VectorHandle> replace(VectorHandle handle, float[] vector);
+
+  /**
+   * A vector as it was added, bit for bit.
+   *
+   * @return empty when the handle is stale
+   * @throws IllegalArgumentException when this index never issued the handle
+   */
+  Optional<StoredVector> get(VectorHandle handle);
+
+  /**
+   * Searches and waits for the answer.
+   *
+   * @throws IllegalArgumentException when the request does not fit this index
+   * @throws SearchTimeoutException when the request's time-out passed
+   */
+  SearchResult search(SearchRequest request);
+
+  /**
+   * Searches without waiting for the answer, except for a place in a full queue. Cancelling the
+   * future, or completing it otherwise, takes the search out of the queue or stops the device; its
+   * dependents run on {@link Builder#executor}.
+   *
+   * @throws IllegalArgumentException when the request does not fit this index
+   */
+  CompletableFuture<SearchResult> searchAsync(SearchRequest request);
+
+  /**
+   * Drops the rows of removed vectors from the device, in slices with other requests in between;
+   * handles stay valid and the order of equal distances stays. Cancelling the future does not stop
+   * it.
+   */
+  CompletableFuture<CompactionReport> compact();
+
+  /** Counters as of the last finished step; never waits for the device. */
+  IndexStats stats();
+
+  /** Where the vectors are; never waits for the device. */
+  Placement placement();
+
+  /**
+   * Refuses new calls, waits for those that are queued up to {@code drain}, then closes as {@link
+   * #close()} does.
+   *
+   * @return whether all of them were done
+   * @throws InterruptedException when interrupted while waiting; the index is closed even so
+   */
+  boolean close(Duration drain) throws InterruptedException;
+
+  /**
+   * Refuses new calls, fails those that are queued with {@link IndexClosedException}, waits for the
+   * step that is running and frees the device memory. May be called again, concurrently and from
+   * listeners and dependents of futures.
+   */
+  @Override
+  void close();
+
+  /**
+   * Collects the choices for an index; not thread-safe. Of repeated calls to one method the last
+   * counts.
+   */
+  sealed interface Builder permits IndexBuilder {
+    /**
+     * Whether a GPU may or must be used; by default {@link Acceleration#PREFERRED}. {@link
+     * Acceleration#DISABLED} takes the native CPU backend, or plain Java where that cannot be
+     * loaded.
+     */
+    Builder acceleration(Acceleration acceleration);
+
+    /**
+     * Exactly this device, or {@link BackendUnavailableException}; software devices are used only
+     * so or by {@link #backend}.
+     */
+    Builder device(Device device);
+
+    /** The first device of this backend, or {@link BackendUnavailableException}. */
+    Builder backend(BackendKind backend);
+
+    /** Room to make at once for that many vectors: a hint that saves growing. */
+    Builder expectedVectors(long vectors);
+
+    /** Most bytes on the device for the vectors of this index; by default what the device has. */
+    Builder deviceMemoryBudget(long bytes);
+
+    /**
+     * How searches are gathered.
+     *
+     * @param maxBatch queries of one device call, at least 1; by default 1,024
+     * @param maxLinger longest wait for clients to come back after a batch of several searches,
+     *     which is never more than 5% of that batch's duration; an idle index never waits. Zero:
+     *     never; by default 5 ms
+     */
+    Builder batching(int maxBatch, Duration maxLinger);
+
+    /**
+     * The queue of requests.
+     *
+     * @param capacity requests that may wait, at least 1; by default 1,024
+     * @param maxWait how long a call waits for a place before {@link IndexBusyException}; by
+     *     default 10 s
+     */
+    Builder mailbox(int capacity, Duration maxWait);
+
+    /** Is told of fallbacks. */
+    Builder listener(IndexListener listener);
+
+    /**
+     * Completes futures and calls the listener; by default the common pool. Never used to search.
+     */
+    Builder executor(Executor executor);
+
+    /** Poincaré: the largest norm accepted, in (0, 1 - 1e-7]; by default 1 - 1e-5. */
+    Builder poincareMaxNorm(double maxNorm);
+
+    /**
+     * The share of removed rows, in (0, 1], from which compaction starts by itself; 1: never; by
+     * default 0.3.
+     */
+    Builder autoCompaction(double deadRatio);
+
+    /**
+     * Makes the index, waiting for the device.
+     *
+     * @throws BackendUnavailableException when no device fits; it lists why, backend by backend
+     * @throws DeviceOutOfMemoryException when there is no room for the expected vectors
+     */
+    AcceleratedVectorIndex build();
+  }
+}

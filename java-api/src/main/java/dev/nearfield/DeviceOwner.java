@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The one thread that talks to a device, with its engine: one per device and class loader, shared
+ * by all that use the device and counted by them. Those with work take turns of about {@link
+ * #TURN_NANOS}.
+ */
+final class DeviceOwner {
+  /**
+   * A turn: long against the cost of switching, short against what a person or a time-out notices.
+   */
+  static final long TURN_NANOS = 10_000_000;
+
+  /** {@link Turn#run}: run again as soon as the others have had their turn. */
+  static final long AGAIN = 0;
+
+  /** {@link Turn#run}: nothing to do until {@link Seat#ready()}. */
+  static final long IDLE = -1;
+
+  /** Someone with work for the device. */
+  interface Turn {
+    /**
+     * Works on the owner thread until about {@code untilNanos} (System.nanoTime) and answers {@link
+     * #AGAIN}, {@link #IDLE}, or after how many nanoseconds to be run again at the latest.
+     */
+    long run(Engine engine, Scratch scratch, long untilNanos);
+  }
+
+  private static final System.Logger LOG = System.getLogger(DeviceOwner.class.getName());
+  private static final ReentrantLock REGISTRY = new ReentrantLock();
+  private static final Map<Device, DeviceOwner> OWNERS = new HashMap<>();
+
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  private final ArrayDeque<Seat> ready = new ArrayDeque<>();
+  private final List<Seat> waiting = new ArrayList<>();
+  private final Device device;
+  private final boolean registered;
+  private final CompletableFuture<Engine> opened = new CompletableFuture<>();
+  private final CancelWord cancelWord = new CancelWord();
+  private final Thread thread;
+  private int users; // guarded by REGISTRY
+  private boolean stopping;
+
+  private DeviceOwner(Device device, Function<Device, Engine> open, boolean registered) {
+    this.device = device;
+    this.registered = registered;
+    this.thread = new Thread(() -> live(open), "nearfield-" + device.id());
+    thread.setDaemon(true); // an index that was never closed must not keep the JVM alive
+  }
+
+  /**
+   * The owner of a device, started when this is the first use. Every call is to be paired with
+   * {@link #release()}. Waits until the engine is open, and throws what opening it threw.
+   */
+  static DeviceOwner acquire(Device device, Function<Device, Engine> open) {
+    DeviceOwner owner;
+    REGISTRY.lock();
+    try {
+      owner = OWNERS.get(device);
+      if (owner == null) {
+        owner = new DeviceOwner(device, open, true);
+        OWNERS.put(device, owner);
+        owner.thread.start();
+      }
+      owner.users++;
+    } finally {
+      REGISTRY.unlock();
+    }
+    return owner.awaitOpen();
+  }
+
+  /** An owner of its own for an engine that no other may share. */
+  static DeviceOwner of(Engine engine) {
+    DeviceOwner owner = new DeviceOwner(engine.device(), d -> engine, false);
+    owner.users = 1;
+    owner.thread.start();
+    return owner.awaitOpen();
+  }
+
+  private DeviceOwner awaitOpen() {
+    try {
+      opened.join();
+      return this;
+    } catch (CompletionException e) {
+      release();
+      throw Failures.onThisThread(e.getCause());
+    }
+  }
+
+  /**
+   * Ends one use. The last one stops the thread, which closes the engine, and waits for that. Never
+   * on the owner thread.
+   */
+  void release() {
+    REGISTRY.lock();
+    try {
+      if (--users > 0) {
+        return;
+      }
+      if (registered) {
+        OWNERS.remove(device, this);
+      }
+    } finally {
+      REGISTRY.unlock();
+    }
+    lock.lock();
+    try {
+      stopping = true;
+      changed.signal();
+    } finally {
+      lock.unlock();
+    }
+    Waits.uninterruptibly(thread::join);
+  }
+
+  Device device() {
+    return device;
+  }
+
+  /** For calls that belong to no index; those run one at a time. */
+  CancelWord cancelWord() {
+    return cancelWord;
+  }
+
+  Seat seat(Turn turn) {
+    return new Seat(turn);
+  }
+
+  /** A place at the device. */
+  final class Seat {
+    private final Turn turn;
+    private boolean queued; // in `ready`; like the rest guarded by `lock`
+    private long wakeAt;
+
+    private Seat(Turn turn) {
+      this.turn = turn;
+    }
+
+    /** There is work: the turn will be run soon. Any thread. */
+    void ready() {
+      lock.lock();
+      try {
+        enqueue();
+      } finally {
+        lock.unlock();
+      }
+    }
+
+    private void enqueue() {
+      if (!queued) {
+        queued = true;
+        waiting.remove(this);
+        ready.addLast(this);
+        changed.signal();
+      }
+    }
+  }
+
+  private void live(Function<Device, Engine> open) {
+    Engine engine;
+    try {
+      engine = open.apply(device);
+    } catch (RuntimeException | Error e) {
+      cancelWord.close();
+      opened.completeExceptionally(e);
+      return;
+    }
+    Scratch scratch = new Scratch();
+    opened.complete(engine);
+    try {
+      for (Seat seat = next(scratch); seat != null; seat = next(scratch)) {
+        long delay = IDLE;
+        try {
+          delay = seat.turn.run(engine, scratch, System.nanoTime() + TURN_NANOS);
+        } catch (RuntimeException | Error e) { // turns handle their failures themselves
+          LOG.log(System.Logger.Level.ERROR, "a turn on " + device + " failed", e);
+        }
+        if (delay != IDLE) {
+          again(seat, delay);
+        }
+      }
+    } finally {
+      scratch.close();
+      cancelWord.close();
+      engine.close();
+    }
+  }
+
+  private void again(Seat seat, long delay) {
+    lock.lock();
+    try {
+      if (delay == AGAIN) {
+        seat.enqueue();
+      } else if (!seat.queued) {
+        seat.wakeAt = System.nanoTime() + delay;
+        waiting.add(seat);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The next seat in order, waiting for one; null when the owner is to stop. */
+  private @Nullable Seat next(Scratch scratch) {
+    lock.lock();
+    try {
+      while (true) {
+        long sleep = wakeDue();
+        Seat seat = ready.pollFirst();
+        if (seat != null) {
+          seat.queued = false;
+          return seat;
+        }
+        if (stopping) {
+          return null;
+        }
+        try {
+          if (sleep == Long.MAX_VALUE) {
+            scratch.trim();
+            changed.await();
+          } else {
+            changed.awaitNanos(sleep);
+          }
+        } catch (InterruptedException e) {
+          LOG.log(System.Logger.Level.DEBUG, "nobody interrupts an owner thread on purpose", e);
+        }
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Moves the seats whose time has come to the queue; answers the nanoseconds until the next one.
+   */
+  private long wakeDue() {
+    long sleep = Long.MAX_VALUE;
+    long now = System.nanoTime();
+    for (int i = waiting.size() - 1; i >= 0; i--) {
+      Seat seat = waiting.get(i);
+      long left = seat.wakeAt - now;
+      if (left <= 0) {
+        seat.enqueue();
+      } else {
+        sleep = Math.min(sleep, left);
+      }
+    }
+    return sleep;
+  }
+}

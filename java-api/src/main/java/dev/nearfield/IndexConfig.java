@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+/**
+ * What the builder decided.
+ *
+ * @param budgetBytes on the device, 0 for what it has
+ * @param maxBatch queries of one device call
+ * @param deadRatio share of dead rows from which compaction starts by itself; 1 or more: never
+ */
+record IndexConfig(
+    int dim,
+    Metric metric,
+    double poincareMaxNorm,
+    long expectedVectors,
+    long budgetBytes,
+    int maxBatch,
+    long maxLingerNanos,
+    int mailboxCapacity,
+    long mailboxWaitNanos,
+    double deadRatio) {
+
+  Engine.IndexOptions options() {
+    return new Engine.IndexOptions(dim, metric, expectedVectors, budgetBytes, poincareMaxNorm);
+  }
+}

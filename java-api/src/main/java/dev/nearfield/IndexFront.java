@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.LongPredicate;
+import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The callers' side of an index: checks and copies what they give, queues it, and waits where they
+ * want to.
+ */
+final class IndexFront implements AcceleratedVectorIndex {
+  private final IndexConfig config;
+  private final VectorCheck check;
+  private final DeviceOwner owner;
+  private final Placement placement;
+  private final IndexCounters counters;
+  private final Completer completer;
+  private final SlotTable slots;
+  private final Mailbox mailbox;
+  private final IndexActor actor;
+  private final AtomicBoolean released = new AtomicBoolean();
+
+  private IndexFront(
+      IndexConfig config,
+      DeviceOwner owner,
+      Placement placement,
+      IndexCounters counters,
+      Completer completer,
+      SlotTable slots) {
+    this.config = config;
+    this.check = new VectorCheck(config.metric(), config.dim(), config.poincareMaxNorm());
+    this.owner = owner;
+    this.placement = placement;
+    this.counters = counters;
+    this.completer = completer;
+    this.slots = slots;
+    this.mailbox = new Mailbox(config.mailboxCapacity(), config.mailboxWaitNanos());
+    this.actor = new IndexActor(config, owner, mailbox, counters, slots);
+  }
+
+  /** Makes an index on an owner that was acquired for it; the index releases it when closed. */
+  static IndexFront make(
+      IndexConfig config,
+      DeviceOwner owner,
+      Placement placement,
+      IndexCounters counters,
+      Completer completer,
+      SlotTable slots) {
+    IndexFront index = new IndexFront(config, owner, placement, counters, completer, slots);
+    OwnerCall.run(
+        owner,
+        "build",
+        null,
+        (engine, scratch, control) -> {
+          index.actor.begin(engine, placement.fallback());
+          return index;
+        });
+    return index;
+  }
+
+  @Override
+  public int dimension() {
+    return config.dim();
+  }
+
+  @Override
+  public Metric metric() {
+    return config.metric();
+  }
+
+  // ---- adding
+
+  @Override
+  public VectorHandle add(float[] vector) {
+    float[] copy = copy("add", vector);
+    return submit(new Jobs.Add("add", copy, 1)).await().get(0);
+  }
+
+  @Override
+  public VectorHandles addAll(VectorBatch vectors) {
+    check.checkDimension("addAll", vectors.dimension());
+    if (vectors.byteSize() <= InsertJob.CHUNK_BYTES) {
+      float[] copy = new float[vectors.size() * config.dim()];
+      copy("addAll", vectors, 0, vectors.size(), copy);
+      return submit(new Jobs.Add("addAll", copy, vectors.size())).await();
+    }
+    checkAll(vectors);
+    InsertJob job = new InsertJob(vectors.size(), config.dim(), actor::wake);
+    submit(job);
+    feed(job, vectors);
+    return job.await();
+  }
+
+  /**
+   * Refuses a bad vector before the first chunk is sent; the chunks are checked again as they are
+   * copied.
+   */
+  private void checkAll(VectorBatch vectors) {
+    int step = Math.max(1, InsertJob.chunkRows(config.dim()) / 16); // stays in the cache
+    float[] some = new float[step * config.dim()];
+    for (int first = 0; first < vectors.size(); first += step) {
+      copy("addAll", vectors, first, Math.min(step, vectors.size() - first), some);
+    }
+  }
+
+  private void feed(InsertJob job, VectorBatch vectors) {
+    try {
+      for (int first = 0; first < vectors.size(); first += job.chunkRows) {
+        float[] buffer = job.buffer();
+        if (buffer == null) {
+          return;
+        }
+        copy("addAll", vectors, first, Math.min(job.chunkRows, vectors.size() - first), buffer);
+        job.copied();
+      }
+    } catch (RuntimeException
+        | Error e) { // a segment closed, or a vector changed for the worse, meanwhile
+      job.abort(e);
+      try {
+        job.await();
+      } catch (RuntimeException expected) {
+        e.addSuppressed(expected);
+      }
+      throw e;
+    }
+  }
+
+  private float[] copy(String operation, float[] vector) {
+    check.checkDimension(operation, vector.length);
+    float[] copy = vector.clone();
+    check.check(operation, "vector", 0, copy, 0);
+    return copy;
+  }
+
+  private void copy(String operation, VectorBatch vectors, int first, int count, float[] to) {
+    vectors.copyTo(first, count, MemorySegment.ofArray(to));
+    check.checkAll(operation, "vector", first, to, count);
+  }
+
+  // ---- changing and reading by handle
+
+  @Override
+  public boolean remove(VectorHandle handle) {
+    return submit(new Jobs.Remove("remove", new long[] {handle.bits()})).await() == 1;
+  }
+
+  @Override
+  public int removeAll(VectorHandles handles) {
+    return submit(new Jobs.Remove("removeAll", handles.toBits())).await();
+  }
+
+  @Override
+  public int removeIf(Predicate<? super VectorHandle> condition) {
+    HandleSet chosen = slots.select(bits -> condition.test(new VectorHandle(bits)));
+    return submit(new Jobs.Remove("removeIf", chosen.sortedBits())).await();
+  }
+
+  @Override
+  public Optional<VectorHandle> replace(VectorHandle handle, float[] vector) {
+    return submit(new Jobs.Replace(handle.bits(), copy("replace", vector))).await();
+  }
+
+  @Override
+  public Optional<StoredVector> get(VectorHandle handle) {
+    return submit(new Jobs.Get(handle.bits())).await();
+  }
+
+  // ---- searching
+
+  @Override
+  public SearchResult search(SearchRequest request) {
+    return submit(job(request)).await();
+  }
+
+  @Override
+  public CompletableFuture<SearchResult> searchAsync(SearchRequest request) {
+    return submitAsync(job(request));
+  }
+
+  private SearchJob job(SearchRequest request) {
+    check.checkDimension("search", request.dimension());
+    check.checkAll("search", "query", 0, request.queries(), request.queryCount());
+    HandleSet handles = request.handles();
+    if (handles != null) {
+      slots.checkIssued("search", handles);
+    }
+    return new SearchJob(request, filter(handles, request.predicate()));
+  }
+
+  private @Nullable HandleSet filter(
+      @Nullable HandleSet handles, @Nullable Predicate<? super VectorHandle> predicate) {
+    if (predicate == null) {
+      return handles;
+    }
+    LongPredicate keep = bits -> predicate.test(new VectorHandle(bits));
+    return handles == null ? slots.select(keep) : handles.filter(keep);
+  }
+
+  // ---- the rest
+
+  @Override
+  public CompletableFuture<CompactionReport> compact() {
+    return submitAsync(new Jobs.Compact());
+  }
+
+  @Override
+  public IndexStats stats() {
+    return counters.stats(mailbox.size());
+  }
+
+  @Override
+  public Placement placement() {
+    return placement;
+  }
+
+  @Override
+  public boolean close(Duration drain) throws InterruptedException {
+    mailbox.refuse();
+    actor.drain();
+    try {
+      return actor.ended().await(Request.saturatedNanos(drain), TimeUnit.NANOSECONDS);
+    } finally {
+      close();
+    }
+  }
+
+  @Override
+  public void close() {
+    mailbox.refuse();
+    actor.close();
+    Waits.uninterruptibly(actor.ended()::await);
+    if (released.compareAndSet(false, true)) {
+      owner.release();
+    }
+  }
+
+  // ---- queueing
+
+  private <R extends Request<?>> R submit(R job) {
+    job.onWithdraw(() -> mailbox.remove(job));
+    mailbox.put(job);
+    actor.wake();
+    return job;
+  }
+
+  /** Failures of the queue complete the future too. */
+  private <T> CompletableFuture<T> submitAsync(Request<T> job) {
+    CompletableFuture<T> future = job.toFuture(completer);
+    try {
+      submit(job);
+    } catch (RuntimeException e) {
+      job.fail(e);
+    }
+    return future;
+  }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The devices an index may be made on, by policy and by what the caller named.
+ *
+ * @param devices best first, at least one; a later one is used only when those before it fail
+ * @param fallback why the first is not what the policy asks for first
+ * @param passedOver the backends that rank higher and could not be used
+ */
+record IndexTargets(
+    List<Device> devices,
+    Optional<FallbackReason> fallback,
+    List<BackendStatus.Unavailable> passedOver) {
+
+  /**
+   * @throws IllegalArgumentException when the named device contradicts the policy
+   * @throws BackendUnavailableException when there is none
+   */
+  static IndexTargets of(
+      Acceleration policy, @Nullable Device device, @Nullable BackendKind backend) {
+    if (device != null) {
+      return named(policy, Accelerators.device(device.id()));
+    }
+    if (backend != null) {
+      return named(policy, Accelerators.device(backend.id()));
+    }
+    DeviceChoice choice = DeviceChoice.of(policy);
+    List<Device> devices = new ArrayList<>(List.of(choice.device()));
+    if (isGpu(choice.device()) && policy == Acceleration.PREFERRED) {
+      devices.add(DeviceChoice.of(Acceleration.DISABLED).device());
+    }
+    if (policy != Acceleration.REQUIRED && devices.getLast().backend() != BackendKind.JAVA) {
+      devices.add(JavaEngine.DEVICE);
+    }
+    return new IndexTargets(devices, fallback(policy, choice), choice.passedOver());
+  }
+
+  private static Optional<FallbackReason> fallback(Acceleration policy, DeviceChoice choice) {
+    if (choice.device().backend() == BackendKind.JAVA) {
+      return Optional.of(FallbackReason.NO_NATIVE);
+    }
+    return policy == Acceleration.PREFERRED && !isGpu(choice.device())
+        ? Optional.of(FallbackReason.NO_DEVICE)
+        : Optional.empty();
+  }
+
+  private static IndexTargets named(Acceleration policy, Device device) {
+    boolean gpu = isGpu(device);
+    if (policy == Acceleration.REQUIRED && !gpu || policy == Acceleration.DISABLED && gpu) {
+      throw new IllegalArgumentException(
+          "build: device [%s] contradicts acceleration [%s]".formatted(device.id(), policy));
+    }
+    return new IndexTargets(List.of(device), Optional.empty(), List.of());
+  }
+
+  private static boolean isGpu(Device device) {
+    return device.backend() != BackendKind.CPU && device.backend() != BackendKind.JAVA;
+  }
+
+  /** Opens the engine of a device. Owner thread. */
+  static Engine open(Device device) {
+    if (device.backend() == BackendKind.JAVA) {
+      return new JavaEngine();
+    }
+    DeviceInfo info = (DeviceInfo) device;
+    return NativeEngine.open(Accelerators.library(info), info);
+  }
+}

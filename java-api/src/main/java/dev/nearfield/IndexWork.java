@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Does the jobs of one index against its state and ends them, whatever happens. Counters are
+ * published before a job ends, so that its caller sees itself counted. Owner thread.
+ */
+final class IndexWork {
+  private final IndexState state;
+  private final IndexCounters counters;
+  private final CancelWord cancel;
+  private final Device device;
+  private final Optional<FallbackReason> fallback;
+  private @Nullable DeviceLostException lost;
+
+  IndexWork(
+      IndexState state,
+      IndexCounters counters,
+      CancelWord cancel,
+      Device device,
+      Optional<FallbackReason> fallback) {
+    this.state = state;
+    this.counters = counters;
+    this.cancel = cancel;
+    this.device = device;
+    this.fallback = fallback;
+    publish();
+  }
+
+  /** Set once the device is gone; nothing works any more then. */
+  @Nullable DeviceLostException lost() {
+    return lost;
+  }
+
+  void publish() {
+    counters.publish(state);
+  }
+
+  private Engine.CallControl control(long timeoutNanos) {
+    return new Engine.CallControl(
+        timeoutNanos == Long.MAX_VALUE ? 0 : Math.max(1, timeoutNanos), cancel.segment());
+  }
+
+  /** Keeps what a failure means for the index; answers what to tell the caller. */
+  private Throwable failed(String operation, Throwable cause) {
+    if (cause instanceof DeviceLostException) {
+      if (lost == null) {
+        lost =
+            new DeviceLostException(
+                "%s: %s was lost, and with it the vectors of this index; build it again (%s)"
+                    .formatted(operation, device, cause.getMessage()));
+      }
+      return lost;
+    }
+    return cause;
+  }
+
+  // ---- searches
+
+  /**
+   * One device call for the next queries of each job, at most {@code limit} each; jobs that are
+   * complete then are ended. The call may take as long as the most patient of them allows.
+   */
+  int search(List<SearchJob> jobs, int limit, Scratch scratch) {
+    CancelWord.Batch batch = cancel.arm();
+    int asked = 0;
+    try {
+      long patience = 0;
+      for (SearchJob job : jobs) {
+        job.join(batch);
+        patience = Math.max(patience, job.remainingNanos());
+      }
+      batch.gathered();
+      if (state.live() == 0) {
+        jobs.forEach(job -> job.succeed(job.empty(state.options().metric(), device, fallback)));
+        return 0;
+      }
+      asked = SearchBatch.run(state, jobs, limit, scratch, control(patience));
+      counters.searched(asked);
+      publish();
+      for (SearchJob job : jobs) {
+        if (!job.ended() && job.answered() == job.queryCount()) {
+          job.succeed(job.result(state.options().metric(), device, fallback));
+        }
+      }
+    } catch (RuntimeException | Error e) {
+      Throwable told = failed("search", e);
+      jobs.forEach(job -> job.fail(told));
+    } finally {
+      cancel.disarm();
+    }
+    return asked;
+  }
+
+  // ---- changes
+
+  /**
+   * One device call for several inserts. When it fails they are tried one by one, so that each gets
+   * its own verdict.
+   */
+  void add(List<Jobs.Add> waiting, Scratch scratch) {
+    CancelWord.Batch batch = cancel.arm();
+    List<Jobs.Add> jobs = new ArrayList<>(waiting);
+    jobs.removeIf(job -> !job.start(batch));
+    batch.gathered();
+    try {
+      addTogether(jobs, scratch);
+    } catch (RuntimeException | Error e) {
+      Throwable told = failed("add", e);
+      if (jobs.size() == 1 || lost != null) {
+        jobs.forEach(job -> job.fail(told));
+      } else {
+        jobs.forEach(job -> addAlone(job, scratch));
+      }
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  private void addAlone(Jobs.Add job, Scratch scratch) {
+    CancelWord.Batch batch = cancel.arm();
+    job.join(batch);
+    batch.gathered();
+    try {
+      addTogether(List.of(job), scratch);
+    } catch (RuntimeException | Error e) {
+      job.fail(failed("add", e));
+    }
+  }
+
+  private void addTogether(List<Jobs.Add> jobs, Scratch scratch) {
+    int dim = state.dim();
+    int total = jobs.stream().mapToInt(job -> job.count).sum();
+    if (total == 0) {
+      return;
+    }
+    state.checkRoom(jobs.getFirst().operation(), total);
+    MemorySegment vectors = scratch.get(Scratch.Use.VECTORS, (long) total * dim * Float.BYTES);
+    long at = 0;
+    for (Jobs.Add job : jobs) {
+      MemorySegment.copy(
+          job.vectors, 0, vectors, ValueLayout.JAVA_FLOAT, at * Float.BYTES, job.count * dim);
+      at += (long) job.count * dim;
+    }
+    long[] handles = new long[total];
+    List<VectorHandles> answers = new ArrayList<>(jobs.size());
+    state.add(vectors, total, handles, control(Long.MAX_VALUE));
+    int from = 0;
+    for (Jobs.Add job : jobs) {
+      answers.add(new HandleColumn(java.util.Arrays.copyOfRange(handles, from, from + job.count)));
+      from += job.count;
+    }
+    publish();
+    for (int i = 0; i < jobs.size(); i++) {
+      jobs.get(i).succeed(answers.get(i));
+    }
+  }
+
+  /** Does one job that shares its device call with no other. */
+  void single(Request<?> job, Scratch scratch) {
+    CancelWord.Batch batch = cancel.arm();
+    if (!job.start(batch)) {
+      cancel.disarm();
+      return;
+    }
+    batch.gathered();
+    try {
+      Engine.CallControl control = control(Long.MAX_VALUE);
+      switch (job) {
+        case Jobs.Remove remove -> {
+          int removed = state.remove(job.operation(), remove.handles, scratch, control);
+          publish();
+          remove.succeed(removed);
+        }
+        case Jobs.Replace replace -> {
+          long[] handle =
+              state.replace(job.operation(), replace.handle, replace.vector, scratch, control);
+          publish();
+          replace.succeed(Optional.ofNullable(handle).map(h -> new VectorHandle(h[0])));
+        }
+        case Jobs.Get get -> {
+          float[] vector = state.get(job.operation(), get.handle, scratch, control);
+          get.succeed(
+              Optional.ofNullable(vector)
+                  .map(v -> new StoredVectorInfo(new VectorHandle(get.handle), v)));
+        }
+        default -> throw new IllegalStateException("no work known for " + job.operation());
+      }
+    } catch (RuntimeException | Error e) {
+      job.fail(failed(job.operation(), e));
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  // ---- long work, in slices
+
+  /**
+   * Takes one chunk of a large insert, or publishes it after the last. Answers whether there was
+   * anything to do.
+   */
+  boolean insertStep(InsertJob job, boolean mayPublish, Scratch scratch) {
+    try {
+      Throwable stop = job.stopped();
+      if (stop != null) {
+        throw stop;
+      }
+      if (job.rowsTaken() == job.total) {
+        if (!mayPublish) {
+          return false;
+        }
+        int[] first = job.firstRows();
+        state.publish(first, job.rowCounts(), first.length, job.handles, scratch);
+        publish();
+        job.succeed(new HandleColumn(job.handles));
+        return true;
+      }
+      float[] chunk = job.chunk();
+      if (chunk == null) {
+        return false;
+      }
+      if (job.rowsTaken() == 0) {
+        state.checkRoom(job.operation(), job.total);
+      }
+      int count = job.chunkSize();
+      int floats = count * state.dim();
+      MemorySegment vectors = scratch.get(Scratch.Use.VECTORS, (long) floats * Float.BYTES);
+      MemorySegment.copy(chunk, 0, vectors, ValueLayout.JAVA_FLOAT, 0, floats);
+      job.took(state.addHidden(vectors, count, scratch, Engine.CallControl.NONE));
+      publish();
+      return true;
+    } catch (Throwable e) { // the caller's own failure may be anything
+      dropInsert(job, failed(job.operation(), e));
+      return true;
+    }
+  }
+
+  void dropInsert(InsertJob job, Throwable cause) {
+    state.discard(job.rowsTaken());
+    publish();
+    job.fail(cause);
+  }
+
+  /**
+   * One slice of compaction. Answers null while there is more to do, else how it ended: a report or
+   * a throwable.
+   *
+   * @param started whether this slice is the first
+   */
+  @Nullable Object compactStep(long budgetNanos) {
+    try {
+      if (!state.compacting()) {
+        state.beginCompaction();
+      }
+      CompactionReport report = state.compactStep(budgetNanos, Engine.CallControl.NONE);
+      if (report != null) {
+        counters.compacted();
+        publish();
+      }
+      return report;
+    } catch (RuntimeException | Error e) {
+      state.endCompaction();
+      return failed("compact", e);
+    }
+  }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.util.Optional;
+
+/** The smaller kinds of requests: what they carry, all of it copied or immutable. */
+final class Jobs {
+  private Jobs() {}
+
+  /**
+   * A change: once it runs, only the device knows whether it happened, so its caller waits for the
+   * verdict.
+   */
+  abstract static class Change<T> extends Request<T> {
+    Change(String operation) {
+      super(operation, null);
+    }
+
+    @Override
+    final boolean abandonable() {
+      return false;
+    }
+  }
+
+  /** An insert that fits one chunk; several that wait together go to the device together. */
+  static final class Add extends Change<VectorHandles> {
+    final float[] vectors;
+    final int count;
+
+    Add(String operation, float[] vectors, int count) {
+      super(operation);
+      this.vectors = vectors;
+      this.count = count;
+    }
+  }
+
+  static final class Remove extends Change<Integer> {
+    final long[] handles;
+
+    Remove(String operation, long[] handles) {
+      super(operation);
+      this.handles = handles;
+    }
+  }
+
+  static final class Replace extends Change<Optional<VectorHandle>> {
+    final long handle;
+    final float[] vector;
+
+    Replace(long handle, float[] vector) {
+      super("replace");
+      this.handle = handle;
+      this.vector = vector;
+    }
+  }
+
+  static final class Get extends Request<Optional<StoredVector>> {
+    final long handle;
+
+    Get(long handle) {
+      super("get", null);
+      this.handle = handle;
+    }
+  }
+
+  static final class Compact extends Request<CompactionReport> {
+    Compact() {
+      super("compact", null);
+    }
+  }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.util.List;
+import java.util.Optional;
+
+/** Where an index keeps its vectors, and why not elsewhere. Immutable. */
+public sealed interface Placement permits PlacementInfo {
+  BackendKind backend();
+
+  Device device();
+
+  /** Why this is not where the acceleration policy asks first; empty when it is. */
+  Optional<FallbackReason> fallback();
+
+  /** When fallen back: the backends that could not be used; empty otherwise. */
+  List<BackendStatus.Unavailable> whyNotAccelerated();
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import java.util.Objects;
+import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What to search for. Immutable, holds a copy of its queries, and may be used many times, on many
+ * indexes and threads at once.
+ *
+ * <pre>{@code
+ * SearchRequest.builder().query(vector).topK(10).timeout(Duration.ofMillis(50)).build()
+ * }</pre>
+ */
+public final class SearchRequest {
+  private final float[] queries;
+  private final int dimension;
+  private final int topK;
+  private final float minScore;
+  private final float maxDistance;
+  private final @Nullable HandleSet handles;
+  private final @Nullable Predicate<? super VectorHandle> predicate;
+  private final @Nullable Duration timeout;
+  private final boolean exact;
+
+  private SearchRequest(Builder from, float[] queries) {
+    this.queries = queries;
+    this.dimension = from.dimension;
+    this.topK = from.topK;
+    this.minScore = from.minScore;
+    this.maxDistance = from.maxDistance;
+    this.handles = from.handles;
+    this.predicate = from.predicate;
+    this.timeout = from.timeout;
+    this.exact = from.exact;
+  }
+
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  public int queryCount() {
+    return queries.length / dimension;
+  }
+
+  public int dimension() {
+    return dimension;
+  }
+
+  public int topK() {
+    return topK;
+  }
+
+  public boolean exact() {
+    return exact;
+  }
+
+  /** Row-major; not to be changed. */
+  float[] queries() {
+    return queries;
+  }
+
+  @Nullable HandleSet handles() {
+    return handles;
+  }
+
+  @Nullable Predicate<? super VectorHandle> predicate() {
+    return predicate;
+  }
+
+  @Nullable Duration timeout() {
+    return timeout;
+  }
+
+  /**
+   * Whether a hit at that distance is within the limits. False for every larger distance once it is
+   * false.
+   */
+  boolean accepts(Metric metric, float distance) {
+    return !(distance > maxDistance) && !(metric.score(distance) < minScore);
+  }
+
+  /** Collects a request; not thread-safe. Of repeated calls to one method the last counts. */
+  public static final class Builder {
+    private float @Nullable [] queries;
+    private int dimension;
+    private int topK;
+    private float minScore = Float.NaN;
+    private float maxDistance = Float.NaN;
+    private @Nullable HandleSet handles;
+    private @Nullable Predicate<? super VectorHandle> predicate;
+    private @Nullable Duration timeout;
+    private boolean exact;
+
+    private Builder() {}
+
+    /** One query, copied at once. This or {@link #queries} is needed. */
+    public Builder query(float[] vector) {
+      if (vector.length == 0) {
+        throw new IllegalArgumentException(
+            "SearchRequest: a query of [0] floats, at least 1 is needed");
+      }
+      queries = vector.clone();
+      dimension = vector.length;
+      return this;
+    }
+
+    /** Several queries, copied at once. */
+    public Builder queries(VectorBatch vectors) {
+      long floats = (long) vectors.size() * vectors.dimension();
+      if (floats > Integer.MAX_VALUE - 8) {
+        throw new IllegalArgumentException(
+            "SearchRequest: [%d] queries of %d floats, one request holds at most %d floats"
+                .formatted(vectors.size(), vectors.dimension(), Integer.MAX_VALUE - 8));
+      }
+      float[] copy = new float[(int) floats];
+      vectors.copyTo(0, vectors.size(), MemorySegment.ofArray(copy));
+      queries = copy;
+      dimension = vectors.dimension();
+      return this;
+    }
+
+    /** How many hits each query gets at most; at least 1. Needed. */
+    public Builder topK(int k) {
+      topK = k;
+      return this;
+    }
+
+    /** Only hits whose {@link Metric#score} is this or more. */
+    public Builder minScore(float score) {
+      minScore = notNaN("minScore", score);
+      return this;
+    }
+
+    /** Only hits at this distance or nearer. */
+    public Builder maxDistance(float distance) {
+      maxDistance = notNaN("maxDistance", distance);
+      return this;
+    }
+
+    /** Only vectors in {@code handles}; together with a predicate, both must hold. */
+    public Builder filter(HandleSet handles) {
+      this.handles = Objects.requireNonNull(handles, "handles");
+      return this;
+    }
+
+    /**
+     * Only vectors whose handle passes. Called on the thread that calls {@code search} or {@code
+     * searchAsync}, once per vector that is in the index then (and in the {@link HandleSet}, when
+     * one is given), before the search is queued; what it throws goes to that caller. It may call
+     * the index. For a condition used again and again a {@link HandleSet} is faster.
+     */
+    public Builder filter(Predicate<? super VectorHandle> predicate) {
+      this.predicate = Objects.requireNonNull(predicate, "predicate");
+      return this;
+    }
+
+    /**
+     * How long the search may take, counted from its submission; by default as long as it needs.
+     */
+    public Builder timeout(Duration timeout) {
+      if (timeout.isNegative() || timeout.isZero()) {
+        throw new IllegalArgumentException(
+            "SearchRequest: timeout [" + timeout + "], it must be positive");
+      }
+      this.timeout = timeout;
+      return this;
+    }
+
+    /** Asks for a full scan in 32-bit floats. A flat index of 32-bit floats always answers so. */
+    public Builder exact(boolean exact) {
+      this.exact = exact;
+      return this;
+    }
+
+    /**
+     * Checks everything that does not depend on the index.
+     *
+     * @throws IllegalArgumentException when there is no query or one has a NaN or infinity, or when
+     *     k is below 1
+     */
+    public SearchRequest build() {
+      if (queries == null) {
+        throw new IllegalArgumentException("SearchRequest: [0] queries, at least 1 is needed");
+      }
+      if (topK < 1) {
+        throw new IllegalArgumentException(
+            "SearchRequest: topK [" + topK + "], at least 1 is needed");
+      }
+      for (int i = 0; i < queries.length; i++) {
+        if (!Float.isFinite(queries[i])) {
+          throw new IllegalArgumentException(
+              "SearchRequest: query [%d] has [%s] at dimension [%d], only finite numbers are allowed"
+                  .formatted(i / dimension, queries[i], i % dimension));
+        }
+      }
+      return new SearchRequest(this, queries);
+    }
+
+    private static float notNaN(String name, float value) {
+      if (Float.isNaN(value)) {
+        throw new IllegalArgumentException("SearchRequest: " + name + " [NaN], a number is needed");
+      }
+      return value;
+    }
+  }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.util.List;
+
+/**
+ * The answers to a {@link SearchRequest}, in columns: query q has {@link #hitCount}(q) hits, best
+ * first, equal distances in the order the vectors were added. Immutable and independent of the
+ * index, which may change or close meanwhile. Methods throw {@link IndexOutOfBoundsException} for a
+ * query or hit that does not exist.
+ */
+public sealed interface SearchResult permits ColumnarResult {
+  int queryCount();
+
+  /** At most the requested k; fewer when fewer vectors exist or pass the filter and limits. */
+  int hitCount(int query);
+
+  /** {@link VectorHandle#bits()} of a hit. */
+  long handleBits(int query, int hit);
+
+  float distance(int query, int hit);
+
+  /** {@link Metric#score} of the distance. */
+  float score(int query, int hit);
+
+  /** The hits of one query as objects, in a new immutable list. */
+  List<Hit> hits(int query);
+
+  Execution execution();
+}

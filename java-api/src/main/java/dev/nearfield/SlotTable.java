@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.LongPredicate;
+
+/**
+ * Which row a handle names. Slots are apart from rows, so rows may move; a slot is never given up,
+ * its generation is raised when its vector goes, and free slots are reused first in, first out, so
+ * that a stale handle meets another generation for as long as possible. A slot whose generation is
+ * used up is retired.
+ *
+ * <p>Written by the owner thread only, which reads without the lock; every other thread reads under
+ * it. The lock is held for at most one page of slots at a time and never while user code runs.
+ */
+final class SlotTable {
+  static final int NO_ROW = -1;
+
+  private static final int LAST_GENERATION = -1; // 2^32 - 1 unsigned
+
+  /**
+   * Slots copied at a time for {@link #select}: 128 KiB, so the owner waits microseconds for the
+   * lock.
+   */
+  private static final int CHUNK = 1 << 14;
+
+  private final ReentrantLock lock = new ReentrantLock();
+  private final int firstGeneration;
+  private final PagedInts generations = new PagedInts();
+  private final PagedInts rows = new PagedInts();
+  // Free slots form a queue through their own entries in `rows`: next free slot as -2 - slot, END
+  // at the tail.
+  private static final int END = Integer.MIN_VALUE;
+  private int head = END;
+  private int tail = END;
+  private int slots;
+  private int free;
+  private int live;
+
+  SlotTable(int firstGeneration) {
+    this.firstGeneration = firstGeneration;
+  }
+
+  /** Makes room so that the next {@link #allocate} of {@code count} slots cannot fail. */
+  void reserve(int count) {
+    lock.lock();
+    try {
+      long needed = (long) slots + Math.max(0, count - free);
+      generations.ensure(needed);
+      rows.ensure(needed);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Gives slots to rows {@code firstRow ...}; their handles go to {@code out} from {@code from} on.
+   */
+  void allocate(int firstRow, int count, long[] out, int from) {
+    lock.lock();
+    try {
+      for (int i = 0; i < count; i++) {
+        int slot;
+        if (head != END) {
+          slot = head;
+          int next = rows.get(slot);
+          head = next == END ? END : -2 - next;
+          if (head == END) {
+            tail = END;
+          }
+          free--;
+        } else {
+          slot = slots++;
+          generations.set(slot, firstGeneration);
+        }
+        rows.set(slot, firstRow + i);
+        out[from + i] = VectorHandle.bits(slot, generations.get(slot));
+      }
+      live += count;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * The row of a handle, or {@link #NO_ROW} when it is stale. Owner thread.
+   *
+   * @throws IllegalArgumentException when this index never issued it
+   */
+  int row(String operation, long handle) {
+    int slot = VectorHandle.slot(handle);
+    int generation = VectorHandle.generation(handle);
+    if (slot >= 0 && slot < slots) {
+      int row = rows.get(slot);
+      int current = generations.get(slot);
+      if (generation == current && row >= 0) {
+        return row;
+      }
+      // A freed slot already carries the generation of its next vector, which is not issued yet; a
+      // retired one keeps its last.
+      int limit = row >= 0 || current == LAST_GENERATION && row == NO_ROW ? current : current - 1;
+      boolean below = Integer.compareUnsigned(generation, limit) <= 0;
+      if (below && Integer.compareUnsigned(generation, firstGeneration) >= 0) {
+        return NO_ROW;
+      }
+    }
+    throw new IllegalArgumentException(
+        "%s: handle [%s] was never issued by this index"
+            .formatted(operation, VectorHandle.toString(handle)));
+  }
+
+  /**
+   * Refuses a set with a handle that this index never issued. Any thread.
+   *
+   * @throws IllegalArgumentException naming the handle
+   */
+  void checkIssued(String operation, HandleSet handles) {
+    if (handles.isKnownTo(this)) {
+      return; // once issued, issued for good
+    }
+    long[] bits = handles.sortedBits();
+    for (int from = 0; from < bits.length; from += CHUNK) {
+      lock.lock();
+      try {
+        for (int i = from; i < Math.min(bits.length, from + CHUNK); i++) {
+          row(operation, bits[i]);
+        }
+      } finally {
+        lock.unlock();
+      }
+    }
+    handles.setKnownTo(this);
+  }
+
+  /** Frees the slots of live handles. */
+  void free(long[] handles, int count) {
+    lock.lock();
+    try {
+      for (int i = 0; i < count; i++) {
+        freeOne(VectorHandle.slot(handles[i]));
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void freeOne(int slot) {
+    live--;
+    int generation = generations.get(slot);
+    if (generation == LAST_GENERATION) {
+      rows.set(slot, NO_ROW); // retired
+      return;
+    }
+    generations.set(slot, generation + 1);
+    rows.set(slot, END);
+    if (tail == END) {
+      head = slot;
+    } else {
+      rows.set(tail, -2 - slot);
+    }
+    tail = slot;
+    free++;
+  }
+
+  /** Whether a live handle has a successor in its slot. */
+  boolean canRenew(long handle) {
+    return VectorHandle.generation(handle) != LAST_GENERATION;
+  }
+
+  /** Raises the generation of a live slot in place and answers its new handle. */
+  long renew(long handle) {
+    lock.lock();
+    try {
+      int slot = VectorHandle.slot(handle);
+      int generation = generations.get(slot) + 1;
+      generations.set(slot, generation);
+      return VectorHandle.bits(slot, generation);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Points a live slot at another row. Owner thread, during compaction; under the lock only for the
+   * reader's sake.
+   */
+  void move(int slot, int row) {
+    rows.set(slot, row);
+  }
+
+  long handleOf(int slot) {
+    return VectorHandle.bits(slot, generations.get(slot));
+  }
+
+  int live() {
+    return live;
+  }
+
+  int slots() {
+    return slots;
+  }
+
+  long bytes() {
+    return generations.bytes() + rows.bytes();
+  }
+
+  /**
+   * The live handles that pass {@code keep}, which runs on the calling thread without the lock.
+   * Each handle is judged as of one moment during the call; vectors added meanwhile may be missing.
+   */
+  HandleSet select(LongPredicate keep) {
+    LongColumn kept = new LongColumn();
+    long[] chunk = new long[CHUNK];
+    int slot = 0;
+    while (true) {
+      int found = 0;
+      lock.lock();
+      try {
+        if (slot >= slots) {
+          return HandleSet.ofSorted(kept.toArray());
+        }
+        int end = Math.min(slots, slot + CHUNK);
+        for (; slot < end; slot++) {
+          if (rows.get(slot) >= 0) {
+            chunk[found++] = VectorHandle.bits(slot, generations.get(slot));
+          }
+        }
+      } finally {
+        lock.unlock();
+      }
+      for (int i = 0; i < found; i++) {
+        if (keep.test(chunk[i])) {
+          kept.add(chunk[i]);
+        }
+      }
+    }
+  }
+}

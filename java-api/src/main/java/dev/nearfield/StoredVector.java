@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+/** A vector as an index holds it. Immutable. */
+public sealed interface StoredVector permits StoredVectorInfo {
+  VectorHandle handle();
+
+  /** A new array with the floats as they were added, bit for bit. */
+  float[] vector();
+}
