@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which cases each test runs at each effort.
+#include <algorithm>
+#include <cstdint>
+#include <set>
+
+#include "case.hpp"
+#include "cover.hpp"
+#include "nearfield/nearfield.h"
+
+namespace nearfield::test {
+namespace {
+
+// Around every edge of the kernels: chunks of 4 dimensions, groups of 32 rows, queues of 8 and 128, and sizes
+// that people use. 20,011 rows (a prime) pass every tile and partial result of a scan.
+const std::vector<int32_t> kDims = {1, 3, 7, 33, 127, 768, 769, 1536, 4096};
+const std::vector<int64_t> kRows = {0, 1, 31, 33, 1000, 20011};
+constexpr int64_t kN = -1;       // k = rows
+constexpr int64_t kNPlus1 = -2;  // k = rows + 1
+const std::vector<int64_t> kKs = {1, 8, 9, 128, 129, 1000, kN, kNPlus1};
+const std::vector<int64_t> kBatches = {1, 2, 7, 16, 65, 200};
+const std::vector<Data> kData = {Data::GAUSS,  Data::CLUSTERED, Data::TIES,       Data::DUPLICATES,
+                                 Data::OFFSET, Data::BOUNDARY,  Data::ZEROS,      Data::HUGE_NORMS,
+                                 Data::TINY,   Data::SCALES,    Data::SUBNORMALS};
+
+int64_t resolve_k(int64_t k, int64_t rows) {
+  if (k == kN) return std::max<int64_t>(1, rows);
+  return k == kNPlus1 ? rows + 1 : k;
+}
+
+// Multiply-adds of one search; the f64 oracle and a software GPU need a few ns for each.
+double work(const Case& c) { return static_cast<double>(c.rows * c.batch) * c.dim; }
+
+struct Limits {
+  double work;
+  int64_t scores;   // rows x batch
+  int64_t results;  // k x batch
+};
+
+Limits limits(Effort effort) {
+  switch (effort) {
+    case Effort::SMOKE:
+      return {2e6, 100'000, 20'000};
+    case Effort::QUICK:
+      return {16e6, 700'000, 300'000};
+    case Effort::FULL:
+      return {300e6, 5'000'000, 5'000'000};
+  }
+  return {};
+}
+
+bool within(const Case& c, const Limits& limit) {
+  return work(c) <= limit.work && c.rows * c.batch <= limit.scores && c.k * c.batch <= limit.results;
+}
+
+Case from_choice(const std::string& test, int32_t metric, const Choice& choice) {
+  Case c;
+  c.test = test;
+  c.metric = metric;
+  c.dim = kDims[static_cast<size_t>(choice[0])];
+  c.rows = kRows[static_cast<size_t>(choice[1])];
+  c.k = resolve_k(kKs[static_cast<size_t>(choice[2])], c.rows);
+  c.batch = kBatches[static_cast<size_t>(choice[3])];
+  c.data = kData[static_cast<size_t>(choice[4])];
+  c.padded = choice[5] == 1;
+  c.tiny_slabs = choice[6] == 1;
+  return c;
+}
+
+// Every value of each parameter, or every pair of values, that fits the metric and the limits.
+void covering(const std::string& test, int32_t metric, const Limits& limit, bool pairs, bool slabs,
+              std::vector<Case>* to) {
+  const std::vector<int> sizes = {static_cast<int>(kDims.size()),
+                                  static_cast<int>(kRows.size()),
+                                  static_cast<int>(kKs.size()),
+                                  static_cast<int>(kBatches.size()),
+                                  static_cast<int>(kData.size()),
+                                  2,
+                                  slabs ? 2 : 1};
+  const Allowed allowed = [&](const Choice& choice) {
+    const Case c = from_choice(test, metric, choice);
+    // 20,011 rows in slabs of 32 are 626 launches for each query.
+    return fits(c.data, metric) && within(c, limit) && !(c.tiny_slabs && c.rows > 1000);
+  };
+  for (const Choice& choice : pairs ? cover_pairs(sizes, allowed) : cover_values(sizes, allowed))
+    to->push_back(from_choice(test, metric, choice));
+}
+
+// The product of dimensions, rows and k; the other parameters take turns.
+void product(const std::string& test, int32_t metric, const Limits& limit, std::vector<Case>* to) {
+  int turn = 0;
+  for (int dim = 0; dim < static_cast<int>(kDims.size()); ++dim) {
+    for (int rows = 0; rows < static_cast<int>(kRows.size()); ++rows) {
+      for (int k = 0; k < static_cast<int>(kKs.size()); ++k) {
+        Case c;
+        do {
+          ++turn;
+          c = from_choice(test, metric, {dim, rows, k, turn % 6, turn % 11, turn % 2, turn / 2 % 2});
+          if (c.rows > 1000) c.tiny_slabs = false;
+        } while (!fits(c.data, metric) || (!within(c, limit) && c.batch > 1));
+        to->push_back(c);
+      }
+    }
+  }
+}
+
+struct Shape {
+  int32_t dim;
+  int64_t rows;
+  int64_t k;
+  int64_t batch;
+};
+
+// Tests of one property: a handful of shapes, each with another kind of data.
+struct Property {
+  const char* test;
+  std::vector<Shape> shapes;
+};
+
+const std::vector<Property> kProperties = {
+    {"score", {{33, 1000, 9, 7}, {1, 33, 5, 2}, {769, 1000, 20, 2}, {4096, 33, 33, 1}}},
+    {"prefix", {{7, 1000, 128, 7}, {33, 1000, 8, 2}, {127, 33, 32, 16}}},
+    {"bits-batch", {{33, 1000, 10, 65}, {3, 20011, 9, 16}, {769, 1000, 129, 16}, {128, 1000, 10, 200}}},
+    {"bits-threads", {{33, 1000, 10, 16}, {127, 20011, 9, 2}, {768, 1000, 129, 7}}},
+    {"bits-slabs", {{33, 1000, 10, 7}, {7, 1000, 1000, 2}, {769, 1000, 9, 16}}},
+    {"bits-paths", {{33, 1000, 10, 16}, {127, 20011, 9, 2}, {769, 1000, 129, 7}, {1, 33, 8, 65}}},
+    {"bits-filter", {{33, 1000, 10, 7}, {127, 1000, 129, 16}, {7, 20011, 9, 2}}},
+    {"filter", {{33, 1000, 10, 7}, {7, 33, 40, 16}, {127, 1000, 129, 2}, {3, 20011, 9, 2}}},
+    {"within", {{33, 1000, 50, 7}, {7, 33, 33, 2}}},
+    {"live", {{33, 1000, 10, 7}, {127, 33, 33, 2}, {7, 1000, 1000, 2}}},
+    {"replace", {{33, 1000, 10, 7}, {769, 33, 8, 2}}},
+    {"read", {{33, 1000, 1, 1}, {1, 33, 1, 1}, {769, 1000, 1, 1}, {4096, 31, 1, 1}}},
+    {"add", {{33, 1000, 10, 2}, {7, 33, 8, 2}}},
+    {"memory", {{33, 1000, 10, 2}, {768, 100, 8, 2}}},
+    {"compact", {{33, 1000, 10, 2}, {7, 300, 20, 7}, {769, 100, 8, 2}}},
+    {"stop", {{33, 1000, 10, 7}}},
+    {"model", {{7, 200, 8, 2}, {33, 120, 20, 1}, {3, 64, 5, 2}, {4, 400, 64, 1}}},
+    {"agree", {{128, 20011, 10, 16}, {33, 1000, 129, 65}}},
+};
+
+void property(const Property& p, int32_t metric, Effort effort, std::vector<Case>* to) {
+  size_t turn = static_cast<size_t>(metric);
+  const int64_t rounds = effort == Effort::FULL ? 6 : 1;
+  for (int64_t round = 0; round < rounds; ++round) {
+    for (const Shape& shape : p.shapes) {
+      while (!fits(kData[turn % kData.size()], metric)) ++turn;
+      Case c{p.test,     metric, shape.dim, shape.rows, shape.k, shape.batch, kData[turn++ % kData.size()],
+             turn % 2 == 0, false, round};
+      if (effort == Effort::SMOKE) c.batch = std::min<int64_t>(c.batch, 16);
+      to->push_back(c);
+      if (effort == Effort::SMOKE) return;
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Case> all_cases(Effort effort) {
+  std::vector<Case> cases;
+  const Limits limit = limits(effort);
+  for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
+    covering("knn", metric, limit, effort == Effort::FULL, false, &cases);
+    covering("search", metric, limit, effort != Effort::SMOKE, true, &cases);
+    if (effort == Effort::FULL) product("search", metric, limit, &cases);
+    for (const Property& p : kProperties) property(p, metric, effort, &cases);
+  }
+  std::set<std::string> names;
+  std::erase_if(cases, [&](const Case& c) { return !names.insert(c.name()).second; });
+  return cases;
+}
+
+}  // namespace nearfield::test

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compaction, at once and in steps with other calls between them.
+#include "check.hpp"
+#include "model.hpp"
+#include "random.hpp"
+#include "tests.hpp"
+
+namespace nearfield::test {
+namespace {
+
+Vectors fresh(const Bench& bench, int64_t rows, uint64_t salt) {
+  Vectors made(rows, bench.spec.dim, bench.spec.padded);
+  generate(bench.spec.data, bench.spec.metric, bench.problem.seed(), bench.problem.seed() + salt, &made);
+  return made;
+}
+
+void remove(Index* index, Model* model, std::vector<uint8_t>* since, int64_t row) {
+  const int64_t rows[] = {row};
+  index->set_live(rows, false);
+  if (model->live(row) && since != nullptr) (*since)[static_cast<size_t>(row)] = 1;
+  model->set_live(row, false);
+}
+
+void fill(const Bench& bench, Index* index, Model* model) {
+  index->add(bench.problem.data().matrix());
+  model->add(bench.problem.data());
+  Random random(bench.problem.seed());
+  for (int64_t row = 0; row < model->rows(); ++row)
+    if (random.below(3) == 0) remove(index, model, nullptr, row);
+}
+
+void check_all(const Bench& bench, Index* index, const Model& model) {
+  model.check_search(*index, bench.problem.queries(), bench.spec.k, nullptr);
+  model.check_stored(*index);
+}
+
+void at_once(const Bench& bench) {
+  Index index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim);
+  Model model(bench.spec.metric, bench.spec.dim);
+  fill(bench, &index, &model);
+  model.compact(index.compact(), std::vector<uint8_t>(static_cast<size_t>(model.rows())));
+  check_all(bench, &index, model);
+  // Nothing is dead now: a second one changes nothing.
+  model.compact(index.compact(), std::vector<uint8_t>(static_cast<size_t>(model.rows())));
+  check_all(bench, &index, model);
+  for (int64_t row = 0; row < model.rows(); ++row) remove(&index, &model, nullptr, row);
+  model.compact(index.compact(), std::vector<uint8_t>(static_cast<size_t>(model.rows())));
+  check(model.rows() == 0, "compacting an index of dead rows left %lld", static_cast<long long>(model.rows()));
+  const Vectors more = fresh(bench, 5, 11);
+  check(index.add(more.matrix()) == 0, "the first row after compacting to nothing is not 0");
+  model.add(more);
+  check_all(bench, &index, model);
+}
+
+// Between steps of 1 ns the index is searched and changed: rows are added, replaced, removed and revived, copied
+// ones and others.
+void in_steps(const Bench& bench) {
+  Index index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim);
+  Model model(bench.spec.metric, bench.spec.dim);
+  fill(bench, &index, &model);
+  std::vector<uint8_t> since(static_cast<size_t>(model.rows()));
+  Random random(bench.problem.seed() + 1);
+  constexpr int64_t kChanges = 40;  // later the index is left alone, so that the end is reached
+  for (int64_t step = 0;; ++step) {
+    check(step < 1'000'000, "compact is not done after %lld steps", static_cast<long long>(step));
+    std::vector<int64_t> new_row(static_cast<size_t>(model.rows()), -7);
+    bool done = false;
+    ok(index.try_compact(1, &new_row, &done), "a step of index_compact");
+    if (done) {
+      model.compact(new_row, since);
+      break;
+    }
+    for (const int64_t row : new_row) check(row == -7, "a step of compact that is not the last wrote new_row");
+    if (step >= kChanges) continue;
+    const int64_t row = random.below(model.rows());
+    switch (step % 5) {
+      case 0: {
+        const Vectors more = fresh(bench, 3, 100 + static_cast<uint64_t>(step));
+        index.add(more.matrix());
+        model.add(more);
+        since.resize(static_cast<size_t>(model.rows()));
+        break;
+      }
+      case 1:
+        remove(&index, &model, &since, row);
+        break;
+      case 2: {
+        const int64_t rows[] = {row};
+        const Vectors one = fresh(bench, 1, 200 + static_cast<uint64_t>(step));
+        index.replace(rows, one.matrix());
+        model.replace(row, one.row(0));
+        break;
+      }
+      case 3: {
+        const int64_t rows[] = {row};
+        index.set_live(rows, true);
+        model.set_live(row, true);
+        break;
+      }
+      default:
+        check_all(bench, &index, model);
+    }
+  }
+  check_all(bench, &index, model);
+}
+
+// new_row must have room for every row; the index is as it was when it has not.
+void too_few_numbers(const Bench& bench) {
+  Index index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim);
+  Model model(bench.spec.metric, bench.spec.dim);
+  fill(bench, &index, &model);
+  std::vector<int64_t> short_one(static_cast<size_t>(model.rows() - 1), -7);
+  bool done = false;
+  fails(index.try_compact(0, &short_one, &done), NF_FAILED_PRECONDITION, "compact with new_row for one row too few");
+  check(!done, "a failed compact says that it is done");
+  for (const int64_t row : short_one) check(row == -7, "a failed compact wrote new_row");
+  check_all(bench, &index, model);
+  model.compact(index.compact(), std::vector<uint8_t>(static_cast<size_t>(model.rows())));
+  check_all(bench, &index, model);
+}
+
+}  // namespace
+
+void test_compact(const Bench& bench) {
+  at_once(bench);
+  in_steps(bench);
+  too_few_numbers(bench);
+}
+
+}  // namespace nearfield::test

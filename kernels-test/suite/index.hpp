@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// An nf_index and nf_knn with C++ arguments.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend.hpp"
+#include "data.hpp"
+#include "results.hpp"
+
+namespace nearfield::test {
+
+// Filters of one search, kept alive with the arrays they point to.
+class Filters {
+ public:
+  int32_t add_bits(std::vector<uint32_t> words);  // each answers its number
+  int32_t add_rows(std::vector<int64_t> rows);
+  // One entry per query, -1: none. Without it, filter 0 holds for all.
+  void per_query(std::vector<int32_t> filter_of_query) { of_query_ = std::move(filter_of_query); }
+  void attach(nf_search* to) const;
+  const nf_filter* first() const { return &filters_.front(); }
+
+ private:
+  std::vector<std::vector<uint32_t>> bits_;
+  std::vector<std::vector<int64_t>> rows_;
+  std::vector<nf_filter> filters_;
+  mutable std::vector<const nf_filter*> pointers_;
+  std::vector<int32_t> of_query_;
+};
+
+// The words of a bitset over the rows for which `keep` holds.
+template <typename Keep>
+std::vector<uint32_t> bitset(int64_t rows, const Keep& keep) {
+  std::vector<uint32_t> words(static_cast<size_t>((rows + 31) / 32));
+  for (int64_t row = 0; row < rows; ++row)
+    if (keep(row)) words[static_cast<size_t>(row / 32)] |= 1u << (row % 32);
+  return words;
+}
+
+struct SearchOptions {
+  const Filters* filters = nullptr;
+  bool has_limit = false;
+  float limit = 0;  // max_distance
+  uint32_t flags = 0;
+};
+
+class Index {
+ public:
+  Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit = 0);
+  ~Index();
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  // Each answers the status; those without `Answer` throw unless it is NF_OK.
+  Answer try_add(const nf_matrix& rows, int64_t* first);
+  int64_t add(const nf_matrix& rows);
+  Answer try_search(const nf_matrix& queries, Results* to, const SearchOptions& options = {}, nf_call* call = nullptr);
+  // Also checks the form of the results.
+  void search(const nf_matrix& queries, Results* to, const SearchOptions& options = {});
+  std::vector<float> score(const nf_matrix& queries, const std::vector<int64_t>& offsets,
+                           const std::vector<int64_t>& rows);
+  Answer try_replace(std::span<const int64_t> rows, const nf_matrix& data);
+  void replace(std::span<const int64_t> rows, const nf_matrix& data);
+  void set_live(std::span<const int64_t> rows, bool live);
+  Vectors read(std::span<const int64_t> rows);
+  // One step; new_row is sized by the caller.
+  Answer try_compact(int64_t budget_ns, std::vector<int64_t>* new_row, bool* done);
+  // To the end, in one call.
+  std::vector<int64_t> compact();
+  nf_index_info info();
+  nf_index* handle() { return index_; }
+  const nf_api& api() const { return api_; }
+
+ private:
+  const nf_api& api_;
+  int32_t dim_;
+  nf_index* index_ = nullptr;
+};
+
+// Stateless search; also checks the form of the results.
+void knn(Backend& backend, nf_context* context, int32_t metric, const nf_matrix& queries, const nf_matrix& dataset,
+         Results* to, const nf_filter* filter = nullptr);
+
+}  // namespace nearfield::test

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random operations on an index against the model. A failing sequence is shrunk: operations are left out while
+// it still fails. Operations name rows by fractions of the rows there are, so that any part of a sequence is a
+// sequence.
+#include <algorithm>
+#include <optional>
+
+#include "check.hpp"
+#include "model.hpp"
+#include "random.hpp"
+#include "tests.hpp"
+
+namespace nearfield::test {
+namespace {
+
+enum class Kind { ADD, REMOVE, REVIVE, REPLACE, COMPACT, COMPACT_STEP, SEARCH, FILTERED, REFUSED };
+constexpr const char* kNames[] = {"add",  "remove",       "revive", "replace",        "compact",
+                                  "step", "search",       "search-filtered", "add-refused"};
+
+struct Operation {
+  Kind kind;
+  uint64_t seed;  // of everything the operation draws
+  std::string show() const { return text("%s#%llx", kNames[static_cast<int>(kind)], static_cast<unsigned long long>(seed & 0xffff)); }
+};
+
+Kind draw(Random* random) {
+  constexpr Kind kWeighted[] = {Kind::ADD,    Kind::ADD,     Kind::ADD,          Kind::REMOVE,       Kind::REMOVE,
+                                Kind::REMOVE, Kind::REVIVE,  Kind::REPLACE,      Kind::REPLACE,      Kind::COMPACT,
+                                Kind::SEARCH, Kind::SEARCH,  Kind::COMPACT_STEP, Kind::COMPACT_STEP, Kind::COMPACT_STEP,
+                                Kind::SEARCH, Kind::FILTERED, Kind::FILTERED,    Kind::REFUSED};
+  return kWeighted[random->below(std::size(kWeighted))];
+}
+
+class Runner {
+ public:
+  explicit Runner(const Bench& bench)
+      : bench_(bench),
+        index_(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim),
+        model_(bench.spec.metric, bench.spec.dim) {}
+
+  void apply(const Operation& operation) {
+    Random random(operation.seed);
+    switch (operation.kind) {
+      case Kind::ADD:
+        return add(&random);
+      case Kind::REMOVE:
+      case Kind::REVIVE:
+        return set_live(&random, operation.kind == Kind::REVIVE);
+      case Kind::REPLACE:
+        return replace(&random);
+      case Kind::COMPACT:
+        return step(0);
+      case Kind::COMPACT_STEP:
+        return step(1);
+      case Kind::SEARCH:
+      case Kind::FILTERED:
+        return search(&random, operation.kind == Kind::FILTERED);
+      case Kind::REFUSED:
+        return refused(&random);
+    }
+  }
+  void finish() {
+    step(0);
+    model_.check_stored(index_);
+  }
+
+ private:
+  Vectors make(int64_t rows, Random* random) const {
+    Vectors made(rows, bench_.spec.dim, random->below(2) == 0);
+    generate(bench_.spec.data, bench_.spec.metric, bench_.problem.seed(), random->next(), &made);
+    return made;
+  }
+  // Distinct rows.
+  std::vector<int64_t> some_rows(Random* random) const {
+    std::vector<int64_t> rows;
+    for (int64_t row = random->below(model_.rows() + 1); row < model_.rows() && rows.size() < 40;
+         row += 1 + random->below(1 + model_.rows() / 4))
+      rows.push_back(row);
+    return rows;
+  }
+  void add(Random* random) {
+    const Vectors rows = make(random->below(bench_.spec.rows / 4 + 1), random);
+    index_.add(rows.matrix());
+    model_.add(rows);
+    since_.resize(static_cast<size_t>(model_.rows()));
+  }
+  void set_live(Random* random, bool live) {
+    const std::vector<int64_t> rows = some_rows(random);
+    index_.set_live(rows, live);
+    for (const int64_t row : rows) {
+      if (model_.live(row) && !live) since_[static_cast<size_t>(row)] = compacting_;
+      model_.set_live(row, live);
+    }
+  }
+  void replace(Random* random) {
+    const std::vector<int64_t> rows = some_rows(random);
+    const Vectors data = make(static_cast<int64_t>(rows.size()), random);
+    index_.replace(rows, data.matrix());
+    for (size_t i = 0; i < rows.size(); ++i) model_.replace(rows[i], data.row(static_cast<int64_t>(i)));
+  }
+  void step(int64_t budget_ns) {
+    std::vector<int64_t> new_row(static_cast<size_t>(model_.rows()), -7);
+    bool done = false;
+    ok(index_.try_compact(budget_ns, &new_row, &done), "index_compact");
+    check(done || budget_ns != 0, "index_compact without a budget is not done");
+    compacting_ = !done;
+    if (!done) return;
+    model_.compact(new_row, since_);
+    since_.assign(static_cast<size_t>(model_.rows()), 0);
+  }
+  void search(Random* random, bool filtered) {
+    const Vectors queries = make(1 + random->below(bench_.spec.batch), random);
+    std::vector<uint32_t> bits(static_cast<size_t>((model_.rows() + 31) / 32));
+    const bool sparse = random->below(2) == 0;
+    for (uint32_t& word : bits) {
+      word = static_cast<uint32_t>(random->next());
+      if (sparse) word &= static_cast<uint32_t>(random->next() & random->next() & random->next());
+    }
+    model_.check_search(index_, queries, 1 + random->below(bench_.spec.k), filtered ? &bits : nullptr);
+  }
+  void refused(Random* random) {
+    Vectors rows = make(1 + random->below(9), random);
+    rows.row(rows.rows() - 1)[0] = NAN;
+    int64_t first = 0;
+    fails(index_.try_add(rows.matrix(), &first), NF_INVALID_ARGUMENT, "add with a NaN");
+  }
+
+  const Bench& bench_;
+  Index index_;
+  Model model_;
+  std::vector<uint8_t> since_;  // died while a compaction was under way
+  bool compacting_ = false;
+};
+
+// What failed, at which operation; empty: nothing.
+std::optional<std::string> run(const Bench& bench, const std::vector<Operation>& operations) {
+  std::string at = "the end";
+  try {
+    Runner runner(bench);
+    for (const Operation& operation : operations) {
+      at = operation.show();
+      runner.apply(operation);
+    }
+    at = "the last compact";
+    runner.finish();
+  } catch (const Failure& failure) {
+    return at + ": " + failure.what();
+  }
+  return std::nullopt;
+}
+
+// Leaves out ever smaller parts while the rest still fails (Zeller's ddmin, without its complement step).
+std::vector<Operation> shrink(const Bench& bench, std::vector<Operation> operations, std::string* why) {
+  int budget = 300;  // runs
+  for (size_t part = operations.size() / 2; part > 0; part /= 2) {
+    for (size_t from = 0; from < operations.size() && budget-- > 0;) {
+      std::vector<Operation> fewer = operations;
+      const size_t to = std::min(operations.size(), from + part);
+      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(from), fewer.begin() + static_cast<std::ptrdiff_t>(to));
+      if (const auto failure = run(bench, fewer)) {
+        operations = fewer;
+        *why = *failure;
+      } else {
+        from = to;
+      }
+    }
+  }
+  return operations;
+}
+
+}  // namespace
+
+void test_model(const Bench& bench) {
+  Random random(bench.problem.seed());
+  std::vector<Operation> operations;
+  for (int i = 0; i < 60; ++i) operations.push_back({draw(&random), random.next()});
+  const auto failure = run(bench, operations);
+  if (!failure) return;
+  std::string why = *failure;
+  const std::vector<Operation> few = shrink(bench, operations, &why);
+  std::string list;
+  for (const Operation& operation : few) list += " " + operation.show();
+  throw Failure(text("of %zu random operations these %zu fail:", operations.size(), few.size()) + list + "; at " + why);
+}
+
+}  // namespace nearfield::test

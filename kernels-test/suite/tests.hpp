@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tests: one function per operation or property; each runs one case on one backend and throws Failure.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "backend.hpp"
+#include "case.hpp"
+#include "problem.hpp"
+
+namespace nearfield::test {
+
+struct Bench {
+  Backend& backend;
+  Backend* reference;  // another backend to agree with, or NULL
+  const Case& spec;
+  const Problem& problem;
+
+  // The context that the case asks for.
+  nf_context* context() const;
+};
+
+struct Test {
+  const char* name;  // as in Case::test
+  int32_t operation;  // NF_OP_KNN or NF_OP_INDEX: what the backend must support
+  void (*run)(const Bench& bench);
+};
+
+const std::vector<Test>& all_tests();
+
+void test_knn(const Bench& bench);
+void test_search(const Bench& bench);
+void test_score(const Bench& bench);
+void test_prefix(const Bench& bench);
+void test_within(const Bench& bench);
+void test_filter(const Bench& bench);
+void test_live(const Bench& bench);
+void test_replace(const Bench& bench);
+void test_read(const Bench& bench);
+void test_add(const Bench& bench);
+void test_memory(const Bench& bench);
+void test_compact(const Bench& bench);
+void test_stop(const Bench& bench);
+void test_bits_batch(const Bench& bench);
+void test_bits_threads(const Bench& bench);
+void test_bits_slabs(const Bench& bench);
+void test_bits_paths(const Bench& bench);
+void test_bits_filter(const Bench& bench);
+void test_model(const Bench& bench);
+void test_agree(const Bench& bench);
+
+}  // namespace nearfield::test
