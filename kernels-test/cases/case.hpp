@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One case of the suite: which test, on what data. Its text names it, seeds its data and is what --case takes.
+// One case of the suite: which test, on what data. Its text names it, seeds its data and is what --case
+// takes.
 #pragma once
 
 #include <cstdint>

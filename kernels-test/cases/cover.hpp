@@ -10,8 +10,8 @@ namespace nearfield::test {
 using Choice = std::vector<int>;  // one value index per parameter
 using Allowed = std::function<bool(const Choice&)>;
 
-// `sizes[p]` is the number of values of parameter p. Values and pairs that no allowed choice contains are left
-// out. The same arguments give the same rows.
+// `sizes[p]` is the number of values of parameter p. Values and pairs that no allowed choice contains are
+// left out. The same arguments give the same rows.
 std::vector<Choice> cover_values(const std::vector<int>& sizes, const Allowed& allowed);
 std::vector<Choice> cover_pairs(const std::vector<int>& sizes, const Allowed& allowed);
 

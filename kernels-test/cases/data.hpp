@@ -11,7 +11,8 @@
 
 namespace nearfield::test {
 
-// Rows at a stride. Everything that is no element is NaN, so that a backend which reads beyond a row shows it.
+// Rows at a stride. Everything that is no element is NaN, so that a backend which reads beyond a row shows
+// it.
 class Vectors {
  public:
   Vectors() = default;

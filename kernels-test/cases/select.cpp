@@ -19,8 +19,8 @@ constexpr int64_t kN = -1;       // k = rows
 constexpr int64_t kNPlus1 = -2;  // k = rows + 1
 const std::vector<int64_t> kKs = {1, 8, 9, 128, 129, 1000, kN, kNPlus1};
 const std::vector<int64_t> kBatches = {1, 2, 7, 16, 65, 200};
-const std::vector<Data> kData = {Data::GAUSS,  Data::CLUSTERED, Data::TIES,       Data::DUPLICATES,
-                                 Data::OFFSET, Data::BOUNDARY,  Data::ZEROS,      Data::HUGE_NORMS,
+const std::vector<Data> kData = {Data::GAUSS,  Data::CLUSTERED, Data::TIES,      Data::DUPLICATES,
+                                 Data::OFFSET, Data::BOUNDARY,  Data::ZEROS,     Data::HUGE_NORMS,
                                  Data::TINY,   Data::SCALES,    Data::SUBNORMALS};
 
 int64_t resolve_k(int64_t k, int64_t rows) {
@@ -144,8 +144,8 @@ void property(const Property& p, int32_t metric, Effort effort, std::vector<Case
   for (int64_t round = 0; round < rounds; ++round) {
     for (const Shape& shape : p.shapes) {
       while (!fits(kData[turn % kData.size()], metric)) ++turn;
-      Case c{p.test,     metric, shape.dim, shape.rows, shape.k, shape.batch, kData[turn++ % kData.size()],
-             turn % 2 == 0, false, round};
+      Case c{p.test,        metric, shape.dim, shape.rows, shape.k, shape.batch, kData[turn++ % kData.size()],
+             turn % 2 == 0, false,  round};
       if (effort == Effort::SMOKE) c.batch = std::min<int64_t>(c.batch, 16);
       to->push_back(c);
       if (effort == Effort::SMOKE) return;

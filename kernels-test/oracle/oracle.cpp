@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bounds follow from the canonical form of docs/numerics.md, which every backend computes in f32 for every
-// distance it returns: four partial sums, each a chain of m = ceil(D/4) multiply-adds, then two levels of
-// additions.
+// The bounds follow from the canonical form of docs/numerics.md, which every backend computes in f32 for
+// every distance it returns: four partial sums, each a chain of m = ceil(D/4) multiply-adds, then two levels
+// of additions.
 //
 // Notation: u = 2^-24, the unit roundoff of f32; gamma(n) = n u / (1 - n u) bounds a product of n factors
 // (1 + delta), |delta| <= u; eta = 2^-126, the smallest normal f32: a device may flush an operand or a result
-// below it to zero, an absolute error below eta. A multiply-add counts as two roundings, because WGSL does not
-// promise that it is fused. The oracle's own error is the same with U = 2^-53 and no flushing.
+// below it to zero, an absolute error below eta. A multiply-add counts as two roundings, because WGSL does
+// not promise that it is fused. The oracle's own error is the same with U = 2^-53 and no flushing.
 #include "oracle.hpp"
 
 #include <algorithm>
@@ -53,8 +53,8 @@ Distance squared_difference(const Vector& q, const Vector& v) {
   return {sum, error + summation(q.dim) * (sum + error) + flushed_sum(q.dim) + own};
 }
 
-// Both vectors are scaled by an f32 inverse norm (one rounding) and each element is rounded once more, hence is
-// off by (2 u + u^2) of itself; norms in f64 add D U. The rest is as for the squared difference; the final
+// Both vectors are scaled by an f32 inverse norm (one rounding) and each element is rounded once more, hence
+// is off by (2 u + u^2) of itself; norms in f64 add D U. The rest is as for the squared difference; the final
 // half is exact.
 Distance cosine(const Vector& q, const Vector& v) {
   const double scaling = 2 * u + u * u + static_cast<double>(2 * q.dim) * U;
@@ -107,8 +107,8 @@ double from_delta(double delta) { return 2 * std::asinh(std::sqrt(delta)); }
 
 // The device multiplies its |q-v|^2 by alpha = 1/(1-|v|^2), which was computed in f64 from D products and
 // additions (relative error D U |v|^2 / (1-|v|^2)) and rounded to f32 (u); the multiplication rounds (u). The
-// host divides by 1-|q|^2 (D U |q|^2 / (1-|q|^2)), takes asinh in f64 and rounds to f32 (u). So delta is off by
-// at most `off`; the distance is a monotone function of delta, steep at 0, and its error is read from that
+// host divides by 1-|q|^2 (D U |q|^2 / (1-|q|^2)), takes asinh in f64 and rounds to f32 (u). So delta is off
+// by at most `off`; the distance is a monotone function of delta, steep at 0, and its error is read from that
 // function at delta +- off rather than from its slope.
 Distance poincare(const Vector& q, const Vector& v) {
   const Distance squared = squared_difference(q, v);

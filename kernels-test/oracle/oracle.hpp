@@ -27,8 +27,8 @@ struct Vector {
 
 Vector prepare(const float* x, int64_t dim);
 
-// NF_L2SQ sum (q-v)^2, NF_COSINE 1 - cos, NF_DOT -(q.v), NF_POINCARE 2 asinh(sqrt(|q-v|^2 / ((1-|q|^2)(1-|v|^2)))),
-// NF_MANHATTAN sum |q-v|.
+// NF_L2SQ sum (q-v)^2, NF_COSINE 1 - cos, NF_DOT -(q.v), NF_POINCARE 2 asinh(sqrt(|q-v|^2 /
+// ((1-|q|^2)(1-|v|^2)))), NF_MANHATTAN sum |q-v|.
 Distance distance(int32_t metric, const Vector& q, const Vector& v);
 
 }  // namespace nearfield::oracle

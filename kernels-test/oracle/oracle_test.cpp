@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The oracle against values worked out by hand, and its bounds against a plain f32 evaluation of the canonical
-// form written here a second time.
+// The oracle against values worked out by hand, and its bounds against a plain f32 evaluation of the
+// canonical form written here a second time.
+#include "oracle.hpp"
+
 #include <cmath>
 #include <cstdio>
 #include <vector>
-
-#include "oracle.hpp"
 
 namespace {
 
@@ -72,7 +72,9 @@ void exactness() {
 float canonical(int32_t metric, const std::vector<float>& q, const std::vector<float>& v) {
   float sums[4] = {0, 0, 0, 0};
   const auto dim = static_cast<int64_t>(q.size());
-  const auto scale = [&](const std::vector<float>& x) { return static_cast<float>(1 / prepare(x.data(), dim).norm); };
+  const auto scale = [&](const std::vector<float>& x) {
+    return static_cast<float>(1 / prepare(x.data(), dim).norm);
+  };
   const float q_scale = metric == NF_COSINE ? scale(q) : 1;
   const float v_scale = metric == NF_COSINE ? scale(v) : 1;
   for (size_t i = 0; i < q.size(); ++i) {
@@ -102,8 +104,8 @@ float next(uint64_t& state) {
   return static_cast<float>(static_cast<double>(state >> 40) * 0x1p-23 - 1);
 }
 
-// The bound must hold, and must not be so wide that it would hold for a wrong answer: leaving out one of the D
-// dimensions changes a distance by about 1/D of itself, and the bound has to be below that.
+// The bound must hold, and must not be so wide that it would hold for a wrong answer: leaving out one of the
+// D dimensions changes a distance by about 1/D of itself, and the bound has to be below that.
 void bounds() {
   uint64_t state = 1;
   for (const int dim : {1, 3, 7, 33, 127, 768, 4096}) {
@@ -123,8 +125,8 @@ void bounds() {
       char what[96];
       std::snprintf(what, sizeof(what), "metric %d, dim %d: error over bound", metric, dim);
       expect(worst <= 1, what, worst, 1);
-      // One dimension's share: sizes of a sum of D terms of magnitude about 1/2 (cosine and Poincare: of about
-      // 1 in all).
+      // One dimension's share: sizes of a sum of D terms of magnitude about 1/2 (cosine and Poincare: of
+      // about 1 in all).
       const double share = metric == NF_COSINE || metric == NF_POINCARE ? 1.0 / dim : 0.5;
       std::snprintf(what, sizeof(what), "metric %d, dim %d: bound over one dimension's share", metric, dim);
       expect(widest < share, what, widest / share, 1);

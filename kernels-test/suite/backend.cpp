@@ -83,8 +83,7 @@ Backend::Backend(const std::string& row, const std::string& library_dir, const s
     absent_ = dlerror();
     return;
   }
-  const auto get_api =
-      reinterpret_cast<const nf_api* (*)(uint32_t)>(dlsym(library_, "nf_get_api"));
+  const auto get_api = reinterpret_cast<const nf_api* (*)(uint32_t)>(dlsym(library_, "nf_get_api"));
   api_ = get_api == nullptr ? nullptr : get_api(NF_ABI_MAJOR);
   if (api_ == nullptr) {
     absent_ = file + " does not speak ABI " + std::to_string(NF_ABI_MAJOR);
@@ -108,8 +107,8 @@ Backend::Backend(const std::string& row, const std::string& library_dir, const s
   if (count == 0) {
     absent_ = reason.empty() ? "no devices" : reason;
   } else {
-    absent_ = std::string(wanted.software == 1 ? "no software adapter" : "no hardware adapter") + "; there is " +
-              info_.name;
+    absent_ = std::string(wanted.software == 1 ? "no software adapter" : "no hardware adapter") +
+              "; there is " + info_.name;
   }
 }
 

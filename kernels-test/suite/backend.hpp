@@ -39,7 +39,7 @@ struct ContextOptions {
   int32_t threads = 0;
   uint64_t slab_bytes = 0;
   uint64_t max_binding_bytes = 0;
-  std::string path;
+  std::string path = {};
   auto operator<=>(const ContextOptions&) const = default;
 };
 

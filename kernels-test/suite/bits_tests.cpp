@@ -23,7 +23,8 @@ Results search_in(const Bench& bench, const ContextOptions& options) {
 void compare(const Bench& bench, const std::vector<std::pair<std::string, ContextOptions>>& others) {
   const Results usual = search_in(bench, {});
   bench.problem.check_ranking(usual);
-  for (const auto& [what, options] : others) search_in(bench, options).check_same(usual, (what + " and default").c_str());
+  for (const auto& [what, options] : others)
+    search_in(bench, options).check_same(usual, (what + " and default").c_str());
 }
 
 }  // namespace
@@ -45,15 +46,17 @@ void test_bits_batch(const Bench& bench) {
       Results some(size, bench.spec.k);
       index.search(p.queries().matrix(first, size), &some);
       for (int64_t q = 0; q < size; ++q)
-        some.check_same(q, whole, first + q, bench.spec.k,
-                        text("batches of %lld and %lld", static_cast<long long>(size), static_cast<long long>(batch))
-                            .c_str());
+        some.check_same(
+            q, whole, first + q, bench.spec.k,
+            text("batches of %lld and %lld", static_cast<long long>(size), static_cast<long long>(batch))
+                .c_str());
     }
   }
 }
 
 void test_bits_threads(const Bench& bench) {
-  compare(bench, {{"1 thread", {.threads = 1}}, {"2 threads", {.threads = 2}}, {"5 threads", {.threads = 5}}});
+  compare(bench,
+          {{"1 thread", {.threads = 1}}, {"2 threads", {.threads = 2}}, {"5 threads", {.threads = 5}}});
 }
 
 void test_bits_slabs(const Bench& bench) {
@@ -62,7 +65,8 @@ void test_bits_slabs(const Bench& bench) {
   compare(bench, {{"slabs of one group", {.slab_bytes = 1}},
                   {"slabs of three groups", {.slab_bytes = 3 * group}},
                   {"bindings of one group", {.max_binding_bytes = group}},
-                  {"slabs of three groups in bindings of two", {.slab_bytes = 3 * group, .max_binding_bytes = 2 * group}}});
+                  {"slabs of three groups in bindings of two",
+                   {.slab_bytes = 3 * group, .max_binding_bytes = 2 * group}}});
 }
 
 void test_bits_paths(const Bench& bench) {
@@ -72,8 +76,9 @@ void test_bits_paths(const Bench& bench) {
   compare(bench, paths);
 }
 
-// Two backends may round differently: their distances for a row differ by no more than twice its bound, so the
-// i-th smallest distances of both differ by no more than twice the bounds of the rows that may stand there.
+// Two backends may round differently: their distances for a row differ by no more than twice its bound, so
+// the i-th smallest distances of both differ by no more than twice the bounds of the rows that may stand
+// there.
 void test_agree(const Bench& bench) {
   if (bench.reference == nullptr) throw NotApplicable("no other backend to agree with");
   const Problem& p = bench.problem;
@@ -90,7 +95,8 @@ void test_agree(const Bench& bench) {
             "query %lld, result %lld: row %lld at %.9g, %s has row %lld at %.9g, bounds %.3g and %.3g",
             static_cast<long long>(q), static_cast<long long>(i), static_cast<long long>(mine.row(q, i)),
             static_cast<double>(mine.distance(q, i)), bench.reference->row().c_str(),
-            static_cast<long long>(theirs.row(q, i)), static_cast<double>(theirs.distance(q, i)), a.bound, b.bound);
+            static_cast<long long>(theirs.row(q, i)), static_cast<double>(theirs.distance(q, i)), a.bound,
+            b.bound);
     }
   }
   p.check_inputs_unchanged();

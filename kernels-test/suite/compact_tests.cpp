@@ -45,15 +45,16 @@ void at_once(const Bench& bench) {
   check_all(bench, &index, model);
   for (int64_t row = 0; row < model.rows(); ++row) remove(&index, &model, nullptr, row);
   model.compact(index.compact(), std::vector<uint8_t>(static_cast<size_t>(model.rows())));
-  check(model.rows() == 0, "compacting an index of dead rows left %lld", static_cast<long long>(model.rows()));
+  check(model.rows() == 0, "compacting an index of dead rows left %lld",
+        static_cast<long long>(model.rows()));
   const Vectors more = fresh(bench, 5, 11);
   check(index.add(more.matrix()) == 0, "the first row after compacting to nothing is not 0");
   model.add(more);
   check_all(bench, &index, model);
 }
 
-// Between steps of 1 ns the index is searched and changed: rows are added, replaced, removed and revived, copied
-// ones and others.
+// Between steps of 1 ns the index is searched and changed: rows are added, replaced, removed and revived,
+// copied ones and others.
 void in_steps(const Bench& bench) {
   Index index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim);
   Model model(bench.spec.metric, bench.spec.dim);
@@ -70,7 +71,8 @@ void in_steps(const Bench& bench) {
       model.compact(new_row, since);
       break;
     }
-    for (const int64_t row : new_row) check(row == -7, "a step of compact that is not the last wrote new_row");
+    for (const int64_t row : new_row)
+      check(row == -7, "a step of compact that is not the last wrote new_row");
     if (step >= kChanges) continue;
     const int64_t row = random.below(model.rows());
     switch (step % 5) {
@@ -111,7 +113,8 @@ void too_few_numbers(const Bench& bench) {
   fill(bench, &index, &model);
   std::vector<int64_t> short_one(static_cast<size_t>(model.rows() - 1), -7);
   bool done = false;
-  fails(index.try_compact(0, &short_one, &done), NF_FAILED_PRECONDITION, "compact with new_row for one row too few");
+  fails(index.try_compact(0, &short_one, &done), NF_FAILED_PRECONDITION,
+        "compact with new_row for one row too few");
   check(!done, "a failed compact says that it is done");
   for (const int64_t row : short_one) check(row == -7, "a failed compact wrote new_row");
   check_all(bench, &index, model);

@@ -99,8 +99,8 @@ void test_filter(const Bench& bench) {
   });
 }
 
-// A filter changes nothing but who may be returned: keeping all equals none, keeping some equals an index that
-// holds only those.
+// A filter changes nothing but who may be returned: keeping all equals none, keeping some equals an index
+// that holds only those.
 void test_bits_filter(const Bench& bench) {
   const Problem& p = bench.problem;
   const int64_t rows = bench.spec.rows;
@@ -126,13 +126,16 @@ void test_bits_filter(const Bench& bench) {
     bits.add_bits(bitset(rows, kind.keep));
     Results filtered(bench.spec.batch, bench.spec.k);
     index.search(p.queries().matrix(), &filtered, {.filters = &bits});
-    filtered.check_same(expected, text("a bitset that keeps %s and an index of only those", kind.name).c_str());
+    filtered.check_same(expected,
+                        text("a bitset that keeps %s and an index of only those", kind.name).c_str());
     Filters list;
     list.add_rows(kept);
     Results gathered(bench.spec.batch, bench.spec.k);
     index.search(p.queries().matrix(), &gathered, {.filters = &list});
-    gathered.check_same(expected, text("a row list that keeps %s and an index of only those", kind.name).c_str());
-    if (static_cast<int64_t>(kept.size()) == rows) filtered.check_same(plain, "a bitset that keeps all and none");
+    gathered.check_same(expected,
+                        text("a row list that keeps %s and an index of only those", kind.name).c_str());
+    if (static_cast<int64_t>(kept.size()) == rows)
+      filtered.check_same(plain, "a bitset that keeps all and none");
   }
 }
 

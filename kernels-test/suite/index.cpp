@@ -123,7 +123,8 @@ void Index::replace(std::span<const int64_t> rows, const nf_matrix& data) {
 
 void Index::set_live(std::span<const int64_t> rows, bool live) {
   CallBlock call;
-  ok(call.answer(api_.index_set_live(index_, rows.data(), static_cast<int64_t>(rows.size()), live ? 1 : 0, call.abi())),
+  ok(call.answer(api_.index_set_live(index_, rows.data(), static_cast<int64_t>(rows.size()), live ? 1 : 0,
+                                     call.abi())),
      "index_set_live");
 }
 
@@ -162,8 +163,8 @@ nf_index_info Index::info() {
   return info;
 }
 
-void knn(Backend& backend, nf_context* context, int32_t metric, const nf_matrix& queries, const nf_matrix& dataset,
-         Results* to, const nf_filter* filter) {
+void knn(Backend& backend, nf_context* context, int32_t metric, const nf_matrix& queries,
+         const nf_matrix& dataset, Results* to, const nf_filter* filter) {
   auto request = sized<nf_knn>();
   request.metric = metric;
   request.queries = &queries;

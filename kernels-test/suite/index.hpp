@@ -56,7 +56,8 @@ class Index {
   // Each answers the status; those without `Answer` throw unless it is NF_OK.
   Answer try_add(const nf_matrix& rows, int64_t* first);
   int64_t add(const nf_matrix& rows);
-  Answer try_search(const nf_matrix& queries, Results* to, const SearchOptions& options = {}, nf_call* call = nullptr);
+  Answer try_search(const nf_matrix& queries, Results* to, const SearchOptions& options = {},
+                    nf_call* call = nullptr);
   // Also checks the form of the results.
   void search(const nf_matrix& queries, Results* to, const SearchOptions& options = {});
   std::vector<float> score(const nf_matrix& queries, const std::vector<int64_t>& offsets,
@@ -80,7 +81,7 @@ class Index {
 };
 
 // Stateless search; also checks the form of the results.
-void knn(Backend& backend, nf_context* context, int32_t metric, const nf_matrix& queries, const nf_matrix& dataset,
-         Results* to, const nf_filter* filter = nullptr);
+void knn(Backend& backend, nf_context* context, int32_t metric, const nf_matrix& queries,
+         const nf_matrix& dataset, Results* to, const nf_filter* filter = nullptr);
 
 }  // namespace nearfield::test

@@ -16,8 +16,8 @@
 namespace nearfield::test {
 namespace {
 
-// Cases that are known to fail, with the reason: `case_text` is a part of the case's name. An entry whose cases
-// pass is a failure, so that it goes away.
+// Cases that are known to fail, with the reason: `case_text` is a part of the case's name. An entry whose
+// cases pass is a failure, so that it goes away.
 struct ExpectedFailure {
   const char* row;
   const char* case_text;
@@ -37,14 +37,17 @@ class Suite {
 
   int run() {
     std::vector<Case> cases = all_cases(options_.effort);
-    std::erase_if(cases, [&](const Case& c) { return c.name().find(options_.case_text) == std::string::npos; });
+    std::erase_if(cases,
+                  [&](const Case& c) { return c.name().find(options_.case_text) == std::string::npos; });
     if (options_.list) {
       for (const Case& c : cases) std::printf("%s\n", c.name().c_str());
       return 0;
     }
     if (cases.empty()) {
-      std::fprintf(stderr, "nearfield_suite: no case contains \"%s\"; --list names them all, with --full the long ones too\n",
-                   options_.case_text.c_str());
+      std::fprintf(
+          stderr,
+          "nearfield_suite: no case contains \"%s\"; --list names them all, with --full the long ones too\n",
+          options_.case_text.c_str());
       return 2;
     }
     open();
@@ -88,14 +91,15 @@ class Suite {
     const auto start = std::chrono::steady_clock::now();
     std::string why;
     const Outcome outcome = judge(backend, c, problem, &why);
-    const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    const double ms =
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     matrix_.record(c, *backend, outcome);
     if (outcome == Outcome::FAIL) {
       std::printf("FAIL %s %s\n  %s\n  rerun: %s\n", backend->row().c_str(), c.name().c_str(), why.c_str(),
                   options_.rerun(backend->row(), c.name()).c_str());
     } else if (options_.verbose) {
-      std::printf("%-4s %7.1f ms %s %s%s%s\n", outcome == Outcome::PASS ? "ok" : "-", ms, backend->row().c_str(),
-                  c.name().c_str(), why.empty() ? "" : ": ", why.c_str());
+      std::printf("%-4s %7.1f ms %s %s%s%s\n", outcome == Outcome::PASS ? "ok" : "-", ms,
+                  backend->row().c_str(), c.name().c_str(), why.empty() ? "" : ": ", why.c_str());
     }
     std::fflush(stdout);
   }
@@ -105,7 +109,8 @@ class Suite {
       *why = backend->absent();
       return options_.required(backend->row()) ? Outcome::FAIL : Outcome::ABSENT;
     }
-    const auto test = std::find_if(all_tests().begin(), all_tests().end(), [&](const Test& t) { return c.test == t.name; });
+    const auto test =
+        std::find_if(all_tests().begin(), all_tests().end(), [&](const Test& t) { return c.test == t.name; });
     try {
       check(test != all_tests().end(), "there is no test named %s", c.test.c_str());
       if (!backend->supports(test->operation, c.metric)) return Outcome::UNSUPPORTED;

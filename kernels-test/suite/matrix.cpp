@@ -62,7 +62,8 @@ void Matrix::print(const std::vector<std::string>& tests) const {
       if (cells_.find({test, metric}) == cells_.end()) continue;
       std::string line;
       for (const Column& column : columns_) line += pad(show(test, metric, column), width);
-      const auto same = std::find_if(lines.begin(), lines.end(), [&](const auto& l) { return l.first == line; });
+      const auto same =
+          std::find_if(lines.begin(), lines.end(), [&](const auto& l) { return l.first == line; });
       if (same == lines.end()) {
         lines.push_back({line, metric_name(metric)});
       } else {
@@ -72,16 +73,19 @@ void Matrix::print(const std::vector<std::string>& tests) const {
     for (const auto& [line, metrics] : lines)
       std::printf("%s%s%s\n", pad(test, kTest).c_str(), pad(metrics, kMetric).c_str(), line.c_str());
   }
-  std::printf("\n\"ok 9\": nine cases passed on the device named; \"sim\": on an emulator; \"-\": not applicable.\n");
+  std::printf(
+      "\n\"ok 9\": nine cases passed on the device named; \"sim\": on an emulator; \"-\": not applicable.\n");
   std::string counts;
-  for (int i = 0; i < kOutcomes; ++i) counts += std::string(i == 0 ? "" : ", ") + kNames[i] + " " + std::to_string(totals_[i]);
+  for (int i = 0; i < kOutcomes; ++i)
+    counts += std::string(i == 0 ? "" : ", ") + kNames[i] + " " + std::to_string(totals_[i]);
   std::printf("%s\n", counts.c_str());
   std::string ran;
   for (const Column& column : columns_) {
     if (!column.present) {
       std::printf("%s is absent: %s\n", column.name.c_str(), column.device.c_str());
     } else {
-      ran += (ran.empty() ? "" : "; ") + column.name + (column.emulated ? " emulated on " : " on ") + column.device;
+      ran += (ran.empty() ? "" : "; ") + column.name + (column.emulated ? " emulated on " : " on ") +
+             column.device;
     }
   }
   std::printf("What really ran: %s.\n", ran.empty() ? "nothing" : ran.c_str());

@@ -30,8 +30,8 @@ void Model::compact(const std::vector<int64_t>& new_row, const std::vector<uint8
     }
     check(to == next, "compact: row %lld becomes %lld, expected %lld", static_cast<long long>(row),
           static_cast<long long>(to), static_cast<long long>(next));
-    check(live(row) || since[static_cast<size_t>(row)] != 0, "compact kept row %lld, which was dead before it began",
-          static_cast<long long>(row));
+    check(live(row) || since[static_cast<size_t>(row)] != 0,
+          "compact kept row %lld, which was dead before it began", static_cast<long long>(row));
     stayed.push_back(live(row));
     ++next;
   }
@@ -44,11 +44,13 @@ void Model::compact(const std::vector<int64_t>& new_row, const std::vector<uint8
   live_ = std::move(stayed);
 }
 
-void Model::check_search(Index& index, const Vectors& queries, int64_t k, const std::vector<uint32_t>* bits) const {
+void Model::check_search(Index& index, const Vectors& queries, int64_t k,
+                         const std::vector<uint32_t>* bits) const {
   const nf_index_info info = index.info();
   check(info.rows == rows() && info.live_rows == live_rows(),
         "info: %lld rows, %lld live; expected %lld and %lld", static_cast<long long>(info.rows),
-        static_cast<long long>(info.live_rows), static_cast<long long>(rows()), static_cast<long long>(live_rows()));
+        static_cast<long long>(info.live_rows), static_cast<long long>(rows()),
+        static_cast<long long>(live_rows()));
   Results results(queries.rows(), k);
   Filters filters;
   if (bits != nullptr) filters.add_bits(*bits);

@@ -21,7 +21,8 @@ class Model {
   void replace(int64_t row, const float* from) { data_.set_row(row, from); }
   void set_live(int64_t row, bool live) { live_[static_cast<size_t>(row)] = live; }
   // Throws unless new_row is a right answer of compact: live rows keep their order and are all there, numbers
-  // are dense; dead rows are dropped or, when they died during compaction (`since[row]` set), may have stayed.
+  // are dense; dead rows are dropped or, when they died during compaction (`since[row]` set), may have
+  // stayed.
   void compact(const std::vector<int64_t>& new_row, const std::vector<uint8_t>& since);
   // Counts, the ranking over live rows (of those that the filter keeps) and the stored bits.
   void check_search(Index& index, const Vectors& queries, int64_t k, const std::vector<uint32_t>* bits) const;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random operations on an index against the model. A failing sequence is shrunk: operations are left out while
-// it still fails. Operations name rows by fractions of the rows there are, so that any part of a sequence is a
-// sequence.
+// Random operations on an index against the model. A failing sequence is shrunk: operations are left out
+// while it still fails. Operations name rows by fractions of the rows there are, so that any part of a
+// sequence is a sequence.
+#include "model.hpp"
+
 #include <algorithm>
 #include <optional>
 
 #include "check.hpp"
-#include "model.hpp"
 #include "random.hpp"
 #include "tests.hpp"
 
@@ -14,20 +15,23 @@ namespace nearfield::test {
 namespace {
 
 enum class Kind { ADD, REMOVE, REVIVE, REPLACE, COMPACT, COMPACT_STEP, SEARCH, FILTERED, REFUSED };
-constexpr const char* kNames[] = {"add",  "remove",       "revive", "replace",        "compact",
-                                  "step", "search",       "search-filtered", "add-refused"};
+constexpr const char* kNames[] = {"add",  "remove", "revive",          "replace",    "compact",
+                                  "step", "search", "search-filtered", "add-refused"};
 
 struct Operation {
   Kind kind;
   uint64_t seed;  // of everything the operation draws
-  std::string show() const { return text("%s#%llx", kNames[static_cast<int>(kind)], static_cast<unsigned long long>(seed & 0xffff)); }
+  std::string show() const {
+    return text("%s#%llx", kNames[static_cast<int>(kind)], static_cast<unsigned long long>(seed & 0xffff));
+  }
 };
 
 Kind draw(Random* random) {
-  constexpr Kind kWeighted[] = {Kind::ADD,    Kind::ADD,     Kind::ADD,          Kind::REMOVE,       Kind::REMOVE,
-                                Kind::REMOVE, Kind::REVIVE,  Kind::REPLACE,      Kind::REPLACE,      Kind::COMPACT,
-                                Kind::SEARCH, Kind::SEARCH,  Kind::COMPACT_STEP, Kind::COMPACT_STEP, Kind::COMPACT_STEP,
-                                Kind::SEARCH, Kind::FILTERED, Kind::FILTERED,    Kind::REFUSED};
+  constexpr Kind kWeighted[] = {Kind::ADD,          Kind::ADD,          Kind::ADD,          Kind::REMOVE,
+                                Kind::REMOVE,       Kind::REMOVE,       Kind::REVIVE,       Kind::REPLACE,
+                                Kind::REPLACE,      Kind::COMPACT,      Kind::SEARCH,       Kind::SEARCH,
+                                Kind::COMPACT_STEP, Kind::COMPACT_STEP, Kind::COMPACT_STEP, Kind::SEARCH,
+                                Kind::FILTERED,     Kind::FILTERED,     Kind::REFUSED};
   return kWeighted[random->below(std::size(kWeighted))];
 }
 
@@ -156,7 +160,8 @@ std::vector<Operation> shrink(const Bench& bench, std::vector<Operation> operati
     for (size_t from = 0; from < operations.size() && budget-- > 0;) {
       std::vector<Operation> fewer = operations;
       const size_t to = std::min(operations.size(), from + part);
-      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(from), fewer.begin() + static_cast<std::ptrdiff_t>(to));
+      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(from),
+                  fewer.begin() + static_cast<std::ptrdiff_t>(to));
       if (const auto failure = run(bench, fewer)) {
         operations = fewer;
         *why = *failure;
@@ -180,7 +185,8 @@ void test_model(const Bench& bench) {
   const std::vector<Operation> few = shrink(bench, operations, &why);
   std::string list;
   for (const Operation& operation : few) list += " " + operation.show();
-  throw Failure(text("of %zu random operations these %zu fail:", operations.size(), few.size()) + list + "; at " + why);
+  throw Failure(text("of %zu random operations these %zu fail:", operations.size(), few.size()) + list +
+                "; at " + why);
 }
 
 }  // namespace nearfield::test

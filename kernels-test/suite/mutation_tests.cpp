@@ -16,9 +16,9 @@ namespace {
 
 void check_counts(Index& index, int64_t rows, int64_t live, const char* when) {
   const nf_index_info info = index.info();
-  check(info.rows == rows && info.live_rows == live, "%s: info says %lld rows, %lld live; expected %lld and %lld", when,
-        static_cast<long long>(info.rows), static_cast<long long>(info.live_rows), static_cast<long long>(rows),
-        static_cast<long long>(live));
+  check(info.rows == rows && info.live_rows == live,
+        "%s: info says %lld rows, %lld live; expected %lld and %lld", when, static_cast<long long>(info.rows),
+        static_cast<long long>(info.live_rows), static_cast<long long>(rows), static_cast<long long>(live));
 }
 
 void check_row(const Vectors& actual, int64_t i, const Vectors& wanted, int64_t row) {
@@ -128,7 +128,8 @@ void test_read(const Bench& bench) {
   const Vectors stored = index.read(wanted);
   for (size_t i = 0; i < wanted.size(); ++i) {
     check_row(stored, static_cast<int64_t>(i), p.data(), wanted[i]);
-    check(std::isnan(stored.row(static_cast<int64_t>(i))[bench.spec.dim]), "index_read wrote behind row %zu", i);
+    check(std::isnan(stored.row(static_cast<int64_t>(i))[bench.spec.dim]), "index_read wrote behind row %zu",
+          i);
   }
 }
 
@@ -148,7 +149,8 @@ void test_add(const Bench& bench) {
     fails(answer, NF_INVALID_ARGUMENT, "add with a bad row");
     check(first == -77, "a failed add wrote first_row=%lld", static_cast<long long>(first));
     check(answer.message.find(std::to_string(at)) != std::string::npos,
-          "the message of a failed add does not name row %lld: %s", static_cast<long long>(at), answer.message.c_str());
+          "the message of a failed add does not name row %lld: %s", static_cast<long long>(at),
+          answer.message.c_str());
     check_counts(index, rows, rows, "after a refused add");
     Results after(bench.spec.batch, bench.spec.k);
     index.search(p.queries().matrix(), &after);
@@ -174,7 +176,8 @@ void test_memory(const Bench& bench) {
   uint64_t bytes = 0;
   CallBlock call;
   ok(call.answer(api.index_estimate(bench.context(), &desc, &peak, &bytes, call.abi())), "index_estimate");
-  check(peak >= bytes && bytes >= static_cast<uint64_t>(bench.spec.rows) * static_cast<uint64_t>(bench.spec.dim) * 4,
+  check(peak >= bytes &&
+            bytes >= static_cast<uint64_t>(bench.spec.rows) * static_cast<uint64_t>(bench.spec.dim) * 4,
         "index_estimate: %llu bytes at rest, %llu at the peak, the vectors alone take %llu",
         static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(peak),
         static_cast<unsigned long long>(bench.spec.rows * bench.spec.dim * 4));
@@ -195,7 +198,8 @@ void test_memory(const Bench& bench) {
   fails(answer, NF_RESOURCE_EXHAUSTED, "an add beyond memory_limit");
   check(first == -77, "a failed add wrote first_row=%lld", static_cast<long long>(first));
   check_counts(index, bench.spec.rows, bench.spec.rows, "after an add beyond memory_limit");
-  check(index.info().device_bytes == full.device_bytes, "a failed add kept %llu bytes of the device, before: %llu",
+  check(index.info().device_bytes == full.device_bytes,
+        "a failed add kept %llu bytes of the device, before: %llu",
         static_cast<unsigned long long>(index.info().device_bytes),
         static_cast<unsigned long long>(full.device_bytes));
   Results after(bench.spec.batch, bench.spec.k);
@@ -238,13 +242,15 @@ void test_stop(const Bench& bench) {
       stop(&call);
       const int64_t chosen[] = {0};
       nf_matrix rows = p.data().matrix(1, 1);
-      fails(call.answer(api.index_replace(index.handle(), chosen, &rows, call.abi())), wanted, "index_replace");
+      fails(call.answer(api.index_replace(index.handle(), chosen, &rows, call.abi())), wanted,
+            "index_replace");
     }
     {
       CallBlock call;
       stop(&call);
       const int64_t chosen[] = {0};
-      fails(call.answer(api.index_set_live(index.handle(), chosen, 1, 0, call.abi())), wanted, "index_set_live");
+      fails(call.answer(api.index_set_live(index.handle(), chosen, 1, 0, call.abi())), wanted,
+            "index_set_live");
     }
     {
       CallBlock call;

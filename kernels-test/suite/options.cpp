@@ -52,7 +52,8 @@ bool Options::required(const std::string& row) const {
 }
 
 std::string Options::rerun(const std::string& row, const std::string& case_name) const {
-  std::string line = program + " --" + effort_name() + " --backend " + row + " --seed " + std::to_string(seed);
+  std::string line =
+      program + " --" + effort_name() + " --backend " + row + " --seed " + std::to_string(seed);
   if (!path.empty()) line += " --path " + path;
   return line + " --case '" + case_name + "'";
 }
@@ -61,7 +62,8 @@ std::optional<Options> parse(int argc, char** argv, std::string* problem) {
   Options options;
   options.program = argv[0];
   const size_t slash = options.program.rfind('/');
-  options.library_dir = (slash == std::string::npos ? std::string(".") : options.program.substr(0, slash)) + "/../lib";
+  options.library_dir =
+      (slash == std::string::npos ? std::string(".") : options.program.substr(0, slash)) + "/../lib";
   options.rows = default_rows();
   const char* require = std::getenv("NEARFIELD_REQUIRE");
   if (require != nullptr) options.must_run = split(require);

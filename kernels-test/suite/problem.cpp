@@ -33,7 +33,8 @@ Problem::Problem(int32_t metric, Vectors data, Vectors queries)
 }
 
 void Problem::prepare() {
-  for (int64_t i = 0; i < data_.rows(); ++i) prepared_data_.push_back(oracle::prepare(data_.row(i), data_.dim()));
+  for (int64_t i = 0; i < data_.rows(); ++i)
+    prepared_data_.push_back(oracle::prepare(data_.row(i), data_.dim()));
   for (int64_t i = 0; i < queries_.rows(); ++i)
     prepared_queries_.push_back(oracle::prepare(queries_.row(i), queries_.dim()));
   data_sum_ = data_.checksum();
@@ -72,33 +73,33 @@ void Problem::check_query(const Results& results, int64_t q, const Keep& keep) c
   int64_t allowed = 0;
   for (int64_t row = 0; row < data_.rows(); ++row) allowed += !keep || keep(q, row);
   const int64_t wanted = std::min(results.k(), allowed);
-  check(results.count(q) == wanted, "query %lld: %d results, %lld of %lld rows are allowed and k=%lld", show(q),
-        results.count(q), show(allowed), show(data_.rows()), show(results.k()));
+  check(results.count(q) == wanted, "query %lld: %d results, %lld of %lld rows are allowed and k=%lld",
+        show(q), results.count(q), show(allowed), show(data_.rows()), show(results.k()));
   std::set<int64_t> seen;
   for (int64_t i = 0; i < wanted; ++i) {
     const int64_t row = results.row(q, i);
-    check(row >= 0 && row < data_.rows(), "query %lld: result %lld is row %lld of %lld", show(q), show(i), show(row),
-          show(data_.rows()));
-    check(!keep || keep(q, row), "query %lld: result %lld is row %lld, which is deleted or filtered out", show(q),
-          show(i), show(row));
+    check(row >= 0 && row < data_.rows(), "query %lld: result %lld is row %lld of %lld", show(q), show(i),
+          show(row), show(data_.rows()));
+    check(!keep || keep(q, row), "query %lld: result %lld is row %lld, which is deleted or filtered out",
+          show(q), show(i), show(row));
     check(seen.insert(row).second, "query %lld: row %lld is returned twice", show(q), show(row));
     const oracle::Distance& truth = this->truth(q, row);
     const double distance = results.distance(q, i);
     // Negated, so that NaN fails.
     check(!!(std::fabs(distance - truth.value) <= truth.bound),
-          "query %lld: row %lld is at %.9g, its true distance is %.17g, off by %.3g, bound %.3g", show(q), show(row),
-          distance, truth.value, std::fabs(distance - truth.value), truth.bound);
+          "query %lld: row %lld is at %.9g, its true distance is %.17g, off by %.3g, bound %.3g", show(q),
+          show(row), distance, truth.value, std::fabs(distance - truth.value), truth.bound);
     check(distance != 0 || !std::signbit(distance), "query %lld: row %lld is at -0", show(q), show(row));
     // A vector's distance to itself is exactly 0 in the difference forms.
     const bool self = std::equal(queries_.row(q), queries_.row(q) + data_.dim(), data_.row(row));
-    check(!self || metric_ == NF_DOT || distance == 0, "query %lld: row %lld is the query, at %.9g instead of 0",
-          show(q), show(row), distance);
+    check(!self || metric_ == NF_DOT || distance == 0,
+          "query %lld: row %lld is the query, at %.9g instead of 0", show(q), show(row), distance);
   }
 }
 
-// Distances never decrease; equal distances by lower row. Poincare distances are ordered by the rank that they
-// were computed from, and ranks that differ may collapse to one f32 distance: there only equal vectors are
-// known to tie.
+// Distances never decrease; equal distances by lower row. Poincare distances are ordered by the rank that
+// they were computed from, and ranks that differ may collapse to one f32 distance: there only equal vectors
+// are known to tie.
 void Problem::check_order(const Results& results, int64_t q) const {
   for (int64_t i = 1; i < results.count(q); ++i) {
     const float before = results.distance(q, i - 1);
@@ -108,8 +109,8 @@ void Problem::check_order(const Results& results, int64_t q) const {
     const int64_t a = results.row(q, i - 1);
     const int64_t b = results.row(q, i);
     const bool tie = metric_ == NF_POINCARE ? data_.equal_rows(a, b) : before == after;
-    check(!tie || a < b, "query %lld: rows %lld and %lld are both at %.9g, the lower must come first", show(q),
-          show(a), show(b), static_cast<double>(after));
+    check(!tie || a < b, "query %lld: rows %lld and %lld are both at %.9g, the lower must come first",
+          show(q), show(a), show(b), static_cast<double>(after));
   }
 }
 
@@ -128,11 +129,11 @@ void Problem::check_complete(const Results& results, int64_t q, const Keep& keep
     const bool suspect = left_out.value <= worst.value + slack;  // spares the rest for most rows
     if (!suspect || returned.count(row) != 0 || (keep && !keep(q, row))) continue;
     check(left_out.value + slack >= worst.value,
-          "query %lld: row %lld at %.17g is missing, row %lld at %.17g was returned, bounds %.3g", show(q), show(row),
-          left_out.value, show(last), worst.value, slack);
+          "query %lld: row %lld at %.17g is missing, row %lld at %.17g was returned, bounds %.3g", show(q),
+          show(row), left_out.value, show(last), worst.value, slack);
     const bool tie = (slack == 0 && left_out.value == worst.value) || data_.equal_rows(row, last);
-    check(!tie || row > last, "query %lld: row %lld ties with row %lld at %.17g and is missing", show(q), show(row),
-          show(last), worst.value);
+    check(!tie || row > last, "query %lld: row %lld ties with row %lld at %.17g and is missing", show(q),
+          show(row), show(last), worst.value);
   }
 }
 

@@ -32,8 +32,8 @@ class Problem {
   // One pair alone, for problems too large for all pairs.
   oracle::Distance pair(int64_t query, int64_t row) const;
 
-  // Throws unless the results are a right answer for k: rows unique, in range and allowed; each distance within
-  // the bound of the true distance of that row; ordered; complete; counted.
+  // Throws unless the results are a right answer for k: rows unique, in range and allowed; each distance
+  // within the bound of the true distance of that row; ordered; complete; counted.
   void check_ranking(const Results& results, const Keep& keep = {}) const;
   // Throws when a call changed the vectors it was given.
   void check_inputs_unchanged() const;

@@ -66,14 +66,15 @@ void Results::check_form() const {
     const auto query = static_cast<long long>(q);
     const int32_t found = count(q);
     check(found >= 0 && found <= k_, "count[%lld]=%d, k=%lld", query, found, static_cast<long long>(k_));
-    check(certified_[kGuard + static_cast<size_t>(q)] == 1, "certified[%lld]=%d on an f32 index, expected 1", query,
-          certified_[kGuard + static_cast<size_t>(q)]);
+    check(certified_[kGuard + static_cast<size_t>(q)] == 1, "certified[%lld]=%d on an f32 index, expected 1",
+          query, certified_[kGuard + static_cast<size_t>(q)]);
     const int32_t rescored = rescored_[kGuard + static_cast<size_t>(q)];
     check(rescored >= 0 && rescored != kCount, "rescored[%lld]=%d", query, rescored);
     for (int64_t i = found; i < k_; ++i) {
       check(row(q, i) == -1 && std::isnan(distance(q, i)),
             "query %lld: count is %d, but result %lld is row %lld at %g instead of -1 at NaN", query, found,
-            static_cast<long long>(i), static_cast<long long>(row(q, i)), static_cast<double>(distance(q, i)));
+            static_cast<long long>(i), static_cast<long long>(row(q, i)),
+            static_cast<double>(distance(q, i)));
     }
   }
 }
@@ -97,8 +98,8 @@ void Results::check_same(const Results& other, const char* what) const {
   check(batch_ == other.batch_ && k_ == other.k_, "%s: shapes differ", what);
   for (int64_t q = 0; q < batch_; ++q) {
     check_same(q, other, q, k_, what);
-    check(count(q) == other.count(q), "%s: query %lld has count %d and %d", what, static_cast<long long>(q), count(q),
-          other.count(q));
+    check(count(q) == other.count(q), "%s: query %lld has count %d and %d", what, static_cast<long long>(q),
+          count(q), other.count(q));
   }
 }
 

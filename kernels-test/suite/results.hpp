@@ -2,6 +2,7 @@
 // Output buffers with sentinels around and, where row_stride > k, between the results.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -13,6 +14,7 @@ class Results {
  public:
   // row_stride is k, or k + 3 when padded.
   Results(int64_t batch, int64_t k, bool padded = false);
+  Results(Results&&) = default;  // no copies: the struct for the ABI points into the vectors
 
   nf_result* abi();
   int64_t batch() const { return batch_; }
@@ -28,7 +30,8 @@ class Results {
   void check_untouched() const;
 
   // Throws unless the first `k` results of a query equal those of another query of `other`, bit for bit.
-  void check_same(int64_t query, const Results& other, int64_t other_query, int64_t k, const char* what) const;
+  void check_same(int64_t query, const Results& other, int64_t other_query, int64_t k,
+                  const char* what) const;
   void check_same(const Results& other, const char* what) const;
 
  private:

@@ -24,7 +24,8 @@ void test_knn(const Bench& bench) {
   Filters odd;
   odd.add_bits(bitset(bench.spec.rows, [](int64_t row) { return row % 2 == 1; }));
   Results filtered(bench.spec.batch, bench.spec.k, bench.spec.padded);
-  knn(bench.backend, bench.context(), p.metric(), p.queries().matrix(), p.data().matrix(), &filtered, odd.first());
+  knn(bench.backend, bench.context(), p.metric(), p.queries().matrix(), p.data().matrix(), &filtered,
+      odd.first());
   p.check_ranking(filtered, [](int64_t, int64_t row) { return row % 2 == 1; });
 }
 
@@ -38,9 +39,9 @@ void test_search(const Bench& bench) {
   index.add(p.data().matrix(0, first));
   index.add(p.data().matrix(first, second - first));
   index.add(p.data().matrix(second, rows - second));
-  check(index.info().rows == rows && index.info().live_rows == rows, "index_info: %lld rows, %lld live, %lld were added",
-        static_cast<long long>(index.info().rows), static_cast<long long>(index.info().live_rows),
-        static_cast<long long>(rows));
+  check(index.info().rows == rows && index.info().live_rows == rows,
+        "index_info: %lld rows, %lld live, %lld were added", static_cast<long long>(index.info().rows),
+        static_cast<long long>(index.info().live_rows), static_cast<long long>(rows));
   Results results(bench.spec.batch, bench.spec.k, bench.spec.padded);
   index.search(p.queries().matrix(), &results);
   p.check_ranking(results);
@@ -103,13 +104,15 @@ void test_prefix(const Bench& bench) {
     Results shorter(bench.spec.batch, k);
     index.search(p.queries().matrix(), &shorter);
     for (int64_t q = 0; q < bench.spec.batch; ++q)
-      shorter.check_same(q, longest, q, k, text("top %lld and top %lld", static_cast<long long>(k),
-                                                static_cast<long long>(bench.spec.k + 1))
-                                               .c_str());
+      shorter.check_same(
+          q, longest, q, k,
+          text("top %lld and top %lld", static_cast<long long>(k), static_cast<long long>(bench.spec.k + 1))
+              .c_str());
   }
 }
 
-// With a largest distance the answer is the part of the unlimited one that is not farther, the limit included.
+// With a largest distance the answer is the part of the unlimited one that is not farther, the limit
+// included.
 void test_within(const Bench& bench) {
   const Problem& p = bench.problem;
   Index index(bench.backend, bench.context(), p.metric(), bench.spec.dim);
@@ -119,15 +122,16 @@ void test_within(const Bench& bench) {
   const float middle = all.distance(0, all.count(0) / 2);
   const float first = all.distance(0, 0);
   const float infinity = std::numeric_limits<float>::infinity();
-  for (const float limit : {middle, std::nextafter(middle, -infinity), first, std::nextafter(first, -infinity),
-                            0.0f, std::numeric_limits<float>::max()}) {
+  for (const float limit : {middle, std::nextafter(middle, -infinity), first,
+                            std::nextafter(first, -infinity), 0.0f, std::numeric_limits<float>::max()}) {
     Results some(bench.spec.batch, bench.spec.k);
     index.search(p.queries().matrix(), &some, {.has_limit = true, .limit = limit});
     for (int64_t q = 0; q < bench.spec.batch; ++q) {
       int64_t wanted = 0;
       while (wanted < all.count(q) && all.distance(q, wanted) <= limit) ++wanted;
       check(some.count(q) == wanted, "max_distance=%.9g: query %lld has %d results, %lld are not farther",
-            static_cast<double>(limit), static_cast<long long>(q), some.count(q), static_cast<long long>(wanted));
+            static_cast<double>(limit), static_cast<long long>(q), some.count(q),
+            static_cast<long long>(wanted));
       some.check_same(q, all, q, wanted, "a search with max_distance and one without");
     }
   }

@@ -22,7 +22,7 @@ struct Bench {
 };
 
 struct Test {
-  const char* name;  // as in Case::test
+  const char* name;   // as in Case::test
   int32_t operation;  // NF_OP_KNN or NF_OP_INDEX: what the backend must support
   void (*run)(const Bench& bench);
 };
