@@ -159,10 +159,10 @@ std::vector<Case> all_cases(Effort effort) {
   std::vector<Case> cases;
   const Limits limit = limits(effort);
   for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
+    for (const Property& p : kProperties) property(p, metric, effort, &cases);
     covering("knn", metric, limit, effort == Effort::FULL, false, &cases);
     covering("search", metric, limit, effort != Effort::SMOKE, true, &cases);
     if (effort == Effort::FULL) product("search", metric, limit, &cases);
-    for (const Property& p : kProperties) property(p, metric, effort, &cases);
   }
   std::set<std::string> names;
   std::erase_if(cases, [&](const Case& c) { return !names.insert(c.name()).second; });

@@ -148,7 +148,7 @@ bool Backend::supports(int32_t op, int32_t metric) {
 
 // The words of the message that name paths are those that context_create then accepts.
 const std::vector<std::string>& Backend::paths() {
-  if (paths_known_) return paths_;
+  if (paths_known_ || !path_.empty()) return paths_;
   paths_known_ = true;
   nf_context* none = nullptr;
   const Answer refused = try_context({.path = "no-such-path"}, &none);
