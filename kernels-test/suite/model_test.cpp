@@ -184,7 +184,10 @@ void test_model(const Bench& bench) {
   std::string why = *failure;
   const std::vector<Operation> few = shrink(bench, operations, &why);
   std::string list;
-  for (const Operation& operation : few) list += " " + operation.show();
+  for (const Operation& operation : few) {
+    list += " ";
+    list += operation.show();
+  }
   throw Failure(text("of %zu random operations these %zu fail:", operations.size(), few.size()) + list +
                 "; at " + why);
 }

@@ -22,7 +22,8 @@ constexpr const char* kUsage =
     "  --fail-fast            stop at the first failure\n"
     "  --list                 print the names of the cases and stop\n"
     "  --verbose              a line per case\n"
-    "NEARFIELD_REQUIRE=cpu,wgpu+lavapipe in the environment makes these columns fail when absent.\n";
+    "In the environment, NEARFIELD_REQUIRE=cpu,wgpu+lavapipe makes these columns fail when absent, and\n"
+    "NEARFIELD_TEST_FULL=1 makes --full the default.\n";
 
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> parts;
@@ -67,6 +68,7 @@ std::optional<Options> parse(int argc, char** argv, std::string* problem) {
   options.rows = default_rows();
   const char* require = std::getenv("NEARFIELD_REQUIRE");
   if (require != nullptr) options.must_run = split(require);
+  if (std::getenv("NEARFIELD_TEST_FULL") != nullptr) options.effort = Effort::FULL;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     bool missing = false;
