@@ -61,8 +61,8 @@ class Backend {
   nf_context* context(const ContextOptions& options = {});
   Answer try_context(const ContextOptions& options, nf_context** out);
   bool supports(int32_t op, int32_t metric);
-  // Names that force_path takes, as the library itself lists them when asked for one that does not exist. None
-  // when one is forced already.
+  // Names that force_path takes, as the library itself lists them when asked for one that does not exist.
+  // None when one is forced already.
   const std::vector<std::string>& paths();
 
  private:

@@ -49,8 +49,8 @@ int main_of(const std::string& suite, const std::string& library_dir, const std:
   };
   expect(planted.paths().size() > 1, text("the library lists %zu paths", planted.paths().size()));
   for (const std::string& path : planted.paths()) {
-    const std::string command = "'" + suite + "' " + effort + " --fail-fast --backend planted --path " + path +
-                                " --lib-dir '" + library_dir + "' 2>&1";
+    const std::string command = "'" + suite + "' " + effort + " --fail-fast --backend planted --path " +
+                                path + " --lib-dir '" + library_dir + "' 2>&1";
     const Run result = run(command);
     const std::string said = path + ": exit " + std::to_string(result.exit_code) + ", " + result.last_line;
     int cases_passed = 0;
