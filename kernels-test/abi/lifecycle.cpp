@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Handles that outlive each other, what supports() says, and what is declared but not built.
+#include <cstring>
+
+#include "requests.hpp"
+
+namespace nearfield_test {
+namespace {
+
+void test_destroyed_context(const Bench& bench) {
+  ContextHandle context = bench.context();
+  const IndexHandle first = bench.index(context.get(), NF_L2SQ, kDim);
+  const IndexHandle second = bench.index(context.get(), NF_COSINE, kDim);
+  bench.add(first.get(), random_rows(bench.seed, kIndexRows, kDim), kDim);
+  context.reset();
+  const auto requests = std::make_unique<Requests>();
+  for (nf_index* index : {first.get(), second.get()}) {
+    for (const Entry entry : {Entry::kInfo, Entry::kAdd, Entry::kReplace, Entry::kRead, Entry::kSetLive,
+                              Entry::kCompact, Entry::kSearch, Entry::kScore}) {
+      nf_error error = sized<nf_error>();
+      requests->fill(nullptr, index, &error);
+      const nf_status status = requests->run(bench.api, entry);
+      bench.report->check(
+          status == NF_FAILED_PRECONDITION && std::strstr(error.message, "context") != nullptr,
+          std::string(operation(entry)) + " after the context was destroyed",
+          std::string(status_name(status)) + " " + error.message);
+    }
+  }
+}
+
+void test_null_handles(const Bench& bench) {
+  bench.api->context_destroy(nullptr);
+  bench.api->index_destroy(nullptr);
+  bench.report->check(bench.api->supports(nullptr, nullptr) == 0, "supports(NULL, NULL)", "is not 0");
+}
+
+void test_supports(const Bench& bench) {
+  const ContextHandle context = bench.context();
+  nf_capability base = sized<nf_capability>();
+  base.op = NF_OP_INDEX;
+  base.index_kind = NF_FLAT;
+  base.input_dtype = base.store_dtype = base.scan_dtype = NF_F32;
+  const auto check = [&](const nf_capability& what, int32_t expected, const std::string& name) {
+    bench.report->check(bench.api->supports(context.get(), &what) == expected, "supports: " + name);
+  };
+  for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
+    const std::string name = "metric " + std::to_string(metric) + " ";
+    nf_capability what = base;
+    what.metric = metric;
+    check(what, 1, name + "flat f32 index");
+    const auto without = [&](const std::string& part, auto change) {
+      nf_capability other = what;
+      change(other);
+      check(other, 0, name + part);
+    };
+    without("IVF", [](nf_capability& c) { c.index_kind = NF_IVF; });
+    without("no kind", [](nf_capability& c) { c.index_kind = 0; });
+    without("BF16 rows", [](nf_capability& c) { c.store_dtype = NF_BF16; });
+    without("I8 scan", [](nf_capability& c) { c.scan_dtype = NF_I8; });
+    without("F16 input", [](nf_capability& c) { c.input_dtype = NF_F16; });
+    without("k-means", [](nf_capability& c) { c.op = NF_OP_KMEANS; });
+    without("assign", [](nf_capability& c) { c.op = NF_OP_ASSIGN; });
+    without("quantize", [](nf_capability& c) { c.op = NF_OP_QUANTIZE; });
+    without("operation 77", [](nf_capability& c) { c.op = 77; });
+    without("a short struct", [](nf_capability& c) { --c.struct_size; });
+    without("a reserved field", [](nf_capability& c) { c.reserved = 1; });
+    what.op = NF_OP_KNN;
+    check(what, 1, name + "knn");
+    what.index_kind = what.store_dtype = what.scan_dtype = 0;
+    check(what, 1, name + "knn, nothing said of an index");
+  }
+  for (const int32_t metric : {0, -1, 6, 32, INT32_MAX, INT32_MIN}) {
+    nf_capability what = base;
+    what.metric = metric;
+    check(what, 0, "metric " + std::to_string(metric));
+  }
+}
+
+void test_unbuilt(const Bench& bench) {
+  const ContextHandle context = bench.context();
+  const IndexHandle index = bench.index(context.get(), NF_L2SQ, kDim);
+  const auto check = [&](const char* name, const auto& entry) {
+    Caller caller;
+    const nf_status status = entry(&caller.call);
+    const std::string start = std::string(name) + ": ";
+    bench.report->check(status == NF_UNIMPLEMENTED && caller.error.status == status &&
+                            std::strncmp(caller.error.message, start.c_str(), start.size()) == 0,
+                        name, std::string(status_name(status)) + " " + caller.error.message);
+    bench.report->check(entry(nullptr) == NF_UNIMPLEMENTED, std::string(name) + " without a call block");
+  };
+  const nf_api* api = bench.api;
+  nf_kmeans kmeans = sized<nf_kmeans>();
+  nf_assign assign = sized<nf_assign>();
+  nf_quantize quantize = sized<nf_quantize>();
+  nf_train train = sized<nf_train>();
+  nf_step step = sized<nf_step>();
+  nf_lists lists = sized<nf_lists>();
+  check("kmeans", [&](nf_call* call) { return api->kmeans(context.get(), &kmeans, call); });
+  check("assign", [&](nf_call* call) { return api->assign(context.get(), &assign, call); });
+  check("quantize", [&](nf_call* call) { return api->quantize(context.get(), &quantize, call); });
+  check("train", [&](nf_call* call) { return api->index_train(index.get(), &train, &step, call); });
+  check("read_lists", [&](nf_call* call) { return api->index_read_lists(index.get(), &lists, call); });
+  check("write_lists", [&](nf_call* call) { return api->index_write_lists(index.get(), &lists, call); });
+  check("kmeans", [&](nf_call* call) { return api->kmeans(nullptr, nullptr, call); });
+  check("train", [&](nf_call* call) { return api->index_train(nullptr, nullptr, nullptr, call); });
+}
+
+void test_table(const Bench& bench) {
+  const nf_api& api = *bench.api;
+  bench.report->check(api.struct_size == sizeof(nf_api) && api.abi_major == NF_ABI_MAJOR &&
+                          api.abi_minor == NF_ABI_MINOR && api.reserved == 0,
+                      "table: its version");
+  bench.report->check(api.backend != nullptr && api.backend[0] != '\0' && api.build != nullptr,
+                      "table: its names");
+  const unsigned char* entries = reinterpret_cast<const unsigned char*>(&api.device_count);
+  const unsigned char* end = reinterpret_cast<const unsigned char*>(&api) + api.struct_size;
+  for (int i = 0; entries < end; entries += sizeof(void*), ++i) {
+    void* entry;
+    std::memcpy(&entry, entries, sizeof(entry));
+    bench.report->check(entry != nullptr, "table: entry " + std::to_string(i), "is NULL");
+  }
+}
+
+}  // namespace
+
+void test_lifecycle(const Bench& bench) {
+  test_table(bench);
+  test_null_handles(bench);
+  test_supports(bench);
+  test_unbuilt(bench);
+  test_destroyed_context(bench);
+}
+
+}  // namespace nearfield_test
