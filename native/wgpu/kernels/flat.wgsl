@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exact scan with the selection fused: workgroup = one part of a slab's groups by QB queries; out: the part's
+// k best of each query, sorted, EMPTY-padded.
+#include "rows.wgsl"
+#include "select.wgsl"
+
+@group(0) @binding(6) var<storage, read_write> parts: array<vec2<u32>>; // [batch][part_stride][k]
+// Per query a key that at least k rows do not exceed: workgroups share it to append less. Any value that was
+// true once stays true, so relaxed atomics suffice and the result does not depend on their timing.
+@group(0) @binding(7) var<storage, read_write> limits: array<atomic<u32>>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let index = group.x + group.y * P.grid_x;
+  if (index >= P.workgroups) {
+    return;
+  }
+  let q0 = index % P.query_blocks * QB;
+  let part = index / P.query_blocks;
+  let begin = P.group_begin + part * P.groups_per_part;
+  let end = min(begin + P.groups_per_part, P.group_end);
+  select_init(lane);
+  for (var tile = begin; tile < end; tile += TILE_GROUPS) {
+    score_tile(tile, q0, lane);
+    for (var j = 0u; j < QB; j++) {
+      let limit = atomicLoad(&limits[min(q0 + j, P.batch - 1u)]);
+      for (var r = 0u; r < ROWS; r++) {
+        offer(j, tile_keys[r * QB + j], tile_rows[r], limit);
+      }
+    }
+    if (lists_full(lane)) {
+      for (var j = 0u; j < QB; j++) {
+        if (list_size(j, lane) > CAP - TILE_ROWS) {
+          prune(j, P.k, lane);
+          if (lane == 0u) {
+            atomicMin(&limits[q0 + j], bound_key[j]);
+          }
+        }
+      }
+    }
+  }
+  for (var j = 0u; j < QB; j++) {
+    let n = prune(j, P.k, lane);
+    if (q0 + j < P.batch) {
+      let to = ((q0 + j) * P.part_stride + P.part_base + part) * P.k;
+      for (var i = lane; i < P.k; i += WG) {
+        var entry = vec2<u32>(EMPTY, EMPTY);
+        if (i < n) {
+          entry = vec2<u32>(list_keys[j * CAP + i], list_rows[j * CAP + i]);
+        }
+        parts[to + i] = entry;
+      }
+      if (lane == 0u && n == P.k) {
+        atomicMin(&limits[q0 + j], bound_key[j]);
+      }
+    }
+  }
+}

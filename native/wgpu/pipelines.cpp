@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipelines.hpp"
+
+#include <cstring>
+
+#include "params.hpp"
+
+namespace nearfield::wgpu {
+
+Pipelines::~Pipelines() {
+  for (auto& [key, pipeline] : cache_) release(pipeline);
+}
+
+void Pipelines::release(const Pipeline& pipeline) {
+  if (pipeline.handle != nullptr) gpu_->symbols().wgpuComputePipelineRelease(pipeline.handle);
+  if (pipeline.layout != nullptr) gpu_->symbols().wgpuBindGroupLayoutRelease(pipeline.layout);
+}
+
+Status Pipelines::get(const Kernel& kernel, const Variant& variant, const Pipeline** out) {
+  const std::string constants = "const METRIC: u32 = " + std::to_string(variant.metric) +
+                                "u;\nconst QB: u32 = " + std::to_string(variant.query_block) +
+                                "u;\nconst CAP: u32 = " + std::to_string(variant.list_capacity) +
+                                "u;\nconst WG: u32 = " + std::to_string(kLanes) + "u;\n";
+  const std::string key = std::string(kernel.file) + "." + kernel.entry + "\n" + constants;
+  if (auto found = cache_.find(key); found != cache_.end()) {
+    *out = &found->second;
+    return {};
+  }
+  const KernelSource* source = kKernelSources;
+  while (source->name != nullptr && std::strcmp(source->name, kernel.file) != 0) ++source;
+  if (source->name == nullptr) return error(NF_INTERNAL, "no kernel is named %s", kernel.file);
+  Pipeline pipeline;
+  NF_TRY(compile(constants + source->text, kernel, &pipeline));
+  *out = &cache_.emplace(key, pipeline).first->second;
+  return {};
+}
+
+Status Pipelines::compile(const std::string& source, const Kernel& kernel, Pipeline* out) {
+  const Symbols& s = gpu_->symbols();
+  NF_TRY(gpu_->health());
+  const std::string what = std::string("kernel ") + kernel.file + "." + kernel.entry;
+
+  WGPUShaderSourceWGSL wgsl{};
+  wgsl.chain.sType = WGPUSType_ShaderSourceWGSL;
+  wgsl.code = {source.data(), source.size()};
+  WGPUShaderModuleDescriptor module_descriptor{};
+  module_descriptor.nextInChain = &wgsl.chain;
+  // Bounds stay checked. Loop bounding is left out: every loop of ours ends by its own count, and the
+  // counters it adds cost a tenth of the scan on lavapipe.
+  WGPUShaderModule module = s.wgpuDeviceCreateShaderModuleTrusted(gpu_->device(), &module_descriptor,
+                                                                  WGPUShaderRuntimeChecks_BoundsChecks);
+  Status status = gpu_->take_error(what.c_str());
+
+  WGPUBindGroupLayoutEntry entries[16]{};
+  const size_t count = 1 + std::strlen(kernel.access);
+  for (size_t i = 0; i < count; ++i) {
+    entries[i].binding = static_cast<uint32_t>(i);
+    entries[i].visibility = WGPUShaderStage_Compute;
+    entries[i].buffer.type = i == 0                        ? WGPUBufferBindingType_Uniform
+                             : kernel.access[i - 1] == 'w' ? WGPUBufferBindingType_Storage
+                                                           : WGPUBufferBindingType_ReadOnlyStorage;
+    entries[i].buffer.hasDynamicOffset = i == 0;
+  }
+  Pipeline pipeline;
+  WGPUPipelineLayout layout = nullptr;
+  if (status.ok()) {
+    WGPUBindGroupLayoutDescriptor descriptor{};
+    descriptor.entryCount = count;
+    descriptor.entries = entries;
+    pipeline.layout = s.wgpuDeviceCreateBindGroupLayout(gpu_->device(), &descriptor);
+    status = gpu_->take_error(what.c_str());
+  }
+  if (status.ok()) {
+    WGPUPipelineLayoutDescriptor descriptor{};
+    descriptor.bindGroupLayoutCount = 1;
+    descriptor.bindGroupLayouts = &pipeline.layout;
+    layout = s.wgpuDeviceCreatePipelineLayout(gpu_->device(), &descriptor);
+    status = gpu_->take_error(what.c_str());
+  }
+  if (status.ok()) {
+    WGPUComputePipelineDescriptor descriptor{};
+    descriptor.layout = layout;
+    descriptor.compute.module = module;
+    descriptor.compute.entryPoint = view(kernel.entry);
+    pipeline.handle = s.wgpuDeviceCreateComputePipeline(gpu_->device(), &descriptor);
+    status = gpu_->take_error(what.c_str());
+  }
+  if (module != nullptr) s.wgpuShaderModuleRelease(module);
+  if (layout != nullptr) s.wgpuPipelineLayoutRelease(layout);
+  if (!status.ok()) {
+    release(pipeline);
+    return status;
+  }
+  *out = pipeline;
+  return {};
+}
+
+}  // namespace nearfield::wgpu

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scan.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <thread>
+
+namespace nearfield::wgpu {
+namespace {
+
+// Workgroups that fill the device: a large GPU holds some thousand workgroups of 64 lanes; lavapipe runs one
+// a core, twice as many even out the ends.
+constexpr uint32_t kHardwareWorkgroups = 1024;
+// A part of less work than this is not worth its list and the merge (software: about half a millisecond).
+constexpr double kLeastPartUnits = 1e5;
+
+}  // namespace
+
+void Scan::add_sizes(int64_t first, int64_t count, uint32_t query_block, WorkSizes* sizes) const {
+  (*sizes)[kQueries] = static_cast<uint64_t>(round_up(count, query_block)) * row_bytes();
+  std::map<const uint32_t*, bool> distinct;
+  for (int64_t q = first; q < first + count; ++q)
+    if (mask(q) != nullptr) distinct[mask(q)] = true;
+  if (!distinct.empty())
+    (*sizes)[kMasks] =
+        (static_cast<uint64_t>(count) + distinct.size() * static_cast<uint64_t>(groups_of(store_.rows_))) *
+        sizeof(uint32_t);
+}
+
+bool Scan::fits(const WorkSizes& sizes) const {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < kWorkCount; ++i) {
+    sum += sizes[i];
+    if (i != kReadback && sizes[i] > context().binding_limit()) return false;
+  }
+  return sum + context().fixed_workspace() <= context().workspace_limit();
+}
+
+int64_t Scan::queries_per_dispatch() const {
+  const double per_query = static_cast<double>(kTileRows) * store_.chunks();
+  return std::max<int64_t>(1, static_cast<int64_t>(context().gpu().units_per_dispatch() / per_query));
+}
+
+void Scan::load(int64_t first, int64_t count, uint32_t query_block) {
+  Gpu& gpu = context().gpu();
+  count_ = count;
+  query_block_ = query_block;
+  const int64_t width = padded_dim(store_.options_.dim);
+  const float* from = plan_.queries + first * plan_.query_stride;
+  if (plan_.query_stride == width) {
+    gpu.write(context().work(kQueries), 0, from, static_cast<uint64_t>(count) * row_bytes());
+  } else {
+    for (int64_t q = 0; q < count; ++q)
+      gpu.write(context().work(kQueries), static_cast<uint64_t>(q) * row_bytes(),
+                from + q * plan_.query_stride, row_bytes());
+  }
+  const auto words = static_cast<size_t>(groups_of(store_.rows_));
+  std::map<const uint32_t*, uint32_t> offset_of;
+  std::vector<uint32_t> table(static_cast<size_t>(count), kEmpty);
+  for (int64_t q = 0; q < count; ++q) {
+    const uint32_t* bits = mask(first + q);
+    if (bits == nullptr) continue;
+    const auto next = static_cast<uint32_t>(static_cast<size_t>(count) + offset_of.size() * words);
+    const auto [found, added] = offset_of.emplace(bits, next);
+    if (added) gpu.write(context().work(kMasks), next * sizeof(uint32_t), bits, words * sizeof(uint32_t));
+    table[static_cast<size_t>(q)] = found->second;
+  }
+  has_masks_ = !offset_of.empty();
+  if (has_masks_) gpu.write(context().work(kMasks), 0, table.data(), table.size() * sizeof(uint32_t));
+  rewind();
+}
+
+uint32_t Scan::groups_in(size_t slab) const {
+  const SlabMap::Slab& s = store_.map_.slabs()[slab];
+  return static_cast<uint32_t>(groups_of(std::clamp<int64_t>(store_.rows_ - s.first, 0, s.capacity)));
+}
+
+double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges) {
+  const auto blocks = static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_);
+  const double per_group = 32.0 * blocks * query_block_ * store_.chunks();
+  const Gpu& gpu = context().gpu();
+  const uint32_t fill =
+      gpu.adapter().software() ? 2 * std::max(1u, std::thread::hardware_concurrency()) : kHardwareWorkgroups;
+  const double budget = gpu.units_per_dispatch();
+  double units = 0;
+  uint32_t parts = 0;
+  ranges->clear();
+  // A range takes one slot of uniforms; the merge takes one more.
+  while (!done() && parts < max_parts && max_groups > 0 && ranges->size() + 2 < Commands::kSlots) {
+    const double left = budget - units;
+    if (!ranges->empty() && left < kTileGroups * per_group) break;
+    const auto affordable = static_cast<int64_t>(std::max(left / per_group, 1.0));
+    int64_t groups = std::min<int64_t>(groups_in(slab_) - group_, round_up(affordable, kTileGroups));
+    groups = std::min(groups, max_groups);
+    const auto worth = static_cast<uint32_t>(
+        std::clamp(static_cast<double>(groups) * per_group / kLeastPartUnits, 1.0, 1e6));
+    const uint32_t wanted = std::min({std::max(1u, fill / blocks), worth, max_parts - parts});
+    Range range{slab_, group_, group_ + static_cast<uint32_t>(groups), 0, 0};
+    range.groups_per_part =
+        static_cast<uint32_t>(round_up((groups + wanted - 1) / wanted, static_cast<int64_t>(kTileGroups)));
+    range.parts = static_cast<uint32_t>((groups + range.groups_per_part - 1) / range.groups_per_part);
+    ranges->push_back(range);
+    parts += range.parts;
+    units += static_cast<double>(groups) * per_group;
+    max_groups -= groups;
+    group_ = range.group_end;
+    if (group_ == groups_in(slab_)) ++slab_, group_ = 0;
+  }
+  return units;
+}
+
+ScanParams Scan::params(const Range& range, Grid* grid) const {
+  ScanParams p{};
+  p.chunks = store_.chunks();
+  p.first_row = static_cast<uint32_t>(store_.map_.slabs()[range.slab].first);
+  p.group_begin = range.group_begin;
+  p.group_end = range.group_end;
+  p.groups_per_part = range.groups_per_part;
+  p.query_blocks = static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_);
+  p.batch = static_cast<uint32_t>(count_);
+  p.workgroups = range.parts * p.query_blocks;
+  *grid = context().grid(p.workgroups);
+  p.grid_x = grid->x;
+  p.has_masks = has_masks_;
+  p.zero = 0;
+  return p;
+}
+
+int64_t Scan::candidates(int64_t query) const {
+  const uint32_t* bits = mask(query);
+  int64_t count = 0;
+  for (size_t i = 0; i < store_.live_.size(); ++i)
+    count += std::popcount(bits != nullptr ? store_.live_[i] & bits[i] : store_.live_[i]);
+  return count;
+}
+
+}  // namespace nearfield::wgpu

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ranks of chosen rows: a gather over (query, row) pairs, sorted by slab.
+#include <algorithm>
+
+#include "store.hpp"
+
+namespace nearfield::wgpu {
+namespace {
+
+constexpr int64_t kMostPairs = 1 << 18;  // of one window: 2 MiB up, 1 MiB back
+constexpr uint64_t kQueryBytes = 16ull << 20;
+// A gather reads 16 bytes of each cache line it touches: dispatches are made this much smaller than a scan's.
+constexpr double kGatherCost = 4;
+
+}  // namespace
+
+Status WgpuStore::score(const ScorePlan& plan, const Call& call) {
+  struct Drain {
+    Gpu& gpu;
+    ~Drain() { gpu.drain(); }
+  } drain{context_->gpu()};
+  const int64_t total = plan.offsets[plan.batch] - plan.offsets[0];
+  if (total == 0) return {};
+  Gpu& gpu = context_->gpu();
+  const Pipeline* pipeline = nullptr;
+  NF_TRY(context_->pipelines().get(kScoreKernel, {options_.metric, 1, 1}, &pipeline));
+  const int64_t most_pairs = std::clamp<int64_t>(
+      static_cast<int64_t>(context_->binding_limit() / sizeof(Pair)), 1, std::min(kMostPairs, total));
+  const int64_t most_queries = std::clamp<int64_t>(
+      static_cast<int64_t>(std::min(kQueryBytes, context_->binding_limit()) / row_bytes()), 1, plan.batch);
+  WorkSizes sizes{};
+  sizes[kQueries] = static_cast<uint64_t>(most_queries) * row_bytes();
+  sizes[kMoves] = static_cast<uint64_t>(most_pairs) * sizeof(Pair);
+  sizes[kParts] = sizes[kReadback] = static_cast<uint64_t>(most_pairs) * sizeof(uint32_t);
+  NF_TRY(context_->reserve(sizes, "score"));
+
+  struct Located {
+    int64_t slab, at;  // at: index into plan.rows
+    Pair pair;
+  };
+  std::vector<float> ranks(static_cast<size_t>(total));
+  std::vector<Located> located;
+  std::vector<Pair> pairs;
+  std::vector<uint32_t> keys;
+  int64_t query = 0;
+  for (int64_t at = plan.offsets[0]; at < plan.offsets[plan.batch];) {
+    while (plan.offsets[query + 1] <= at) ++query;
+    const int64_t first_query = query;
+    located.clear();
+    for (; at < plan.offsets[plan.batch] && static_cast<int64_t>(located.size()) < most_pairs; ++at) {
+      while (plan.offsets[query + 1] <= at) ++query;
+      if (query - first_query >= most_queries) break;
+      const SlabMap::Place place = map_.place(plan.rows[at]);
+      located.push_back(
+          {place.slab, at, {static_cast<uint32_t>(query - first_query), static_cast<uint32_t>(place.row)}});
+    }
+    const int64_t last_query = std::min(query, first_query + most_queries - 1);
+    std::stable_sort(located.begin(), located.end(),
+                     [](const Located& a, const Located& b) { return a.slab < b.slab; });
+    pairs.resize(located.size());
+    for (size_t i = 0; i < located.size(); ++i) pairs[i] = located[i].pair;
+    for (int64_t q = first_query; q <= last_query; ++q)
+      gpu.write(context_->work(kQueries), static_cast<uint64_t>(q - first_query) * row_bytes(),
+                plan.queries + q * plan.query_stride, row_bytes());
+    gpu.write(context_->work(kMoves), 0, pairs.data(), pairs.size() * sizeof(Pair));
+
+    Commands commands(*context_);
+    double units = 0;
+    const double per_pair = kGatherCost * chunks();
+    for (size_t begin = 0, end; begin < located.size(); begin = end) {
+      NF_TRY(call.poll());
+      const int64_t slab = located[begin].slab;
+      const auto most =
+          static_cast<size_t>(std::max<double>(kLanes, (gpu.units_per_dispatch() - units) / per_pair));
+      for (end = begin; end < located.size() && located[end].slab == slab && end - begin < most;) ++end;
+      const SlabBuffers& buffers = slabs_[static_cast<size_t>(slab)];
+      ScoreParams p{};
+      p.chunks = chunks();
+      p.pair_begin = static_cast<uint32_t>(begin);
+      p.pair_end = static_cast<uint32_t>(end);
+      const Grid grid = context_->grid((end - begin + kLanes - 1) / kLanes);
+      p.grid_x = grid.x;
+      NF_TRY(commands.dispatch(
+          *pipeline, p,
+          {&buffers.vectors, has_side(options_.metric) ? &buffers.side : &context_->work(kUnused),
+           &context_->work(kQueries), &context_->work(kMoves), &context_->work(kParts)},
+          grid));
+      units += static_cast<double>(end - begin) * per_pair;
+      if (commands.full() || units >= gpu.units_per_dispatch()) {
+        NF_TRY(commands.submit(units, "score"));
+        units = 0;
+      }
+    }
+    const uint64_t bytes = located.size() * sizeof(uint32_t);
+    commands.copy(context_->work(kParts), 0, context_->work(kReadback), 0, bytes);
+    NF_TRY(commands.submit(units, "score"));
+    keys.resize(located.size());
+    NF_TRY(gpu.map_read(context_->work(kReadback), bytes, keys.data(), "score"));
+    for (size_t i = 0; i < located.size(); ++i)
+      ranks[static_cast<size_t>(located[i].at - plan.offsets[0])] = rank_of_key(keys[i]);
+  }
+  std::copy(ranks.begin(), ranks.end(), plan.ranks + plan.offsets[0]);
+  return {};
+}
+
+}  // namespace nearfield::wgpu

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows on a WebGPU device: slabs of tile32 groups, a live bit each.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "context.hpp"
+#include "slabs.hpp"
+
+namespace nearfield::wgpu {
+
+// Row numbers travel as u32 in the kernels, 0xffffffff means "none".
+inline constexpr int64_t kMaxRows = 0xfffffffe;
+// The first progress word while rows are copied (nearfield.h: nf_call).
+inline constexpr int64_t kPhaseCopy = 2;
+// The largest k of the fused selection (flat.cpp); beyond it, the radix selection (select.cpp).
+inline constexpr int32_t kMaxListK = 512;
+
+struct SlabBuffers {
+  Buffer vectors;
+  Buffer side;  // of COSINE (1/|v|) and POINCARE (alpha) only: the other metrics have no use for it here
+  Buffer live;  // one word per group
+};
+
+// Bytes of a slab on the device.
+uint64_t slab_device_bytes(const SlabMap::Slab& slab, int32_t metric, int32_t dim);
+inline bool has_side(int32_t metric) { return metric == NF_COSINE || metric == NF_POINCARE; }
+
+class WgpuStore final : public Store {
+ public:
+  WgpuStore(std::shared_ptr<Context> context, const StoreOptions& options);
+  ~WgpuStore() override;
+
+  int64_t rows() const override { return rows_; }
+  uint64_t device_bytes() const override { return device_bytes_; }
+  uint64_t workspace_bytes() const override { return context_->workspace_bytes(); }
+  Status append(const HostRows& from, const Call& call) override;
+  Status append_from(Store& from, std::span<const int64_t> rows, const Call& call) override;
+  Status write(std::span<const int64_t> rows, const HostRows& from, const Call& call) override;
+  Status read(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call) override;
+  Status set_live(std::span<const int64_t> rows, bool live, const Call& call) override;
+  Status search(const SearchPlan& plan, const Call& call) override;
+  Status score(const ScorePlan& plan, const Call& call) override;
+
+ private:
+  friend class Scan;
+  friend class FlatSearch;
+  friend class RadixSearch;
+
+  // Where a row of one side of a move lies: plain rows have slab -1.
+  struct Step {
+    int64_t from_slab, to_slab;
+    Move move;
+  };
+
+  // Adds slabs for `count` more rows, runs `fill`, makes the rows live as `live` says (NULL: all); takes
+  // everything back when a step fails.
+  Status grow(int64_t count, const std::function<Status()>& fill, const std::vector<bool>* live,
+              const char* what);
+  Status add_slabs(int64_t rows, const char* what);
+  // Copies plain rows to the rows that `row_of(i)` names.
+  Status upload(const HostRows& from, const std::function<int64_t(int64_t)>& row_of, const Call* call,
+                const char* what);
+  // Encodes `steps`, which lie in the workspace at kMoves in this order.
+  Status encode_moves(Commands* commands, const std::vector<Step>& steps, const WgpuStore* source);
+  Status write_live(int64_t first_group, int64_t last_group, const char* what);
+  int64_t staged_rows() const;  // rows of one staging buffer
+  uint32_t chunks() const { return static_cast<uint32_t>(padded_dim(options_.dim) / kChunkFloats); }
+  uint64_t row_bytes() const { return static_cast<uint64_t>(padded_dim(options_.dim)) * sizeof(float); }
+
+  std::shared_ptr<Context> context_;
+  StoreOptions options_;
+  SlabMap map_;
+  std::vector<SlabBuffers> slabs_;
+  std::vector<uint32_t> live_;  // the live words of all rows, as on the device
+  int64_t rows_ = 0;
+  uint64_t device_bytes_ = 0;
+};
+
+}  // namespace nearfield::wgpu
