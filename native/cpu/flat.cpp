@@ -17,6 +17,8 @@ constexpr int64_t kTileBytes = int64_t{256} << 10;
 constexpr int64_t kBlocksPerWorker = 8;
 // Products below which waking the pool (about 10 us) costs more than it saves.
 constexpr int64_t kParallelProducts = int64_t{1} << 20;
+// Queues up to this size are kept for the next search: 10,000 queries with k = 100 on 2 threads.
+constexpr uint64_t kKeptWorkspace = uint64_t{32} << 20;
 // Products between two polls: well below 10 ms on the slowest path (0.1 G/s emulated), and a poll's 50 ns
 // vanish on the fastest.
 constexpr int64_t kPollProducts = int64_t{1} << 20;
@@ -87,7 +89,7 @@ Status FlatSearch::run() {
   return {};
 }
 
-Status FlatSearch::part_size(int64_t* queries) const {
+Status FlatSearch::part_size(int64_t* queries) {
   const uint64_t each =
       static_cast<uint64_t>(workers_) * (sizeof(QueryState) + Queue::most_bytes(plan_.k, store_.rows()));
   if (each > state_.workspace_limit && state_.workspace_limit_given)
@@ -97,6 +99,7 @@ Status FlatSearch::part_size(int64_t* queries) const {
                  static_cast<unsigned long long>(each),
                  static_cast<unsigned long long>(state_.workspace_limit));
   *queries = std::clamp<int64_t>(static_cast<int64_t>(state_.workspace_limit / each), 1, plan_.batch);
+  most_workspace_ = each * static_cast<uint64_t>(*queries);
   return {};
 }
 
@@ -121,6 +124,8 @@ void FlatSearch::prepare(int64_t first_query, int64_t queries) {
   ticket_.store(0, std::memory_order_relaxed);
 
   Workspace& workspace = state_.workspace;
+  // What earlier searches left behind must not lift this one over a limit that the caller has set.
+  if (state_.workspace_limit_given && workspace.bytes() > 0) workspace = Workspace();
   if (workspace.limit_count < queries) {
     workspace.limits = std::make_unique<SharedLimit[]>(static_cast<size_t>(queries));
     workspace.limit_count = queries;
@@ -297,7 +302,10 @@ Status FlatSearch::collect(int64_t first_query, int64_t queries) {
 }
 
 Status CpuStore::search(const SearchPlan& plan, const Call& call) {
-  return FlatSearch(*state_, *this, plan, call).run();
+  FlatSearch search(*state_, *this, plan, call);
+  Status status = search.run();
+  if (search.most_workspace() > kKeptWorkspace) state_->workspace = Workspace();
+  return status;
 }
 
 }  // namespace nearfield::cpu

@@ -18,6 +18,8 @@ class FlatSearch {
  public:
   FlatSearch(SharedState& shared, const CpuStore& store, const SearchPlan& plan, const Call& call);
   Status run();
+  // Bytes that the queues of the last run() may have grown to.
+  uint64_t most_workspace() const { return most_workspace_; }
 
  private:
   struct Block {
@@ -28,7 +30,7 @@ class FlatSearch {
   // One kernel call under way: a group, and the queries that want it.
   struct Visit;
 
-  Status part_size(int64_t* queries) const;
+  Status part_size(int64_t* queries);
   void cut_into_blocks();
   void prepare(int64_t first_query, int64_t queries);
   Status scan(int32_t worker);
@@ -56,6 +58,7 @@ class FlatSearch {
   int64_t part_first_ = 0;
   int64_t part_queries_ = 0;
   int64_t tile_queries_ = 0;
+  uint64_t most_workspace_ = 0;
   std::atomic<int64_t> ticket_{0};
 };
 

@@ -19,6 +19,8 @@ void Queue::insert(const Hit& hit) {
 }
 
 void Queue::append(const Hit& hit) {
+  if (hits_.size() == hits_.capacity())
+    hits_.reserve(std::min(static_cast<size_t>(2 * k_), std::max<size_t>(kSorted, 2 * hits_.size())));
   hits_.push_back(hit);
   const auto size = static_cast<int64_t>(hits_.size());
   if (size == k_ && worst_.rank == std::numeric_limits<float>::infinity()) {
@@ -32,7 +34,7 @@ void Queue::append(const Hit& hit) {
 }
 
 uint64_t Queue::most_bytes(int64_t k, int64_t rows) {
-  const int64_t hits = k <= kSorted ? k : std::min(2 * k, 2 * rows);  // a growing vector may be half empty
+  const int64_t hits = k <= kSorted ? k : std::min(2 * k, 2 * std::max(rows, kSorted));  // grown by doubling
   return static_cast<uint64_t>(hits) * sizeof(Hit);
 }
 

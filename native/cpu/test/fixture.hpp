@@ -29,19 +29,26 @@ struct Rows {
   const float* row(int64_t i) const { return data.data() + i * dim; }
 };
 
-// Normally distributed around `offset`; Poincaré: inside the ball, most of them near its boundary.
+// Integers below 2^25 and one rounding: the same floats on every platform, unlike std::normal_distribution.
+inline float near_normal(std::mt19937_64& random) {
+  int64_t sum = -4 * (int64_t{1} << 22);
+  for (int i = 0; i < 4; ++i) sum += static_cast<int64_t>(random() >> 41);
+  return static_cast<float>(sum) * 0x1p-22f;
+}
+
+// Bell-shaped around `offset`; Poincaré: inside the ball, at radii up to 1 - 1e-5.
 // Not inlined: with a constant dimension GCC 12 warns of a loop that never runs.
 [[gnu::noinline]] inline Rows make_rows(std::mt19937_64& random, int32_t metric, int32_t dim, int64_t count,
                                         float offset = 0) {
   Rows rows{metric, dim, count, std::vector<float>(static_cast<size_t>(dim * count)), {}};
-  std::normal_distribution<float> normal;
-  std::uniform_real_distribution<double> uniform;
+  constexpr double kRadii[] = {0.1, 0.9, 0.99, 0.999, 0.99999};
   for (int64_t i = 0; i < count; ++i) {
     float* x = rows.data.data() + i * dim;
-    for (int32_t j = 0; j < dim; ++j) x[j] = offset + normal(random);
+    for (int32_t j = 0; j < dim; ++j) x[j] = offset + near_normal(random);
+    if (metric == NF_COSINE && squared_norm(x, dim) == 0) x[0] = 1;
     if (metric == NF_POINCARE) {
-      const double radius = 1 - std::pow(10, -1 - 3.5 * uniform(random));
-      const double scale = radius / std::sqrt(squared_norm(x, dim));
+      const double norm = std::sqrt(squared_norm(x, dim));
+      const double scale = norm == 0 ? 0 : (kRadii[random() % 5] - 1e-6) / norm;
       for (int32_t j = 0; j < dim; ++j) x[j] = static_cast<float>(x[j] * scale);
     }
     rows.side.push_back(row_side(metric, squared_norm(x, dim)));
@@ -122,10 +129,10 @@ struct Opened {
   std::unique_ptr<Store> store;
 };
 
-inline Status open(const DeviceOptions& options, int32_t metric, int32_t dim, Opened* out) {
+inline Status open(const DeviceOptions& options, int32_t metric, int32_t dim, Opened* out,
+                   StoreOptions store = {}) {
   const std::unique_ptr<Backend> backend = make_backend();
   NF_TRY(backend->create_device(options, &out->device, kCall));
-  StoreOptions store;
   store.metric = metric;
   store.dim = dim;
   return out->device->create_store(store, &out->store, kCall);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A store against the scalar reference, bit for bit: every path this CPU has, every metric, threads, slab
-// sizes, batches on both sides of the matrix form, masks and dead rows.
+// Searches and scores against the scalar reference, bit for bit: every path this CPU has, every metric,
+// threads, slab sizes, batches on both sides of the matrix form, masks and dead rows.
 #include <array>
 
 #include "check.hpp"
@@ -16,6 +16,9 @@ std::string describe(const DeviceOptions& device, const Rows& rows, int64_t batc
          std::to_string(k) + " threads " + std::to_string(device.threads) + " slab " +
          std::to_string(device.slab_bytes);
 }
+
+// Of test_digest(); first computed by the AVX-512 path.
+constexpr uint64_t kDigest = 0xff3fcdd5b9a5b176u;
 
 struct Masks {
   std::vector<std::vector<bool>> wanted;  // per query; empty: all
@@ -178,6 +181,58 @@ void test_rescored_counts() {
   for (const int32_t count : rescored) CHECK_IN(std::to_string(count), count > 0 && count < 2000);
 }
 
+// Extremes that common/ lets through: the longest and shortest vectors, exact zeros, denormals.
+void test_extremes(uint64_t seed) {
+  std::mt19937_64 random(seed + 3);
+  for (const int32_t metric : {NF_L2SQ, NF_COSINE, NF_DOT, NF_MANHATTAN})
+    for (const float scale : {0x1p58f, 0x1p-58f, 0x1p-70f, 0x1p-140f}) {
+      if (metric == NF_COSINE && scale < 0x1p-60f) continue;  // refused by common/
+      Rows rows = make_rows(random, metric, 12, 400);
+      for (float& x : rows.data) x *= scale;
+      for (int64_t i = 0; i < rows.count; i += 7)  // lengths far apart in one group
+        for (int32_t j = 0; j < rows.dim; ++j)
+          rows.data[static_cast<size_t>(i * rows.dim + j)] *= scale > 1 ? 0x1p-60f : 0x1p4f;
+      for (int64_t i = 0; i < rows.count; ++i)
+        rows.side[static_cast<size_t>(i)] = row_side(metric, squared_norm(rows.row(i), rows.dim));
+      for (const Kernels* path : compiled_paths()) {
+        if (!path->supported()) continue;
+        DeviceOptions device;
+        device.force_path = path->name;
+        std::mt19937_64 same_queries(seed + 4);
+        compare(device, rows, same_queries, 12, 5, 0, false);
+      }
+    }
+}
+
+// The bits are those of every other platform, too: a hash of the answers, equal on x86-64 and arm64.
+void test_digest() {
+  uint64_t digest = 1469598103934665603u;  // FNV-1a
+  std::mt19937_64 random(11);
+  for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
+    const Rows rows = make_rows(random, metric, 45, 600);
+    const Queries queries = make_queries(random, rows, 16);
+    Opened opened;
+    CHECK(open({}, metric, 45, &opened).ok());
+    CHECK(opened.store->append(rows.host(), kCall).ok());
+    std::vector<Hit> hits(160);
+    SearchPlan plan;
+    plan.queries = queries.data.data();
+    plan.query_stride = queries.stride;
+    plan.batch = 16;
+    plan.k = 10;
+    plan.hits = hits.data();
+    CHECK(opened.store->search(plan, kCall).ok());
+    for (const Hit& hit : hits) {
+      uint32_t rank;
+      std::memcpy(&rank, &hit.rank, sizeof(rank));
+      digest = (digest ^ rank ^ static_cast<uint64_t>(hit.row) << 32) * 1099511628211u;
+    }
+  }
+  char text[32];
+  std::snprintf(text, sizeof(text), "%016" PRIx64, digest);
+  CHECK_IN(text, digest == kDigest);
+}
+
 }  // namespace
 }  // namespace nearfield::cpu::test
 
@@ -186,6 +241,8 @@ int main(int argc, char** argv) {
   const uint64_t seed = seed_from(argc, argv, 20250301);
   test_searches(seed);
   test_matrix_form(seed);
+  test_extremes(seed);
   test_rescored_counts();
+  test_digest();
   return finish();
 }
