@@ -97,7 +97,7 @@ java_exec() {
 
 run_devices() {
   require_jdk
-  native native-libraries "compiler cmake ninja highway maven pip" nearfield_cpu nearfield_wgpu
+  native native-libraries "compiler cmake ninja highway maven pip" nearfield_libraries
   java_module java-api "$java_sources" java-api/target/classes/module-info.class
   java_exec --enable-native-access=dev.nearfield -p "$root/java-api/target/classes" -m dev.nearfield/dev.nearfield.Main
 }
@@ -105,7 +105,7 @@ run_devices() {
 run_demo() {
   require_jdk
   case " $* " in
-    *" --backend wgpu "*) native native-libraries "compiler cmake ninja highway maven pip vulkan" nearfield_cpu nearfield_wgpu ;;
+    *" --backend wgpu "*) native native-libraries "compiler cmake ninja highway maven pip vulkan" nearfield_libraries ;;
     *) native native-cpu "compiler cmake ninja highway maven" nearfield_cpu ;;
   esac
   local classpath=$root/demo/target/classpath.txt

@@ -81,7 +81,7 @@ test_devices() {
   jdk "$machine/jvm/jdk" 25
   start devices
   is "$status" 0
-  has "$(cat "$CALLS")" 'nearfield_cpu nearfield_wgpu'
+  has "$(cat "$CALLS")" 'nearfield_libraries'
   has "$out" '[dev.nearfield/dev.nearfield.Main]'
   start devices
   is "$(calls ^cmake)" 2
