@@ -42,7 +42,7 @@ public sealed interface AcceleratedVectorIndex extends AutoCloseable permits Ind
   /**
    * Begins an empty flat index of vectors of {@code dimension} floats.
    *
-   * @throws IllegalArgumentException when the dimension is below 1
+   * @throws IllegalArgumentException when the dimension is below 1 or above 65,536
    */
   static Builder builder(int dimension, Metric metric) {
     return new IndexBuilder(dimension, metric);

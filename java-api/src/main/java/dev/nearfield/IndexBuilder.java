@@ -38,8 +38,9 @@ final class IndexBuilder implements AcceleratedVectorIndex.Builder {
       new SecureRandom().nextInt() >>> 1; // 2^31 generations are left to every slot
 
   IndexBuilder(int dim, Metric metric) {
-    if (dim < 1) {
-      throw new IllegalArgumentException("builder: dimension [" + dim + "], at least 1 is needed");
+    if (dim < 1 || dim > VectorCheck.MAX_DIM) {
+      throw new IllegalArgumentException(
+          "builder: dimension [%d], it must lie in [1, %d]".formatted(dim, VectorCheck.MAX_DIM));
     }
     this.dim = dim;
     this.metric = Objects.requireNonNull(metric, "metric");

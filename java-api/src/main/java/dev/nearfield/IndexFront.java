@@ -3,6 +3,7 @@ package dev.nearfield;
 
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -158,6 +159,7 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public int removeIf(Predicate<? super VectorHandle> condition) {
+    Objects.requireNonNull(condition, "condition");
     HandleSet chosen = slots.select(bits -> condition.test(new VectorHandle(bits)));
     return submit(new Jobs.Remove("removeIf", chosen.sortedBits())).await();
   }

@@ -93,8 +93,8 @@ final class IndexState {
       throw outOfMemory(
           operation, count, estimate.peakBytes(), Math.max(0, budget - held), budget, "the budget");
     }
-    long free = engine.freeBytes();
     long more = estimate.peakBytes() - held;
+    long free = more > 0 ? engine.freeBytes() : -1; // a driver call, so only when the index grows
     if (free >= 0 && more > free) {
       throw outOfMemory(
           operation,

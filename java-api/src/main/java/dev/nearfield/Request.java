@@ -38,7 +38,7 @@ abstract class Request<T> {
   private final @Nullable Duration timeout;
   private final long timeoutNanos;
   private volatile Object state = QUEUED;
-  private volatile boolean cancelRequested;
+  private volatile @Nullable Throwable stopCause; // why a running request should stop
   private volatile CancelWord.@Nullable Batch batch;
   private volatile @Nullable Thread waiter;
   private @Nullable CompletableFuture<T> future; // set before it is queued
@@ -87,7 +87,7 @@ abstract class Request<T> {
 
   /** Whether the caller asked to stop while the request was running. */
   final boolean cancelRequested() {
-    return cancelRequested;
+    return stopCause != null;
   }
 
   // ---- caller's side
@@ -188,8 +188,8 @@ abstract class Request<T> {
       if (abandonable() && STATE.compareAndSet(this, RUNNING, failure)) {
         leaveBatch();
         onEnd();
-      } else if (!abandonable() && !cancelRequested) {
-        cancelRequested = true;
+      } else if (!abandonable() && stopCause == null) {
+        stopCause = cause;
         leaveBatch();
         onCancelRequested();
       }
@@ -201,8 +201,11 @@ abstract class Request<T> {
 
   // ---- owner's side
 
-  /** Takes the request out of the queue for good; false when it has ended meanwhile. */
+  /** Takes the request out of the queue for good; false when it has ended or its time is over. */
   final boolean start() {
+    if (remainingNanos() == 0) {
+      expire();
+    }
     return STATE.compareAndSet(this, QUEUED, RUNNING);
   }
 
@@ -221,7 +224,7 @@ abstract class Request<T> {
   final void join(CancelWord.Batch next) {
     next.join();
     batch = next;
-    if (ended() || cancelRequested) {
+    if (ended() || stopCause != null) {
       leaveBatch();
     }
   }
@@ -241,8 +244,10 @@ abstract class Request<T> {
     end(new Success(value));
   }
 
+  /** When the device stopped because it was asked to, the reason for asking is what counts. */
   final void fail(Throwable cause) {
-    end(new Failure(cause));
+    Throwable asked = stopCause;
+    end(new Failure(asked != null && cause instanceof CancellationException ? asked : cause));
   }
 
   private void end(Object outcome) {

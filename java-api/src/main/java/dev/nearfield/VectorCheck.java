@@ -6,6 +6,9 @@ package dev.nearfield;
  * mistake is thrown at the call and never reaches the device. Stateless but for its limits.
  */
 final class VectorCheck {
+  /** The limit of native/common/checks.hpp, kept by every backend. */
+  static final int MAX_DIM = 1 << 16;
+
   /** Distances of vectors up to this norm stay finite in f32 in every order of additions. */
   static final double MAX_NORM = 0x1p62;
 
