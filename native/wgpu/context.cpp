@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace nearfield::wgpu {
 namespace {
@@ -133,6 +134,8 @@ Status Commands::dispatch_bytes(const Pipeline& pipeline, const void* params, si
   uniforms_.resize(offset + kSlotBytes);
   std::memcpy(uniforms_.data() + offset, params, bytes);
   ++used_;
+  measurable_ = measurable_ && pipeline.used;
+  pipeline.used = true;
   s.wgpuComputePassEncoderSetPipeline(pass_, pipeline.handle);
   s.wgpuComputePassEncoderSetBindGroup(pass_, 0, group, 1, &offset);
   s.wgpuComputePassEncoderDispatchWorkgroups(pass_, grid.x, grid.y, 1);
@@ -156,7 +159,8 @@ Status Commands::submit(double units, const char* what) {
   encoder_ = nullptr;
   used_ = 0;
   uniforms_.clear();
-  return context_.gpu().submit(encoder, units, what);
+  const bool measurable = std::exchange(measurable_, true);
+  return context_.gpu().submit(encoder, measurable ? units : 0, what);
 }
 
 }  // namespace nearfield::wgpu

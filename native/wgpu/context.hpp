@@ -105,6 +105,7 @@ class Commands {
   WGPUCommandEncoder encoder_ = nullptr;
   WGPUComputePassEncoder pass_ = nullptr;
   uint32_t used_ = 0;
+  bool measurable_ = true;  // no pipeline of these commands is used for the first time
   std::vector<uint8_t> uniforms_;
 };
 

@@ -7,8 +7,8 @@
 namespace nearfield::wgpu {
 namespace {
 
-// Until the first dispatch has been measured. A unit is four dimensions of one row for one query. lavapipe on
-// two cores does about 0.3 units a nanosecond, a small GPU 50.
+// Until the first dispatch has been measured. A unit is four dimensions of one row for one query. lavapipe
+// does about 0.1 units a nanosecond and core, a small GPU 50.
 constexpr double kFirstUnitsPerNsSoftware = 0.2;
 constexpr double kFirstUnitsPerNsHardware = 20;
 
@@ -103,7 +103,8 @@ Status Gpu::create(std::shared_ptr<Native> native, const Adapter& adapter, bool 
   gpu->device_ = answer.device;
   gpu->queue_ = s.wgpuDeviceGetQueue(answer.device);
   gpu->limits_ = wanted;
-  gpu->units_per_ns_ = adapter.software() ? kFirstUnitsPerNsSoftware : kFirstUnitsPerNsHardware;
+  gpu->first_units_per_ns_ = gpu->units_per_ns_ =
+      adapter.software() ? kFirstUnitsPerNsSoftware : kFirstUnitsPerNsHardware;
   *out = std::move(gpu);
   return {};
 }
@@ -195,10 +196,14 @@ void Gpu::wait_oldest() {
   const double ns =
       std::chrono::duration<double, std::nano>(now - std::max(last_done_, flight.submitted)).count();
   last_done_ = now;
-  // Small dispatches measure the submission, not the kernel.
-  if (flight.units <= 0 || ns < 1e5) return;
+  if (flight.units <= 0) return;
   const double measured = flight.units / ns;
-  units_per_ns_ = std::clamp((units_per_ns_ + measured) / 2, units_per_ns_ / 4, units_per_ns_ * 4);
+  // A short submission measures its own overhead, a busy machine measures the others: the pace slows only
+  // when the target was missed, and not without end.
+  if (measured > units_per_ns_)
+    units_per_ns_ = std::min(measured, 2 * units_per_ns_);
+  else if (ns > static_cast<double>(kDispatchTargetNs))
+    units_per_ns_ = std::max({measured, units_per_ns_ / 2, first_units_per_ns_ / 16});
 }
 
 void Gpu::drain() {

@@ -113,7 +113,7 @@ class Gpu {
   WGPUQueue queue_ = nullptr;
   std::deque<Flight> flights_;
   Clock::time_point last_done_{};
-  double units_per_ns_ = 1;
+  double first_units_per_ns_ = 1, units_per_ns_ = 1;
 };
 
 }  // namespace nearfield::wgpu

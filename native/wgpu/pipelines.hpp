@@ -40,6 +40,7 @@ struct Variant {
 struct Pipeline {
   WGPUComputePipeline handle = nullptr;
   WGPUBindGroupLayout layout = nullptr;
+  mutable bool used = false;  // drivers compile at the first dispatch
 };
 
 class Pipelines {

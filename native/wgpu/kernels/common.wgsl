@@ -2,6 +2,10 @@
 // Keys and row order, shared by all kernels. The host prepends the constants METRIC, QB, CAP and WG
 // (pipelines.cpp).
 
+// Uniform blocks are arrays of two, read once by a kernel at workgroup_id.z, which is 0 but not to the compiler:
+// lavapipe compiles a kernel anew, 10 to 40 ms, for every value of a uniform that stands at a constant place and
+// decides a branch.
+
 // Marks "no entry": larger than the key of every finite rank and of +infinity (0xff800000).
 const EMPTY: u32 = 0xffffffffu;
 

@@ -11,6 +11,7 @@
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let P = params[group.z];
   let index = group.x + group.y * P.grid_x;
   if (index >= P.workgroups) {
     return;
@@ -21,7 +22,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let end = min(begin + P.groups_per_part, P.group_end);
   select_init(lane);
   for (var tile = begin; tile < end; tile += TILE_GROUPS) {
-    score_tile(tile, q0, lane);
+    score_tile(P, tile, q0, lane);
     for (var j = 0u; j < QB; j++) {
       let limit = atomicLoad(&limits[min(q0 + j, P.batch - 1u)]);
       for (var r = 0u; r < ROWS; r++) {

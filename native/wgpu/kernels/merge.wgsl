@@ -18,7 +18,7 @@ struct MergeParams {
   reserved1: u32,
 }
 
-@group(0) @binding(0) var<uniform> P: MergeParams;
+@group(0) @binding(0) var<uniform> params: array<MergeParams, 2>; // see common.wgsl
 @group(0) @binding(1) var<storage, read> parts: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read_write> best: array<vec2<u32>>; // [batch][k], sorted
 @group(0) @binding(3) var<storage, read_write> limits: array<u32>;
@@ -26,6 +26,7 @@ struct MergeParams {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let P = params[group.z];
   let q = group.x + group.y * P.grid_x;
   if (q >= P.batch) {
     return;

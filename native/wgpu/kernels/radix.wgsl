@@ -22,6 +22,7 @@ var<workgroup> local_bins: array<atomic<u32>, BINS>;
 
 @compute @workgroup_size(WG)
 fn histogram(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let P = params[group.z];
   let index = group.x + group.y * P.grid_x;
   if (index >= P.workgroups) {
     return;
@@ -36,7 +37,7 @@ fn histogram(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
   }
   workgroupBarrier();
   for (var tile = begin; tile < end; tile += TILE_GROUPS) {
-    score_tile(tile, q, lane);
+    score_tile(P, tile, q, lane);
     for (var r = 0u; r < ROWS; r++) {
       let key = tile_keys[r];
       let row = tile_rows[r];
@@ -57,6 +58,7 @@ fn histogram(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
 
 @compute @workgroup_size(WG)
 fn collect(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let P = params[group.z];
   let index = group.x + group.y * P.grid_x;
   if (index >= P.workgroups) {
     return;
@@ -67,7 +69,7 @@ fn collect(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
   let end = min(begin + P.groups_per_part, P.group_end);
   let bound = digits[q];
   for (var tile = begin; tile < end; tile += TILE_GROUPS) {
-    score_tile(tile, q, lane);
+    score_tile(P, tile, q, lane);
     for (var r = 0u; r < ROWS; r++) {
       let key = tile_keys[r];
       let row = tile_rows[r];

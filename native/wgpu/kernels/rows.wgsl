@@ -28,7 +28,7 @@ struct ScanParams {
   zero: f32,            // 0.0
 }
 
-@group(0) @binding(0) var<uniform> P: ScanParams;
+@group(0) @binding(0) var<uniform> params: array<ScanParams, 2>; // see common.wgsl
 @group(0) @binding(1) var<storage, read> vectors: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> sides: array<f32>;
 @group(0) @binding(3) var<storage, read> live: array<u32>;
@@ -41,7 +41,7 @@ var<private> tile_keys: array<u32, QB * ROWS>;   // [r * QB + j]; EMPTY: not to 
 var<private> tile_rows: array<u32, ROWS>;        // row numbers in the store
 
 // Keys of this lane's rows of the tile that starts at `tile`, for the queries from `q0`.
-fn score_tile(tile: u32, q0: u32, lane: u32) {
+fn score_tile(P: ScanParams, tile: u32, q0: u32, lane: u32) {
   var wanted: array<u32, QB * ROWS>;
   var base: array<u32, ROWS>;
   var side: array<f32, ROWS>;

@@ -15,7 +15,7 @@ struct ScoreParams {
   zero: f32,
 }
 
-@group(0) @binding(0) var<uniform> P: ScoreParams;
+@group(0) @binding(0) var<uniform> params: array<ScoreParams, 2>; // see common.wgsl
 @group(0) @binding(1) var<storage, read> vectors: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> sides: array<f32>;
 @group(0) @binding(3) var<storage, read> queries: array<vec4<f32>>;
@@ -24,6 +24,7 @@ struct ScoreParams {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let P = params[group.z];
   let index = P.pair_begin + (group.x + group.y * P.grid_x) * WG + lane;
   if (index >= P.pair_end) {
     return;
