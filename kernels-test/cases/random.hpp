@@ -2,7 +2,6 @@
 // Random numbers whose sequence is the same with every compiler and library, so that a printed seed replays.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <string_view>
 
@@ -30,10 +29,13 @@ class Random {
   // [0, 1)
   double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
   double uniform(double from, double to) { return from + (to - from) * uniform(); }
-  // Standard normal, by Box and Muller.
+  // Nearly normal, mean 0 and variance 1: the sum of four uniform variables of 16 bits (Irwin and Hall),
+  // which takes a fraction of the time of a logarithm and a cosine.
   double gauss() {
-    const double radius = std::sqrt(-2 * std::log(1 - uniform()));
-    return radius * std::cos(6.283185307179586 * uniform());
+    const uint64_t bits = next();
+    const auto sum =
+        static_cast<double>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
+    return (sum - 2 * 65535.0) * (1.7320508075688772 / 65536);
   }
 
  private:

@@ -33,24 +33,26 @@ double work(const Case& c) { return static_cast<double>(c.rows * c.batch) * c.di
 
 struct Limits {
   double work;
-  int64_t scores;   // rows x batch
-  int64_t results;  // k x batch
+  int64_t elements;  // rows x dim: to generate, copy and check
+  int64_t scores;    // rows x batch
+  int64_t results;   // k x batch
 };
 
 Limits limits(Effort effort) {
   switch (effort) {
     case Effort::SMOKE:
-      return {2e6, 100'000, 20'000};
+      return {2e6, 200'000, 100'000, 20'000};
     case Effort::QUICK:
-      return {16e6, 700'000, 300'000};
+      return {12e6, 4'200'000, 400'000, 300'000};
     case Effort::FULL:
-      return {300e6, 5'000'000, 5'000'000};
+      return {300e6, 31'000'000, 5'000'000, 5'000'000};
   }
   return {};
 }
 
 bool within(const Case& c, const Limits& limit) {
-  return work(c) <= limit.work && c.rows * c.batch <= limit.scores && c.k * c.batch <= limit.results;
+  return work(c) <= limit.work && c.rows * c.dim <= limit.elements && c.rows * c.batch <= limit.scores &&
+         c.k * c.batch <= limit.results;
 }
 
 Case from_choice(const std::string& test, int32_t metric, const Choice& choice) {

@@ -5,6 +5,7 @@
 #include "model.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "check.hpp"
