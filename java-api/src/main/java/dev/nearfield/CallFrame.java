@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.LongFunction;
+import java.util.function.Supplier;
 
 /**
  * The scratch memory of one native call, confined to its thread: {@code nf_call}, {@code nf_error}
@@ -133,10 +134,11 @@ final class CallFrame implements AutoCloseable {
    * Throws what {@code status} stands for; after a success, completes the results in heap memory.
    */
   void check(int status, String function) {
-    check(status, function, NativeErrors.Memory.UNKNOWN);
+    check(status, function, () -> NativeErrors.Memory.UNKNOWN);
   }
 
-  void check(int status, String function, NativeErrors.Memory memory) {
+  /** {@code memory} is asked only when there was not enough of it. */
+  void check(int status, String function, Supplier<NativeErrors.Memory> memory) {
     if (status != nearfield_h.NF_OK()) {
       throw NativeErrors.of(status, function, message(status, function), memory);
     }

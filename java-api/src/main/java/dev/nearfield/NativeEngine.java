@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
+import dev.nearfield.NativeErrors.Memory;
 import dev.nearfield.ffi.nearfield_h;
 import dev.nearfield.ffi.nf_capability;
 import dev.nearfield.ffi.nf_context_desc;
@@ -28,7 +29,7 @@ final class NativeEngine implements Engine {
       nf_context_desc.device(desc, device.ordinal());
       MemorySegment out = frame.room(ValueLayout.ADDRESS, 1);
       int status = calls.contextCreate(desc, out, frame);
-      frame.check(status, "nf_context_create", memoryAfter(status, calls, device));
+      frame.check(status, "nf_context_create", () -> memory(calls, device));
       return new NativeEngine(calls, device, out.get(ValueLayout.ADDRESS, 0));
     }
   }
@@ -75,8 +76,8 @@ final class NativeEngine implements Engine {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment out = frame.room(ValueLayout.ADDRESS, 1);
       int status = calls.indexCreate(context(), describe(frame, options), out, frame);
-      check(frame, status, "nf_index_create");
-      return new NativeIndex(this, calls, out.get(ValueLayout.ADDRESS, 0), options.dim());
+      frame.check(status, "nf_index_create", () -> shortage(options, options.capacity(), 0));
+      return new NativeIndex(this, calls, out.get(ValueLayout.ADDRESS, 0), options);
     }
   }
 
@@ -142,20 +143,27 @@ final class NativeEngine implements Engine {
 
   /** As {@link CallFrame#check}, and says how much memory the device has when it ran out. */
   void check(CallFrame frame, int status, String function) {
-    frame.check(status, function, memoryAfter(status, calls, device));
+    frame.check(status, function, () -> memory(calls, device));
   }
 
-  private static NativeErrors.Memory memoryAfter(int status, NativeCalls calls, DeviceInfo device) {
-    if (status != nearfield_h.NF_RESOURCE_EXHAUSTED()) {
-      return NativeErrors.Memory.UNKNOWN;
-    }
-    try {
-      NativeDevices.Facts facts = NativeDevices.facts(calls, device.ordinal());
-      return new NativeErrors.Memory(
-          -1, orUnknown(facts.freeBytes()), orUnknown(facts.memoryBytes()));
-    } catch (VectorIndexException e) {
-      return NativeErrors.Memory.UNKNOWN; // the first failure is the one to report
-    }
+  /**
+   * Why an index that holds {@code heldBytes} cannot grow to {@code rows}: of its own budget when
+   * it has one.
+   */
+  Memory shortage(IndexOptions options, long rows, long heldBytes) {
+    IndexOptions grown =
+        new IndexOptions(options.dim(), options.metric(), rows, 0, options.poincareMaxNorm());
+    long requested = Math.max(0, estimate(grown).peakBytes() - heldBytes);
+    Memory device = memory(calls, this.device);
+    long budget = options.memoryLimitBytes();
+    return budget == 0 || (device.total() >= 0 && device.total() < budget)
+        ? new Memory(requested, device.free(), device.total())
+        : new Memory(requested, Math.max(0, budget - heldBytes), budget);
+  }
+
+  private static Memory memory(NativeCalls calls, DeviceInfo device) {
+    NativeDevices.Facts facts = NativeDevices.facts(calls, device.ordinal());
+    return new Memory(-1, orUnknown(facts.freeBytes()), orUnknown(facts.memoryBytes()));
   }
 
   private static long orUnknown(long bytes) {

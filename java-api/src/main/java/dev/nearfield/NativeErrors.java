@@ -10,6 +10,7 @@ import static dev.nearfield.ffi.nearfield_h.NF_UNAVAILABLE;
 
 import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.function.Supplier;
 
 /** From {@code nf_status} to the public exceptions. The message is the sentence of the library. */
 final class NativeErrors {
@@ -20,7 +21,7 @@ final class NativeErrors {
     static final Memory UNKNOWN = new Memory(-1, -1, -1);
   }
 
-  static RuntimeException of(int status, String function, String message, Memory memory) {
+  static RuntimeException of(int status, String function, String message, Supplier<Memory> memory) {
     if (status == NF_CANCELLED()) {
       return new CancellationException(message);
     }
@@ -31,8 +32,9 @@ final class NativeErrors {
       return new SearchTimeoutException(message);
     }
     if (status == NF_RESOURCE_EXHAUSTED()) {
+      Memory bytes = known(memory);
       return new DeviceOutOfMemoryException(
-          message, memory.requested(), memory.free(), memory.total());
+          message, bytes.requested(), bytes.free(), bytes.total());
     }
     if (status == NF_UNAVAILABLE()) {
       return new BackendUnavailableException(message, List.of());
@@ -41,5 +43,13 @@ final class NativeErrors {
       return new DeviceLostException(message);
     }
     return new NativeCallException(status, function, message);
+  }
+
+  private static Memory known(Supplier<Memory> memory) {
+    try {
+      return memory.get();
+    } catch (RuntimeException e) {
+      return Memory.UNKNOWN; // the failure at hand is the one to report
+    }
   }
 }

@@ -2,7 +2,9 @@
 package dev.nearfield;
 
 import dev.nearfield.Engine.CallControl;
+import dev.nearfield.Engine.IndexOptions;
 import dev.nearfield.Engine.SearchCall;
+import dev.nearfield.NativeErrors.Memory;
 import dev.nearfield.ffi.nf_compact;
 import dev.nearfield.ffi.nf_index_info;
 import dev.nearfield.ffi.nf_step;
@@ -14,14 +16,16 @@ final class NativeIndex implements EngineIndex {
   private final NativeEngine engine;
   private final NativeCalls calls;
   private final MemorySegment index;
+  private final IndexOptions options;
   private final int dim;
   private boolean closed;
 
-  NativeIndex(NativeEngine engine, NativeCalls calls, MemorySegment index, int dim) {
+  NativeIndex(NativeEngine engine, NativeCalls calls, MemorySegment index, IndexOptions options) {
     this.engine = engine;
     this.calls = calls;
     this.index = index;
-    this.dim = dim;
+    this.options = options;
+    this.dim = options.dim();
   }
 
   @Override
@@ -42,9 +46,15 @@ final class NativeIndex implements EngineIndex {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment first = frame.room(ValueLayout.JAVA_LONG, 1);
       MemorySegment matrix = frame.matrix(vectors, count, dim);
-      engine.check(frame, calls.indexAdd(index(), matrix, first, frame), "nf_index_add");
+      int status = calls.indexAdd(index(), matrix, first, frame);
+      frame.check(status, "nf_index_add", () -> shortage(count));
       return first.get(ValueLayout.JAVA_LONG, 0);
     }
+  }
+
+  private Memory shortage(long count) {
+    Info info = info();
+    return engine.shortage(options, info.rows() + count, info.deviceBytes());
   }
 
   @Override
