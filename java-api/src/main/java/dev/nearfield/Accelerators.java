@@ -31,15 +31,6 @@ public final class Accelerators {
   /** Only successes: a missing library may have been installed meanwhile. */
   private static final Map<BackendKind, Available> KNOWN = new ConcurrentHashMap<>();
 
-  private static final DeviceInfo JAVA_DEVICE =
-      new DeviceInfo(
-          BackendKind.JAVA,
-          0,
-          "plain Java",
-          "Java " + Runtime.version().feature(),
-          Runtime.getRuntime().maxMemory(),
-          false);
-
   private Accelerators() {}
 
   /**
@@ -125,7 +116,7 @@ public final class Accelerators {
           List.of());
     }
     if (kind == BackendKind.JAVA) {
-      return new Available(kind, Optional.empty(), List.of(JAVA_DEVICE), List.of());
+      return new Available(kind, Optional.empty(), List.of(JavaEngine.DEVICE), List.of());
     }
     LibraryLoader.Outcome outcome = LibraryLoader.load(kind, Platform.current());
     LoadException failure = outcome.failure();

@@ -41,6 +41,38 @@ record IndexTargets(
     return new IndexTargets(devices, fallback(policy, choice), choice.passedOver());
   }
 
+  /** Something to do on a device, and why it is not the one to ask first. */
+  interface Attempt<T> {
+    T on(Device device, Optional<FallbackReason> fallback);
+  }
+
+  /**
+   * The answer of the first device that can do it. When none can, throws what the last one threw.
+   */
+  <T> T first(Attempt<T> attempt) {
+    Optional<FallbackReason> reason = fallback;
+    for (Device device : devices) {
+      try {
+        return attempt.on(device, reason);
+      } catch (VectorIndexException e) {
+        reason = reason(e).filter(any -> device != devices.getLast());
+        if (reason.isEmpty()) {
+          throw e;
+        }
+      }
+    }
+    throw new IllegalStateException("no candidate"); // there is at least one
+  }
+
+  /** Why a failure on one device sends the work to the next one; empty when it must not. */
+  private static Optional<FallbackReason> reason(VectorIndexException failure) {
+    return switch (failure.code()) {
+      case DEVICE_OOM -> Optional.of(FallbackReason.MEMORY_BUDGET);
+      case DEVICE_LOST, BACKEND_UNAVAILABLE -> Optional.of(FallbackReason.DEVICE_LOST);
+      default -> Optional.empty();
+    };
+  }
+
   private static Optional<FallbackReason> fallback(Acceleration policy, DeviceChoice choice) {
     if (choice.device().backend() == BackendKind.JAVA) {
       return Optional.of(FallbackReason.NO_NATIVE);
