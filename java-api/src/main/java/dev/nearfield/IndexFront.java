@@ -224,10 +224,11 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public boolean close(Duration drain) throws InterruptedException {
+    long drainNanos = Request.saturatedNanos(drain);
     mailbox.refuse();
     actor.drain();
     try {
-      return actor.ended().await(Request.saturatedNanos(drain), TimeUnit.NANOSECONDS);
+      return actor.ended().await(drainNanos, TimeUnit.NANOSECONDS);
     } finally {
       close();
     }

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.demo;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
+import java.io.BufferedReader;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.StringReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The whole program over a made-up dictionary, on the plain-Java backend. */
+class DemoTest {
+  private static final int SIZE = 600;
+
+  @TempDir Path folder;
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private final ByteArrayOutputStream messages = new ByteArrayOutputStream();
+  private final Texts.Bigrams embedder = new Texts.Bigrams();
+  private int dictionaryReads;
+
+  private Path cache() {
+    return folder.resolve("cache");
+  }
+
+  private int run(String input, boolean prompt, String... args) throws InterruptedException {
+    out.reset();
+    messages.reset();
+    List<String> all = new ArrayList<>(List.of("--backend", "java"));
+    all.addAll(List.of(args));
+    return Demo.run(
+        all.toArray(String[]::new),
+        new Sources(
+            cache(),
+            "test",
+            Texts.Bigrams.DIMENSION,
+            () -> {
+              dictionaryReads++;
+              return Texts.definitions(SIZE);
+            },
+            () -> embedder),
+        new Streams(
+            new BufferedReader(new StringReader(input)),
+            new PrintStream(out, true, StandardCharsets.UTF_8),
+            new PrintStream(messages, true, StandardCharsets.UTF_8),
+            prompt,
+            false,
+            100));
+  }
+
+  private String out() {
+    return out.toString(StandardCharsets.UTF_8);
+  }
+
+  private String messages() {
+    return messages.toString(StandardCharsets.UTF_8);
+  }
+
+  /** All values of a field of the JSON on the output, which must be well formed. */
+  private List<String> field(String name) throws IOException {
+    List<String> values = new ArrayList<>();
+    try (JsonParser parser = new JsonFactory().createParser(out())) {
+      assertEquals(JsonToken.START_ARRAY, parser.nextToken());
+      while (parser.nextToken() != null) {
+        if (parser.currentToken() == JsonToken.FIELD_NAME && parser.currentName().equals(name)) {
+          parser.nextToken();
+          values.add(parser.getText());
+        }
+      }
+    }
+    return values;
+  }
+
+  @Test
+  void findsTheDefinitionItself() throws Exception {
+    assertEquals(0, run("", false, "--query", Texts.definitions(SIZE).get(417).text(), "--k", "3"));
+    List<String> lines = out().lines().toList();
+    assertTrue(lines.get(3).startsWith("  0.0000  word 417"), out());
+    assertTrue(out().contains("java:0"), out());
+    assertTrue(out().contains("searched 600 definitions in "), out());
+  }
+
+  @Test
+  void jsonIsAloneOnTheOutput() throws Exception {
+    assertEquals(
+        0, run("", false, "--json", "--k", "2", "--query", "number 1", "--query", "number 2"));
+    assertEquals(List.of("number 1", "number 2"), field("query"));
+    assertEquals(4, field("word").size());
+    assertEquals(4, field("definition").size());
+    for (int i = 0; i < 4; i++) {
+      float distance = Float.parseFloat(field("distance").get(i));
+      assertEquals((2 - distance) / 2, Float.parseFloat(field("score").get(i)), 1e-6);
+    }
+    assertEquals(2, field("millis").size());
+    assertTrue(messages().contains("Embedded 600 of 600"), messages());
+  }
+
+  @Test
+  void aSecondRunEmbedsNothingButTheQuery() throws Exception {
+    run("", false, "--query", "number 5");
+    int before = embedder.embedded.get();
+    assertEquals(SIZE + 1, before);
+    assertEquals(1, dictionaryReads);
+    String first = out().replaceAll("in [0-9.]+ ms", "");
+    assertEquals(0, run("", false, "--query", "number 5"));
+    assertEquals(before + 1, embedder.embedded.get());
+    assertEquals(1, dictionaryReads);
+    assertEquals(first, out().replaceAll("in [0-9.]+ ms", ""));
+    assertEquals("", messages());
+  }
+
+  @Test
+  void aLargerLimitEmbedsTheDifference() throws Exception {
+    run("", false, "--limit", "300", "--query", "a");
+    assertEquals(301, embedder.embedded.get());
+    run("", false, "--limit", "0", "--query", "a");
+    assertEquals(SIZE + 2, embedder.embedded.get());
+    run("", false, "--limit", "10", "--query", "a");
+    assertEquals(SIZE + 3, embedder.embedded.get());
+    assertTrue(out().contains("searched 10 definitions"), out());
+  }
+
+  @Test
+  void readsQueriesFromTheInputLineByLine() throws Exception {
+    assertEquals(0, run("number 1\n\n number 2 \n", false, "--json"));
+    assertEquals(List.of("number 1", "number 2"), field("query"));
+    assertTrue(!messages().contains("> "), messages());
+  }
+
+  @Test
+  void promptsUntilAnEmptyLine() throws Exception {
+    assertEquals(0, run("number 1\n\nnumber 2\n", true, "--json"));
+    assertEquals(List.of("number 1"), field("query"));
+    assertTrue(messages().endsWith("> > "), messages());
+  }
+
+  @Test
+  void anUnusableCacheFolderIsAWarning() throws Exception {
+    Files.writeString(cache(), ""); // a file where the folder should be
+    Path blocked = cache().resolve("demo");
+    int status =
+        Demo.run(
+            new String[] {"--backend", "java", "--query", "number 1"},
+            new Sources(
+                blocked,
+                "test",
+                Texts.Bigrams.DIMENSION,
+                () -> Texts.definitions(SIZE),
+                () -> embedder),
+            new Streams(
+                new BufferedReader(new StringReader("")),
+                new PrintStream(out, true, StandardCharsets.UTF_8),
+                new PrintStream(messages, true, StandardCharsets.UTF_8),
+                false,
+                false,
+                100));
+    assertEquals(0, status);
+    assertTrue(messages().contains("not kept on disk"), messages());
+  }
+
+  @Test
+  void wrongUsageIsOneSentenceAndTwo() throws Exception {
+    assertEquals(2, run("", false, "--k", "0"));
+    assertEquals("", out());
+    assertEquals(1, messages().lines().count());
+  }
+
+  @Test
+  void anAbsentBackendIsOneSentenceAndOne() throws Exception {
+    assertEquals(1, run("", false, "--backend", "metal", "--query", "a"));
+    assertEquals("", out());
+    assertEquals(1, messages().lines().count(), messages());
+    assertEquals(0, embedder.embedded.get());
+  }
+
+  @Test
+  void theCacheFolderFollowsTheSpecification() {
+    Path home = Path.of("/home/someone");
+    assertEquals(home.resolve(".cache").resolve("nearfield"), Sources.cacheFolder(Map.of(), home));
+    assertEquals(
+        Path.of("/var/cache/nearfield"),
+        Sources.cacheFolder(Map.of("XDG_CACHE_HOME", "/var/cache"), home));
+    assertEquals(
+        home.resolve(".cache").resolve("nearfield"),
+        Sources.cacheFolder(Map.of("XDG_CACHE_HOME", "relative"), home));
+  }
+}
