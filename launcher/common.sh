@@ -8,6 +8,9 @@ else
   bold='' plain=''
 fi
 
+# Mesa's Vulkan layer that reorders devices asks the desktop for its GPU and complains on stderr where there is none; we choose devices ourselves.
+export NODEVICE_SELECT=1
+
 say() { printf '%s%s%s\n' "$bold" "$*" "$plain" >&2; }
 
 # die STATUS SENTENCE
