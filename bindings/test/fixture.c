@@ -6,6 +6,7 @@
 //   FIXTURE_SHORT_TABLE    its table ends before the index functions
 //   FIXTURE_NULL_ENTRY     its table has no index_search
 //   FIXTURE_DEVICES=N      reports N devices
+//   FIXTURE_SOFTWARE       all its devices are software, else device 1 is
 //   FIXTURE_COUNT_STATUS=S device_count fails with S
 // context_create on device S answers status S, so a test reaches every status: 0 succeeds.
 #include <nearfield/nearfield.h>
@@ -53,7 +54,11 @@ static nf_status device_info(int32_t device, nf_device_info* info, nf_call* call
   memset(info->driver, 'd', sizeof(info->driver));
   info->memory_bytes = 1024;
   info->free_bytes = 512;
+#ifdef FIXTURE_SOFTWARE
+  info->software = 1;
+#else
   info->software = device == 1;
+#endif
   return NF_OK;
 }
 
