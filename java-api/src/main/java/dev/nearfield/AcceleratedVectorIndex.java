@@ -143,6 +143,16 @@ public sealed interface AcceleratedVectorIndex extends AutoCloseable permits Ind
   Placement placement();
 
   /**
+   * Looks whether a device that the acceleration policy prefers can be used by now, and if so moves
+   * the vectors there; handles stay valid, and requests wait meanwhile. An index on a device that
+   * was named stays there.
+   *
+   * @return where the index is then; completed exceptionally when the better device failed, with
+   *     the index where it was
+   */
+  CompletableFuture<Placement> retryAcceleration();
+
+  /**
    * Refuses new calls, waits for those that are queued up to {@code drain}, then closes as {@link
    * #close()} does.
    *
@@ -183,7 +193,12 @@ public sealed interface AcceleratedVectorIndex extends AutoCloseable permits Ind
     /** Room to make at once for that many vectors: a hint that saves growing. */
     Builder expectedVectors(long vectors);
 
-    /** Most bytes on the device for the vectors of this index; by default what the device has. */
+    /**
+     * Most bytes on the device for the vectors of this index; by default what the device has. Under
+     * {@link Acceleration#PREFERRED}, when the device was not named, an index that outgrows a GPU
+     * or its budget there moves to the CPU ({@link FallbackReason#MEMORY_BUDGET}); the budget does
+     * not bind it there. Otherwise the insert fails with {@link DeviceOutOfMemoryException}.
+     */
     Builder deviceMemoryBudget(long bytes);
 
     /**

@@ -2,22 +2,18 @@
 package dev.nearfield;
 
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Decides what an index does next: requests in the order of its mailbox, neighbours of a kind
- * together, and in between a slice of its long work (a large insert or a compaction, one at a
- * time). Everything here runs on the owner thread except where a method says otherwise.
+ * together, and in between a slice of its long work (a large insert, a compaction or a move, one at
+ * a time). Everything here runs on the owner thread of the device the index is on, except where a
+ * method says otherwise.
  */
 final class IndexActor implements DeviceOwner.Turn {
   private static final System.Logger LOG = System.getLogger(IndexActor.class.getName());
-
-  /** Fewer dead rows than this never start a compaction: scanning them costs less than one. */
-  private static final int MIN_DEAD = 1024;
 
   /**
    * After a batch of several searches, the share of its duration to wait for as many again (1 /
@@ -28,48 +24,65 @@ final class IndexActor implements DeviceOwner.Turn {
   private final IndexConfig config;
   private final Mailbox mailbox;
   private final IndexCounters counters;
-  private final SlotTable slots;
   private final CancelWord cancel = new CancelWord();
-  private final DeviceOwner.Seat seat;
   private final CountDownLatch ended = new CountDownLatch(1);
   private volatile boolean draining;
   private volatile boolean closing;
+  private volatile @Nullable IndexHome home; // null before begin()
 
-  private @Nullable IndexState state;
+  private @Nullable IndexState state; // this and `work`: null before begin() and after the end
   private @Nullable IndexWork work;
+  private final Compactor compactor;
+  private final Relocation relocation;
   private final ArrayDeque<InsertJob> inserts = new ArrayDeque<>();
-  private final List<Jobs.Compact> compactAsked = new ArrayList<>();
-  private final List<Jobs.Compact> compactRunning = new ArrayList<>();
   private @Nullable SearchJob sliced;
-  private int autoCompactFrom = MIN_DEAD;
   private int lingerFor;
   private long lingerUntil;
 
   IndexActor(
       IndexConfig config,
-      DeviceOwner owner,
       Mailbox mailbox,
       IndexCounters counters,
-      SlotTable slots) {
+      Elsewhere elsewhere,
+      FallbackReporter reporter) {
     this.config = config;
     this.mailbox = mailbox;
     this.counters = counters;
-    this.slots = slots;
-    this.seat = owner.seat(this);
+    this.compactor = new Compactor(config.deadRatio());
+    this.relocation = new Relocation(elsewhere, reporter, this::wake);
   }
 
   /**
    * Makes the index on the device. To be called once, on the owner thread, before anything else.
    */
-  void begin(Engine engine, Optional<FallbackReason> fallback) {
-    IndexState made = new IndexState(engine, config.options(), config.budgetBytes(), slots);
-    state = made;
-    work = new IndexWork(made, counters, cancel, engine.device(), fallback);
+  void begin(DeviceOwner owner, Engine engine, Placement placement, SlotTable slots) {
+    settle(
+        new IndexHome(owner, engine, owner.seat(this), placement),
+        new IndexState(engine, config.options(), config.budgetBytes(), slots));
+  }
+
+  private void settle(IndexHome at, IndexState index) {
+    state = index;
+    work = new IndexWork(index, counters, cancel, at.placement(), relocation);
+    home = at;
+  }
+
+  /** Where the index is. Any thread, after {@link #begin}. */
+  IndexHome home() {
+    IndexHome now = home;
+    if (now == null) {
+      throw new IllegalStateException("the index has not begun");
+    }
+    return now;
   }
 
   /** There is something new to do. Any thread. */
   void wake() {
-    seat.ready();
+    IndexHome woken;
+    do { // an index that moves away meanwhile is woken again where it is then
+      woken = home();
+      woken.seat().ready();
+    } while (home() != woken);
   }
 
   /**
@@ -97,28 +110,44 @@ final class IndexActor implements DeviceOwner.Turn {
 
   @Override
   public long run(Engine engine, Scratch scratch, long untilNanos) {
-    IndexState index = state;
-    IndexWork worker = work;
-    if (index == null || worker == null || ended.getCount() == 0) {
-      return DeviceOwner.IDLE;
+    IndexHome here = home;
+    if (here == null || here.engine() != engine) {
+      return DeviceOwner.IDLE; // woken where it no longer is
     }
     while (true) {
-      DeviceLostException lost = worker.lost();
-      if (lost != null) {
-        failAll(worker, lost);
-      }
-      if (closing) {
-        end(worker, index);
+      IndexState index = state;
+      IndexWork worker = work;
+      if (index == null || worker == null) {
         return DeviceOwner.IDLE;
       }
+      DeviceLostException lost = worker.lost();
+      if (relocation.busy()) {
+        Throwable stop = lost == null && closing ? closed() : lost;
+        if (relocation.step(here, index, stop, scratch)) {
+          arrive(here, index);
+        }
+        if (relocation.busy() || home() != here) {
+          return DeviceOwner.IDLE;
+        }
+      }
+      if (lost != null) {
+        failAll(lost);
+      }
+      if (closing) {
+        end(index);
+        return DeviceOwner.IDLE;
+      }
+      if (relocation.hasParked()) {
+        resume(worker, scratch);
+      }
       boolean worked = serveMailbox(index, worker, scratch);
-      worked |= longWork(index, worker, scratch);
+      worked |= longWork(here, index, worker, scratch);
       if (!worked) {
         long linger = lingerFor == 0 ? 0 : lingerUntil - System.nanoTime();
         if (linger > 0) {
           return linger;
         }
-        if (draining && mailbox.size() == 0 && inserts.isEmpty()) {
+        if (draining && mailbox.size() == 0 && inserts.isEmpty() && !relocation.busy()) {
           closing = true;
           continue;
         }
@@ -148,24 +177,34 @@ final class IndexActor implements DeviceOwner.Turn {
     switch (next) {
       case SearchJob first -> searches(first, worker, scratch);
       case Jobs.Add first -> worker.add(adds(index.dim()), scratch);
-      case InsertJob insert -> {
-        if (mailbox.poll() instanceof InsertJob taken && taken.start()) {
-          inserts.add(taken);
-        }
-      }
-      case Jobs.Compact compact -> {
-        if (mailbox.poll() instanceof Jobs.Compact taken && taken.start()) {
-          compactAsked.add(taken);
-        }
-      }
       default -> {
-        Request<?> taken = mailbox.poll();
-        if (taken != null) {
-          worker.single(taken, scratch);
+        if (mailbox.take(next)) {
+          serve(next, worker, scratch);
         }
       }
     }
     return true;
+  }
+
+  private void serve(Request<?> taken, IndexWork worker, Scratch scratch) {
+    switch (taken) {
+      case InsertJob insert -> {
+        if (insert.start()) {
+          inserts.add(insert);
+        }
+      }
+      case Jobs.Compact compact -> {
+        if (compact.start()) {
+          compactor.ask(compact);
+        }
+      }
+      case MoveJob move -> {
+        if (move.start()) {
+          relocation.ask(move);
+        }
+      }
+      default -> worker.single(taken, scratch);
+    }
   }
 
   /**
@@ -228,82 +267,89 @@ final class IndexActor implements DeviceOwner.Turn {
     return mailbox.takeRun(
         Jobs.Add.class,
         job -> {
-          boolean fits = job.count <= room[0] && room[0] > 0;
+          boolean fits = job.count <= room[0];
           room[0] =
               fits
                   ? room[0] - job.count
-                  : 0; // in order: nothing overtakes an insert that does not fit
+                  : -1; // in order: nothing overtakes an insert that does not fit
           return fits;
         });
   }
 
   // ---- long work
 
-  private boolean longWork(IndexState index, IndexWork worker, Scratch scratch) {
-    if (index
-        .compacting()) { // a hidden row is dead to the device, so an insert and a compaction never
-      // overlap
-      compactSlice(worker);
+  /**
+   * A hidden row is dead to the device and to a move, so an insert, a compaction and a move never
+   * overlap.
+   */
+  private boolean longWork(IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
+    if (index.compacting()) {
+      compactor.step(index, worker);
       return true;
     }
     InsertJob insert = inserts.peek();
     if (insert != null) {
       boolean worked = worker.insertStep(insert, sliced == null, scratch);
-      if (insert.ended()) {
-        inserts.remove();
-      }
+      inserts.removeIf(job -> job.ended() || job != insert && worker.insertStopped(job));
       return worked;
     }
-    compactAsked.removeIf(Request::ended);
-    if (!compactAsked.isEmpty() || wantsCompaction(index)) {
-      compactRunning.addAll(compactAsked);
-      compactAsked.clear();
-      compactSlice(worker);
+    if (sliced == null && relocation.begin(here, index)) {
+      return true;
+    }
+    if (compactor.wanted(index)) {
+      compactor.step(index, worker);
       return true;
     }
     return false;
   }
 
-  private boolean wantsCompaction(IndexState index) {
-    int dead = index.dead();
-    return config.deadRatio() < 1
-        && dead >= autoCompactFrom
-        && dead >= config.deadRatio() * ((double) dead + index.live());
+  /** The vectors are on another device: the index goes on there. */
+  private void arrive(IndexHome old, IndexState left) {
+    IndexMove move = relocation.move();
+    DeviceOwner owner = move.to().owner();
+    move.target().claimSlots();
+    try {
+      left.close();
+    } catch (RuntimeException | Error e) {
+      LOG.log(System.Logger.Level.WARNING, "closing an index on the device it left failed", e);
+    }
+    IndexHome next = new IndexHome(owner, move.engine(), owner.seat(this), move.to().placement());
+    settle(next, move.target());
+    relocation.settled();
+    Thread.startVirtualThread(
+        old.owner()::release); // waits for this very thread when it was the last user
+    next.seat().ready();
   }
 
-  private void compactSlice(IndexWork worker) {
-    Object outcome = worker.compactStep(DeviceOwner.TURN_NANOS);
-    switch (outcome) {
-      case null -> {
-        return;
-      }
-      case CompactionReport report -> {
-        autoCompactFrom = MIN_DEAD;
-        compactRunning.forEach(job -> job.succeed(report));
-      }
-      default -> {
-        Throwable cause = (Throwable) outcome;
-        IndexState index = state;
-        if (index != null) { // do not try again at once: not before twice as much could be gained
-          autoCompactFrom =
-              (int) Math.min(Integer.MAX_VALUE, Math.max(MIN_DEAD, 2L * index.dead()));
-        }
-        if (compactRunning.isEmpty()) {
-          LOG.log(
-              System.Logger.Level.WARNING, "automatic compaction failed: " + cause.getMessage());
-        }
-        compactRunning.forEach(job -> job.fail(cause));
+  /**
+   * After a move, or after none was possible: what had no room before is tried once more, or fails.
+   */
+  private void resume(IndexWork worker, Scratch scratch) {
+    Throwable refusal = relocation.refusal();
+    boolean insertParked = relocation.takeInsertParked();
+    relocation.forgetRefusal();
+    for (Jobs.Add job : relocation.takeParked()) {
+      if (refusal == null) {
+        worker.retry(job, scratch);
+      } else {
+        job.fail(refusal);
       }
     }
-    compactRunning.clear();
+    InsertJob insert = inserts.peek();
+    if (insertParked && refusal != null && insert != null) {
+      worker.dropInsert(insert, refusal);
+      inserts.remove();
+    }
   }
 
   // ---- the end
 
-  private void failAll(IndexWork worker, RuntimeException cause) {
-    for (Request<?> job : mailbox.drain()) {
-      job.fail(cause);
-    }
+  private static IndexClosedException closed() {
+    return new IndexClosedException("close: the index was closed before this request was done");
+  }
+
+  private void failAll(Throwable cause) {
+    mailbox.drain().forEach(job -> job.fail(cause));
     SearchJob current = sliced;
     if (current != null) {
       current.fail(cause);
@@ -311,17 +357,13 @@ final class IndexActor implements DeviceOwner.Turn {
     }
     inserts.forEach(job -> job.fail(cause));
     inserts.clear();
-    compactAsked.forEach(job -> job.fail(cause));
-    compactRunning.forEach(job -> job.fail(cause));
-    compactAsked.clear();
-    compactRunning.clear();
+    compactor.failAll(cause);
+    relocation.failAll(cause);
     lingerFor = 0;
   }
 
-  private void end(IndexWork worker, IndexState index) {
-    failAll(
-        worker,
-        new IndexClosedException("close: the index was closed before this request was done"));
+  private void end(IndexState index) {
+    failAll(closed());
     try {
       index.close();
     } catch (RuntimeException | Error e) {

@@ -3,20 +3,15 @@ package dev.nearfield;
 
 import java.security.SecureRandom;
 import java.time.Duration;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.Executor;
-import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /** Checks the choices, finds a device and makes the index there. */
 final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   private static final System.Logger LOG = System.getLogger(AcceleratedVectorIndex.class.getName());
-  private static final ReentrantLock WARNED_LOCK = new ReentrantLock();
-  private static final Set<FallbackReason> WARNED = EnumSet.noneOf(FallbackReason.class);
 
   private final int dim;
   private final Metric metric;
@@ -24,6 +19,7 @@ final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   private @Nullable Device device;
   private @Nullable BackendKind backend;
   private @Nullable Engine engine;
+  private Elsewhere elsewhere = Elsewhere.NOWHERE;
   private long expectedVectors;
   private long budgetBytes;
   private int maxBatch = 1024;
@@ -67,6 +63,12 @@ final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   /** For tests: an engine of the index's own, on an owner thread of its own, which closes it. */
   IndexBuilder engine(Engine engine) {
     this.engine = engine;
+    return this;
+  }
+
+  /** For tests: where an index on an engine of its own may go. */
+  IndexBuilder elsewhere(Elsewhere elsewhere) {
+    this.elsewhere = elsewhere;
     return this;
   }
 
@@ -139,24 +141,30 @@ final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   public AcceleratedVectorIndex build() {
     IndexCounters counters = new IndexCounters();
     Completer completer = new Completer(executor);
+    FallbackReporter reporter = new FallbackReporter(counters, completer, listener);
     Engine own = engine;
     if (own != null) {
       Placement placement = new PlacementInfo(own.device(), Optional.empty(), List.of());
-      return make(DeviceOwner.of(own), placement, budgetBytes, counters, completer);
+      return make(
+          config(), DeviceOwner.of(own), placement, elsewhere, counters, completer, reporter);
     }
     IndexTargets targets = IndexTargets.of(acceleration, device, backend);
+    boolean named = device != null || backend != null;
+    Elsewhere routes = named ? Elsewhere.NOWHERE : new PolicyRoutes(acceleration, config());
     FallbackReason reason = targets.fallback().orElse(null);
     Throwable cause = null;
     for (Device candidate : targets.devices()) {
       Placement placement =
           new PlacementInfo(candidate, Optional.ofNullable(reason), targets.passedOver());
+      IndexConfig config =
+          reason == FallbackReason.MEMORY_BUDGET ? config().withoutBudget() : config();
       try {
         DeviceOwner owner = DeviceOwner.acquire(candidate, IndexTargets::open);
-        // The budget is for the device the policy asks for; what was fallen back to is bound by its
-        // own memory.
         AcceleratedVectorIndex index =
-            make(owner, placement, reason == null ? budgetBytes : 0, counters, completer);
-        report(placement, cause, counters, completer);
+            make(config, owner, placement, routes, counters, completer, reporter);
+        if (reason != null) {
+          reporter.fellBack("build", placement, reason, cause);
+        }
         return index;
       } catch (VectorIndexException e) {
         if (candidate == targets.devices().getLast()) {
@@ -169,71 +177,53 @@ final class IndexBuilder implements AcceleratedVectorIndex.Builder {
         cause = e;
       }
     }
-    throw new IllegalStateException("build: no candidate"); // DeviceChoice answers at least one
+    throw new IllegalStateException("build: no device"); // IndexTargets holds at least one
   }
 
   private AcceleratedVectorIndex make(
+      IndexConfig config,
       DeviceOwner owner,
       Placement placement,
-      long budget,
+      Elsewhere routes,
       IndexCounters counters,
-      Completer completer) {
-    IndexConfig config =
-        new IndexConfig(
-            dim,
-            metric,
-            poincareMaxNorm,
-            expectedVectors,
-            budget,
-            maxBatch,
-            Request.saturatedNanos(maxLinger),
-            mailboxCapacity,
-            Request.saturatedNanos(mailboxWait),
-            deadRatio);
+      Completer completer,
+      FallbackReporter reporter) {
     try {
-      return IndexFront.make(
-          config, owner, placement, counters, completer, new SlotTable(firstGeneration));
+      AcceleratedVectorIndex index =
+          IndexFront.make(
+              config,
+              owner,
+              placement,
+              counters,
+              completer,
+              new SlotTable(firstGeneration),
+              routes,
+              reporter);
+      LOG.log(
+          System.Logger.Level.INFO,
+          "index of {0} floats, {1}, on {2}",
+          Integer.toString(dim),
+          metric,
+          placement.device());
+      return index;
     } catch (RuntimeException | Error e) {
       owner.release();
       throw e;
     }
   }
 
-  private void report(
-      Placement placement, @Nullable Throwable cause, IndexCounters counters, Completer completer) {
-    LOG.log(
-        System.Logger.Level.INFO,
-        "index of {0} floats, {1}, on {2}",
-        Integer.toString(dim),
+  private IndexConfig config() {
+    return new IndexConfig(
+        dim,
         metric,
-        placement.device());
-    placement
-        .fallback()
-        .ifPresent(
-            reason -> {
-              counters.fellBack(reason);
-              if (firstTime(reason)) {
-                LOG.log(
-                    System.Logger.Level.WARNING,
-                    "{0} instead of a GPU: {1}{2}; Accelerators.report() says why",
-                    placement.device(),
-                    reason,
-                    cause == null ? "" : " (" + cause.getMessage() + ")");
-              }
-              IndexListener told = listener;
-              if (told != null) {
-                completer.run(() -> told.onFallback("build", reason, cause));
-              }
-            });
-  }
-
-  private static boolean firstTime(FallbackReason reason) {
-    WARNED_LOCK.lock();
-    try {
-      return WARNED.add(reason);
-    } finally {
-      WARNED_LOCK.unlock();
-    }
+        poincareMaxNorm,
+        expectedVectors,
+        budgetBytes,
+        maxBatch,
+        Request.saturatedNanos(maxLinger),
+        mailboxCapacity,
+        Request.saturatedNanos(mailboxWait),
+        deadRatio);
   }
 
   private static long inRange(String what, long value, long least, long most) {

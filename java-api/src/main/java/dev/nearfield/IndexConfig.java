@@ -20,6 +20,21 @@ record IndexConfig(
     long mailboxWaitNanos,
     double deadRatio) {
 
+  /** As this, where the budget was too small: bound by the memory of the device only. */
+  IndexConfig withoutBudget() {
+    return new IndexConfig(
+        dim,
+        metric,
+        poincareMaxNorm,
+        expectedVectors,
+        0,
+        maxBatch,
+        maxLingerNanos,
+        mailboxCapacity,
+        mailboxWaitNanos,
+        deadRatio);
+  }
+
   Engine.IndexOptions options() {
     return new Engine.IndexOptions(dim, metric, expectedVectors, budgetBytes, poincareMaxNorm);
   }

@@ -19,31 +19,29 @@ import org.jspecify.annotations.Nullable;
 final class IndexFront implements AcceleratedVectorIndex {
   private final IndexConfig config;
   private final VectorCheck check;
-  private final DeviceOwner owner;
-  private final Placement placement;
   private final IndexCounters counters;
   private final Completer completer;
   private final SlotTable slots;
+  private final Elsewhere elsewhere;
   private final Mailbox mailbox;
   private final IndexActor actor;
   private final AtomicBoolean released = new AtomicBoolean();
 
   private IndexFront(
       IndexConfig config,
-      DeviceOwner owner,
-      Placement placement,
       IndexCounters counters,
       Completer completer,
-      SlotTable slots) {
+      SlotTable slots,
+      Elsewhere elsewhere,
+      FallbackReporter reporter) {
     this.config = config;
     this.check = new VectorCheck(config.metric(), config.dim(), config.poincareMaxNorm());
-    this.owner = owner;
-    this.placement = placement;
     this.counters = counters;
     this.completer = completer;
     this.slots = slots;
+    this.elsewhere = elsewhere;
     this.mailbox = new Mailbox(config.mailboxCapacity(), config.mailboxWaitNanos());
-    this.actor = new IndexActor(config, owner, mailbox, counters, slots);
+    this.actor = new IndexActor(config, mailbox, counters, elsewhere, reporter);
   }
 
   /** Makes an index on an owner that was acquired for it; the index releases it when closed. */
@@ -53,14 +51,16 @@ final class IndexFront implements AcceleratedVectorIndex {
       Placement placement,
       IndexCounters counters,
       Completer completer,
-      SlotTable slots) {
-    IndexFront index = new IndexFront(config, owner, placement, counters, completer, slots);
+      SlotTable slots,
+      Elsewhere elsewhere,
+      FallbackReporter reporter) {
+    IndexFront index = new IndexFront(config, counters, completer, slots, elsewhere, reporter);
     OwnerCall.run(
         owner,
         "build",
         null,
         (engine, scratch, control) -> {
-          index.actor.begin(engine, placement.fallback());
+          index.actor.begin(owner, engine, placement, slots);
           return index;
         });
     return index;
@@ -219,7 +219,36 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public Placement placement() {
-    return placement;
+    return actor.home().placement();
+  }
+
+  @Override
+  public CompletableFuture<Placement> retryAcceleration() {
+    CompletableFuture<Placement> answer = new CompletableFuture<>();
+    Thread.startVirtualThread( // looking for devices and opening one takes its time
+        () -> {
+          try {
+            Elsewhere.Destination to = elsewhere.better(placement());
+            if (to == null) {
+              completer.run(() -> answer.complete(placement()));
+              return;
+            }
+            MoveJob job = new MoveJob(to);
+            job.toFuture(completer)
+                .whenComplete(
+                    (placement, failure) -> {
+                      if (failure == null) {
+                        answer.complete(placement);
+                      } else {
+                        answer.completeExceptionally(failure);
+                      }
+                    });
+            submitOrFail(job);
+          } catch (RuntimeException | Error e) {
+            completer.run(() -> answer.completeExceptionally(e));
+          }
+        });
+    return answer;
   }
 
   @Override
@@ -240,7 +269,7 @@ final class IndexFront implements AcceleratedVectorIndex {
     actor.close();
     Waits.uninterruptibly(actor.ended()::await);
     if (released.compareAndSet(false, true)) {
-      owner.release();
+      actor.home().owner().release();
     }
   }
 
@@ -256,11 +285,15 @@ final class IndexFront implements AcceleratedVectorIndex {
   /** Failures of the queue complete the future too. */
   private <T> CompletableFuture<T> submitAsync(Request<T> job) {
     CompletableFuture<T> future = job.toFuture(completer);
+    submitOrFail(job);
+    return future;
+  }
+
+  private void submitOrFail(Request<?> job) {
     try {
       submit(job);
     } catch (RuntimeException e) {
       job.fail(e);
     }
-    return future;
   }
 }

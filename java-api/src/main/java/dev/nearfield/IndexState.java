@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -25,7 +24,7 @@ final class IndexState {
   private final MaskCache masks = new MaskCache();
   private int rowCount;
   private int hidden;
-  private @Nullable Compaction compaction;
+  private @Nullable RenumberedRows compaction;
 
   /** {@code budget}: bytes on the device, 0 for what the device has. */
   IndexState(Engine engine, Engine.IndexOptions options, long budget, SlotTable slots) {
@@ -284,6 +283,58 @@ final class IndexState {
     return slots.handleOf(slot);
   }
 
+  // ---- moving to another device
+
+  int rowCount() {
+    return rowCount;
+  }
+
+  /**
+   * Reads the live rows from {@code from} on until {@code to} is full; answers the row to go on
+   * with.
+   */
+  int readLive(int from, LiveRows to, Scratch scratch) {
+    MemorySegment numbers = scratch.get(Scratch.Use.ROWS, (long) to.slots.length * Long.BYTES);
+    to.count = 0;
+    int row = from;
+    for (; row < rowCount && to.count < to.slots.length; row++) {
+      int slot = slotOfRow.get(row);
+      if (slot != NO_SLOT) {
+        to.slots[to.count] = slot;
+        numbers.setAtIndex(ValueLayout.JAVA_LONG, to.count++, row);
+      }
+    }
+    if (to.count > 0) {
+      MemorySegment values =
+          scratch.get(Scratch.Use.VECTORS, (long) to.count * dim() * Float.BYTES);
+      rows.read(numbers, to.count, values, Engine.CallControl.NONE);
+      MemorySegment.copy(values, ValueLayout.JAVA_FLOAT, 0, to.vectors, 0, to.count * dim());
+    }
+    return row;
+  }
+
+  /** Appends vectors whose slots still point at the rows of another state. */
+  void adopt(LiveRows from, Scratch scratch) {
+    if (from.count == 0) {
+      return;
+    }
+    slotOfRow.ensure((long) rowCount + from.count);
+    MemorySegment values =
+        scratch.get(Scratch.Use.VECTORS, (long) from.count * dim() * Float.BYTES);
+    MemorySegment.copy(from.vectors, 0, values, ValueLayout.JAVA_FLOAT, 0, from.count * dim());
+    int first = append(values, from.count, Engine.CallControl.NONE);
+    for (int i = 0; i < from.count; i++) {
+      slotOfRow.set(first + i, from.slots[i]);
+    }
+  }
+
+  /** Points the slots of all adopted vectors at their rows here. */
+  void claimSlots() {
+    for (int row = 0; row < rowCount; row++) {
+      slots.move(slotOfRow.get(row), row);
+    }
+  }
+
   // ---- compaction
 
   boolean compacting() {
@@ -291,11 +342,11 @@ final class IndexState {
   }
 
   void beginCompaction() {
-    compaction = new Compaction(System.nanoTime());
+    compaction = new RenumberedRows();
   }
 
   void endCompaction() {
-    Compaction ended = compaction;
+    RenumberedRows ended = compaction;
     if (ended != null) {
       ended.close();
       compaction = null;
@@ -306,7 +357,7 @@ final class IndexState {
    * One slice; answers the report after the last. Rows may come, go and be searched between slices.
    */
   @Nullable CompactionReport compactStep(long budgetNanos, Engine.CallControl control) {
-    Compaction running = compaction;
+    RenumberedRows running = compaction;
     if (running == null) {
       throw new IllegalStateException("compact: not begun");
     }
@@ -334,34 +385,5 @@ final class IndexState {
     masks.clear();
     endCompaction();
     return report;
-  }
-
-  private static final class Compaction {
-    private final long start;
-    private Arena arena = Arena.ofConfined();
-    private MemorySegment newRow = MemorySegment.NULL;
-
-    Compaction(long start) {
-      this.start = start;
-    }
-
-    MemorySegment room(long count) {
-      long bytes = count * Long.BYTES;
-      if (newRow.byteSize() < bytes) {
-        arena.close();
-        arena = Arena.ofConfined();
-        newRow =
-            arena.allocate(bytes + bytes / 8, Long.BYTES); // an eighth for rows added meanwhile
-      }
-      return newRow.asSlice(0, bytes);
-    }
-
-    java.time.Duration elapsed() {
-      return java.time.Duration.ofNanos(System.nanoTime() - start);
-    }
-
-    void close() {
-      arena.close();
-    }
   }
 }

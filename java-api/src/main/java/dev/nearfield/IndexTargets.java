@@ -91,7 +91,7 @@ record IndexTargets(
     return new IndexTargets(List.of(device), Optional.empty(), List.of());
   }
 
-  private static boolean isGpu(Device device) {
+  static boolean isGpu(Device device) {
     return device.backend() != BackendKind.CPU && device.backend() != BackendKind.JAVA;
   }
 

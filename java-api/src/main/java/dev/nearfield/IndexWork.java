@@ -16,21 +16,25 @@ final class IndexWork {
   private final IndexState state;
   private final IndexCounters counters;
   private final CancelWord cancel;
+  private final Placement placement;
   private final Device device;
   private final Optional<FallbackReason> fallback;
+  private final Relocation relocation;
   private @Nullable DeviceLostException lost;
 
   IndexWork(
       IndexState state,
       IndexCounters counters,
       CancelWord cancel,
-      Device device,
-      Optional<FallbackReason> fallback) {
+      Placement placement,
+      Relocation relocation) {
     this.state = state;
     this.counters = counters;
     this.cancel = cancel;
-    this.device = device;
-    this.fallback = fallback;
+    this.placement = placement;
+    this.device = placement.device();
+    this.fallback = placement.fallback();
+    this.relocation = relocation;
     publish();
   }
 
@@ -114,8 +118,10 @@ final class IndexWork {
       addTogether(jobs, scratch);
     } catch (RuntimeException | Error e) {
       Throwable told = failed("add", e);
-      if (jobs.size() == 1 || lost != null) {
+      if (lost != null) {
         jobs.forEach(job -> job.fail(told));
+      } else if (jobs.size() == 1) {
+        addFailed(jobs.getFirst(), told);
       } else {
         jobs.forEach(job -> addAlone(job, scratch));
       }
@@ -131,7 +137,23 @@ final class IndexWork {
     try {
       addTogether(List.of(job), scratch);
     } catch (RuntimeException | Error e) {
-      job.fail(failed("add", e));
+      addFailed(job, failed("add", e));
+    }
+  }
+
+  /** Tries an insert again that waited for room. */
+  void retry(Jobs.Add job, Scratch scratch) {
+    try {
+      addAlone(job, scratch);
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  private void addFailed(Jobs.Add job, Throwable cause) {
+    if (!(cause instanceof DeviceOutOfMemoryException full
+        && relocation.takes(job, placement, full))) {
+      job.fail(cause);
     }
   }
 
@@ -226,8 +248,8 @@ final class IndexWork {
       if (chunk == null) {
         return false;
       }
-      if (job.rowsTaken() == 0) {
-        state.checkRoom(job.operation(), job.total);
+      if (job.rowsTaken() == 0 && !hasRoom(job)) {
+        return true;
       }
       int count = job.chunkSize();
       int floats = count * state.dim();
@@ -240,6 +262,28 @@ final class IndexWork {
       dropInsert(job, failed(job.operation(), e));
       return true;
     }
+  }
+
+  /** False when the insert waits for room elsewhere. */
+  private boolean hasRoom(InsertJob job) {
+    try {
+      state.checkRoom(job.operation(), job.total);
+      return true;
+    } catch (DeviceOutOfMemoryException full) {
+      if (relocation.takesInsert(placement, full)) {
+        return false;
+      }
+      throw full;
+    }
+  }
+
+  /** Ends an insert that must stop before its turn has come; answers whether it was so. */
+  boolean insertStopped(InsertJob job) {
+    Throwable stop = job.stopped();
+    if (stop != null) {
+      job.fail(stop);
+    }
+    return stop != null;
   }
 
   void dropInsert(InsertJob job, Throwable cause) {

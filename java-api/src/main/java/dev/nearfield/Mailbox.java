@@ -93,14 +93,18 @@ final class Mailbox {
     }
   }
 
-  @Nullable Request<?> poll() {
+  /**
+   * Takes {@code expected} if it still is the next one; false when it has ended and left meanwhile.
+   */
+  boolean take(Request<?> expected) {
     lock.lock();
     try {
-      Request<?> first = queue.pollFirst();
-      if (first != null) {
-        notFull.signal();
+      if (queue.peekFirst() != expected) {
+        return false;
       }
-      return first;
+      queue.removeFirst();
+      notFull.signal();
+      return true;
     } finally {
       lock.unlock();
     }

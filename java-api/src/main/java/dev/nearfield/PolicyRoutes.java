@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/** Where the acceleration policy lets an index go whose device was not named. */
+record PolicyRoutes(Acceleration policy, IndexConfig config) implements Elsewhere {
+  @Override
+  public @Nullable Destination better(Placement now) {
+    if (now.fallback().isEmpty()) {
+      return null;
+    }
+    IndexTargets targets = IndexTargets.of(policy, null, null);
+    Device best = targets.devices().getFirst();
+    return best.equals(now.device()) ? null : to(best, targets.fallback(), targets.passedOver());
+  }
+
+  @Override
+  public boolean hasRoomier(Placement now) {
+    return policy == Acceleration.PREFERRED && IndexTargets.isGpu(now.device());
+  }
+
+  @Override
+  public @Nullable Destination roomier(Placement now) {
+    Device cpu = DeviceChoice.of(Acceleration.DISABLED).device();
+    return to(cpu, Optional.of(FallbackReason.MEMORY_BUDGET), List.of());
+  }
+
+  private Destination to(
+      Device device,
+      Optional<FallbackReason> fallback,
+      List<BackendStatus.Unavailable> passedOver) {
+    return new Destination(
+        DeviceOwner.acquire(device, IndexTargets::open),
+        new PlacementInfo(device, fallback, passedOver),
+        fallback.equals(Optional.of(FallbackReason.MEMORY_BUDGET))
+            ? config.withoutBudget()
+            : config);
+  }
+}
