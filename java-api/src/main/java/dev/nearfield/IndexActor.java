@@ -166,7 +166,7 @@ final class IndexActor implements DeviceOwner.Turn {
   private boolean serveMailbox(IndexState index, IndexWork worker, Scratch scratch) {
     SearchJob current = sliced;
     if (current != null) {
-      searchSlice(current, worker, scratch);
+      searchSlice(current, index, worker, scratch);
       return true;
     }
     Request<?> next = mailbox.peek();
@@ -175,7 +175,7 @@ final class IndexActor implements DeviceOwner.Turn {
     }
     lingerFor = 0;
     switch (next) {
-      case SearchJob first -> searches(first, worker, scratch);
+      case SearchJob first -> searches(first, index, worker, scratch);
       case Jobs.Add first -> worker.add(adds(index.dim()), scratch);
       default -> {
         if (mailbox.take(next)) {
@@ -218,8 +218,8 @@ final class IndexActor implements DeviceOwner.Turn {
         && System.nanoTime() - lingerUntil < 0;
   }
 
-  private void searches(SearchJob first, IndexWork worker, Scratch scratch) {
-    int k = first.request.topK();
+  private void searches(SearchJob first, IndexState index, IndexWork worker, Scratch scratch) {
+    int k = SearchBatch.k(first, index);
     int limit = SearchBatch.queryLimit(config.maxBatch(), k);
     int kClass = SearchBatch.kClass(k);
     int[] room = {limit};
@@ -228,7 +228,7 @@ final class IndexActor implements DeviceOwner.Turn {
             SearchJob.class,
             job -> {
               boolean fits = job == first || job.queryCount() <= room[0];
-              if (fits && SearchBatch.kClass(job.request.topK()) == kClass) {
+              if (fits && SearchBatch.kClass(SearchBatch.k(job, index)) == kClass) {
                 room[0] -= job.queryCount();
                 return true;
               }
@@ -240,7 +240,7 @@ final class IndexActor implements DeviceOwner.Turn {
     }
     if (jobs.size() == 1 && jobs.getFirst().queryCount() > limit) {
       sliced = jobs.getFirst();
-      searchSlice(jobs.getFirst(), worker, scratch);
+      searchSlice(jobs.getFirst(), index, worker, scratch);
       return;
     }
     long start = System.nanoTime();
@@ -252,10 +252,12 @@ final class IndexActor implements DeviceOwner.Turn {
     }
   }
 
-  private void searchSlice(SearchJob job, IndexWork worker, Scratch scratch) {
+  private void searchSlice(SearchJob job, IndexState index, IndexWork worker, Scratch scratch) {
     if (!job.ended()) {
       worker.search(
-          List.of(job), SearchBatch.queryLimit(config.maxBatch(), job.request.topK()), scratch);
+          List.of(job),
+          SearchBatch.queryLimit(config.maxBatch(), SearchBatch.k(job, index)),
+          scratch);
     }
     if (job.ended()) {
       sliced = null;

@@ -28,9 +28,9 @@ final class IndexCounters {
   private final ReentrantLock lock = new ReentrantLock();
   private final Map<FallbackReason, Long> fallbacks = new EnumMap<>(FallbackReason.class);
 
-  void searched(int batch) {
-    queries += batch;
-    batches++;
+  void searched(int answered, int deviceBatches) {
+    queries += answered;
+    batches += deviceBatches;
   }
 
   void compacted() {

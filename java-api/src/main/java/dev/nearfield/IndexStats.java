@@ -23,7 +23,7 @@ public sealed interface IndexStats permits StatsInfo {
   /** Queries answered. */
   long queries();
 
-  /** Device batches that answered them. */
+  /** Device batches that answered them; an empty index needs none. */
   long batches();
 
   /** Requests waiting in the mailbox. */

@@ -83,11 +83,13 @@ final class IndexWork {
       }
       batch.gathered();
       if (state.live() == 0) {
+        counters.searched(jobs.stream().mapToInt(SearchJob::queryCount).sum(), 0);
+        publish();
         jobs.forEach(job -> job.succeed(job.empty(state.options().metric(), device, fallback)));
         return 0;
       }
       asked = SearchBatch.run(state, jobs, limit, scratch, control(patience));
-      counters.searched(asked);
+      counters.searched(asked, 1);
       publish();
       for (SearchJob job : jobs) {
         if (!job.ended() && job.answered() == job.queryCount()) {

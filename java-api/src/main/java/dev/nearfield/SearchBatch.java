@@ -29,6 +29,11 @@ final class SearchBatch {
     return k <= SMALL_K ? SMALL_K : 32 - Integer.numberOfLeadingZeros(k - 1);
   }
 
+  /** Hits that a query of the job can have; at least 1. */
+  static int k(SearchJob job, IndexState state) {
+    return Math.max(1, Math.min(job.request.topK(), state.live()));
+  }
+
   /** How many queries of that k one call takes. */
   static int queryLimit(int maxBatch, int k) {
     return (int) Math.max(1, Math.min(maxBatch, MAX_HITS / k));
@@ -53,7 +58,7 @@ final class SearchBatch {
     int k = 1;
     for (SearchJob job : jobs) {
       try {
-        job.begin(Math.min(job.request.topK(), state.live()));
+        job.begin(k(job, state));
         int filter = -1;
         HandleSet handles = job.filter;
         if (handles != null) {

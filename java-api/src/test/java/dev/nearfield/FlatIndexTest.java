@@ -16,17 +16,31 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** The whole API over the plain-Java backend. */
+/**
+ * The whole API, over plain Java, the CPU backend and the slow one that kernels-test plants faults
+ * in (none here).
+ */
 @Timeout(60)
+@ParameterizedClass
+@ValueSource(strings = {"java", "cpu", "planted"})
 class FlatIndexTest {
   private static final int DIM = 3;
 
-  private final AcceleratedVectorIndex index =
-      AcceleratedVectorIndex.builder(DIM, Metric.L2_SQUARED)
-          .backend(BackendKind.JAVA)
-          .autoCompaction(1)
-          .build();
+  private final String library;
+  private final AcceleratedVectorIndex index;
+
+  FlatIndexTest(String library) {
+    this.library = library;
+    this.index = builder(library, DIM, Metric.L2_SQUARED).autoCompaction(1).build();
+  }
+
+  static IndexBuilder builder(String library, int dim, Metric metric) {
+    Engine engine = library.equals("java") ? new JavaEngine() : EngineTest.open(library);
+    return new IndexBuilder(dim, metric).engine(engine);
+  }
 
   @AfterEach
   void close() {
@@ -44,7 +58,7 @@ class FlatIndexTest {
     SearchResult result = index.search(nearest(5, 0, 0, 0).build());
     assertEquals(1, result.queryCount());
     assertEquals(List.of(new Hit(near, 1, 0.5f), new Hit(far, 9, 0.1f)), result.hits(0));
-    assertEquals(BackendKind.JAVA, result.execution().backend());
+    assertEquals(index.placement().device(), result.execution().device());
     assertEquals(Optional.empty(), result.execution().fallback());
     assertTrue(result.execution().certified(0));
     assertThrows(IndexOutOfBoundsException.class, () -> result.distance(0, 2));
@@ -178,10 +192,7 @@ class FlatIndexTest {
   @Test
   void manyQueriesAreAnsweredInSlices() {
     try (AcceleratedVectorIndex small =
-        AcceleratedVectorIndex.builder(DIM, Metric.L2_SQUARED)
-            .backend(BackendKind.JAVA)
-            .batching(7, Duration.ZERO)
-            .build()) {
+        builder(library, DIM, Metric.L2_SQUARED).batching(7, Duration.ZERO).build()) {
       small.addAll(VectorBatch.of(numbers(50)));
       SearchResult result =
           small.search(
