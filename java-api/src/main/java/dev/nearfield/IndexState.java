@@ -32,6 +32,10 @@ final class IndexState {
     this.options = options;
     this.budget = budget;
     this.slots = slots;
+    long needed = options.capacity() > 0 ? engine.estimate(options).peakBytes() : 0;
+    if (budget > 0 && needed > budget) {
+      throw outOfMemory("build", options.capacity(), needed, budget, budget, "the budget");
+    }
     this.rows = engine.createIndex(options, Engine.CallControl.NONE);
   }
 

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
+
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Random operations on an index against a list of vectors in 64 bits. */
+class ModelTest {
+  /** Long enough that vectors come, go, are compacted away and come again. */
+  private static final int LENGTH = 120;
+
+  /** A failing sequence is run again for every operation that might be dropped from it. */
+  private static final int SHRINK_ATTEMPTS = 400;
+
+  @ParameterizedTest
+  @EnumSource(
+      value = BackendKind.class,
+      names = {"JAVA", "CPU", "WGPU"})
+  void agreesWithAMap(BackendKind kind) {
+    TestBackend backend = TestBackend.require(kind);
+    Seed seed = new Seed("ModelTest#agreesWithAMap");
+    for (Metric metric : Metric.values()) {
+      for (int round = 0; round < backend.rounds(2); round++) {
+        Random random = seed.random(metric.ordinal() * 1000 + round);
+        // 1 to 3 for the borders of a 4-float chunk, larger ones for whole chunks.
+        int dim = round % 2 == 0 ? 1 + random.nextInt(5) : 1 + random.nextInt(70);
+        List<ModelOp> ops = ModelOp.sequence(random, metric, dim, LENGTH);
+        check(backend, metric, dim, ops, seed);
+      }
+    }
+  }
+
+  private static void check(
+      TestBackend backend, Metric metric, int dim, List<ModelOp> ops, Seed seed) {
+    if (run(backend, metric, dim, ops) == null) {
+      return;
+    }
+    List<ModelOp> shortest =
+        Shrink.minimise(ops, SHRINK_ATTEMPTS, some -> run(backend, metric, dim, some) != null);
+    fail(
+        "%s, %s, %d dimensions: %s%nafter%n%s%n%s"
+            .formatted(
+                backend.kind(),
+                metric,
+                dim,
+                run(backend, metric, dim, shortest),
+                shortest.stream().map(ModelRun::describe).collect(Collectors.joining("\n")),
+                seed));
+  }
+
+  private static @Nullable String run(
+      TestBackend backend, Metric metric, int dim, List<ModelOp> ops) {
+    try (AcceleratedVectorIndex index = backend.builder(dim, metric).build()) {
+      return new ModelRun(index, metric).run(ops);
+    }
+  }
+
+  /** The model, not the index, is at fault here; the test must notice all the same. */
+  @Test
+  void aFaultIsFoundAndShrunk() {
+    TestBackend backend = TestBackend.require(BackendKind.JAVA);
+    Seed seed = new Seed("ModelTest#aFaultIsFoundAndShrunk");
+    List<ModelOp> ops = ModelOp.sequence(seed.random(0), Metric.L2_SQUARED, 3, LENGTH);
+    assertNotNull(runForgetful(backend, ops));
+    List<ModelOp> shortest =
+        Shrink.minimise(ops, SHRINK_ATTEMPTS, some -> runForgetful(backend, some) != null);
+    assertNotNull(runForgetful(backend, shortest));
+    // Something is added, something removed, and one operation sees that it is gone.
+    assertEquals(3, shortest.size(), () -> seed + " " + shortest);
+    assertTrue(shortest.get(1) instanceof ModelOp.Remove, () -> seed + " " + shortest);
+  }
+
+  private static @Nullable String runForgetful(TestBackend backend, List<ModelOp> ops) {
+    try (AcceleratedVectorIndex index = backend.builder(3, Metric.L2_SQUARED).build()) {
+      return new ModelRun(index, Metric.L2_SQUARED) {
+        @Override
+        void forget(Object entry) {}
+      }.run(ops);
+    }
+  }
+}
