@@ -15,6 +15,10 @@ constexpr uint64_t kPartsBytes = 64ull << 20;
 
 struct Shape {
   uint32_t query_block, list_capacity;
+
+  // Loop iterations of sorting one list: with 64 lanes, 8 runs of 36 steps of 2 pairs each for 256 entries,
+  // 10 runs of 55 steps of 8 pairs for 1024.
+  uint32_t sort_loops() const { return list_capacity == 256 ? 8 + 36 * 3 : 10 + 55 * 9; }
 };
 
 // List capacities hold k + TILE_ROWS entries; four queries by 256 entries and one by 1024 take 8 KiB of the
@@ -42,7 +46,8 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const Shape& shape
   const Pipeline *flat = nullptr, *merge = nullptr;
   NF_TRY(
       context.pipelines().get(kFlatKernel, {scan->metric(), shape.query_block, shape.list_capacity}, &flat));
-  scan->load(first, count, shape.query_block);
+  // At worst every list is sorted at every tile.
+  scan->load(first, count, shape.query_block, shape.query_block * (shape.sort_loops() + 4) + 8);
   const std::vector<uint32_t> no_limits(static_cast<size_t>(count), kEmpty);
   gpu.write(context.work(kLimits), 0, no_limits.data(), no_limits.size() * sizeof(uint32_t));
   const Buffer &parts = context.work(kParts), &best = context.work(kBest), &limits = context.work(kLimits);
@@ -107,7 +112,9 @@ Status WgpuStore::search(const SearchPlan& plan, const Call& call) {
     count = std::min(plan.batch - first, round_up(scan.queries_per_dispatch(), shape.query_block));
     while (count > 1 && !scan.fits(sizes_for(scan, first, count, shape.query_block, 1)))
       count = (count + 1) / 2;
-    uint32_t parts = kMostParts;
+    // A merge reads kTileRows entries a step and sorts at most once a step.
+    const uint32_t steps = kMostLoops / (shape.sort_loops() + 8) - static_cast<uint32_t>(plan.k) / kLanes - 1;
+    uint32_t parts = std::min(kMostParts, steps * kTileRows / static_cast<uint32_t>(plan.k));
     while (parts > 1) {
       const WorkSizes sizes = sizes_for(scan, first, count, shape.query_block, parts);
       if (sizes[kParts] <= kPartsBytes && scan.fits(sizes)) break;

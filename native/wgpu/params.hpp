@@ -53,6 +53,11 @@ inline constexpr uint32_t kRowsPerLane = 2;                          // ROWS of 
 inline constexpr uint32_t kTileRows = kLanes * kRowsPerLane;         // TILE_ROWS
 inline constexpr uint32_t kTileGroups = kLanes / 32 * kRowsPerLane;  // TILE_GROUPS
 
+// Loop iterations of one workgroup, all its loops together. llvmpipe (lavapipe) ends every loop of an
+// invocation once 65,535 iterations have been made, silently; so parts of a scan and merges are cut shorter,
+// which costs nothing elsewhere. The loops over QB and ROWS are unrolled by its compiler and not counted.
+inline constexpr uint32_t kMostLoops = 60'000;
+
 // A rank from its order-preserving key (rank_key of common.wgsl).
 inline float rank_of_key(uint32_t key) {
   const uint32_t bits = (key & 0x80000000u) != 0 ? key ^ 0x80000000u : ~key;

@@ -42,10 +42,11 @@ int64_t Scan::queries_per_dispatch() const {
   return std::max<int64_t>(1, static_cast<int64_t>(context().gpu().units_per_dispatch() / per_query));
 }
 
-void Scan::load(int64_t first, int64_t count, uint32_t query_block) {
+void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t tile_loops) {
   Gpu& gpu = context().gpu();
   count_ = count;
   query_block_ = query_block;
+  most_part_groups_ = std::max(1u, kMostLoops / (store_.chunks() + tile_loops)) * kTileGroups;
   const int64_t width = padded_dim(store_.options_.dim);
   const float* from = plan_.queries + first * plan_.query_stride;
   if (plan_.query_stride == width) {
@@ -92,13 +93,14 @@ double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ra
     if (!ranges->empty() && left < kTileGroups * per_group) break;
     const auto affordable = static_cast<int64_t>(std::max(left / per_group, 1.0));
     int64_t groups = std::min<int64_t>(groups_in(slab_) - group_, round_up(affordable, kTileGroups));
-    groups = std::min(groups, max_groups);
+    groups = std::min({groups, max_groups, int64_t{most_part_groups_} * (max_parts - parts)});
     const auto worth = static_cast<uint32_t>(
         std::clamp(static_cast<double>(groups) * per_group / kLeastPartUnits, 1.0, 1e6));
     const uint32_t wanted = std::min({std::max(1u, fill / blocks), worth, max_parts - parts});
     Range range{slab_, group_, group_ + static_cast<uint32_t>(groups), 0, 0};
     range.groups_per_part =
         static_cast<uint32_t>(round_up((groups + wanted - 1) / wanted, static_cast<int64_t>(kTileGroups)));
+    range.groups_per_part = std::min(range.groups_per_part, most_part_groups_);
     range.parts = static_cast<uint32_t>((groups + range.groups_per_part - 1) / range.groups_per_part);
     ranges->push_back(range);
     parts += range.parts;

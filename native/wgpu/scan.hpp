@@ -26,8 +26,9 @@ class Scan {
   bool fits(const WorkSizes& sizes) const;
   // Queries that one tile of rows may meet within a dispatch's target duration.
   int64_t queries_per_dispatch() const;
-  // Sends the queries and their masks; the workspace is reserved.
-  void load(int64_t first, int64_t count, uint32_t query_block);
+  // Sends the queries and their masks; the workspace is reserved. `tile_loops`: loop iterations that the
+  // kernel may spend on a tile beside the chunks of its rows.
+  void load(int64_t first, int64_t count, uint32_t query_block, uint32_t tile_loops);
 
   void rewind() { slab_ = 0, group_ = 0; }
   bool done() const { return slab_ >= slab_count() || groups_in(slab_) == 0; }
@@ -63,7 +64,7 @@ class Scan {
   size_t slab_ = 0;
   uint32_t group_ = 0;
   int64_t count_ = 0;  // queries of the chunk
-  uint32_t query_block_ = 1;
+  uint32_t query_block_ = 1, most_part_groups_ = kTileGroups;
   bool has_masks_ = false;
 };
 

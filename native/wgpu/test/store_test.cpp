@@ -183,6 +183,8 @@ int main(int argc, char** argv) {
   nearfield::DeviceOptions tiny;
   tiny.slab_bytes = tiny.max_binding_bytes = 4096;
   run(*backend, random, {NF_POINCARE, 33, 1100, tiny});
+  // Long parts with a sort at every tile: llvmpipe's limit of loop iterations (params.hpp: kMostLoops).
+  run(*backend, random, {NF_L2SQ, 1, 20011, {}});
   nearfield::DeviceOptions grid;
   grid.force_path = "small-grid";
   run(*backend, random, {NF_DOT, 9, 1100, grid});
