@@ -64,6 +64,14 @@ final class Compactor {
     running.clear();
   }
 
+  /**
+   * The index has moved, without its dead rows: who waits for the compaction gets a new one there.
+   */
+  void moved() {
+    asked.addAll(running);
+    running.clear();
+  }
+
   void failAll(Throwable cause) {
     asked.forEach(job -> job.fail(cause));
     running.forEach(job -> job.fail(cause));

@@ -49,7 +49,7 @@ final class IndexActor implements DeviceOwner.Turn {
     this.mailbox = mailbox;
     this.counters = counters;
     this.compactor = new Compactor(config.deadRatio());
-    this.relocation = new Relocation(elsewhere, reporter, this::wake);
+    this.relocation = new Relocation(elsewhere, reporter, this::wake, this::noInsertBegun);
   }
 
   /**
@@ -291,7 +291,9 @@ final class IndexActor implements DeviceOwner.Turn {
     }
     InsertJob insert = inserts.peek();
     if (insert != null) {
-      boolean worked = worker.insertStep(insert, sliced == null, scratch);
+      // A search in slices is answered by one device, and before the insert is published.
+      boolean held = sliced != null && (noInsertBegun() || insert.rowsTaken() == insert.total);
+      boolean worked = !held && worker.insertStep(insert, scratch);
       inserts.removeIf(job -> job.ended() || job != insert && worker.insertStopped(job));
       return worked;
     }
@@ -303,6 +305,11 @@ final class IndexActor implements DeviceOwner.Turn {
       return true;
     }
     return false;
+  }
+
+  private boolean noInsertBegun() {
+    InsertJob insert = inserts.peek();
+    return insert == null || insert.rowsTaken() == 0;
   }
 
   /** The vectors are on another device: the index goes on there. */
@@ -317,6 +324,7 @@ final class IndexActor implements DeviceOwner.Turn {
     }
     IndexHome next = new IndexHome(owner, move.engine(), owner.seat(this), move.to().placement());
     settle(next, move.target());
+    compactor.moved();
     relocation.settled();
     Thread.startVirtualThread(
         old.owner()::release); // waits for this very thread when it was the last user

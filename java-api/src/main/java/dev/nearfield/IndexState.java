@@ -135,7 +135,15 @@ final class IndexState {
       slotOfRow.set(row, NO_SLOT);
     }
     hidden += count;
-    rows.setLive(range(first, count, scratch), count, false, Engine.CallControl.NONE);
+    try {
+      rows.setLive(range(first, count, scratch), count, false, Engine.CallControl.NONE);
+    } catch (RuntimeException | Error e) {
+      // Searches would find rows that belong to nobody: better no answers than wrong ones.
+      DeviceLostException lost =
+          new DeviceLostException("addAll: new rows could not be hidden: " + e.getMessage());
+      lost.addSuppressed(e);
+      throw lost;
+    }
     return first;
   }
 

@@ -230,16 +230,13 @@ final class IndexWork {
    * Takes one chunk of a large insert, or publishes it after the last. Answers whether there was
    * anything to do.
    */
-  boolean insertStep(InsertJob job, boolean mayPublish, Scratch scratch) {
+  boolean insertStep(InsertJob job, Scratch scratch) {
     try {
       Throwable stop = job.stopped();
       if (stop != null) {
         throw stop;
       }
       if (job.rowsTaken() == job.total) {
-        if (!mayPublish) {
-          return false;
-        }
         int[] first = job.firstRows();
         state.publish(first, job.rowCounts(), first.length, job.handles, scratch);
         publish();

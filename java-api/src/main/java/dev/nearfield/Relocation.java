@@ -4,6 +4,7 @@ package dev.nearfield;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,6 +16,7 @@ final class Relocation {
   private final Elsewhere elsewhere;
   private final FallbackReporter reporter;
   private final Runnable wake;
+  private final BooleanSupplier movable;
 
   private final ArrayDeque<MoveJob> asked = new ArrayDeque<>();
   private @Nullable MoveJob job; // of the move under way; null when it is due to a full device
@@ -26,10 +28,16 @@ final class Relocation {
   private final List<Jobs.Add> parked = new ArrayList<>();
   private boolean insertParked;
 
-  Relocation(Elsewhere elsewhere, FallbackReporter reporter, Runnable wake) {
+  /**
+   * {@code movable}: whether no large insert has some of its rows on the device; those would stay
+   * behind.
+   */
+  Relocation(
+      Elsewhere elsewhere, FallbackReporter reporter, Runnable wake, BooleanSupplier movable) {
     this.elsewhere = elsewhere;
     this.reporter = reporter;
     this.wake = wake;
+    this.movable = movable;
   }
 
   boolean busy() {
@@ -82,6 +90,10 @@ final class Relocation {
     if (!elsewhere.hasRoomier(here)) {
       return false;
     }
+    if (!movable.getAsBoolean()) {
+      return true; // parked: it will be tried again, and come here again, once the large insert is
+      // done
+    }
     looking = true;
     full = cause;
     Thread.startVirtualThread( // opening a device takes its time
@@ -112,8 +124,9 @@ final class Relocation {
     return was;
   }
 
+  /** Whether there is something to resume now. */
   boolean hasParked() {
-    return insertParked || !parked.isEmpty();
+    return (insertParked || !parked.isEmpty()) && movable.getAsBoolean();
   }
 
   /** Why there is no room elsewhere either; null when there is. */

@@ -202,6 +202,22 @@ class FailureTest {
   }
 
   @Test
+  void rowsThatCannotBeHiddenEndTheIndexRatherThanShow() {
+    FakeEngine engine = new FakeEngine();
+    int tooManyForOneChunk = InsertJob.chunkRows(1) + 1;
+    try (AcceleratedVectorIndex index = new IndexBuilder(1, Metric.DOT).engine(engine).build()) {
+      engine.failing = "kill";
+      engine.failures.add(new NativeCallException(13, "nf_index_set_live", "a bug"));
+      DeviceLostException e =
+          assertThrows(
+              DeviceLostException.class,
+              () -> index.addAll(VectorBatch.of(new float[tooManyForOneChunk][1])));
+      assertTrue(e.getMessage().contains("a bug"), e.getMessage());
+      assertThrows(DeviceLostException.class, () -> index.search(query(1).build()));
+    }
+  }
+
+  @Test
   void aFaultOfTheEngineFailsItsCallOnly() {
     FakeEngine engine = new FakeEngine();
     try (AcceleratedVectorIndex index = new IndexBuilder(1, Metric.DOT).engine(engine).build()) {

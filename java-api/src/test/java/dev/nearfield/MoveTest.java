@@ -183,6 +183,46 @@ class MoveTest {
   }
 
   @Test
+  void aLargeInsertUnderWayIsFinishedBeforeTheMove() throws Exception {
+    Route route = new Route(FallbackReason.MEMORY_BUDGET);
+    build(route);
+    first.hold("add");
+    CompletableFuture<VectorHandles> large =
+        CompletableFuture.supplyAsync(
+            () -> index.addAll(numbers(3 * CHUNK)), Thread::startVirtualThread);
+    first.awaitHeld();
+    first.freeBytes = 0;
+    CompletableFuture<VectorHandle> small =
+        CompletableFuture.supplyAsync(() -> index.add(vector(-5)), Thread::startVirtualThread);
+    BatchingTest.await(() -> index.stats().queued() == 1);
+    first.open();
+    VectorHandles handles = large.get(20, TimeUnit.SECONDS);
+    assertEquals(-5, index.get(small.get(20, TimeUnit.SECONDS)).orElseThrow().vector()[0]);
+    for (int i = 0; i < 3 * CHUNK; i += 101) {
+      assertEquals(i, index.get(handles.get(i)).orElseThrow().vector()[0]);
+    }
+    assertEquals(3 * CHUNK + 1, index.stats().live());
+    assertEquals(route.engines.getFirst().device(), index.placement().device());
+  }
+
+  @Test
+  void aCompactionUnderWayIsDoneAgainAfterTheMove() throws Exception {
+    Route route = new Route(FallbackReason.MEMORY_BUDGET);
+    build(route);
+    VectorHandles handles = index.addAll(numbers(CHUNK));
+    index.remove(handles.get(0));
+    first.compactSlices = Integer.MAX_VALUE;
+    CompletableFuture<CompactionReport> compaction = index.compact();
+    BatchingTest.await(() -> first.count("compact") > 1);
+    first.freeBytes = 0;
+    index.add(vector(1));
+    compaction.get(20, TimeUnit.SECONDS);
+    assertEquals(CHUNK, index.stats().live());
+    assertEquals(0, index.stats().deleted());
+    assertEquals(CHUNK - 1, index.get(handles.get(CHUNK - 1)).orElseThrow().vector()[0]);
+  }
+
+  @Test
   void withoutRoomElsewhereTheInsertFailsAsItWouldHave() {
     Route route = new Route(FallbackReason.MEMORY_BUDGET);
     route.broken = new BackendUnavailableException("nothing else is here", List.of());
