@@ -26,7 +26,8 @@ nf_status Runner::call(Entry entry, const Change& change) {
 void Runner::judge_failure(Entry entry, const std::string& name, nf_status status, const std::string& words,
                            bool message) {
   Report& report = *bench_.report;
-  std::memcpy(before_->at.progress, requests_->at.progress, sizeof(before_->at.progress));  // written on the way
+  std::memcpy(before_->at.progress, requests_->at.progress,
+              sizeof(before_->at.progress));  // written on the way
   report.check(std::memcmp(before_.get(), requests_.get(), sizeof(Requests)) == 0, name,
                "the failed call changed a request or an output");
   const bool on_index = entry == Entry::kInfo || entry >= Entry::kAdd;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The best rows of a batch: queries whose filter keeps few rows are gathered, all others are scanned.
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "metric.hpp"

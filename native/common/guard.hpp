@@ -2,6 +2,7 @@
 // The border of the ABI: reads nf_call, turns exceptions into statuses and fills the caller's nf_error.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <new>

@@ -2,7 +2,9 @@
 #include "index.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <new>
+#include <span>
 #include <vector>
 
 #include "metric.hpp"
