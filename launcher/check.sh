@@ -92,7 +92,8 @@ sanitizer_tests() { # PRESET SENTENCE
 
 format_check() {
   cd "$root" || return
-  git ls-files -z -- '*.c' '*.h' '*.cpp' '*.hpp' | xargs -0 clang-format-14 --dry-run -Werror
+  # The ABI header is laid out by hand: its members stand in tables.
+  git ls-files -z -- '*.c' '*.h' '*.cpp' '*.hpp' ':!native/include/nearfield/nearfield.h' | xargs -0 clang-format-14 --dry-run -Werror
 }
 
 shell_check() {
