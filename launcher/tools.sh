@@ -132,7 +132,8 @@ missing_tools() { # TOOL...: leaves what is not there in missing and in titles
 
 apt_install() {
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update && apt-get install -y --no-install-recommends "$@"
+  dpkg --configure -a && # an installation that was interrupted stands in the way of the next
+    apt-get update && apt-get install -y --no-install-recommends "$@"
 }
 
 # require_tools TOOL...

@@ -41,6 +41,7 @@ test_old_cmake() {
   is "$status" 3
   has "$err" 'missing: CMake 3.25 or later; install with: sudo apt-get install cmake'
   printf 'printf 0' | script "$machine/bin/id"
+  printf '' | script "$machine/bin/dpkg"
   CMAKE_VERSION=3.22.1 start demo # the archive's own is too old as well
   is "$status" 3
   has "$err" 'python3 -m pip install cmake'
@@ -54,6 +55,7 @@ test_root_installs() {
   jdk "$machine/jvm/jdk" 25
   printf 'printf 0' | script "$machine/bin/id"
   mv "$machine/bin/ninja" "$machine/ninja"
+  printf '' | script "$machine/bin/dpkg"
   script "$machine/bin/apt-get" <<TEXT
 printf 'apt-get %s\n' "\$*" >>"\$CALLS"
 case \$1 in install) cp "$machine/ninja" "$machine/bin/ninja" ;; esac
