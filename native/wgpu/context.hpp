@@ -58,6 +58,10 @@ class Context {
   uint64_t fixed_workspace() const {
     return work_[kUniforms].size() + work_[kUnused].size() + work_[kUnusedWrite].size();
   }
+  // What the limit leaves to the buffers whose size an operation chooses.
+  uint64_t free_workspace() const {
+    return workspace_limit_ > fixed_workspace() ? workspace_limit_ - fixed_workspace() : 0;
+  }
 
   // Workgroups in two dimensions; x * y may exceed `workgroups`, kernels return early then.
   Grid grid(uint64_t workgroups) const;

@@ -34,7 +34,7 @@ bool Scan::fits(const WorkSizes& sizes) const {
     sum += sizes[i];
     if (i != kReadback && sizes[i] > context().binding_limit()) return false;
   }
-  return sum + context().fixed_workspace() <= context().workspace_limit();
+  return sum <= context().free_workspace();
 }
 
 int64_t Scan::queries_per_dispatch() const {

@@ -24,10 +24,13 @@ Status WgpuStore::score(const ScorePlan& plan, const Call& call) {
   Gpu& gpu = context_->gpu();
   const Pipeline* pipeline = nullptr;
   NF_TRY(context_->pipelines().get(kScoreKernel, {options_.metric, 1, 1}, &pipeline));
-  const int64_t most_pairs = std::clamp<int64_t>(
-      static_cast<int64_t>(context_->binding_limit() / sizeof(Pair)), 1, std::min(kMostPairs, total));
-  const int64_t most_queries = std::clamp<int64_t>(
-      static_cast<int64_t>(std::min(kQueryBytes, context_->binding_limit()) / row_bytes()), 1, plan.batch);
+  // Half of the workspace for pairs, which take their keys on the device and on the way back along.
+  const uint64_t half = context_->free_workspace() / 2, binding = context_->binding_limit();
+  const auto most_pairs = static_cast<int64_t>(
+      std::clamp<uint64_t>(std::min(binding / sizeof(Pair), half / (sizeof(Pair) + 2 * sizeof(uint32_t))), 1,
+                           static_cast<uint64_t>(std::min(kMostPairs, total))));
+  const auto most_queries = static_cast<int64_t>(std::clamp<uint64_t>(
+      std::min({kQueryBytes, half, binding}) / row_bytes(), 1, static_cast<uint64_t>(plan.batch)));
   WorkSizes sizes{};
   sizes[kQueries] = static_cast<uint64_t>(most_queries) * row_bytes();
   sizes[kMoves] = static_cast<uint64_t>(most_pairs) * sizeof(Pair);

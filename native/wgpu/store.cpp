@@ -25,8 +25,11 @@ WgpuStore::WgpuStore(std::shared_ptr<Context> context, const StoreOptions& optio
 WgpuStore::~WgpuStore() { context_->store_bytes -= device_bytes_; }
 
 int64_t WgpuStore::staged_rows() const {
+  // A read takes two buffers of rows, staging and read-back, and 12 bytes beside each row.
+  const uint64_t row = 2 * row_bytes() + sizeof(Move) + sizeof(float);
   const uint64_t bytes = std::min(kStagingBytes, context_->binding_limit());
-  return static_cast<int64_t>(std::max<uint64_t>(1, bytes / row_bytes()));
+  return static_cast<int64_t>(
+      std::max<uint64_t>(1, std::min(bytes / row_bytes(), context_->free_workspace() / row)));
 }
 
 Status WgpuStore::add_slabs(int64_t rows, const char* what) {

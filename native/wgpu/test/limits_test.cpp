@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goes wrong and must not: parameter layouts, a missing library, kernels that do not compile, limits of
+// memory and workspace, cancelling, a lost device.
+#include <cstddef>
+#include <cstring>
+#include <thread>
+
+#include "device.hpp"
+#include "fixture.hpp"
+#include "params.hpp"
+
+namespace nearfield::wgpu::test {
+namespace {
+
+// Fields of a WGSL struct in order; all of ours are scalars of four bytes.
+std::vector<std::string> wgsl_fields(const char* kernel, const std::string& name) {
+  std::vector<std::string> fields;
+  for (const KernelSource* source = kKernelSources; source->name != nullptr; ++source) {
+    if (std::strcmp(source->name, kernel) != 0) continue;
+    const std::string text = source->text;
+    size_t at = text.find("struct " + name + " {");
+    if (at == std::string::npos) break;
+    const size_t end = text.find("\n}", at);
+    while ((at = text.find("\n  ", at)) < end) {
+      at += 3;
+      const size_t colon = text.find(':', at);
+      const std::string type = text.substr(colon + 2, 3);
+      fields.push_back(text.substr(at, colon - at) +
+                       (type == "u32" || type == "f32" ? "" : " of type " + type));
+    }
+  }
+  return fields;
+}
+
+void check_layout(const char* kernel, const char* name, size_t size,
+                  const std::vector<std::pair<const char*, size_t>>& fields) {
+  const std::vector<std::string> found = wgsl_fields(kernel, name);
+  CHECK_IN(name, found.size() == fields.size() && size == 4 * fields.size() && size % 16 == 0);
+  for (size_t i = 0; i < std::min(found.size(), fields.size()); ++i)
+    CHECK_IN(found[i], found[i] == fields[i].first && fields[i].second == 4 * i);
+}
+
+#define FIELD(type, name) \
+  { #name, offsetof(type, name) }
+void layouts() {
+  using S = ScanParams;
+  check_layout("flat", "ScanParams", sizeof(S),
+               {FIELD(S, chunks), FIELD(S, first_row), FIELD(S, group_begin), FIELD(S, group_end),
+                FIELD(S, groups_per_part), FIELD(S, query_blocks), FIELD(S, batch), FIELD(S, k),
+                FIELD(S, workgroups), FIELD(S, grid_x), FIELD(S, part_base), FIELD(S, part_stride),
+                FIELD(S, has_masks), FIELD(S, digit_stage), FIELD(S, digit_shift), FIELD(S, zero)});
+  using M = MergeParams;
+  check_layout("merge", "MergeParams", sizeof(M),
+               {FIELD(M, batch), FIELD(M, k), FIELD(M, lists), FIELD(M, part_stride), FIELD(M, first),
+                FIELD(M, grid_x), FIELD(M, reserved0), FIELD(M, reserved1)});
+  using C = ScoreParams;
+  check_layout("score", "ScoreParams", sizeof(C),
+               {FIELD(C, chunks), FIELD(C, pair_begin), FIELD(C, pair_end), FIELD(C, workgroups),
+                FIELD(C, grid_x), FIELD(C, reserved0), FIELD(C, reserved1), FIELD(C, zero)});
+  using V = MoveParams;
+  check_layout("move", "MoveParams", sizeof(V),
+               {FIELD(V, chunks), FIELD(V, count), FIELD(V, from_tile), FIELD(V, to_tile), FIELD(V, has_side),
+                FIELD(V, move_begin), FIELD(V, grid_x), FIELD(V, reserved)});
+  using D = Digits;
+  check_layout("radix", "Digits", sizeof(D),
+               {FIELD(D, key), FIELD(D, row), FIELD(D, key_mask), FIELD(D, row_mask)});
+}
+
+void missing_library() {
+#if !defined(_WIN32)
+  const char* before = std::getenv("NEARFIELD_WGPU_NATIVE");
+  const std::string kept = before != nullptr ? before : "";
+  setenv("NEARFIELD_WGPU_NATIVE", "/nonexistent/libwgpu_native.so", 1);
+  const auto backend = make_backend();
+  int32_t count = -1;
+  std::string why;
+  CHECK_OK(backend->device_count(&count, &why));
+  CHECK_IN(why, count == 0 && why.find("/nonexistent/libwgpu_native.so") != std::string::npos);
+  std::unique_ptr<Device> device;
+  CHECK(backend->create_device({}, &device, kCall).code() == NF_INVALID_ARGUMENT && device == nullptr);
+  before != nullptr ? setenv("NEARFIELD_WGPU_NATIVE", kept.c_str(), 1) : unsetenv("NEARFIELD_WGPU_NATIVE");
+#endif
+}
+
+struct Setup {
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Store> store;
+  Rows rows;
+  Queries queries;
+
+  Setup(Backend& backend, std::mt19937_64& random, const DeviceOptions& options, int32_t dim, int64_t count,
+        int64_t batch, int64_t capacity = 0) {
+    CHECK_OK(backend.create_device(options, &device, kCall));
+    StoreOptions store_options;
+    store_options.metric = NF_COSINE;
+    store_options.dim = dim;
+    store_options.capacity = capacity;
+    CHECK_OK(device->create_store(store_options, &store, kCall));
+    rows = make_rows(random, NF_COSINE, dim, count);
+    queries = make_queries(random, rows, batch);
+  }
+  Context& context() { return static_cast<WgpuDevice&>(*device).context(); }
+  Status search(int32_t k, const Call& call, std::vector<Hit>* hits) {
+    hits->assign(static_cast<size_t>(queries.batch * k), Hit{-9, -9, 0});
+    SearchPlan plan;
+    plan.queries = queries.data.data();
+    plan.query_stride = queries.stride;
+    plan.batch = queries.batch;
+    plan.k = k;
+    plan.hits = hits->data();
+    return store->search(plan, call);
+  }
+};
+
+bool same(const std::vector<Hit>& a, const std::vector<Hit>& b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const Hit& x, const Hit& y) {
+           return x.row == y.row && std::memcmp(&x.rank, &y.rank, sizeof(float)) == 0;
+         });
+}
+
+void memory(Backend& backend, std::mt19937_64& random) {
+  StoreOptions thousand;
+  thousand.metric = NF_COSINE;
+  thousand.dim = 65;
+  thousand.capacity = 1000;
+  DeviceOptions options;
+  options.slab_bytes = 64 << 10;
+  Setup exact(backend, random, options, 65, 1000, 1, 1000);
+  for (int64_t at = 0; at < 1000; at += 250)
+    CHECK_OK(exact.store->append(exact.rows.host(at, at + 250), kCall));
+  CHECK(exact.device->estimate(thousand) == exact.store->device_bytes());
+
+  options.memory_limit = exact.store->device_bytes() - 1;
+  Setup tight(backend, random, options, 65, 1000, 1);
+  CHECK_OK(tight.store->append(tight.rows.host(0, 500), kCall));
+  const uint64_t before = tight.store->device_bytes();
+  const Status refused = tight.store->append(tight.rows.host(500, 1000), kCall);
+  CHECK_IN(refused.message(),
+           refused.code() == NF_RESOURCE_EXHAUSTED &&
+               refused.message().find(std::to_string(options.memory_limit)) != std::string::npos);
+  CHECK(tight.store->rows() == 500 && tight.store->device_bytes() == before);
+  std::vector<Hit> hits;
+  CHECK_OK(tight.search(10, kCall, &hits));
+  CHECK(std::all_of(hits.begin(), hits.end(), [](const Hit& h) { return h.row >= 0 && h.row < 500; }));
+
+  // The device itself refuses: a status too.
+  Buffer buffer;
+  const Status huge =
+      tight.context().gpu().create_buffer(uint64_t{1} << 50, WGPUBufferUsage_Storage, "test", &buffer);
+  CHECK_IN(huge.message(), huge.code() == NF_RESOURCE_EXHAUSTED && !buffer);
+}
+
+void workspace(Backend& backend, std::mt19937_64& random) {
+  Setup wide(backend, random, {}, 64, 3000, 40);
+  CHECK_OK(wide.store->append(wide.rows.host(), kCall));
+  DeviceOptions options;
+  options.workspace_limit = 256 << 10;
+  Setup tight(backend, random, options, 64, 3000, 40);
+  tight.rows = wide.rows;
+  tight.queries = wide.queries;
+  CHECK_OK(tight.store->append(tight.rows.host(), kCall));
+  for (const int32_t k : {10, 500, 2500}) {
+    std::vector<Hit> expected, got;
+    CHECK_OK(wide.search(k, kCall, &expected));
+    CHECK_OK(tight.search(k, kCall, &got));
+    CHECK_IN("k " + std::to_string(k), same(expected, got));
+    CHECK(tight.store->workspace_bytes() <= options.workspace_limit);
+  }
+  options.workspace_limit = 1000;
+  std::unique_ptr<Device> none;
+  CHECK(backend.create_device(options, &none, kCall).code() == NF_RESOURCE_EXHAUSTED);
+  DeviceOptions path;
+  path.force_path = "warp-speed";
+  const Status unknown = backend.create_device(path, &none, kCall);
+  CHECK_IN(unknown.message(), unknown.code() == NF_INVALID_ARGUMENT &&
+                                  unknown.message().find("no-subgroups") != std::string::npos);
+
+  const Grid grid = wide.context().grid(200'000);
+  CHECK(grid.x <= wide.context().gpu().limits().maxComputeWorkgroupsPerDimension &&
+        uint64_t{grid.x} * grid.y >= 200'000 && uint64_t{grid.x} * (grid.y - 1) < 200'000);
+}
+
+void compile_errors(Backend& backend, std::mt19937_64& random) {
+  Setup s(backend, random, {}, 8, 10, 1);
+  CHECK_OK(s.store->append(s.rows.host(), kCall));
+  for (const char* source : {"fn main( {", "@compute @workgroup_size(64) fn other() {}",
+                             "@compute @workgroup_size(64) fn main() { let x: u32 = 1.5; }"}) {
+    Pipeline pipeline;
+    const Status status = s.context().pipelines().compile(source, kMoveKernel, &pipeline);
+    CHECK_IN(status.message(), status.code() == NF_INTERNAL && pipeline.handle == nullptr &&
+                                   status.message().find("move.main") != std::string::npos);
+  }
+  std::vector<Hit> hits;
+  CHECK_OK(s.search(3, kCall, &hits));
+}
+
+void stopping(Backend& backend, std::mt19937_64& random) {
+  // Some 80 million units of work: about a second of lavapipe's time on one core.
+  Setup s(backend, random, {}, 256, 20'000, 64);
+  CHECK_OK(s.store->append(s.rows.host(), kCall));
+  std::vector<Hit> expected, hits;
+  CHECK_OK(s.search(10, kCall, &expected));
+  for (const int32_t k : {10, 5000}) {
+    uint32_t word = 0;
+    nf_call caller{};
+    caller.struct_size = sizeof(caller);
+    caller.cancel = &word;
+    std::thread later([&word] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      __atomic_store_n(&word, 1, __ATOMIC_RELAXED);
+    });
+    const Status cancelled = s.search(k, Call(&caller, "search"), &hits);
+    later.join();
+    CHECK_IN(cancelled.message(), cancelled.code() == NF_CANCELLED);
+    CHECK(std::all_of(hits.begin(), hits.end(), [](const Hit& h) { return h.row == -9; }));
+    nf_call late{};
+    late.struct_size = sizeof(late);
+    late.timeout_ns = 5'000'000;
+    CHECK(s.search(k, Call(&late, "search"), &hits).code() == NF_DEADLINE_EXCEEDED);
+  }
+  CHECK_OK(s.search(10, kCall, &hits));
+  CHECK(same(hits, expected));
+
+  // An append that is called off leaves no row and no byte.
+  const uint64_t before = s.store->device_bytes();
+  uint32_t set = 1;
+  nf_call caller{};
+  caller.struct_size = sizeof(caller);
+  caller.cancel = &set;
+  CHECK(s.store->append(s.rows.host(), Call(&caller, "add")).code() == NF_CANCELLED);
+  CHECK(s.store->rows() == 20'000 && s.store->device_bytes() == before);
+  CHECK_OK(s.search(10, kCall, &hits));
+  CHECK(same(hits, expected));
+}
+
+void lost_device(Backend& backend, std::mt19937_64& random) {
+  Setup s(backend, random, {}, 8, 100, 2);
+  CHECK_OK(s.store->append(s.rows.host(), kCall));
+  std::vector<Hit> hits;
+  CHECK_OK(s.search(3, kCall, &hits));
+  s.context().gpu().lose();
+  const Status first = s.search(3, kCall, &hits);
+  CHECK_IN(first.message(), first.code() == NF_DEVICE_LOST);
+  CHECK(hits[0].row == -9);
+  CHECK(s.search(90, kCall, &hits).code() == NF_DEVICE_LOST);
+  CHECK(s.store->append(s.rows.host(), kCall).code() == NF_DEVICE_LOST);
+  std::vector<float> out(8);
+  const int64_t row = 0;
+  CHECK(s.store->read({&row, 1}, out.data(), 8, kCall).code() == NF_DEVICE_LOST);
+  CHECK(s.store->set_live({&row, 1}, false, kCall).code() == NF_DEVICE_LOST);
+  CHECK(s.device->health().code() == NF_DEVICE_LOST);
+  // Another context on the same adapter is not touched by it.
+  Setup other(backend, random, {}, 8, 100, 2);
+  CHECK_OK(other.store->append(other.rows.host(), kCall));
+  CHECK_OK(other.search(3, kCall, &hits));
+}
+
+}  // namespace
+}  // namespace nearfield::wgpu::test
+
+int main(int argc, char** argv) {
+  using namespace nearfield::wgpu::test;
+  std::mt19937_64 random(seed_from(argc, argv, 1));
+  layouts();
+  missing_library();
+  const auto backend = open_backend();
+  if (backend == nullptr) return failed == 0 ? 77 : finish();
+  compile_errors(*backend, random);
+  memory(*backend, random);
+  workspace(*backend, random);
+  stopping(*backend, random);
+  lost_device(*backend, random);
+  return finish();
+}
