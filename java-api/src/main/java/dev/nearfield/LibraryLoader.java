@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
@@ -27,6 +28,11 @@ import org.jspecify.annotations.Nullable;
  * A library stays loaded until the JVM ends: its handles are in use by other threads.
  */
 final class LibraryLoader {
+  /**
+   * Backends without a library in this version; a library named by its path is loaded all the same.
+   */
+  private static final Set<BackendKind> NOT_BUILT_YET = Set.of(BackendKind.CUDA, BackendKind.METAL);
+
   /** By absolute path; only libraries whose table was accepted. */
   private static final Map<Path, NativeCalls> LOADED = new ConcurrentHashMap<>();
 
@@ -93,7 +99,11 @@ final class LibraryLoader {
         new LoadException(
             Reason.NOT_FOUND,
             "no " + file + " was found",
-            "Set -D" + property + "=FILE, or put its folder on -Djava.library.path."));
+            NOT_BUILT_YET.contains(kind)
+                ? "This version of Nearfield has no " + kind.id() + " backend yet."
+                : "Build it, then set -D"
+                    + property
+                    + "=FILE, or put its folder on -Djava.library.path."));
   }
 
   private Outcome tryExplicit(String property, String value) {

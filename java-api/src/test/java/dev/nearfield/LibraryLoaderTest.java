@@ -171,6 +171,7 @@ class LibraryLoaderTest {
     assertEquals(Reason.NOT_FOUND, status.reason());
     assertTrue(status.detail().contains(System.mapLibraryName("nearfield_cuda")), status.detail());
     assertTrue(status.attempts().getLast().outcome().contains("[" + folder + "]"));
+    assertEquals("This version of Nearfield has no cuda backend yet.", status.hint());
   }
 
   @Test
