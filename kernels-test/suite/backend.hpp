@@ -12,13 +12,13 @@
 
 namespace nearfield::test {
 
-// What a call answered. The constructor of a failed one checks that the error says something.
+// What a call answered.
 struct Answer {
   nf_status code = NF_OK;
   std::string message;
 };
 
-// An nf_call with room for the error. `ok` throws unless the call succeeded, `fails` unless it failed so.
+// An nf_call with room for the error; answer() throws when a failed call did not describe it.
 class CallBlock {
  public:
   CallBlock();
@@ -31,6 +31,7 @@ class CallBlock {
   nf_call call_;
 };
 
+// ok() throws unless the call succeeded, fails() unless it failed as wanted.
 void ok(const Answer& answer, const char* what);
 void fails(const Answer& answer, nf_status wanted, const char* what);
 
@@ -45,7 +46,7 @@ struct ContextOptions {
 
 class Backend {
  public:
-  // `row` is a name of known_rows(), `path` forces a path in every context that does not ask for another.
+  // `row` is a name of default_rows() or a library's, `path` forces a path in every context that does not ask for another.
   Backend(const std::string& row, const std::string& library_dir, const std::string& path);
   ~Backend();
   Backend(const Backend&) = delete;

@@ -53,7 +53,6 @@ class Suite {
     open();
     std::printf("nearfield_suite: %zu cases, %s, seed %llu\n", cases.size(), options_.effort_name(),
                 static_cast<unsigned long long>(options_.seed));
-    // Cases come in the order of the metrics; a test's cases share no state, so any order would do.
     for (const Case& c : cases) {
       const Problem problem(c, options_.seed);
       for (const auto& backend : backends_) {

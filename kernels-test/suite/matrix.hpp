@@ -18,7 +18,7 @@ constexpr int kOutcomes = 6;
 
 class Matrix {
  public:
-  // `row` of known_rows(), of every backend in the order of the columns.
+  // Called once per backend, in the order of the columns.
   void column(const Backend& backend);
   void record(const Case& c, const Backend& backend, Outcome outcome);
   int64_t total(Outcome outcome) const;
