@@ -63,11 +63,8 @@ final class DefinitionIndex implements AutoCloseable {
 
   private static String device(Execution execution) {
     Device device = execution.device();
-    return "%s (%s)%s"
-        .formatted(
-            device.id(),
-            device.name(),
-            execution.fallback().map(reason -> ", falling back: " + reason).orElse(""));
+    String name = device.id() + " " + device.name();
+    return execution.fallback().map(reason -> name + ", fallback: " + reason).orElse(name);
   }
 
   @Override

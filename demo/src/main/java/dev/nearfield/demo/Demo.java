@@ -32,7 +32,7 @@ public final class Demo {
   }
 
   public static void main(String[] args) throws InterruptedException {
-    Logger.getLogger("").setLevel(Level.WARNING);
+    Logger.getLogger("").setLevel(Level.SEVERE); // a fallback is named in every answer
     System.exit(run(args, Sources.ofMachine(), Streams.ofProcess()));
   }
 
