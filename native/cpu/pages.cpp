@@ -14,6 +14,7 @@ namespace nearfield::cpu {
 namespace {
 constexpr size_t kAlignment = 64;              // a cache line, and the widest vector register
 constexpr size_t kHugePage = size_t{2} << 20;  // x86-64, and arm64 with 4 KiB pages
+constexpr int64_t kPage = int64_t{64} << 10;   // the largest base page in use (arm64)
 // Below this, a block is not worth mappings of its own (a process has 65,530 of them on Linux by default).
 constexpr size_t kMapFrom = size_t{256} << 10;
 }  // namespace
@@ -23,7 +24,7 @@ Pages::Pages(size_t bytes) : bytes_(bytes) {
   if (bytes >= kMapFrom) {
     // One huge page more than asked, so that the block can start on the boundary of one; the rest goes back.
     const size_t slack = bytes >= kHugePage ? kHugePage : 0;
-    bytes_ = static_cast<size_t>(round_up(static_cast<int64_t>(bytes), 4096));
+    bytes_ = static_cast<size_t>(round_up(static_cast<int64_t>(bytes), kPage));
     void* mapped =
         ::mmap(nullptr, bytes_ + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) return;

@@ -8,7 +8,8 @@
 namespace nearfield::cpu {
 
 namespace {
-// Threads started inside inherit an empty signal set: the host's handlers run on the host's threads.
+// Threads started inside take no signal sent to the process: the host's handlers run on the host's threads.
+// Faults of the thread itself stay unblocked, so that the host can report them.
 class SignalsBlocked {
  public:
 #if defined(_WIN32)
@@ -17,6 +18,7 @@ class SignalsBlocked {
   SignalsBlocked() {
     sigset_t all;
     sigfillset(&all);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) sigdelset(&all, fault);
     pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
