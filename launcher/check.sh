@@ -32,7 +32,7 @@ live() {
 }
 
 ctest_plain() { # without ctest's number before each line of a test's output
-  ctest --verbose "$@" 2>&1 | sed -E 's/^[0-9]+: //'
+  ctest --verbose "$@" 2>&1 | awk '{ sub(/^[0-9]+: /, ""); print; fflush() }'
   return "${PIPESTATUS[0]}"
 }
 
