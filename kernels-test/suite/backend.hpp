@@ -46,7 +46,8 @@ struct ContextOptions {
 
 class Backend {
  public:
-  // `row` is a name of default_rows() or a library's, `path` forces a path in every context that does not ask for another.
+  // `row` is a name of default_rows() or a library's, `path` forces a path in every context that does not ask
+  // for another.
   Backend(const std::string& row, const std::string& library_dir, const std::string& path);
   ~Backend();
   Backend(const Backend&) = delete;
