@@ -133,9 +133,12 @@ final class IndexActor implements DeviceOwner.Turn {
       if (lost != null) {
         failAll(lost);
       }
-      if (closing) {
+      if (closing || lost != null && draining) {
         end(index);
         return DeviceOwner.IDLE;
+      }
+      if (lost != null) {
+        return DeviceOwner.IDLE; // what has been queued since comes with a wake of its own
       }
       if (relocation.hasParked()) {
         resume(worker, scratch);
