@@ -34,6 +34,25 @@ void test_null_handles(const Bench& bench) {
   bench.report->check(bench.api->supports(nullptr, nullptr) == 0, "supports(NULL, NULL)", "is not 0");
 }
 
+// A capacity that no machine holds is a hint like any other, unless a limit forbids it.
+void test_boundless_capacity(const Bench& bench) {
+  const ContextHandle context = bench.context();
+  Caller caller;
+  nf_index_desc desc = flat(NF_L2SQ, 16);
+  desc.capacity = int64_t{1} << 40;
+  nf_index* made = nullptr;
+  if (bench.ok(bench.api->index_create(context.get(), &desc, &made, &caller.call), "index_create: 2^40 rows",
+               caller))
+    bench.add(made, random_rows(bench.seed, 3, 16), 16);
+  const IndexHandle index(made, IndexDeleter{bench.api});
+  desc.memory_limit = 1 << 20;
+  nf_index* refused = nullptr;
+  const nf_status status = bench.api->index_create(context.get(), &desc, &refused, &caller.call);
+  bench.report->check(status == NF_RESOURCE_EXHAUSTED && refused == nullptr,
+                      "index_create: 2^40 rows in 1 MiB",
+                      std::string(status_name(status)) + " " + caller.error.message);
+}
+
 void test_supports(const Bench& bench) {
   const ContextHandle context = bench.context();
   nf_capability base = sized<nf_capability>();
@@ -126,6 +145,7 @@ void test_table(const Bench& bench) {
 void test_lifecycle(const Bench& bench) {
   test_table(bench);
   test_null_handles(bench);
+  test_boundless_capacity(bench);
   test_supports(bench);
   test_unbuilt(bench);
   test_destroyed_context(bench);

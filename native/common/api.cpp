@@ -114,7 +114,9 @@ nf_status context_create(const nf_context_desc* from, nf_context** out, nf_call*
     if (desc.force_path != nullptr) options.force_path = desc.force_path;
     std::unique_ptr<Device> device;
     NF_TRY(backend.create_device(options, &device, c));
-    auto context = std::make_shared<Context>(std::move(device), std::move(options));
+    nf_device_info info{};
+    NF_TRY(device->info(&info));
+    auto context = std::make_shared<Context>(std::move(device), std::move(options), info.memory_bytes);
     *out = new nf_context{std::move(context)};
     return {};
   });

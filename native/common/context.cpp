@@ -19,8 +19,8 @@ uint64_t Workspace::bytes() const {
          bytes_of(offsets) + bytes_of(rows) + bytes_of(ranks);
 }
 
-Context::Context(std::unique_ptr<Device> device, DeviceOptions options)
-    : device_(std::move(device)), options_(std::move(options)) {
+Context::Context(std::unique_ptr<Device> device, DeviceOptions options, uint64_t memory_bytes)
+    : device_(std::move(device)), options_(std::move(options)), memory_bytes_(memory_bytes) {
   for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric)
     if (device_->supports(metric)) metrics_ |= uint32_t{1} << metric;
 }

@@ -36,11 +36,13 @@ class Context {
   // of 20,000 queries of 768 dimensions.
   static constexpr uint64_t kDefaultWorkspace = uint64_t{64} << 20;
 
-  Context(std::unique_ptr<Device> device, DeviceOptions options);
+  // `memory_bytes`: of the device, 0 when it cannot say.
+  Context(std::unique_ptr<Device> device, DeviceOptions options, uint64_t memory_bytes);
 
   Turns& turns() { return turns_; }
   Device& device() { return *device_; }
   const DeviceOptions& options() const { return options_; }
+  uint64_t memory_bytes() const { return memory_bytes_; }
   Workspace& workspace() { return workspace_; }
   uint64_t workspace_target() const;
   uint64_t workspace_bytes() const { return workspace_.bytes(); }
@@ -69,6 +71,7 @@ class Context {
   Turns turns_;
   std::unique_ptr<Device> device_;
   DeviceOptions options_;
+  uint64_t memory_bytes_;
   Workspace workspace_;
   uint32_t metrics_ = 0;  // bit per metric
   bool closed_ = false;

@@ -49,8 +49,8 @@ void follow_or_drop(std::unique_ptr<Compaction>* compaction, const Follow& follo
 
 Status Index::create(const Call& call, Context& context, const StoreOptions& options,
                      const VectorRules& rules, std::unique_ptr<Index>* out) {
+  const uint64_t needed = context.device().estimate(options);
   if (options.memory_limit != 0) {
-    const uint64_t needed = context.device().estimate(options);
     if (needed > options.memory_limit)
       return error(NF_RESOURCE_EXHAUSTED,
                    "%s: capacity=%lld rows need %llu bytes, memory_limit is %llu bytes", call.operation(),
@@ -58,7 +58,11 @@ Status Index::create(const Call& call, Context& context, const StoreOptions& opt
                    static_cast<unsigned long long>(options.memory_limit));
   }
   std::unique_ptr<Index> index(new Index(options, rules));
-  NF_TRY(context.device().create_store(options, &index->store_, call));
+  // The capacity is a hint: one that the device can never hold must not make it prepare for so many slabs.
+  constexpr uint64_t kLargestMemory = uint64_t{1} << 40;  // where the device cannot say: more than any has
+  StoreOptions usable = options;
+  if (needed > (context.memory_bytes() != 0 ? context.memory_bytes() : kLargestMemory)) usable.capacity = 0;
+  NF_TRY(context.device().create_store(usable, &index->store_, call));
   *out = std::move(index);
   return {};
 }

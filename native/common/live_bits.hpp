@@ -22,8 +22,11 @@ class LiveBits {
     return (words_[static_cast<size_t>(row / kGroupRows)] >> (row % kGroupRows) & 1) != 0;
   }
 
-  // Makes room for `count` more rows, so that append() cannot fail.
-  void reserve(int64_t count) { words_.reserve(static_cast<size_t>(groups_of(rows_ + count))); }
+  // Makes room for `count` more rows, so that append() cannot fail. Doubles, for rows may come one by one.
+  void reserve(int64_t count) {
+    const auto needed = static_cast<size_t>(groups_of(rows_ + count));
+    if (needed > words_.capacity()) words_.reserve(std::max(needed, 2 * words_.capacity()));
+  }
 
   void append(int64_t count) {
     words_.resize(static_cast<size_t>(groups_of(rows_ + count)));

@@ -44,6 +44,15 @@ class SlabMap {
     }
     return added;
   }
+  // Bytes of the slabs that an empty map would add for `rows` rows, with bytes_of(Slab) for each. No list is
+  // made: an estimate may ask for more rows than any machine holds.
+  template <typename BytesOf>
+  uint64_t fresh_bytes(int64_t rows, const BytesOf& bytes_of) const {
+    if (rows <= 0) return 0;
+    if (rows <= max_rows_) return bytes_of(Slab{0, round_up(rows, kGroupRows)});
+    // The first slab is full, and the next ones double what is there: full as well.
+    return static_cast<uint64_t>((rows + max_rows_ - 1) / max_rows_) * bytes_of(Slab{0, max_rows_});
+  }
   void push(const Slab& slab) { slabs_.push_back(slab); }
 
   Place place(int64_t row) const {

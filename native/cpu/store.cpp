@@ -35,10 +35,9 @@ CpuStore::CpuStore(std::shared_ptr<SharedState> shared, const StoreOptions& opti
 CpuStore::~CpuStore() { state_->memory_used -= bytes_; }
 
 uint64_t CpuStore::estimate(const StoreOptions& options, uint64_t slab_bytes) {
-  uint64_t sum = 0;
-  for (const SlabMap::Slab& slab : SlabMap(options.dim, slab_bytes).missing(options.capacity))
-    sum += Slab::bytes(slab.capacity, options.dim);
-  return sum;
+  return SlabMap(options.dim, slab_bytes).fresh_bytes(options.capacity, [&](const SlabMap::Slab& slab) {
+    return Slab::bytes(slab.capacity, options.dim);
+  });
 }
 
 const float* CpuStore::row(int64_t row, float* side) const {

@@ -28,11 +28,10 @@ Status WgpuDevice::info(nf_device_info* out) {
 bool WgpuDevice::supports(int32_t metric) const { return metric >= NF_L2SQ && metric <= NF_MANHATTAN; }
 
 uint64_t WgpuDevice::estimate(const StoreOptions& options) const {
-  SlabMap map(options.dim, context_->slab_bytes());
-  uint64_t bytes = 0;
-  for (const SlabMap::Slab& slab : map.missing(options.capacity))
-    bytes += slab_device_bytes(slab, options.metric, options.dim);
-  return bytes;
+  return SlabMap(options.dim, context_->slab_bytes())
+      .fresh_bytes(options.capacity, [&](const SlabMap::Slab& slab) {
+        return slab_device_bytes(slab, options.metric, options.dim);
+      });
 }
 
 Status WgpuDevice::create_store(const StoreOptions& options, std::unique_ptr<Store>* out, const Call&) {
