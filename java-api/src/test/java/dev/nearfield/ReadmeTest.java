@@ -73,12 +73,30 @@ class ReadmeTest {
     if (module) {
       Path info = source.resolveSibling("module-info.java");
       Files.writeString(info, "module readme { requires dev.nearfield; }");
-      arguments.addAll(List.of(info.toString(), "-p", classes(VectorBatch.class).toString()));
+      arguments.addAll(
+          List.of(
+              info.toString(),
+              "-p",
+              classes(VectorBatch.class) + File.pathSeparator + annotations()));
     } else {
       arguments.addAll(List.of("-cp", classes(VectorBatch.class).toString()));
     }
     javac(arguments);
     return target;
+  }
+
+  /** The jar that the module needs to be compiled against, not to run. */
+  private static String annotations() {
+    String paths =
+        System.getProperty("jdk.module.path", "")
+            + File.pathSeparator
+            + System.getProperty("java.class.path");
+    return Arrays.stream(paths.split(File.pathSeparator))
+        .filter(
+            path ->
+                !path.isEmpty() && Path.of(path).getFileName().toString().startsWith("jspecify"))
+        .findFirst()
+        .orElseThrow();
   }
 
   private static Path tool(String name) {
