@@ -45,7 +45,7 @@ Status WgpuDevice::create_store(const StoreOptions& options, std::unique_ptr<Sto
                  static_cast<unsigned long long>(group_bytes), context_->gpu().adapter().name.c_str(),
                  static_cast<unsigned long long>(most));
   // kMostLoops: a row's chunks and what else a tile takes must fit one workgroup's loops.
-  constexpr int32_t most_dim = 4 * (kMostLoops - 4000);
+  constexpr int32_t most_dim = 4 * (kMostLoops - 2000);
   if (context_->gpu().adapter().software() && options.dim > most_dim)
     return error(NF_RESOURCE_EXHAUSTED, "index_create: dim=%d, the software adapter %s serves at most %d",
                  options.dim, context_->gpu().adapter().name.c_str(), most_dim);

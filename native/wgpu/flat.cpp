@@ -16,9 +16,9 @@ constexpr uint64_t kPartsBytes = 64ull << 20;
 struct Shape {
   uint32_t query_block, list_capacity;
 
-  // Loop iterations of sorting one list: with 64 lanes, 8 runs of 36 steps of 2 pairs each for 256 entries,
-  // 10 runs of 55 steps of 8 pairs for 1024.
-  uint32_t sort_loops() const { return list_capacity == 256 ? 8 + 36 * 3 : 10 + 55 * 9; }
+  // Loop iterations of sorting one list, the last of each loop, which only leaves it, included. With 64 lanes
+  // and 256 entries: 8 runs, 36 steps, 2 pairs a step; with 1024: 10, 55 and 8.
+  uint32_t sort_loops() const { return list_capacity == 256 ? 9 + 44 + 36 * 3 + 3 : 11 + 65 + 55 * 9 + 16; }
 };
 
 // List capacities hold k + TILE_ROWS entries; four queries by 256 entries and one by 1024 take 8 KiB of the
@@ -47,7 +47,7 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const Shape& shape
   NF_TRY(
       context.pipelines().get(kFlatKernel, {scan->metric(), shape.query_block, shape.list_capacity}, &flat));
   // At worst every list is sorted at every tile.
-  scan->load(first, count, shape.query_block, shape.query_block * (shape.sort_loops() + 4) + 8);
+  scan->load(first, count, shape.query_block, shape.query_block * (shape.sort_loops() + 16) + 16);
   const std::vector<uint32_t> no_limits(static_cast<size_t>(count), kEmpty);
   gpu.write(context.work(kLimits), 0, no_limits.data(), no_limits.size() * sizeof(uint32_t));
   const Buffer &parts = context.work(kParts), &best = context.work(kBest), &limits = context.work(kLimits);
@@ -113,7 +113,8 @@ Status WgpuStore::search(const SearchPlan& plan, const Call& call) {
     while (count > 1 && !scan.fits(sizes_for(scan, first, count, shape.query_block, 1)))
       count = (count + 1) / 2;
     // A merge reads kTileRows entries a step and sorts at most once a step.
-    const uint32_t steps = kMostLoops / (shape.sort_loops() + 8) - static_cast<uint32_t>(plan.k) / kLanes - 1;
+    const uint32_t steps =
+        kMostLoops / (shape.sort_loops() + 16) - static_cast<uint32_t>(plan.k) / kLanes - 1;
     uint32_t parts = std::min(kMostParts, steps * kTileRows / static_cast<uint32_t>(plan.k));
     while (parts > 1) {
       const WorkSizes sizes = sizes_for(scan, first, count, shape.query_block, parts);

@@ -147,7 +147,7 @@ Status radix_search(Scan* scan) {
     while (capacity > kTileRows && !scan->fits(sizes_for(*scan, first, count, capacity)))
       capacity = round_up(capacity / 2, kTileRows);
     NF_TRY(scan->context().reserve(sizes_for(*scan, first, count, capacity), "search"));
-    scan->load(first, count, 1, 8);
+    scan->load(first, count, 1, 32);
     std::vector<Progress> queries(static_cast<size_t>(count));
     std::vector<int64_t> expected(queries.size());
     bool all_done = true;

@@ -168,6 +168,24 @@ void run(Backend& backend, std::mt19937_64& random, const Case& c) {
   check_search(c, *store, queries, live, masks, std::min(n, 10), ranks);
 }
 
+// Rows that come ever closer to the queries: every tile fills every list, every sort happens, every merge
+// too.
+void approach(Backend& backend, int64_t count) {
+  const Case c{NF_L2SQ, 1, count, {}};
+  std::unique_ptr<Device> device;
+  CHECK_OK(backend.create_device(c.options, &device, kCall));
+  if (device == nullptr) return;
+  Rows rows{NF_L2SQ, 1, count, {}, std::vector<float>(static_cast<size_t>(count))};
+  for (int64_t i = 0; i < count; ++i) rows.data.push_back(static_cast<float>(count - i));
+  auto store = make_store(*device, NF_L2SQ, 1);
+  CHECK_OK(store->append(rows.host(), kCall));
+  Queries queries{4, 5, std::vector<float>(20, 0.0f)};
+  std::vector<std::vector<float>> ranks(5, all_ranks(*store, queries, 0));
+  std::vector<uint32_t> live(static_cast<size_t>(groups_of(count)), ~0u);
+  if (count % 32 != 0) live.back() = (1u << (count % 32)) - 1;
+  for (const int32_t k : {1, 127, 128, 129, 512, 600}) check_search(c, *store, queries, live, {}, k, ranks);
+}
+
 }  // namespace
 }  // namespace nearfield::wgpu::test
 
@@ -185,6 +203,7 @@ int main(int argc, char** argv) {
   run(*backend, random, {NF_POINCARE, 33, 1100, tiny});
   // Long parts with a sort at every tile: llvmpipe's limit of loop iterations (params.hpp: kMostLoops).
   run(*backend, random, {NF_L2SQ, 1, 20011, {}});
+  approach(*backend, 60'000);
   nearfield::DeviceOptions grid;
   grid.force_path = "small-grid";
   run(*backend, random, {NF_DOT, 9, 1100, grid});
