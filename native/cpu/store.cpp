@@ -51,7 +51,11 @@ Status CpuStore::grow(int64_t rows, const char* operation) {
   if (rows <= map_.capacity()) return {};
   // The first slabs follow the hint, so that estimate() is exact however the rows arrive. A hint that does
   // not fit is only a hint.
+  uint64_t budget = state_->memory_limit - std::min(state_->memory_limit, state_->memory_used);
+  if (options_.memory_limit != 0) budget = std::min(budget, options_.memory_limit);
+  const auto row_bytes = static_cast<uint64_t>(padded_dim(options_.dim)) * 4;
   if (map_.capacity() == 0 && options_.capacity > rows &&
+      static_cast<uint64_t>(options_.capacity) <= budget / row_bytes &&
       try_grow(map_.missing(options_.capacity), operation).ok())
     return {};
   return try_grow(map_.missing(rows), operation);

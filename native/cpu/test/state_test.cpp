@@ -125,7 +125,7 @@ void test_memory_limits() {
     device.slab_bytes = 4096;
     StoreOptions options;
     (of_device ? device.memory_limit : options.memory_limit) = 50000;
-    options.capacity = 1 << 30;  // a hint beyond the limit is only a hint
+    options.capacity = int64_t{1} << 62;  // a hint beyond the limit is only a hint
     Opened opened;
     CHECK(open(device, NF_L2SQ, 20, &opened, options).ok());
     CHECK(opened.store->append(rows.host(0, 100), kCall).ok());
