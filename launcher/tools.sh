@@ -42,7 +42,19 @@ have_ninja() { command -v ninja >/dev/null; }
 have_maven() { command -v mvn >/dev/null; }
 have_pip() { python3 -m pip --version >/dev/null 2>&1; }
 have_shellcheck() { command -v shellcheck >/dev/null; }
-have_clang_format() { command -v clang-format-14 >/dev/null; }
+have_clang_format() { clang_format >/dev/null; }
+
+# Prints the command of clang-format 14, whatever its name here: other versions lay out differently.
+clang_format() {
+  local tool
+  for tool in clang-format-14 "$(brew --prefix llvm@14 2>/dev/null || true)/bin/clang-format"; do
+    if command -v "$tool" >/dev/null; then
+      printf '%s' "$tool"
+      return
+    fi
+  done
+  case $(clang-format --version 2>/dev/null || true) in *'version 14.'*) printf 'clang-format' ;; *) return 1 ;; esac
+}
 
 # The WebGPU backend reaches the GPU through Metal on a Mac and through Vulkan elsewhere.
 have_vulkan() {

@@ -148,7 +148,10 @@ class Splits {
     for (tiny.workspace_limit = 1024; status == NF_RESOURCE_EXHAUSTED && tiny.workspace_limit <= 64 << 20;
          tiny.workspace_limit *= 8) {
       again.reset();
-      narrow = bench_.context(tiny);
+      nf_context* made = nullptr;
+      status = bench_.api->context_create(&tiny, &made, &caller.call);
+      narrow.reset(made);
+      if (status != NF_OK) continue;
       again = filled(narrow.get());
       status = try_search(again.get(), filter_of_query_.data(), &same, &caller);
     }

@@ -48,8 +48,6 @@ class Call {
   }
 
   const char* operation() const { return operation_; }
-  bool has_deadline() const { return has_deadline_; }
-  Clock::time_point deadline() const { return deadline_; }
 
  private:
   const nf_call* call_;

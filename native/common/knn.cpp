@@ -24,7 +24,7 @@ int64_t block_rows(const Context& context, int64_t dim) {
 // Merges the block's hits, numbered from `first`, into those of the blocks before it.
 void merge(int64_t queries, const Hit* block, int32_t block_k, int64_t first, std::vector<Hit>* hits,
            int32_t k) {
-  std::vector<Hit> merged(static_cast<size_t>(block_k + k));
+  std::vector<Hit> merged(static_cast<size_t>(k));
   for (int64_t query = 0; query < queries; ++query) {
     Hit* const best = hits->data() + query * k;
     const Hit* const added = block + query * block_k;

@@ -5,6 +5,7 @@
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -36,7 +37,13 @@ class [[nodiscard]] Status {
   va_start(arguments, format);
   std::vsnprintf(text, sizeof(text), format, arguments);
   va_end(arguments);
-  return Status(code, text);
+  // A message that was too long may end within a code point.
+  size_t length = std::strlen(text);
+  if (length == sizeof(text) - 1) {
+    while (length > 0 && (static_cast<unsigned char>(text[length - 1]) & 0xC0) == 0x80) --length;
+    if (length > 0 && static_cast<unsigned char>(text[length - 1]) >= 0xC0) --length;
+  }
+  return Status(code, std::string(text, length));
 }
 
 #define NF_TRY(expression)                                                                           \

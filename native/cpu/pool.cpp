@@ -102,9 +102,11 @@ void Pool::work(int32_t worker, const Job& job) {
   try {
     status = job(worker);
   } catch (const std::bad_alloc&) {
-    status = Status(NF_RESOURCE_EXHAUSTED, "out of host memory in a worker thread");
+    // At most 15 characters, which std::string holds without allocating: a second bad_alloc here would end
+    // the process.
+    status = Status(NF_RESOURCE_EXHAUSTED, "no host memory");
   } catch (...) {
-    status = Status(NF_INTERNAL, "unexpected exception in a worker thread");
+    status = Status(NF_INTERNAL, "exception");
   }
   if (status.ok()) return;
   stop_.store(true, std::memory_order_relaxed);

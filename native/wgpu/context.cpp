@@ -36,12 +36,11 @@ Status Context::create(std::shared_ptr<Native> native, const DeviceOptions& opti
     return error(NF_INVALID_ARGUMENT, "context_create: device=%d, wgpu has %d%s%s", options.device, count,
                  count == 0 ? ": " : "", count == 0 ? native->why_none().c_str() : "");
   const std::string& path = options.force_path;
-  if (!path.empty() && path != "no-subgroups" && path != "small-grid")
-    return error(NF_INVALID_ARGUMENT,
-                 "context_create: force_path=\"%s\", wgpu has \"no-subgroups\" and \"small-grid\"",
+  if (!path.empty() && path != "small-grid")
+    return error(NF_INVALID_ARGUMENT, "context_create: force_path=\"%.64s\", wgpu has \"small-grid\"",
                  path.c_str());
   std::shared_ptr<Gpu> gpu;
-  NF_TRY(Gpu::create(native, adapters[static_cast<size_t>(options.device)], false, &gpu));
+  NF_TRY(Gpu::create(native, adapters[static_cast<size_t>(options.device)], &gpu));
   auto context = std::make_shared<Context>(std::move(gpu), options);
   WorkSizes sizes{};
   sizes[kUniforms] = Commands::kSlotBytes * Commands::kSlots;

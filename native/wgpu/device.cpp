@@ -36,19 +36,8 @@ uint64_t WgpuDevice::estimate(const StoreOptions& options) const {
 
 Status WgpuDevice::create_store(const StoreOptions& options, std::unique_ptr<Store>* out, const Call&) {
   NF_TRY(health());
-  // One group must fit a binding; max_binding_bytes, a test's limit, gives way to that.
-  const uint64_t group_bytes = static_cast<uint64_t>(group_floats(options.dim)) * sizeof(float);
-  const uint64_t most = context_->gpu().limits().maxStorageBufferBindingSize;
-  if (group_bytes > most)
-    return error(NF_RESOURCE_EXHAUSTED,
-                 "index_create: 32 rows of %d dimensions are %llu bytes, %s binds %llu", options.dim,
-                 static_cast<unsigned long long>(group_bytes), context_->gpu().adapter().name.c_str(),
-                 static_cast<unsigned long long>(most));
-  // kMostLoops: a row's chunks and what else a tile takes must fit one workgroup's loops.
-  constexpr int32_t most_dim = 4 * (kMostLoops - 2000);
-  if (context_->gpu().adapter().software() && options.dim > most_dim)
-    return error(NF_RESOURCE_EXHAUSTED, "index_create: dim=%d, the software adapter %s serves at most %d",
-                 options.dim, context_->gpu().adapter().name.c_str(), most_dim);
+  // checks.hpp: the largest dimension keeps a group at 8 MiB, which every binding holds (max_binding_bytes, a
+  // test's limit, gives way), and its chunks at a third of kMostLoops.
   *out = std::make_unique<WgpuStore>(context_, options);
   return {};
 }

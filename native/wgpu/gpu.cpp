@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace nearfield::wgpu {
 namespace {
@@ -12,7 +13,9 @@ namespace {
 constexpr double kFirstUnitsPerNsSoftware = 0.2;
 constexpr double kFirstUnitsPerNsHardware = 20;
 
-std::string text(WGPUStringView v) {
+// Called by wgpu-native through its callbacks: nothing may be thrown there, so a text that finds no memory is
+// left out.
+std::string text(WGPUStringView v) noexcept try {
   if (v.data == nullptr) return "";
   std::string s = v.length == WGPU_STRLEN ? std::string(v.data) : std::string(v.data, v.length);
   // One sentence in one line: wgpu's reports are trees over several lines.
@@ -23,6 +26,8 @@ std::string text(WGPUStringView v) {
   }
   while (!line.empty() && line.back() == ' ') line.pop_back();
   return line;
+} catch (const std::bad_alloc&) {
+  return {};
 }
 
 void on_lost(WGPUDevice const*, WGPUDeviceLostReason, WGPUStringView message, void* data, void*) {
@@ -73,18 +78,14 @@ Buffer::~Buffer() {
   symbols_->wgpuBufferRelease(handle_);
 }
 
-Status Gpu::create(std::shared_ptr<Native> native, const Adapter& adapter, bool subgroups,
-                   std::shared_ptr<Gpu>* out) {
+Status Gpu::create(std::shared_ptr<Native> native, const Adapter& adapter, std::shared_ptr<Gpu>* out) {
   auto gpu = std::make_shared<Gpu>(std::move(native), adapter);
   const Symbols& s = gpu->symbols();
   // All that the adapter has: the defaults would cap buffers at 256 MiB.
   WGPULimits wanted = adapter.limits;
   wanted.nextInChain = nullptr;
   gpu->errors_ = new DeviceErrors;
-  const auto feature = static_cast<WGPUFeatureName>(WGPUNativeFeature_Subgroup);
   WGPUDeviceDescriptor descriptor{};
-  descriptor.requiredFeatureCount = subgroups ? 1 : 0;
-  descriptor.requiredFeatures = &feature;
   descriptor.requiredLimits = &wanted;
   descriptor.deviceLostCallbackInfo.mode = WGPUCallbackMode_AllowSpontaneous;
   descriptor.deviceLostCallbackInfo.callback = on_lost;
@@ -227,12 +228,14 @@ Status Gpu::map_read(const Buffer& from, uint64_t bytes, void* to, const char* w
     NF_TRY(take_error(what));
     return error(NF_INTERNAL, "%s: read-back was not answered", what);
   }
-  NF_TRY(take_error(what));
-  if (answer->status != WGPUMapAsyncStatus_Success)
+  if (answer->status != WGPUMapAsyncStatus_Success) {
+    NF_TRY(take_error(what));
     return error(NF_INTERNAL, "%s: read-back failed: %s", what, answer->message.c_str());
+  }
   const void* data = s.wgpuBufferGetConstMappedRange(from.handle(), 0, bytes);
   if (data != nullptr) std::memcpy(to, data, bytes);
-  s.wgpuBufferUnmap(from.handle());
+  s.wgpuBufferUnmap(
+      from.handle());  // before any error is reported: a buffer left mapped cannot be used again
   return data != nullptr ? take_error(what) : error(NF_INTERNAL, "%s: read-back gave no memory", what);
 }
 

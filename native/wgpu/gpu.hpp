@@ -58,8 +58,7 @@ struct DeviceErrors {
 
 class Gpu {
  public:
-  static Status create(std::shared_ptr<Native> native, const Adapter& adapter, bool subgroups,
-                       std::shared_ptr<Gpu>* out);
+  static Status create(std::shared_ptr<Native> native, const Adapter& adapter, std::shared_ptr<Gpu>* out);
   Gpu(std::shared_ptr<Native> native, const Adapter& adapter)
       : native_(std::move(native)), adapter_(adapter) {}
   ~Gpu();

@@ -178,9 +178,6 @@ void Native::enumerate() {
     adapter.vendor_id = info.vendorID;
     adapter.device_id = info.deviceID;
     adapter.subgroup_min = info.subgroupMinSize;
-    adapter.subgroup_max = info.subgroupMaxSize;
-    adapter.subgroups =
-        symbols_.wgpuAdapterHasFeature(handle, static_cast<WGPUFeatureName>(WGPUNativeFeature_Subgroup)) != 0;
     symbols_.wgpuAdapterInfoFreeMembers(info);
     found.push_back(std::move(adapter));
   }

@@ -17,8 +17,7 @@ struct Adapter {
   std::string name, driver;
   WGPUBackendType api = WGPUBackendType_Undefined;
   WGPUAdapterType type = WGPUAdapterType_Unknown;
-  uint32_t vendor_id = 0, device_id = 0, subgroup_min = 0, subgroup_max = 0;
-  bool subgroups = false;
+  uint32_t vendor_id = 0, device_id = 0, subgroup_min = 0;
 
   bool software() const { return type == WGPUAdapterType_CPU; }
 };

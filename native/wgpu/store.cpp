@@ -61,10 +61,12 @@ Status WgpuStore::add_slabs(int64_t rows, const char* what) {
     if (has_side(options_.metric))
       NF_TRY(gpu.create_buffer(capacity * sizeof(float), usage, what, &buffers[i].side));
   }
-  for (size_t i = 0; i < added.size(); ++i) {
-    map_.push(added[i]);
-    slabs_.push_back(std::move(buffers[i]));
-  }
+  // Whatever may throw comes before the first change: the map and the slabs must never disagree.
+  SlabMap map = map_;
+  for (const SlabMap::Slab& slab : added) map.push(slab);
+  slabs_.reserve(slabs_.size() + added.size());
+  for (SlabBuffers& made : buffers) slabs_.push_back(std::move(made));
+  std::swap(map_, map);
   device_bytes_ += bytes;
   context_->store_bytes += bytes;
   return {};
@@ -72,18 +74,34 @@ Status WgpuStore::add_slabs(int64_t rows, const char* what) {
 
 Status WgpuStore::grow(int64_t count, const std::function<Status()>& fill, const std::vector<bool>* live,
                        const char* what) {
-  const SlabMap map_before = map_;
+  live_.reserve(static_cast<size_t>(groups_of(rows_ + count)));
+  SlabMap map_before = map_;
   const size_t slabs_before = slabs_.size();
   const uint64_t bytes_before = device_bytes_;
   const int64_t rows_before = rows_;
   const uint32_t tail_before = live_.empty() ? 0 : live_.back();
   const size_t words_before = live_.size();
+  const auto roll_back = [&]() noexcept {
+    std::swap(map_, map_before);
+    slabs_.resize(slabs_before);
+    context_->store_bytes -= device_bytes_ - bytes_before;
+    device_bytes_ = bytes_before;
+    rows_ = rows_before;
+    live_.resize(words_before);
+    if (!live_.empty()) live_.back() = tail_before;
+  };
   // The first slabs are made for the capacity the caller announced, so that estimate() was right about them;
   // a hint that does not fit is passed over.
   Status status;
-  if (slabs_.empty() && options_.capacity > count) status = add_slabs(options_.capacity, what);
-  if (!status.ok() || map_.capacity() < rows_ + count) status = add_slabs(rows_ + count, what);
-  if (status.ok()) status = fill();
+  try {
+    if (slabs_.empty() && options_.capacity > count) status = add_slabs(options_.capacity, what);
+    if (!status.ok() || map_.capacity() < rows_ + count) status = add_slabs(rows_ + count, what);
+    if (status.ok()) status = fill();
+  } catch (...) {  // out of host memory
+    context_->gpu().drain();
+    roll_back();
+    throw;
+  }
   context_->gpu().drain();
   if (status.ok()) status = context_->gpu().take_error(what);
   if (status.ok()) {
@@ -96,14 +114,7 @@ Status WgpuStore::grow(int64_t count, const std::function<Status()>& fill, const
     }
     status = write_live(rows_before / 32, groups_of(rows_) - 1, what);
   }
-  if (status.ok()) return {};
-  map_ = map_before;
-  slabs_.resize(slabs_before);
-  context_->store_bytes -= device_bytes_ - bytes_before;
-  device_bytes_ = bytes_before;
-  rows_ = rows_before;
-  live_.resize(words_before);
-  if (!live_.empty()) live_.back() = tail_before;
+  if (!status.ok()) roll_back();
   return status;
 }
 

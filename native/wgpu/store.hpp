@@ -45,8 +45,6 @@ class WgpuStore final : public Store {
 
  private:
   friend class Scan;
-  friend class FlatSearch;
-  friend class RadixSearch;
 
   // Where a row of one side of a move lies: plain rows have slab -1.
   struct Step {

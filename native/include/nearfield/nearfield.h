@@ -71,7 +71,7 @@ typedef struct nf_context_desc { /* 0 everywhere: sensible */
   uint32_t struct_size, flags;
   int32_t device, threads;          /* threads: CPU backend and host work; 0: what this process may use */
   uint64_t memory_limit, workspace_limit, slab_bytes, max_binding_bytes; /* small values serve the tests */
-  const char *force_path;           /* NULL, or "avx2", "amx", "no-subgroups": a slower path by name */
+  const char *force_path;           /* NULL, or a path by name ("avx2", "emu128"); an unknown one: the names there are */
 } nf_context_desc;
 
 typedef struct nf_capability {      /* ask, do not probe by failing */
