@@ -35,7 +35,7 @@ class Finder {
 
   Status run() {
     std::vector<int64_t> scanned, gathered;
-    split(&scanned, &gathered);
+    NF_TRY(split(&scanned, &gathered));
     for (auto rest = std::span<const int64_t>(scanned); !rest.empty();) {
       const size_t taken = scan_batch_size(rest);
       NF_TRY(scan(rest.first(taken)));
@@ -51,7 +51,7 @@ class Finder {
 
  private:
   // Query numbers by the way they are answered, those of one filter together.
-  void split(std::vector<int64_t>* scanned, std::vector<int64_t>* gathered) {
+  Status split(std::vector<int64_t>* scanned, std::vector<int64_t>* gathered) {
     constexpr int64_t kUnknown = -1;
     kept_.assign(batch_.filters.size(), kUnknown);
     const int64_t sparse = std::min(index_.rows() / kGatherShare, kGatherRows);
@@ -60,15 +60,19 @@ class Finder {
       bool few = false;
       if (filter >= 0) {
         int64_t& kept = kept_[static_cast<size_t>(filter)];
-        if (kept == kUnknown) kept = filter_at(filter).count(index_.live());
+        if (kept == kUnknown) {
+          NF_TRY(call_.poll());  // a count of 100 million rows takes milliseconds
+          kept = filter_at(filter).count(index_.live());
+        }
         few = kept <= sparse;
       }
       (few ? gathered : scanned)->push_back(query);
     }
-    if (batch_.filters.size() < 2) return;
+    if (batch_.filters.size() < 2) return {};
     const auto by_filter = [this](int64_t a, int64_t b) { return batch_.filter_of(a) < batch_.filter_of(b); };
     std::stable_sort(scanned->begin(), scanned->end(), by_filter);
     std::stable_sort(gathered->begin(), gathered->end(), by_filter);
+    return {};
   }
 
   const RowFilter& filter_at(int32_t filter) const { return batch_.filters[static_cast<size_t>(filter)]; }
@@ -98,7 +102,7 @@ class Finder {
   }
 
   // One mask pointer per query; queries of one filter share it.
-  void fill_masks(std::span<const int64_t> numbers, std::vector<const uint32_t*>* masks) {
+  Status fill_masks(std::span<const int64_t> numbers, std::vector<const uint32_t*>* masks) {
     const auto words = static_cast<size_t>(index_.live().word_count());
     size_t made = 0;
     int32_t last = -1;
@@ -116,6 +120,7 @@ class Finder {
       if (filter != last) {
         mask = nullptr;
         if (needs_mask(filter)) {
+          NF_TRY(call_.poll());
           filter_at(filter).fill_mask(index_.live(), next);
           mask = next;
           next += words;
@@ -126,6 +131,7 @@ class Finder {
       }
       masks->push_back(mask);
     }
+    return {};
   }
 
   Status scan(std::span<const int64_t> numbers) {
@@ -137,7 +143,7 @@ class Finder {
     work_.batch_rescored.assign(numbers.size(), 0);
     if (!consecutive) work_.batch_hits.resize(numbers.size() * static_cast<size_t>(k_));
     std::vector<const uint32_t*> masks;
-    if (!batch_.filters.empty()) fill_masks(numbers, &masks);
+    if (!batch_.filters.empty()) NF_TRY(fill_masks(numbers, &masks));
 
     SearchPlan plan;
     plan.queries = work_.queries.data();

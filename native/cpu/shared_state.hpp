@@ -44,7 +44,7 @@ struct SharedState {
   uint64_t memory_limit = 0;  // bytes of all stores together
   uint64_t memory_used = 0;
   uint64_t workspace_limit = 0;
-  bool workspace_limit_given = false;  // by the caller: then it is never exceeded
+  bool workspace_limit_given = false;  // by the caller: then queues that pass it are refused
   Workspace workspace;
 };
 

@@ -129,9 +129,11 @@ ScanParams Scan::params(const Range& range, Grid* grid) const {
   return p;
 }
 
-int64_t Scan::candidates(int64_t query) const {
+int64_t Scan::candidates(int64_t query) {
   const uint32_t* bits = mask(query);
-  int64_t count = 0;
+  const auto [known, is_new] = candidates_of_.emplace(bits, 0);
+  int64_t& count = known->second;
+  if (!is_new) return count;
   for (size_t i = 0; i < store_.live_.size(); ++i)
     count += std::popcount(bits != nullptr ? store_.live_[i] & bits[i] : store_.live_[i]);
   return count;

@@ -3,6 +3,7 @@
 // dispatches of about the target duration.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "store.hpp"
@@ -48,7 +49,7 @@ class Scan {
   const Call& call() const { return call_; }
   int32_t metric() const { return store_.options_.metric; }
   // Live rows that query q may return.
-  int64_t candidates(int64_t query) const;
+  int64_t candidates(int64_t query);
   uint64_t row_bytes() const { return store_.row_bytes(); }
 
  private:
@@ -61,6 +62,7 @@ class Scan {
   WgpuStore& store_;
   const SearchPlan& plan_;
   const Call& call_;
+  std::map<const uint32_t*, int64_t> candidates_of_;  // by mask
   size_t slab_ = 0;
   uint32_t group_ = 0;
   int64_t count_ = 0;  // queries of the chunk
