@@ -88,7 +88,7 @@ public sealed interface AcceleratedVectorIndex extends AutoCloseable permits Ind
 
   /**
    * Removes the vectors whose handle passes. The condition runs on the calling thread, once per
-   * vector that is in the index then; vectors added meanwhile stay.
+   * vector that is in the index then; vectors added meanwhile may or may not be judged.
    *
    * @return how many were removed
    */
@@ -131,8 +131,8 @@ public sealed interface AcceleratedVectorIndex extends AutoCloseable permits Ind
 
   /**
    * Drops the rows of removed vectors from the device, in slices with other requests in between;
-   * handles stay valid and the order of equal distances stays. Cancelling the future does not stop
-   * it.
+   * handles stay valid and the order of equal distances stays. Cancelling the future takes the
+   * request back while it waits; a compaction that has begun goes on.
    */
   CompletableFuture<CompactionReport> compact();
 
@@ -145,7 +145,7 @@ public sealed interface AcceleratedVectorIndex extends AutoCloseable permits Ind
   /**
    * Looks whether a device that the acceleration policy prefers can be used by now, and if so moves
    * the vectors there; handles stay valid, and requests wait meanwhile. An index on a device that
-   * was named stays there.
+   * was named stays there. Cancelling the future stops nothing.
    *
    * @return where the index is then; completed exceptionally when the better device failed, with
    *     the index where it was
@@ -232,8 +232,8 @@ public sealed interface AcceleratedVectorIndex extends AutoCloseable permits Ind
     Builder poincareMaxNorm(double maxNorm);
 
     /**
-     * The share of removed rows, in (0, 1], from which compaction starts by itself; 1: never; by
-     * default 0.3.
+     * The share of removed rows, in (0, 1], from which compaction starts by itself, though never
+     * for fewer than 1,024 of them; 1: never; by default 0.3.
      */
     Builder autoCompaction(double deadRatio);
 

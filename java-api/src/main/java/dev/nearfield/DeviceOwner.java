@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
@@ -51,6 +52,8 @@ final class DeviceOwner {
   private final boolean registered;
   private final CompletableFuture<Engine> opened = new CompletableFuture<>();
   private final CancelWord cancelWord = new CancelWord();
+  // Not Thread.join: before Java 24 that pins a virtual thread.
+  private final CountDownLatch ended = new CountDownLatch(1);
   private final Thread thread;
   private int users; // guarded by REGISTRY
   private boolean stopping;
@@ -58,7 +61,16 @@ final class DeviceOwner {
   private DeviceOwner(Device device, Function<Device, Engine> open, boolean registered) {
     this.device = device;
     this.registered = registered;
-    this.thread = new Thread(() -> live(open), "nearfield-" + device.id());
+    this.thread =
+        new Thread(
+            () -> {
+              try {
+                live(open);
+              } finally {
+                ended.countDown();
+              }
+            },
+            "nearfield-" + device.id());
     thread.setDaemon(true); // an index that was never closed must not keep the JVM alive
   }
 
@@ -73,8 +85,8 @@ final class DeviceOwner {
       owner = OWNERS.get(device);
       if (owner == null) {
         owner = new DeviceOwner(device, open, true);
+        owner.start(); // first: an owner that could not start must not be found
         OWNERS.put(device, owner);
-        owner.thread.start();
       }
       owner.users++;
     } finally {
@@ -87,8 +99,17 @@ final class DeviceOwner {
   static DeviceOwner of(Engine engine) {
     DeviceOwner owner = new DeviceOwner(engine.device(), d -> engine, false);
     owner.users = 1;
-    owner.thread.start();
+    owner.start();
     return owner.awaitOpen();
+  }
+
+  private void start() {
+    try {
+      thread.start();
+    } catch (RuntimeException | Error e) {
+      cancelWord.close();
+      throw e;
+    }
   }
 
   private DeviceOwner awaitOpen() {
@@ -124,7 +145,7 @@ final class DeviceOwner {
     } finally {
       lock.unlock();
     }
-    Waits.uninterruptibly(thread::join);
+    Waits.uninterruptibly(ended::await);
   }
 
   Device device() {

@@ -61,10 +61,15 @@ final class IndexActor implements DeviceOwner.Turn {
         new IndexState(engine, config.options(), config.budgetBytes(), slots));
   }
 
+  /** {@link #begin} failed or will never be called. */
+  void notBegun() {
+    cancel.close();
+  }
+
   private void settle(IndexHome at, IndexState index) {
     state = index;
     work = new IndexWork(index, counters, cancel, at.placement(), relocation);
-    home = at;
+    home = at; // last: it hands everything above to the owner thread there
   }
 
   /** Where the index is. Any thread, after {@link #begin}. */
@@ -125,8 +130,9 @@ final class IndexActor implements DeviceOwner.Turn {
         Throwable stop = lost == null && closing ? closed() : lost;
         if (relocation.step(here, index, stop, scratch)) {
           arrive(here, index);
+          return DeviceOwner.IDLE; // everything here is the new owner thread's by now
         }
-        if (relocation.busy() || home() != here) {
+        if (relocation.busy()) {
           return DeviceOwner.IDLE;
         }
       }
@@ -326,9 +332,10 @@ final class IndexActor implements DeviceOwner.Turn {
       LOG.log(System.Logger.Level.WARNING, "closing an index on the device it left failed", e);
     }
     IndexHome next = new IndexHome(owner, move.engine(), owner.seat(this), move.to().placement());
-    settle(next, move.target());
     compactor.moved();
-    relocation.settled();
+    Runnable report = relocation.settled();
+    settle(next, move.target()); // the new owner thread may run at once, so nothing else after it
+    report.run();
     Thread.startVirtualThread(
         old.owner()::release); // waits for this very thread when it was the last user
     next.seat().ready();

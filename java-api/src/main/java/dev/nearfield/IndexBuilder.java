@@ -30,8 +30,7 @@ final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   private double deadRatio = 0.3;
   private @Nullable IndexListener listener;
   private @Nullable Executor executor;
-  private int firstGeneration =
-      new SecureRandom().nextInt() >>> 1; // 2^31 generations are left to every slot
+  private @Nullable Integer firstGeneration; // null: a new one for each index
 
   IndexBuilder(int dim, Metric metric) {
     if (dim < 1 || dim > VectorCheck.MAX_DIM) {
@@ -196,7 +195,7 @@ final class IndexBuilder implements AcceleratedVectorIndex.Builder {
               placement,
               counters,
               completer,
-              new SlotTable(firstGeneration),
+              new SlotTable(firstGeneration()),
               routes,
               reporter);
       LOG.log(
@@ -210,6 +209,13 @@ final class IndexBuilder implements AcceleratedVectorIndex.Builder {
       owner.release();
       throw e;
     }
+  }
+
+  private int firstGeneration() {
+    Integer fixed = firstGeneration;
+    // Random, so that handles of one index are strangers to another; half of all generations are
+    // left to every slot.
+    return fixed == null ? new SecureRandom().nextInt() >>> 1 : fixed;
   }
 
   private IndexConfig config() {

@@ -55,15 +55,19 @@ final class IndexFront implements AcceleratedVectorIndex {
       Elsewhere elsewhere,
       FallbackReporter reporter) {
     IndexFront index = new IndexFront(config, counters, completer, slots, elsewhere, reporter);
-    OwnerCall.run(
-        owner,
-        "build",
-        null,
-        (engine, scratch, control) -> {
-          index.actor.begin(owner, engine, placement, slots);
-          return index;
-        });
-    return index;
+    try {
+      return OwnerCall.run(
+          owner,
+          "build",
+          null,
+          (engine, scratch, control) -> {
+            index.actor.begin(owner, engine, placement, slots);
+            return index;
+          });
+    } catch (RuntimeException | Error e) {
+      index.actor.notBegun();
+      throw e;
+    }
   }
 
   @Override

@@ -13,7 +13,7 @@ public interface IndexListener {
   /**
    * The index was moved to, or made on, another device than its policy prefers.
    *
-   * @param operation what was being done: {@code build}, {@code add}
+   * @param operation what was being done: {@code build}, {@code add}, {@code retryAcceleration}
    * @param cause the failure that led to it, if there was one
    */
   void onFallback(String operation, FallbackReason reason, @Nullable Throwable cause);

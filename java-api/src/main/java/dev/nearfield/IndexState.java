@@ -253,15 +253,14 @@ final class IndexState {
     }
     MemorySegment values = scratch.get(Scratch.Use.VECTORS, (long) vector.length * Float.BYTES);
     MemorySegment.copy(vector, 0, values, ValueLayout.JAVA_FLOAT, 0, vector.length);
+    long[] added = new long[1]; // before the device changes: from then on nothing may fail
     if (slots.canRenew(handle)) {
       rows.replace(range(row, 1, scratch), 1, values, control);
       masks.clear(); // a mask made for the old handle must not show the new vector
-      return new long[] {slots.renew(handle)};
+      added[0] = slots.renew(handle);
+      return added;
     }
-    long[] added =
-        new long
-            [1]; // the slot's last generation is used up: the vector moves to another slot and row
-    checkRoom(operation, 1);
+    checkRoom(operation, 1); // the slot's last generation is used up: to another slot and row
     add(values, 1, added, control);
     remove(operation, new long[] {handle}, scratch, Engine.CallControl.NONE);
     return added;
@@ -282,8 +281,8 @@ final class IndexState {
 
   // ---- searching
 
-  Engine.RowFilter mask(HandleSet handles) {
-    return masks.get(handles, slots, rowCount);
+  Engine.RowFilter mask(HandleSet handles, boolean keep) {
+    return masks.get(handles, slots, rowCount, keep);
   }
 
   long handleOfRow(long row) {

@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
  * published before a job ends, so that its caller sees itself counted. Owner thread.
  */
 final class IndexWork {
+  private static final System.Logger LOG = System.getLogger(IndexWork.class.getName());
+
   private final IndexState state;
   private final IndexCounters counters;
   private final CancelWord cancel;
@@ -43,8 +45,13 @@ final class IndexWork {
     return lost;
   }
 
+  /** Counts what was done; never fails, because what was done stays done. */
   void publish() {
-    counters.publish(state);
+    try {
+      counters.publish(state);
+    } catch (RuntimeException | Error e) {
+      LOG.log(System.Logger.Level.WARNING, "counting what an index did failed", failed("stats", e));
+    }
   }
 
   private Engine.CallControl control(long timeoutNanos) {
@@ -72,9 +79,8 @@ final class IndexWork {
    * One device call for the next queries of each job, at most {@code limit} each; jobs that are
    * complete then are ended. The call may take as long as the most patient of them allows.
    */
-  int search(List<SearchJob> jobs, int limit, Scratch scratch) {
+  void search(List<SearchJob> jobs, int limit, Scratch scratch) {
     CancelWord.Batch batch = cancel.arm();
-    int asked = 0;
     try {
       long patience = 0;
       for (SearchJob job : jobs) {
@@ -86,9 +92,9 @@ final class IndexWork {
         counters.searched(jobs.stream().mapToInt(SearchJob::queryCount).sum(), 0);
         publish();
         jobs.forEach(job -> job.succeed(job.empty(state.options().metric(), device, fallback)));
-        return 0;
+        return;
       }
-      asked = SearchBatch.run(state, jobs, limit, scratch, control(patience));
+      int asked = SearchBatch.run(state, jobs, limit, scratch, control(patience));
       counters.searched(asked, 1);
       publish();
       for (SearchJob job : jobs) {
@@ -102,7 +108,6 @@ final class IndexWork {
     } finally {
       cancel.disarm();
     }
-    return asked;
   }
 
   // ---- changes
@@ -173,17 +178,23 @@ final class IndexWork {
           job.vectors, 0, vectors, ValueLayout.JAVA_FLOAT, at * Float.BYTES, job.count * dim);
       at += (long) job.count * dim;
     }
+    // Everything is allocated before the device changes: what failed later would be done again.
     long[] handles = new long[total];
-    List<VectorHandles> answers = new ArrayList<>(jobs.size());
+    long[][] own = new long[jobs.size()][];
+    VectorHandles[] answers = new VectorHandles[jobs.size()];
+    for (int i = 0; i < own.length; i++) {
+      own[i] = new long[jobs.get(i).count];
+      answers[i] = new HandleColumn(own[i]);
+    }
     state.add(vectors, total, handles, control(Long.MAX_VALUE));
     int from = 0;
-    for (Jobs.Add job : jobs) {
-      answers.add(new HandleColumn(java.util.Arrays.copyOfRange(handles, from, from + job.count)));
-      from += job.count;
+    for (long[] part : own) {
+      System.arraycopy(handles, from, part, 0, part.length);
+      from += part.length;
     }
     publish();
-    for (int i = 0; i < jobs.size(); i++) {
-      jobs.get(i).succeed(answers.get(i));
+    for (int i = 0; i < own.length; i++) {
+      jobs.get(i).succeed(answers[i]);
     }
   }
 
@@ -238,9 +249,10 @@ final class IndexWork {
       }
       if (job.rowsTaken() == job.total) {
         int[] first = job.firstRows();
+        VectorHandles answer = new HandleColumn(job.handles); // nothing may fail once it is public
         state.publish(first, job.rowCounts(), first.length, job.handles, scratch);
         publish();
-        job.succeed(new HandleColumn(job.handles));
+        job.succeed(answer);
         return true;
       }
       float[] chunk = job.chunk();

@@ -81,7 +81,13 @@ final class LibraryLoader {
     String searchPath = System.getProperty("java.library.path", "");
     boolean found = false;
     for (String folder : searchPath.split(File.pathSeparator)) {
-      Path path = Path.of(folder.isEmpty() ? "." : folder, file).toAbsolutePath();
+      Path path;
+      try {
+        path = Path.of(folder.isEmpty() ? "." : folder, file).toAbsolutePath();
+      } catch (InvalidPathException e) {
+        attempts.add(new LoadAttempt("java.library.path " + folder, "this is not a path"));
+        continue;
+      }
       if (Files.isRegularFile(path)) {
         found = true;
         NativeCalls calls = tryFile("java.library.path " + path, path);

@@ -64,6 +64,8 @@ final class Mailbox {
       }
       if (!request.ended()) {
         queue.addLast(request);
+      } else {
+        notFull.signal(); // the place it was woken for is another's
       }
     } finally {
       lock.unlock();
@@ -165,6 +167,7 @@ final class Mailbox {
     try {
       List<Request<?>> left = List.copyOf(queue);
       queue.clear();
+      notFull.signalAll();
       return left;
     } finally {
       lock.unlock();

@@ -30,11 +30,14 @@ final class MaskCache {
     byset.clear();
   }
 
-  Engine.RowFilter get(HandleSet handles, SlotTable slots, int rowCount) {
+  /** {@code keep}: whether the set may come again; else it would push out those that do. */
+  Engine.RowFilter get(HandleSet handles, SlotTable slots, int rowCount, boolean keep) {
     Engine.RowFilter known = byset.get(handles);
     if (known == null) {
       known = make(handles.sortedBits(), slots, rowCount);
-      byset.put(handles, known);
+      if (keep) {
+        byset.put(handles, known);
+      }
     }
     return known;
   }

@@ -14,7 +14,9 @@ record PolicyRoutes(Acceleration policy, IndexConfig config) implements Elsewher
     }
     IndexTargets targets = IndexTargets.of(policy, null, null);
     Device best = targets.devices().getFirst();
-    return best.equals(now.device()) ? null : to(best, targets.fallback(), targets.passedOver());
+    // Not just another one: what was there at the build may have gone since.
+    boolean better = best.backend().ordinal() < now.device().backend().ordinal();
+    return better ? to(best, targets.fallback(), targets.passedOver()) : null;
   }
 
   @Override

@@ -195,22 +195,27 @@ final class Relocation {
     return java.util.Objects.requireNonNull(move);
   }
 
-  /** The index goes on at the destination of {@link #move()}. */
-  void settled() {
+  /**
+   * Ends the move to the destination of {@link #move()}, and answers what tells of it: to be run
+   * once the index is there, when this object belongs to another thread.
+   */
+  Runnable settled() {
     Placement now = move().to().placement();
     MoveJob wanted = job;
     DeviceOutOfMemoryException cause = full;
     move = null;
     job = null;
     full = null;
-    now.fallback()
-        .ifPresent(
-            reason ->
-                reporter.fellBack(
-                    wanted == null ? "add" : "retryAcceleration", now, reason, cause));
-    if (wanted != null) {
-      wanted.arrived();
-    }
+    return () -> {
+      now.fallback()
+          .ifPresent(
+              reason ->
+                  reporter.fellBack(
+                      wanted == null ? "add" : "retryAcceleration", now, reason, cause));
+      if (wanted != null) {
+        wanted.arrived();
+      }
+    };
   }
 
   void forgetRefusal() {

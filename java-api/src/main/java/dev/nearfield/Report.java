@@ -107,13 +107,22 @@ final class Report {
   }
 
   private void conclusion(List<BackendStatus> statuses) {
-    DeviceChoice choice = DeviceChoice.of(Acceleration.PREFERRED);
     text.append(System.lineSeparator());
-    line("Searches run on %s (%s).%n", choice.device().id(), choice.device().name());
-    line("Next step: %s%n", nextStep(choice, statuses));
+    try {
+      Acceleration policy = Settings.acceleration();
+      Device device = DeviceChoice.of(policy).device();
+      line("Searches run on %s (%s).%n", device.id(), device.name());
+      line("Next step: %s%n", nextStep(policy, device, statuses));
+    } catch (IllegalArgumentException e) {
+      line("No index can be built.%n");
+      line("Next step: correct the setting of the acceleration: %s.%n", e.getMessage());
+    } catch (BackendUnavailableException e) {
+      line("No index can be built: a GPU is required and none can be used.%n");
+      line("Next step: make a GPU usable, see the reasons above, or do not require one.%n");
+    }
   }
 
-  private static String nextStep(DeviceChoice choice, List<BackendStatus> statuses) {
+  private static String nextStep(Acceleration policy, Device device, List<BackendStatus> statuses) {
     if (!NativeAccess.granted()) {
       return "start java with " + NativeAccess.flag() + "; without it only plain Java runs.";
     }
@@ -123,9 +132,12 @@ final class Report {
         return why.kind().id() + ": " + why.hint();
       }
     }
-    return switch (choice.device().backend()) {
+    return switch (device.backend()) {
       case JAVA -> "build the native cpu backend and point java to it, see docs/building.md.";
-      case CPU -> "none needed; no GPU of this machine can be used, see the reasons above.";
+      case CPU ->
+          policy == Acceleration.DISABLED
+              ? "none needed; the acceleration is switched off."
+              : "none needed; no GPU of this machine can be used, see the reasons above.";
       default -> "none needed.";
     };
   }

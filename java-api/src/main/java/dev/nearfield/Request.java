@@ -39,7 +39,7 @@ abstract class Request<T> {
   private final long timeoutNanos;
   private volatile Object state = QUEUED;
   private volatile @Nullable Throwable stopCause; // why a running request should stop
-  private volatile CancelWord.@Nullable Batch batch;
+  private CancelWord.@Nullable Batch batch; // guarded by this
   private volatile @Nullable Thread waiter;
   private @Nullable CompletableFuture<T> future; // set before it is queued
   private @Nullable Completer completer;
@@ -211,8 +211,7 @@ abstract class Request<T> {
 
   /** As {@link #start()}, as a member of a batch that is stopped when all of its members are. */
   final boolean start(CancelWord.Batch batch) {
-    batch.join();
-    this.batch = batch;
+    enterBatch(batch);
     if (start()) {
       return true;
     }
@@ -222,11 +221,15 @@ abstract class Request<T> {
 
   /** Lets a running request join the next of several batches. */
   final void join(CancelWord.Batch next) {
-    next.join();
-    batch = next;
+    enterBatch(next);
     if (ended() || stopCause != null) {
       leaveBatch();
     }
+  }
+
+  private synchronized void enterBatch(CancelWord.Batch next) {
+    next.join();
+    batch = next;
   }
 
   private void leaveBatch() {

@@ -62,7 +62,7 @@ final class SearchBatch {
         int filter = -1;
         HandleSet handles = job.filter;
         if (handles != null) {
-          Engine.RowFilter rows = state.mask(handles);
+          Engine.RowFilter rows = state.mask(handles, handles == job.request.handles());
           filter = numberOf.computeIfAbsent(rows, r -> filters.size());
           if (filter == filters.size()) {
             filters.add(rows);

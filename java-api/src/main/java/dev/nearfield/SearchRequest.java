@@ -150,8 +150,9 @@ public final class SearchRequest {
     /**
      * Only vectors whose handle passes. Called on the thread that calls {@code search} or {@code
      * searchAsync}, once per vector that is in the index then (and in the {@link HandleSet}, when
-     * one is given), before the search is queued; what it throws goes to that caller. It may call
-     * the index. For a condition used again and again a {@link HandleSet} is faster.
+     * one is given), before the search is queued; vectors added meanwhile may or may not be judged.
+     * What it throws goes to that caller. It may call the index. For a condition used again and
+     * again a {@link HandleSet} is faster.
      */
     public Builder filter(Predicate<? super VectorHandle> predicate) {
       this.predicate = Objects.requireNonNull(predicate, "predicate");

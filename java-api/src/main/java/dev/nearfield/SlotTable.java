@@ -206,20 +206,25 @@ final class SlotTable {
 
   /**
    * The live handles that pass {@code keep}, which runs on the calling thread without the lock.
-   * Each handle is judged as of one moment during the call; vectors added meanwhile may be missing.
+   * Each handle is judged as of one moment during the call; vectors added meanwhile may or may not
+   * be judged. Ends even when they come faster than they are judged.
    */
   HandleSet select(LongPredicate keep) {
     LongColumn kept = new LongColumn();
     long[] chunk = new long[CHUNK];
     int slot = 0;
+    int last = -1;
     while (true) {
       int found = 0;
       lock.lock();
       try {
-        if (slot >= slots) {
+        if (last < 0) {
+          last = slots;
+        }
+        if (slot >= last) {
           return HandleSet.ofSorted(kept.toArray());
         }
-        int end = Math.min(slots, slot + CHUNK);
+        int end = Math.min(last, slot + CHUNK);
         for (; slot < end; slot++) {
           if (rows.get(slot) >= 0) {
             chunk[found++] = VectorHandle.bits(slot, generations.get(slot));

@@ -2,7 +2,6 @@
 package dev.nearfield;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
@@ -138,6 +137,6 @@ class DeviceOwnerTest {
     assertInstanceOf(CancellationException.class, thrown.get());
     engine.open();
     owner.release();
-    assertFalse(engine.calls.getFirst().thread().isAlive());
+    assertTrue(engine.calls.getFirst().thread().join(Duration.ofSeconds(20)));
   }
 }

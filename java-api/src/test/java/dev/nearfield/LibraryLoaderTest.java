@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.nearfield.BackendStatus.Available;
 import dev.nearfield.BackendStatus.Reason;
 import dev.nearfield.BackendStatus.Unavailable;
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -151,16 +152,19 @@ class LibraryLoaderTest {
     Files.copy(NativeBuild.fixture("no_entry"), broken.resolve(file));
     Path good = Files.createDirectory(folder.resolve("good"));
     Files.copy(NativeBuild.fixture("status"), good.resolve(file));
-    properties.set("java.library.path", broken + java.io.File.pathSeparator + good);
+    properties.set(
+        "java.library.path",
+        String.join(File.pathSeparator, "\0", broken.toString(), good.toString()));
     Accelerators.forget(BackendKind.CUDA);
     Available status = assertInstanceOf(Available.class, Accelerators.status(BackendKind.CUDA));
     assertEquals(good.resolve(file), status.library().orElseThrow().path());
     List<LoadAttempt> attempts = status.attempts();
-    assertEquals(3, attempts.size(), attempts.toString());
+    assertEquals(4, attempts.size(), attempts.toString());
     assertEquals(new LoadAttempt("-D" + PATH, "not set"), attempts.get(0));
-    assertTrue(attempts.get(1).source().contains(broken.toString()), attempts.toString());
-    assertTrue(attempts.get(1).outcome().contains("nf_get_api"), attempts.toString());
-    assertEquals("loaded", attempts.get(2).outcome());
+    assertEquals("this is not a path", attempts.get(1).outcome());
+    assertTrue(attempts.get(2).source().contains(broken.toString()), attempts.toString());
+    assertTrue(attempts.get(2).outcome().contains("nf_get_api"), attempts.toString());
+    assertEquals("loaded", attempts.get(3).outcome());
   }
 
   @Test

@@ -156,6 +156,20 @@ class ReportTest {
     assertTrue(Accelerators.report().contains("wrong setting: -Dnearfield.acceleration: [gpu]"));
   }
 
+  @Test
+  void reportFollowsThePolicy() {
+    withoutGpus();
+    properties.set(Settings.ACCELERATION_PROPERTY, "required");
+    assertTrue(Accelerators.report().contains("No index can be built: a GPU is required"));
+    properties.set("nearfield.wgpu.enabled", "true");
+    use("wgpu", "status");
+    assertTrue(Accelerators.report().contains("Searches run on wgpu:0"));
+    properties.set(Settings.ACCELERATION_PROPERTY, "disabled");
+    assertTrue(Accelerators.report().contains("Searches run on cpu:0"));
+    properties.set(Settings.ACCELERATION_PROPERTY, "gpu");
+    assertTrue(Accelerators.report().contains("No index can be built."));
+  }
+
   private static <T extends Exception> T assertMessage(
       Class<T> type, String part, Runnable action) {
     T e = assertThrows(type, action::run);

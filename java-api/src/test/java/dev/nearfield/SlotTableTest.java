@@ -166,4 +166,13 @@ class SlotTableTest {
     model.forEach((handle, row) -> assertEquals(row, table.row("test", handle), "seed " + seed));
     assertEquals(model.size(), table.live());
   }
+
+  @Test
+  void selectingEndsWhileVectorsAreAdded() {
+    SlotTable table = new SlotTable(7);
+    add(table, 0);
+    HandleSet chosen = table.select(bits -> add(table, table.slots()) != bits);
+    assertEquals(1, chosen.size());
+    assertEquals(2, table.live());
+  }
 }
