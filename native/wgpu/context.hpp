@@ -48,8 +48,7 @@ class Context {
   uint64_t binding_limit() const { return binding_limit_; }  // bytes of one storage binding
   uint64_t slab_bytes() const { return slab_bytes_; }
   uint64_t memory_limit() const { return memory_limit_; }  // of all stores, 0: none
-  uint64_t workspace_limit() const { return workspace_limit_; }
-  uint64_t store_bytes = 0;  // allocated by all stores
+  uint64_t store_bytes = 0;                                // allocated by all stores
 
   // Makes every buffer at least `wanted` bytes large, freeing others when the limit asks for it.
   Status reserve(const WorkSizes& wanted, const char* what);
@@ -93,7 +92,6 @@ class Commands {
   }
   void copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset, uint64_t bytes);
   bool full() const { return used_ == kSlots; }
-  bool empty() const { return encoder_ == nullptr; }
   // Hands the commands over and starts anew.
   Status submit(double units, const char* what);
 

@@ -98,11 +98,7 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const Shape& shape
 Status WgpuStore::search(const SearchPlan& plan, const Call& call) {
   NF_TRY(context_->gpu().health());
   Scan scan(*this, plan, call);
-  // Whatever happens, nothing of this call is still running when it returns.
-  struct Drain {
-    Gpu& gpu;
-    ~Drain() { gpu.drain(); }
-  } drain{context_->gpu()};
+  const Drain drain(context_->gpu());
   if (plan.k > kMaxListK) return radix_search(&scan);
 
   const Shape shape = shape_for(plan.batch, plan.k);

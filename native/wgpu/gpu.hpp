@@ -115,4 +115,16 @@ class Gpu {
   double first_units_per_ns_ = 1, units_per_ns_ = 1;
 };
 
+// Whatever happens, nothing of a call is still running when it returns.
+class Drain {
+ public:
+  explicit Drain(Gpu& gpu) : gpu_(gpu) {}
+  ~Drain() { gpu_.drain(); }
+  Drain(const Drain&) = delete;
+  Drain& operator=(const Drain&) = delete;
+
+ private:
+  Gpu& gpu_;
+};
+
 }  // namespace nearfield::wgpu

@@ -15,10 +15,7 @@ constexpr double kGatherCost = 4;
 }  // namespace
 
 Status WgpuStore::score(const ScorePlan& plan, const Call& call) {
-  struct Drain {
-    Gpu& gpu;
-    ~Drain() { gpu.drain(); }
-  } drain{context_->gpu()};
+  const Drain drain(context_->gpu());
   const int64_t total = plan.offsets[plan.batch] - plan.offsets[0];
   if (total == 0) return {};
   Gpu& gpu = context_->gpu();

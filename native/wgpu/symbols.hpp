@@ -17,7 +17,6 @@
   X(wgpuAdapterGetInfo)                       \
   X(wgpuAdapterInfoFreeMembers)               \
   X(wgpuAdapterGetLimits)                     \
-  X(wgpuAdapterHasFeature)                    \
   X(wgpuAdapterRequestDevice)                 \
   X(wgpuAdapterRelease)                       \
   X(wgpuDeviceGetQueue)                       \
