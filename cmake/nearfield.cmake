@@ -25,7 +25,7 @@ function(nearfield_backend name)
     target_link_options(nearfield_${name} PRIVATE -Wl,-exported_symbol,_nf_get_api)
   elseif(UNIX)
     target_link_options(nearfield_${name} PRIVATE
-      -Wl,--version-script=${CMAKE_SOURCE_DIR}/native/exports.map -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+      -Wl,--version-script=${CMAKE_SOURCE_DIR}/native/exports.map -Wl,--no-undefined)
     set_target_properties(nearfield_${name} PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/native/exports.map)
     if(NOT NEARFIELD_SANITIZE)
       target_link_options(nearfield_${name} PRIVATE -static-libstdc++ -static-libgcc)

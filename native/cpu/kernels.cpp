@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "nearfield/nearfield.h"
+#include "x86.hpp"
 // clang-format off
 #include "hwy/foreach_target.h"  // before highway.h
 #include "canonical-inl.hpp"
@@ -155,13 +156,9 @@ void row_list(const RowList& list) {
 
 bool supported() {
 #if HWY_TARGET == HWY_AVX3
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi") &&
-         __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+  return x86_has_avx512();
 #elif HWY_TARGET == HWY_AVX2
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-         __builtin_cpu_supports("fma");
+  return x86_has_avx2();
 #else
   return true;  // NEON is part of arm64; the emulated target is plain C++
 #endif

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the x86-64 CPU and the system under this process offer. Asked of the CPU itself: the compilers'
+// __builtin_cpu_supports needs a run-time part that not every tool set has (zig's answers "nothing" to
+// everything).
+#pragma once
+
+namespace nearfield::cpu {
+
+bool x86_has_avx2();    // with FMA, BMI1 and BMI2
+bool x86_has_avx512();  // F, CD, BW, DQ and VL, and all of the above
+
+}  // namespace nearfield::cpu
