@@ -15,9 +15,11 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The one thread that talks to a device, with its engine: one per device and class loader, shared
- * by all that use the device and counted by them. Those with work take turns of about {@link
- * #TURN_NANOS}.
+ * Who talks to a device when: one per device and class loader, with the engine and one thread of
+ * its own, shared by all that use the device and counted by them. Those with work take turns of
+ * about {@link #TURN_NANOS}, one at a time, on the owner thread; while nobody wants the device a
+ * caller may take a brief turn on its own thread ({@link Seat#tryHere}). What a turn touches needs
+ * no other lock: each turn sees all that those before it did.
  */
 final class DeviceOwner {
   /**
@@ -34,8 +36,8 @@ final class DeviceOwner {
   /** Someone with work for the device. */
   interface Turn {
     /**
-     * Works on the owner thread until about {@code untilNanos} (System.nanoTime) and answers {@link
-     * #AGAIN}, {@link #IDLE}, or after how many nanoseconds to be run again at the latest.
+     * Works until about {@code untilNanos} (System.nanoTime) and answers {@link #AGAIN}, {@link
+     * #IDLE}, or after how many nanoseconds to be run again at the latest.
      */
     long run(Engine engine, Scratch scratch, long untilNanos);
   }
@@ -55,7 +57,10 @@ final class DeviceOwner {
   // Not Thread.join: before Java 24 that pins a virtual thread.
   private final CountDownLatch ended = new CountDownLatch(1);
   private final Thread thread;
+  private final Scratch scratch = new Scratch(); // of whoever has the turn
   private int users; // guarded by REGISTRY
+  private @Nullable Engine engine; // null before it is open; this and below guarded by `lock`
+  private boolean taken; // somebody's turn is running
   private boolean stopping;
 
   private DeviceOwner(Device device, Function<Device, Engine> open, boolean registered) {
@@ -181,12 +186,66 @@ final class DeviceOwner {
       }
     }
 
+    /**
+     * Runs a turn on the calling thread, unless somebody has the device or waits for it; answers
+     * whether it was run. For turns so brief that the caller need not be told to stop meanwhile.
+     */
+    boolean tryHere(Turn brief) {
+      Engine free;
+      lock.lock();
+      try {
+        free = engine;
+        if (free == null || taken || stopping || !ready.isEmpty()) {
+          return false;
+        }
+        taken = true;
+      } finally {
+        lock.unlock();
+      }
+      run(brief, free);
+      return true;
+    }
+
+    private void run(Turn what, Engine engine) {
+      long delay = IDLE;
+      try {
+        delay = what.run(engine, scratch, System.nanoTime() + TURN_NANOS);
+      } catch (RuntimeException | Error e) { // turns handle their failures themselves
+        LOG.log(System.Logger.Level.ERROR, "a turn on " + device + " failed", e);
+      }
+      done(delay);
+    }
+
+    private void done(long delay) {
+      lock.lock();
+      try {
+        if (ready.isEmpty()) {
+          scratch.trim();
+        }
+        taken = false;
+        if (delay == AGAIN) {
+          enqueue();
+        } else if (delay != IDLE && !queued) {
+          wakeAt = System.nanoTime() + delay;
+          waiting.add(this);
+        }
+        if (Thread.currentThread() != thread
+            && (stopping || !ready.isEmpty() || !waiting.isEmpty())) {
+          changed.signal();
+        }
+      } finally {
+        lock.unlock();
+      }
+    }
+
     private void enqueue() {
       if (!queued) {
         queued = true;
         waiting.remove(this);
         ready.addLast(this);
-        changed.signal();
+        if (!taken) { // else at the end of the turn
+          changed.signal();
+        }
       }
     }
   }
@@ -200,19 +259,16 @@ final class DeviceOwner {
       opened.completeExceptionally(e);
       return;
     }
-    Scratch scratch = new Scratch();
+    lock.lock();
+    try {
+      this.engine = engine;
+    } finally {
+      lock.unlock();
+    }
     opened.complete(engine);
     try {
-      for (Seat seat = next(scratch); seat != null; seat = next(scratch)) {
-        long delay = IDLE;
-        try {
-          delay = seat.turn.run(engine, scratch, System.nanoTime() + TURN_NANOS);
-        } catch (RuntimeException | Error e) { // turns handle their failures themselves
-          LOG.log(System.Logger.Level.ERROR, "a turn on " + device + " failed", e);
-        }
-        if (delay != IDLE) {
-          again(seat, delay);
-        }
+      for (Seat seat = next(); seat != null; seat = next()) {
+        seat.run(seat.turn, engine);
       }
     } finally {
       scratch.close();
@@ -221,37 +277,25 @@ final class DeviceOwner {
     }
   }
 
-  private void again(Seat seat, long delay) {
-    lock.lock();
-    try {
-      if (delay == AGAIN) {
-        seat.enqueue();
-      } else if (!seat.queued) {
-        seat.wakeAt = System.nanoTime() + delay;
-        waiting.add(seat);
-      }
-    } finally {
-      lock.unlock();
-    }
-  }
-
   /** The next seat in order, waiting for one; null when the owner is to stop. */
-  private @Nullable Seat next(Scratch scratch) {
+  private @Nullable Seat next() {
     lock.lock();
     try {
       while (true) {
         long sleep = wakeDue();
-        Seat seat = ready.pollFirst();
-        if (seat != null) {
-          seat.queued = false;
-          return seat;
-        }
-        if (stopping) {
-          return null;
+        if (!taken) {
+          Seat seat = ready.pollFirst();
+          if (seat != null) {
+            seat.queued = false;
+            taken = true;
+            return seat;
+          }
+          if (stopping) {
+            return null;
+          }
         }
         try {
           if (sleep == Long.MAX_VALUE) {
-            scratch.trim();
             changed.await();
           } else {
             changed.awaitNanos(sleep);

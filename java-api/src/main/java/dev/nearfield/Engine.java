@@ -5,10 +5,10 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A device as its owner thread sees it: one native context, or the plain-Java backend. Every method
- * is called by that thread alone and blocks until the device has finished. Segments are owned by
- * the caller, hold native or heap memory aligned for their element, and are only touched during the
- * call; layouts are row-major without padding.
+ * A device as its owner sees it: one native context, or the plain-Java backend. Methods are called
+ * by whoever has the turn ({@link DeviceOwner}), never two at a time, and block until the device
+ * has finished. Segments are owned by the caller, hold native or heap memory aligned for their
+ * element, and are only touched during the call; layouts are row-major without padding.
  *
  * <p>Failures are the public exceptions: {@link IllegalArgumentException} for a bad vector or
  * argument, {@link VectorIndexException} and its subclasses for the environment, {@link
@@ -18,6 +18,12 @@ interface Engine extends AutoCloseable {
   Device device();
 
   boolean supports(Metric metric);
+
+  /**
+   * Whether calls compute on this machine's processors, so that how long one takes follows from its
+   * work. A driver and its queue give no such promise, and may want to see one thread only.
+   */
+  boolean onHost();
 
   /** Bytes on the device for {@code options.capacity()} rows: while building and at rest. */
   Estimate estimate(IndexOptions options);

@@ -9,17 +9,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * Decides what an index does next: requests in the order of its mailbox, neighbours of a kind
  * together, and in between a slice of its long work (a large insert, a compaction or a move, one at
- * a time). Everything here runs on the owner thread of the device the index is on, except where a
- * method says otherwise.
+ * a time). Everything here runs in a turn at the device the index is on, on the owner thread or,
+ * for {@link BriefWork}, on a caller's; except where a method says otherwise.
  */
 final class IndexActor implements DeviceOwner.Turn {
   private static final System.Logger LOG = System.getLogger(IndexActor.class.getName());
-
-  /**
-   * After a batch of several searches, the share of its duration to wait for as many again (1 /
-   * this).
-   */
-  private static final int LINGER_SHARE = 20;
 
   private final IndexConfig config;
   private final Mailbox mailbox;
@@ -35,9 +29,8 @@ final class IndexActor implements DeviceOwner.Turn {
   private final Compactor compactor;
   private final Relocation relocation;
   private final ArrayDeque<InsertJob> inserts = new ArrayDeque<>();
+  private final Linger linger;
   private @Nullable SearchJob sliced;
-  private int lingerFor;
-  private long lingerUntil;
 
   IndexActor(
       IndexConfig config,
@@ -49,6 +42,7 @@ final class IndexActor implements DeviceOwner.Turn {
     this.mailbox = mailbox;
     this.counters = counters;
     this.compactor = new Compactor(config.deadRatio());
+    this.linger = new Linger(config.maxLingerNanos());
     this.relocation = new Relocation(elsewhere, reporter, this::wake, this::noInsertBegun);
   }
 
@@ -88,6 +82,49 @@ final class IndexActor implements DeviceOwner.Turn {
       woken = home();
       woken.seat().ready();
     } while (home() != woken);
+  }
+
+  /**
+   * Does a queued request of the calling thread at once when that is brief and nobody else wants
+   * the device; else there is something new to do for the owner thread. The request may have ended
+   * when this returns. Any thread.
+   */
+  void serveHereOrWake(Request<?> own) {
+    IndexHome here = home();
+    boolean served =
+        here.engine().onHost()
+            && !Thread.currentThread().isInterrupted() // await() cancels it then
+            && here.seat()
+                .tryHere((engine, scratch, untilNanos) -> serveBriefly(here, own, scratch));
+    if (!served || home() != here) {
+      wake();
+    }
+  }
+
+  private long serveBriefly(IndexHome here, Request<?> own, Scratch scratch) {
+    IndexState index = state;
+    IndexWork worker = work;
+    if (home != here || index == null || worker == null) {
+      return DeviceOwner.IDLE;
+    }
+    if (pending(worker)
+        || !BriefWork.isBrief(own, index, config.maxBatch())
+        || !mailbox.take(own)) {
+      return DeviceOwner.AGAIN;
+    }
+    BriefWork.serve(own, worker, scratch);
+    return pending(worker) || compactor.wanted(index) ? DeviceOwner.AGAIN : DeviceOwner.IDLE;
+  }
+
+  /** Whether there is something for the owner thread besides the mailbox. */
+  private boolean pending(IndexWork worker) {
+    return closing
+        || draining
+        || linger.isOn()
+        || sliced != null
+        || worker.lost() != null
+        || relocation.busy()
+        || relocation.hasParked();
   }
 
   /**
@@ -152,18 +189,18 @@ final class IndexActor implements DeviceOwner.Turn {
       boolean worked = serveMailbox(index, worker, scratch);
       worked |= longWork(here, index, worker, scratch);
       if (!worked) {
-        long linger = lingerFor == 0 ? 0 : lingerUntil - System.nanoTime();
-        if (linger > 0) {
-          return linger;
+        long left = linger.leftNanos();
+        if (left > 0) {
+          return left;
         }
         if (draining && mailbox.size() == 0 && inserts.isEmpty() && !relocation.busy()) {
           closing = true;
           continue;
         }
-        if (lingerFor == 0) {
+        if (!linger.isOn()) {
           return DeviceOwner.IDLE;
         }
-        lingerFor = 0;
+        linger.end();
       } else if (System.nanoTime() - untilNanos >= 0) {
         return DeviceOwner.AGAIN;
       }
@@ -179,13 +216,14 @@ final class IndexActor implements DeviceOwner.Turn {
       return true;
     }
     Request<?> next = mailbox.peek();
-    if (next == null || lingers(next)) {
+    if (next == null || next instanceof SearchJob && linger.wants(mailbox.size())) {
       return false;
     }
-    lingerFor = 0;
+    linger.end();
     switch (next) {
       case SearchJob first -> searches(first, index, worker, scratch);
-      case Jobs.Add first -> worker.add(adds(index.dim()), scratch);
+      case Jobs.Add first ->
+          worker.add(Jobs.Add.take(mailbox, InsertJob.chunkRows(index.dim())), scratch);
       default -> {
         if (mailbox.take(next)) {
           serve(next, worker, scratch);
@@ -216,33 +254,10 @@ final class IndexActor implements DeviceOwner.Turn {
     }
   }
 
-  /**
-   * Closed-loop clients come back together if one waits for them a little; otherwise they settle
-   * into batches of 1, n, 1, n.
-   */
-  private boolean lingers(Request<?> next) {
-    return lingerFor > 0
-        && next instanceof SearchJob
-        && mailbox.size() < lingerFor
-        && System.nanoTime() - lingerUntil < 0;
-  }
-
   private void searches(SearchJob first, IndexState index, IndexWork worker, Scratch scratch) {
     int k = SearchBatch.k(first, index);
     int limit = SearchBatch.queryLimit(config.maxBatch(), k);
-    int kClass = SearchBatch.kClass(k);
-    int[] room = {limit};
-    List<SearchJob> jobs =
-        mailbox.takeRun(
-            SearchJob.class,
-            job -> {
-              boolean fits = job == first || job.queryCount() <= room[0];
-              if (fits && SearchBatch.kClass(SearchBatch.k(job, index)) == kClass) {
-                room[0] -= job.queryCount();
-                return true;
-              }
-              return false;
-            });
+    List<SearchJob> jobs = SearchBatch.take(mailbox, first, index, limit);
     jobs.removeIf(job -> !job.start());
     if (jobs.isEmpty()) {
       return;
@@ -254,11 +269,7 @@ final class IndexActor implements DeviceOwner.Turn {
     }
     long start = System.nanoTime();
     worker.search(jobs, config.maxBatch(), scratch);
-    if (jobs.size() > 1) {
-      long end = System.nanoTime();
-      lingerFor = jobs.size();
-      lingerUntil = end + Math.min((end - start) / LINGER_SHARE, config.maxLingerNanos());
-    }
+    linger.after(jobs.size(), start);
   }
 
   private void searchSlice(SearchJob job, IndexState index, IndexWork worker, Scratch scratch) {
@@ -271,20 +282,6 @@ final class IndexActor implements DeviceOwner.Turn {
     if (job.ended()) {
       sliced = null;
     }
-  }
-
-  private List<Jobs.Add> adds(int dim) {
-    int[] room = {InsertJob.chunkRows(dim)};
-    return mailbox.takeRun(
-        Jobs.Add.class,
-        job -> {
-          boolean fits = job.count <= room[0];
-          room[0] =
-              fits
-                  ? room[0] - job.count
-                  : -1; // in order: nothing overtakes an insert that does not fit
-          return fits;
-        });
   }
 
   // ---- long work
@@ -379,7 +376,7 @@ final class IndexActor implements DeviceOwner.Turn {
     inserts.clear();
     compactor.failAll(cause);
     relocation.failAll(cause);
-    lingerFor = 0;
+    linger.end();
   }
 
   private void end(IndexState index) {

@@ -98,7 +98,7 @@ final class IndexFront implements AcceleratedVectorIndex {
     }
     checkAll(vectors);
     InsertJob job = new InsertJob(vectors.size(), config.dim(), actor::wake);
-    submit(job);
+    enqueue(job);
     feed(job, vectors);
     return job.await();
   }
@@ -279,11 +279,21 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   // ---- queueing
 
+  /** For a caller that waits: it does a brief job itself where it can. */
   private <R extends Request<?>> R submit(R job) {
+    put(job);
+    actor.serveHereOrWake(job);
+    return job;
+  }
+
+  private void enqueue(Request<?> job) {
+    put(job);
+    actor.wake();
+  }
+
+  private void put(Request<?> job) {
     job.onWithdraw(() -> mailbox.remove(job));
     mailbox.put(job);
-    actor.wake();
-    return job;
   }
 
   /** Failures of the queue complete the future too. */
@@ -295,7 +305,7 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   private void submitOrFail(Request<?> job) {
     try {
-      submit(job);
+      enqueue(job);
     } catch (RuntimeException e) {
       job.fail(e);
     }

@@ -29,6 +29,11 @@ final class JavaEngine implements Engine {
   }
 
   @Override
+  public boolean onHost() {
+    return true;
+  }
+
+  @Override
   public Estimate estimate(IndexOptions options) {
     long bytes = JavaRows.bytes(options.dim(), options.capacity());
     return new Estimate(bytes, bytes);

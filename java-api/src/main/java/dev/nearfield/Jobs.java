@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
+import java.util.List;
 import java.util.Optional;
 
 /** The smaller kinds of requests: what they carry, all of it copied or immutable. */
@@ -31,6 +32,18 @@ final class Jobs {
       super(operation);
       this.vectors = vectors;
       this.count = count;
+    }
+
+    /** Takes the next inserts from their mailbox, {@code rows} at most. */
+    static List<Add> take(Mailbox mailbox, int rows) {
+      int[] room = {rows};
+      return mailbox.takeRun(
+          Add.class,
+          job -> {
+            // In order: nothing overtakes an insert that does not fit.
+            room[0] = job.count <= room[0] ? room[0] - job.count : -1;
+            return room[0] >= 0;
+          });
     }
   }
 

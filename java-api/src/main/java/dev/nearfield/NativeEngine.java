@@ -47,6 +47,11 @@ final class NativeEngine implements Engine {
     }
   }
 
+  @Override
+  public boolean onHost() {
+    return device.backend() == BackendKind.CPU;
+  }
+
   private boolean supports(CallFrame frame, Metric metric, int operation) {
     MemorySegment what = frame.struct(nf_capability.layout());
     nf_capability.op(what, operation);

@@ -7,7 +7,7 @@ import java.util.EnumMap;
 import java.util.Map;
 
 /**
- * Native buffers of an owner thread that are used again from call to call. Confined to that thread.
+ * Native buffers of a device owner that are used again from call to call, by whoever has the turn.
  */
 final class Scratch {
   /** What an idle owner keeps of each buffer: enough for any batch of single searches. */
@@ -33,7 +33,7 @@ final class Scratch {
     Buffer buffer = buffers.get(use);
     if (buffer == null || buffer.memory.byteSize() < bytes) {
       release(use);
-      Arena arena = Arena.ofConfined();
+      Arena arena = Arena.ofShared(); // closed rarely, which is what costs
       long size = Math.max(4096, Math.max(bytes, Long.highestOneBit(bytes - 1) << 1));
       buffer = new Buffer(arena, arena.allocate(size, ALIGNMENT));
       buffers.put(use, buffer);

@@ -40,6 +40,25 @@ final class SearchBatch {
   }
 
   /**
+   * Takes the next search from its mailbox, with those that follow it directly, may share its batch
+   * and fit: {@code limit} queries in all, unless the first alone has more.
+   */
+  static List<SearchJob> take(Mailbox mailbox, SearchJob first, IndexState state, int limit) {
+    int kClass = kClass(k(first, state));
+    int[] room = {limit};
+    return mailbox.takeRun(
+        SearchJob.class,
+        job -> {
+          boolean fits = job == first || job.queryCount() <= room[0];
+          if (fits && kClass(k(job, state)) == kClass) {
+            room[0] -= job.queryCount();
+            return true;
+          }
+          return false;
+        });
+  }
+
+  /**
    * Answers up to {@code limit} queries of each job, in order. Jobs are running; those with a fault
    * of their own (a handle never issued) are failed, the others get their answers. Answers how many
    * queries were asked.

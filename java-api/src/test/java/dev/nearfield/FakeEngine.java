@@ -33,6 +33,9 @@ final class FakeEngine implements Engine {
   volatile String failing = "none";
   volatile long freeBytes = Long.MAX_VALUE;
 
+  /** Off at first: a call at the gate is not brief, and callers that run it would hang there. */
+  volatile boolean onHost;
+
   /** Cancel words are not read. */
   volatile boolean deaf;
 
@@ -137,6 +140,11 @@ final class FakeEngine implements Engine {
   @Override
   public boolean supports(Metric metric) {
     return true;
+  }
+
+  @Override
+  public boolean onHost() {
+    return onHost;
   }
 
   @Override
