@@ -117,18 +117,31 @@ final class FakeEngine implements Engine {
 
   private void hang(String operation, CallControl control) {
     long start = System.nanoTime();
-    try {
-      while (!gate.tryAcquire(1, TimeUnit.MILLISECONDS)) {
-        MemorySegment cancel = control.cancel();
-        if (!deaf && cancel != null && (int) WORD.getVolatile(cancel, 0L) != 0) {
-          throw new CancellationException(operation + ": cancelled");
-        }
-        if (control.timeoutNanos() != 0 && System.nanoTime() - start > control.timeoutNanos()) {
-          throw new SearchTimeoutException(operation + ": device time-out");
-        }
+    while (!tryGate()) {
+      MemorySegment cancel = control.cancel();
+      if (!deaf && cancel != null && (int) WORD.getVolatile(cancel, 0L) != 0) {
+        throw new CancellationException(operation + ": cancelled");
       }
+      if (control.timeoutNanos() != 0 && System.nanoTime() - start > control.timeoutNanos()) {
+        throw new SearchTimeoutException(operation + ": device time-out");
+      }
+    }
+  }
+
+  private boolean tryGate() {
+    boolean interrupted = onHost && Thread.interrupted(); // which a native call does not notice
+    try {
+      return gate.tryAcquire(1, TimeUnit.MILLISECONDS);
     } catch (InterruptedException e) {
-      throw new AssertionError("the owner thread was interrupted", e);
+      if (!onHost) {
+        throw new AssertionError("the owner thread was interrupted", e);
+      }
+      interrupted = true;
+      return false;
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 
