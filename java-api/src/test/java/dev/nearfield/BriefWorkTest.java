@@ -220,7 +220,7 @@ class BriefWorkTest {
   void timeOutsCountFromTheCallAndEndTheStep() {
     index.add(new float[] {1});
     workers();
-    assertThrows(SearchTimeoutException.class, () -> index.search(request(1, Duration.ZERO)));
+    assertThrows(SearchTimeoutException.class, () -> index.search(request(1, Duration.ofNanos(1))));
     assertEquals(List.of(), workers());
     engine.hold("search");
     assertThrows(
