@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2034 # used by the others
 readonly state=$root/build/launcher
-readonly native_sources="CMakeLists.txt CMakePresets.json cmake native bindings kernels-test"
+readonly native_sources="CMakeLists.txt CMakePresets.json cmake native bindings kernels-test bench/CMakeLists.txt bench/native"
 readonly java_sources="pom.xml java-api/pom.xml java-api/src bindings"
 readonly demo_sources="$java_sources demo/pom.xml demo/src"
 

@@ -93,7 +93,7 @@ sanitizer_tests() { # PRESET SENTENCE
 format_check() {
   cd "$root" || return
   # The ABI header is laid out by hand: its members stand in tables.
-  find native kernels-test bindings \( -name '*.c' -o -name '*.h' -o -name '*.cpp' -o -name '*.hpp' \) \
+  find native kernels-test bindings bench/native \( -name '*.c' -o -name '*.h' -o -name '*.cpp' -o -name '*.hpp' \) \
     ! -path native/include/nearfield/nearfield.h -print0 | xargs -0 "$(clang_format)" --dry-run -Werror
 }
 

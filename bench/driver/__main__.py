@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""./nearfield bench: starts here, through the launcher, which has built what is needed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+
+import flat
+import options
+import output
+from errors import BenchError, UsageError
+from machine import ROOT
+from worker import Worker
+
+
+class Interrupted(BaseException):
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.status = 128 + number
+
+
+def _interrupt(number: int, _frame) -> None:
+    raise Interrupted(number)
+
+
+def run_flat(chosen: options.Flat) -> None:
+    if chosen.out is not None:
+        output.check_writable(chosen.out)
+    outcome = in_scratch(lambda folder: flat.measure(chosen, folder))
+    text = output.json_text(outcome.records) if chosen.format == "json" else output.table(outcome)
+    output.write(text, chosen.out)
+
+
+def in_scratch(work):
+    """Runs work(folder) with a folder for data and logs that is gone afterwards."""
+    parent = ROOT / "build" / "bench"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(dir=parent, prefix="run-")
+    try:
+        return work(folder)
+    finally:
+        Worker.stop_all()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# What each command checks before anything is built, and what it does.
+COMMANDS = {"flat": (options.flat, run_flat)}
+
+
+def main(arguments: list[str]) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        if arguments in ([], ["--check"]):
+            raise UsageError("bench: flat, all or report? See ./nearfield bench --help")
+        checking = arguments[0] == "--check"
+        name, *rest = arguments[1:] if checking else arguments
+        if name not in COMMANDS:
+            raise UsageError(f"bench: unknown command '{name}'; see ./nearfield bench --help")
+        check, run = COMMANDS[name]
+        chosen = check(rest)
+        if not checking:
+            run(chosen)
+        return 0
+    except BenchError as error:
+        print(f"nearfield: {error}", file=sys.stderr)
+        return error.status
+    except Interrupted as interrupted:
+        return interrupted.status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

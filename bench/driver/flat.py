@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One workload, every system in turn: ours, the first peer, the second, ours again, ..."""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+import time
+from dataclasses import dataclass, field
+
+import data
+import dataset
+import machine
+import peers
+import stats
+from dataset import Dataset
+from errors import BenchError, Missing, say
+from options import Flat
+from worker import Worker, WorkerFailed
+
+RUN_SECONDS = 0.1  # a run makes as many calls as fill this, so that the clock and one time slice do not matter
+SAMPLE = 32  # queries whose answers are compared with float64
+PEER_PATIENCE = 4  # a peer gets this many times the time of our own runs, and three rounds at least
+
+
+@dataclass
+class System:
+    """A worker in the rounds, and what it has measured."""
+
+    name: str
+    worker: Worker
+    device: str
+    about: dict
+    calls: int = 1
+    recall: float | None = None
+    seconds: list[float] = field(default_factory=list)  # of one call, a run each
+    p50: list[float] = field(default_factory=list)
+    spent: float = 0.0
+
+    def run(self) -> None:
+        reply = self.worker.ask("run", calls=self.calls)
+        self.seconds.append(reply["seconds"] / self.calls)
+        self.p50.append(reply["p50_s"])
+        self.spent += reply["seconds"]
+
+
+@dataclass
+class Outcome:
+    """What one workload's runs gave."""
+
+    records: list[dict]
+    limits: dict
+    bound: str
+    notes: list[str]  # peers that are missing, and why
+    facts: dict  # device bytes, insertion, medians of single calls: by system
+
+
+def tool(folder: str) -> Worker:
+    program = machine.ROOT / "build" / "release" / "bin" / "nearfield_bench"
+    if not program.exists():
+        raise Missing(f"{program} is not built; start through ./nearfield bench")
+    return Worker("nearfield", [str(program)], f"{folder}/nearfield.log")
+
+
+def start_ours(options: Flat, folder: str, threads: int) -> list[System]:
+    worker = tool(folder)
+    library = str(machine.ROOT / "build" / "release" / "lib")
+    try:
+        about = worker.ask("hello", backend=options.backend, path=options.path, threads=threads, library=library)
+    except WorkerFailed as failed:
+        raise Missing(str(failed)) from None
+    systems = [System("nearfield", worker, f"{about['device']}; {about['settings']}", about)]
+    if options.java:
+        worker = java(folder)
+        about = worker.ask("hello", backend=options.backend, path=options.path, threads=threads, library=library)
+        systems.append(System("nearfield-java", worker, f"{about['device']}; {about['settings']}", about))
+    return systems
+
+
+def java(folder: str) -> Worker:
+    """The Java worker (bench/java), started by the JDK that the launcher found."""
+    home, classpath = os.environ.get("JAVA_HOME"), machine.ROOT / "bench" / "java" / "target" / "classpath.txt"
+    if not home or not classpath.exists():
+        raise Missing(f"--java needs JAVA_HOME and {classpath}; start through ./nearfield bench")
+    command = [f"{home}/bin/java", "--enable-native-access=ALL-UNNAMED",
+               f"-Djava.library.path={machine.ROOT / 'build' / 'release' / 'lib'}",
+               "-cp", f"{classpath.parent / 'classes'}:{classpath.read_text(encoding='utf-8').strip()}",
+               "dev.nearfield.bench.Worker"]  # fmt: skip
+    return Worker("nearfield-java", command, f"{folder}/java.log")
+
+
+def start_peers(options: Flat, made: Dataset, folder: str, threads: int, notes: list[str]) -> list[System]:
+    if not options.peers:
+        return []
+    sample = {"base": data.head(made.base, peers.TUNE_ROWS, f"{folder}/tune.fbin"), "metric": made.metric}
+    workload = {"queries": made.queries, "batch": options.batch, "k": options.k, "clients": options.clients}
+    systems = []
+    for name in options.peers:
+        say(f"Starting {name} and looking for its best setting")
+        try:
+            worker, about, settings = peers.best(name, options.path, threads, f"{folder}/{name}.log", sample, workload)
+        except BenchError as failed:
+            leave_out(name, failed, notes)
+            continue
+        systems.append(System(name, worker, f"{machine.cpu_name()}; {about['version']}, {settings}", about))
+    return systems
+
+
+def leave_out(name: str, failed: BenchError, notes: list[str]) -> None:
+    sentence = str(failed)
+    notes.append(sentence if sentence.startswith(name) else f"{name}: {sentence}")
+    say(f"Going on without {name}: {sentence}")
+
+
+def measure(options: Flat, folder: str) -> Outcome:
+    threads = options.threads or machine.threads()
+    notes: list[str] = []
+    helper = tool(folder)
+    systems = start_ours(options, folder, threads)  # before the data: a backend that is absent costs no time
+    ours = len(systems)
+    made = dataset.prepare(options, helper, folder, ours + len(options.peers))
+    say(f"{made.rows} rows x {made.dim} dimensions, {made.metric}, batches of {options.batch}, k={options.k}, {threads} threads")
+    systems += start_peers(options, made, folder, threads, notes)
+    limits = {"path": options.path, "threads": threads, "bytes": made.rows * made.dim * 4}
+    reached = [helper.ask("limits", **limits)]
+    facts: dict = {}
+    for number, system in enumerate(list(systems)):
+        try:
+            prepare(system, options, made, facts)
+            recall(system, options, made, helper, folder)
+        except WorkerFailed as failed:
+            if number < ours:
+                raise
+            leave_out(system.name, failed, notes)
+            system.worker.stop()
+            systems.remove(system)
+    rounds(systems, ours, options, notes)
+    reached.append(helper.ask("limits", **limits))
+    best = {key: max(r[key] for r in reached) for key in reached[0] if key.endswith("_per_s") or key == "clock_hz"}
+    shape = (made.rows, made.dim, options.batch * options.clients, made.metric)
+    least = stats.least_seconds(*shape, best)
+    for system in systems:
+        facts.setdefault(system.name, {})["p50_s"] = stats.rounded(stats.summary(system.p50)["median_s"])
+        system.worker.stop()
+    helper.stop()
+    records = [record(system, systems[0], options, made, least) for system in systems]
+    return Outcome(records, best, stats.bound_by(*shape, best), notes, facts)
+
+
+def prepare(system: System, options: Flat, made: Dataset, facts: dict) -> None:
+    """Loads, and finds how many calls make a run."""
+    loaded = system.worker.ask("load", base=made.base, metric=made.metric)
+    facts[system.name] = {key: loaded[key] for key in ("device_bytes", "workspace_bytes")}
+    facts[system.name]["load_s"] = stats.rounded(loaded["seconds"])
+    system.worker.ask("workload", queries=made.queries, batch=options.batch, k=options.k, clients=options.clients)
+    system.worker.ask("run")  # warm
+    seconds = system.worker.ask("run")["seconds"]
+    system.calls = max(1, math.ceil(RUN_SECONDS / max(seconds, 1e-7)))
+
+
+def recall(system: System, options: Flat, made: Dataset, helper: Worker, folder: str) -> None:
+    """Compares some answers, spread over whole batches as they are measured, with float64."""
+    k, expected = options.k, min(options.k, made.rows)
+    count = min(made.query_count, math.ceil(SAMPLE / options.batch) * options.batch)
+    numbers = range(0, count, max(1, count // SAMPLE))[:SAMPLE]
+    truth, queries = f"{folder}/truth", f"{folder}/sample.fbin"
+    if not os.path.exists(f"{truth}.rows"):
+        data.sample(numbers, made.queries, made.dim * 4, 8, struct.pack("<II", len(numbers), made.dim), queries)
+        if made.truth is not None:
+            data.truth_rows(made.truth, expected, made.query_count, made.rows, f"{truth}.rows", numbers)
+        else:
+            helper.ask("truth", base=made.base, queries=queries, metric=made.metric, k=expected, to=truth)
+    answers = f"{folder}/{system.name}"
+    system.worker.ask("answers", to=f"{answers}-all", count=count)
+    for ending, size in (("rows", 8), ("distances", 4)):
+        data.sample(numbers, f"{answers}-all.{ending}", size * k, 0, b"", f"{answers}.{ending}")
+    system.recall = helper.ask("recall", base=made.base, queries=queries, metric=made.metric, k=k, truth=truth,
+                               answers=answers)["recall"]  # fmt: skip
+
+
+def rounds(systems: list[System], ours: int, options: Flat, notes: list[str]) -> None:
+    say(f"Measuring {', '.join(s.name for s in systems)} in turns")
+    begun, number = time.monotonic(), 0
+    while number < options.repeats or systems[0].spent < options.seconds:
+        # A round of tiny runs costs more than they do themselves.
+        if number >= options.repeats and time.monotonic() - begun > 3 * options.seconds + 10:
+            break
+        for system in list(systems):
+            if systems.index(system) >= ours and number >= 3 and system.spent > PEER_PATIENCE * options.seconds:
+                continue
+            try:
+                system.run()
+            except WorkerFailed as failed:
+                if systems.index(system) < ours:
+                    raise
+                leave_out(system.name, failed, notes)
+                systems.remove(system)
+        number += 1
+
+
+def record(system: System, ours: System, options: Flat, made: Dataset, least: float) -> dict:
+    """The keys are the benchmark's format: scripts and the report read them. Seconds are of one call of every client."""
+    times = stats.summary(system.seconds)
+    return {
+        "system": system.name,
+        "backend": system.about["backend"],
+        "device": system.device,
+        "workload": options.workload,
+        "rows": made.rows,
+        "dim": made.dim,
+        "batch": options.batch,
+        "k": options.k,
+        "metric": made.metric,
+        **{key: stats.rounded(value) for key, value in times.items()},
+        "qps": stats.rounded(options.batch * options.clients / times["median_s"]),
+        "limit_fraction": stats.rounded(least / times["median_s"], 4),
+        "recall": stats.rounded(system.recall, 6),
+        "ratio": stats.rounded(times["median_s"] / stats.summary(ours.seconds)["median_s"], 4),
+    }

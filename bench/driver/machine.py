@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This machine and this checkout, described for the report; how much memory may be used."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _output(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def threads() -> int:
+    """What this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def available_memory() -> int | None:
+    """Bytes that can be allocated without swapping; None where that cannot be told."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    available = int(found[1]) * 1024 if found else None
+    limit, used = _read("/sys/fs/cgroup/memory.max").strip(), _read("/sys/fs/cgroup/memory.current").strip()
+    if limit.isdigit() and used.isdigit():
+        left = max(0, int(limit) - int(used))
+        available = left if available is None else min(available, left)
+    if available is None:
+        total = _output("sysctl", "-n", "hw.memsize")
+        available = int(total) if total.isdigit() else None
+    return available
+
+
+def cpu_name() -> str:
+    found = re.search(r"^model name\s*: (.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    return found[1].strip() if found else _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+
+
+def commit() -> str:
+    name = _output("git", "rev-parse", "--short=12", "HEAD")
+    if not name:
+        return "unknown"
+    return name + (" with local changes" if _output("git", "status", "--porcelain", "-uno") else "")
+
+
+def describe() -> dict:
+    info = _read("/proc/cpuinfo")
+    flags = re.search(r"^(?:flags|Features)\s*: (.*)$", info, re.MULTILINE)
+    family = [re.search(rf"^{key}\s*: (\d+)$", info, re.MULTILINE) for key in ("cpu family", "model", "stepping")]
+    vector = [f for f in (flags[1].split() if flags else []) if re.match(r"avx|fma|f16c|amx|asimd|sve|bf16", f)]
+    memory = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    huge = re.search(r"\[(\w+)\]", _read("/sys/kernel/mm/transparent_hugepage/enabled"))
+    system = re.search(r'^PRETTY_NAME="?([^"\n]*)', _read("/etc/os-release"), re.MULTILINE)
+    compiler = _output(os.environ.get("CXX", "c++"), "--version").splitlines()
+    return {
+        "cpu": cpu_name(),
+        "cpu_model": " ".join(m[1] for m in family if m) or "unknown",
+        "cpu_flags": " ".join(vector),
+        "threads": threads(),
+        "memory_bytes": int(memory[1]) * 1024 if memory else None,
+        "huge_pages": huge[1] if huge else "unknown",
+        "virtual": "hypervisor" in (flags[1].split() if flags else []),
+        "system": f"{system[1] if system else platform.system()}, kernel {platform.release()}, {platform.machine()}",
+        "compiler": compiler[0] if compiler else "unknown",
+        "python": platform.python_version(),
+        "commit": commit(),
+    }

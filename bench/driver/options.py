@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what may be asked for, checked before anything is built, made or started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from errors import UsageError
+
+METRICS = ("l2", "cosine", "dot", "poincare", "manhattan")
+BACKENDS = ("cpu", "wgpu")
+PEERS = ("faiss", "usearch", "numpy")
+PATHS = ("avx512", "avx2", "neon", "emu128")
+MOST = 2**32 - 1  # rows and dimensions of an .fbin file
+MOST_K = 2**31 - 1
+
+
+@dataclass
+class Flat:
+    """One workload and how it is measured."""
+
+    rows: int | None = None
+    dim: int | None = None
+    batch: int = 1000
+    k: int = 10
+    metric: str = "l2"
+    backend: str = "cpu"
+    peers: tuple[str, ...] = PEERS
+    java: bool = False
+    clients: int = 1
+    threads: int = 0
+    path: str = ""
+    repeats: int = 5
+    seconds: float = 5.0
+    seed: int = 1
+    base: str | None = None
+    queries: str | None = None
+    truth: str | None = None
+    format: str = "table"
+    out: str | None = None
+    given: set[str] = field(default_factory=set)  # which of these the user named
+    workload: str = "flat"
+
+
+@dataclass
+class All:
+    out: str | None = None
+    peers: tuple[str, ...] = PEERS
+    threads: int = 0
+    quick: bool = False
+    only: str = ""
+    given: set[str] = field(default_factory=set)
+
+
+def _number(name: str, text: str, least: int, most: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise UsageError(f"{name}={text} is no whole number") from None
+    if not least <= number <= most:
+        raise UsageError(f"{name}={text}, it must be from {least} to {most}")
+    return number
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise UsageError(f"{name}={text} is no number") from None
+    if not 0 <= seconds <= 86400:
+        raise UsageError(f"{name}={text}, it must be from 0 to 86400")
+    return seconds
+
+
+def _one_of(name: str, text: str, known: tuple[str, ...]) -> str:
+    if text not in known:
+        raise UsageError(f"{name}={text} is not known; there are {', '.join(known)}")
+    return text
+
+
+def _peers(name: str, text: str) -> tuple[str, ...]:
+    if text == "none":
+        return ()
+    names = tuple(text.split(","))
+    for peer in names:
+        _one_of(name, peer, PEERS + ("none",))
+    if "none" in names or len(set(names)) < len(names):
+        raise UsageError(f"{name}={text} names a peer twice, or none beside others")
+    return names
+
+
+_VALUES = {
+    "rows": lambda n, t: _number(n, t, 1, MOST),
+    "dim": lambda n, t: _number(n, t, 1, MOST),
+    "batch": lambda n, t: _number(n, t, 1, MOST),
+    "k": lambda n, t: _number(n, t, 1, MOST_K),
+    "clients": lambda n, t: _number(n, t, 1, 1024),
+    "threads": lambda n, t: _number(n, t, 1, 1024),
+    "repeats": lambda n, t: _number(n, t, 1, 10**6),
+    "seed": lambda n, t: _number(n, t, 0, 2**63 - 1),
+    "seconds": _seconds,
+    "metric": lambda n, t: _one_of(n, t, METRICS),
+    "backend": lambda n, t: _one_of(n, t, BACKENDS),
+    "path": lambda n, t: _one_of(n, t, PATHS),
+    "format": lambda n, t: _one_of(n, t, ("table", "json")),
+    "peers": _peers,
+}
+
+
+def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = ()) -> list[str]:
+    """Fills `into` from --name value and --name=value; answers what is no option."""
+    rest, at = [], 0
+    while at < len(arguments):
+        argument = arguments[at]
+        at += 1
+        if not argument.startswith("--"):
+            rest.append(argument)
+            continue
+        name, equals, value = argument[2:].partition("=")
+        if name == "given" or name == "workload" or not hasattr(into, name):
+            raise UsageError(f"bench {command}: unknown option '--{name}'; see ./nearfield bench --help")
+        if name in flags:
+            if equals:
+                raise UsageError(f"bench {command}: --{name} takes no value")
+            setattr(into, name, True)
+        else:
+            if not equals:
+                if at == len(arguments):
+                    raise UsageError(f"bench {command}: --{name} takes a value; see ./nearfield bench --help")
+                value = arguments[at]
+                at += 1
+            if value == "":
+                raise UsageError(f"bench {command}: --{name} is empty")
+            parse = _VALUES.get(name, lambda _, text: text)
+            setattr(into, name, parse(f"bench {command}: --{name}", value))
+        into.given.add(name)
+    return rest
+
+
+def flat(arguments: list[str]) -> Flat:
+    options = Flat()
+    for extra in _parse(options, "flat", arguments, ("java",)):
+        raise UsageError(f"bench flat: '{extra}' is no option; see ./nearfield bench --help")
+    hdf5 = options.base is not None and options.base.lower().endswith((".hdf5", ".h5"))
+    for name in ("queries", "truth"):
+        if getattr(options, name) is not None and options.base is None:
+            raise UsageError(f"bench flat: --{name} needs --base, synthetic rows have their own")
+        if getattr(options, name) is not None and hdf5:
+            raise UsageError(f"bench flat: --{name} beside an .hdf5 file, which has its own")
+    if options.base is not None and options.queries is None and not hdf5:
+        raise UsageError("bench flat: --base needs --queries")
+    if options.base is not None and "seed" in options.given:
+        raise UsageError("bench flat: --seed is for synthetic rows, --base names a file")
+    if options.truth is not None and "rows" in options.given:
+        raise UsageError("bench flat: --truth holds for all rows of the base, --rows takes a part of them")
+    if options.base is None:
+        options.rows = options.rows or 1_000_000
+        options.dim = options.dim or 128
+    return options
+
+
+def everything(arguments: list[str]) -> All:
+    options = All()
+    for extra in _parse(options, "all", arguments, ("quick",)):
+        raise UsageError(f"bench all: '{extra}' is no option; see ./nearfield bench --help")
+    if options.out is None:
+        raise UsageError("bench all: --out FOLDER is needed")
+    return options
+
+
+@dataclass
+class ReportOptions:
+    out: str = "docs/benchmarks.md"
+    records: list[str] = field(default_factory=list)
+    given: set[str] = field(default_factory=set)
+
+
+def report(arguments: list[str]) -> ReportOptions:
+    options = ReportOptions()
+    options.records = _parse(options, "report", arguments)
+    if "records" in options.given:
+        raise UsageError("bench report: unknown option '--records'; see ./nearfield bench --help")
+    if not options.records:
+        raise UsageError("bench report: no records named")
+    if not options.out.endswith(".md"):
+        raise UsageError(f"bench report: --out={options.out} does not end in .md")
+    return options

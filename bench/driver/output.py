@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records as JSON or as a table; a file appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+
+from errors import UsageError
+from flat import Outcome
+
+
+def check_writable(path: str) -> None:
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        raise UsageError(f"--out={path} is a folder")
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise UsageError(f"--out={path}: {folder} is {'not writable' if os.path.isdir(folder) else 'no folder'}")
+
+
+def write(text: str, path: str | None) -> None:
+    if path is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    folder, name = os.path.split(os.path.abspath(path))
+    handle, partial = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def json_text(records: list[dict]) -> str:
+    return "[\n" + ",\n".join("  " + json.dumps(r, ensure_ascii=False) for r in records) + "\n]\n"
+
+
+def seconds(value: float) -> str:
+    for unit, scale in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value * 1e9:.3g} ns"
+
+
+def count(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def table(outcome: Outcome) -> str:
+    rows = [("system", "median", "least", "most", "queries/s", "of the limit", "recall", "x ours")]
+    for r in outcome.records:
+        rows.append((r["system"], seconds(r["median_s"]), seconds(r["min_s"]), seconds(r["max_s"]), count(r["qps"]),
+                     f"{r['limit_fraction']:.1%}", f"{r['recall']:.4f}", f"{r['ratio']:.2f}"))  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))) for row in rows]
+    lines.append("")
+    lines += [f"{r['system']}: {r['device']}" for r in outcome.records]
+    limits = outcome.limits
+    lines.append(f"limit ({outcome.bound}): reading {limits['read_bytes_per_s'] / 1e9:.1f} GB/s, "
+                 f"multiply-adds {limits['flops_per_s'] / 1e9:.0f} GFLOP/s, measured with the same threads")  # fmt: skip
+    lines += [f"without {note}" for note in outcome.notes]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The peers: how each is installed, and the settings among which the best for a workload is looked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from errors import BenchError, say
+from machine import ROOT
+from worker import Worker, WorkerFailed
+
+FOLDER = ROOT / "bench" / "peers"
+INSTALLED = ROOT / "build" / "bench" / "python"
+TUNE_ROWS = 100_000  # settings are compared on this much of the base: seconds instead of minutes
+
+
+class NotInstalled(BenchError):
+    pass
+
+
+def install(name: str) -> Path:
+    """Installs bench/peers/requirements-NAME.txt, each file in a folder of its own, so that one that fails harms no other."""
+    requirements = FOLDER / f"requirements-{name}.txt"
+    stamp = hashlib.sha256(requirements.read_bytes() + f"{sys.version}{platform.machine()}".encode()).hexdigest()
+    folder = INSTALLED / f"{name}-{stamp[:16]}"
+    if folder.is_dir():
+        return folder
+    say(f"Installing {name} with pip")
+    INSTALLED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=INSTALLED, prefix=f"{name}-new-") as new:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
+                   "--require-hashes", "--only-binary", ":all:", "--target", f"{new}/site", "-r", str(requirements)]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False,
+                              env={**os.environ, "PIP_ROOT_USER_ACTION": "ignore"})  # fmt: skip
+        if done.returncode != 0:
+            lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+            errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or [f"status {done.returncode}"]
+            raise NotInstalled(f"{name} could not be installed: {errors[0].removeprefix('ERROR: ').strip()}")
+        for old in INSTALLED.glob(f"{name}-*"):
+            if len(old.name) == len(folder.name) and "new-" not in old.name:
+                shutil.rmtree(old, ignore_errors=True)
+        os.rename(f"{new}/site", folder)
+    return folder
+
+
+def _blas(path: str) -> list[dict[str, str]]:
+    """OpenBLAS picks kernels by the CPU's model, and falls back to older ones on models it does not know."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return [{}]
+    if path == "avx2":
+        return [{"OPENBLAS_CORETYPE": "Haswell"}, {"OPENBLAS_CORETYPE": "Zen"}]
+    if "avx512f" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+        return [{}, {"OPENBLAS_CORETYPE": "Haswell"}]
+    return [{}, {"OPENBLAS_CORETYPE": "SkylakeX"}]
+
+
+def variants(name: str, path: str) -> list[dict[str, str]]:
+    """Environments to compare: they hold from the start of a process on."""
+    forced = {"faiss": {"FAISS_OPT_LEVEL": "AVX2"}, "numpy": {"NPY_DISABLE_CPU_FEATURES": _numpy_avx512()}}
+    common = forced.get(name, {}) if path == "avx2" else {}
+    if name == "usearch":
+        return [common]  # chooses its kernels itself
+    return [{**common, **blas} for blas in _blas(path)]
+
+
+def _numpy_avx512() -> str:
+    return "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
+
+
+def start(name: str, threads: int, environment: dict[str, str], log: str) -> Worker:
+    folder = install(name)
+    count = str(threads)
+    return Worker(name, [sys.executable, str(FOLDER / f"{name}_worker.py")], log, {
+        "PYTHONPATH": str(folder),
+        "OMP_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "OMP_WAIT_POLICY": "passive",  # an idle peer leaves the cores to whose turn it is
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # huge pages for its rows, as we have them for ours
+        **environment,
+    })  # fmt: skip
+
+
+def best(name: str, path: str, threads: int, log: str, sample: dict, workload: dict) -> tuple[Worker, dict, str]:
+    """The worker with the best settings for this workload, what it said of itself, and the settings in words."""
+    chosen: tuple[float, Worker, dict, str] | None = None
+    failure: WorkerFailed | None = None
+    candidates = variants(name, path)
+    for environment in candidates:
+        worker = start(name, threads, environment, log)
+        try:
+            about = worker.ask("hello", threads=threads)
+            worker.ask("load", **sample)
+            worker.ask("workload", **workload)
+            settings = about["settings"]
+            try:
+                tuned = worker.ask("tune")["settings"]
+                settings += f", {tuned}" if tuned else ""
+            except WorkerFailed as refused:
+                if not refused.unsupported:
+                    raise
+            worker.ask("run")
+            seconds = min(worker.ask("run")["seconds"] for _ in range(3)) if len(candidates) > 1 else 0
+        except WorkerFailed as failed:
+            failure = failed
+            worker.stop()
+            continue
+        if chosen is None or seconds < chosen[0]:
+            if chosen is not None:
+                chosen[1].stop()
+            chosen = (seconds, worker, about, settings)
+        else:
+            worker.stop()
+    if chosen is None:
+        raise failure
+    return chosen[1:]

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker process: one command a line in, one reply a line out (bench/README.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+from errors import BenchError
+
+
+class WorkerFailed(BenchError):
+    """A command failed, or the process died; `unsupported` when the system only lacks what was asked."""
+
+    def __init__(self, sentence: str, unsupported: bool = False):
+        super().__init__(sentence)
+        self.unsupported = unsupported
+
+
+class Worker:
+    running: set["Worker"] = set()
+
+    def __init__(self, name: str, command: list[str], log: str, environment: dict[str, str] | None = None):
+        self.name = name
+        self.log = log
+        # Its own session: an interrupt of the terminal reaches the driver alone, which then ends its workers.
+        with open(log, "ab") as errors:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+                env={**os.environ, **(environment or {})}, start_new_session=True)  # fmt: skip
+        Worker.running.add(self)
+
+    def ask(self, command: str, **keys) -> dict:
+        try:
+            self.process.stdin.write(json.dumps({"command": command, **keys}, ensure_ascii=False) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise WorkerFailed(f"{self.name}: the worker ended at '{command}' with {self._end()}")
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            raise WorkerFailed(f"{self.name}: '{command}' was answered with '{line.strip()[:200]}'") from None
+        if not reply.get("ok"):
+            raise WorkerFailed(f"{self.name}: {reply.get('error', line.strip())}", reply.get("unsupported", False))
+        return reply
+
+    def _end(self) -> str:
+        status = self.process.wait()
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            lines = log.read().strip().splitlines()
+        cause = f"signal {-status}" if status < 0 else f"status {status}"
+        return f"{cause}: {lines[-1]}" if lines else cause
+
+    def stop(self) -> None:
+        Worker.running.discard(self)
+        for stream in (self.process.stdin, self.process.stdout):
+            try:
+                stream.close()
+            except OSError:  # what was not yet written to a worker that has gone
+                pass
+        try:
+            self.process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    @classmethod
+    def stop_all(cls) -> None:
+        """At once: a worker may be in the middle of minutes of work."""
+        for worker in list(cls.running):
+            worker.process.kill()
+        for worker in list(cls.running):
+            worker.stop()

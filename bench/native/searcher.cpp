@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "searcher.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "commands.hpp"
+#include "parallel.hpp"
+
+namespace nearfield::bench {
+namespace {
+
+nf_matrix matrix(const Fbin& file, int64_t first, int64_t count) {
+  auto m = sized<nf_matrix>();
+  m.dtype = NF_F32;
+  m.data = const_cast<float*>(file.row(first));  // an input: never written to
+  m.rows = count;
+  m.cols = file.dim();
+  m.row_stride = file.dim() * static_cast<int64_t>(sizeof(float));
+  return m;
+}
+
+int64_t at_least(const Command& command, const char* key, int64_t fallback, int64_t least) {
+  const int64_t value = command.integer(key, fallback);
+  if (value < least)
+    throw Refused(format("command: %s=%lld, the least is %lld", key, static_cast<long long>(value),
+                         static_cast<long long>(least)));
+  return value;
+}
+
+}  // namespace
+
+void Latencies::add(const Latencies& other) {
+  seconds_.insert(seconds_.end(), other.seconds_.begin(), other.seconds_.end());
+}
+
+void Latencies::write(Reply* to) {
+  std::sort(seconds_.begin(), seconds_.end());
+  const auto at = [&](double part) {  // nearest rank
+    const double rank = std::ceil(part * static_cast<double>(seconds_.size()));
+    return seconds_[static_cast<size_t>(std::max(rank, 1.0)) - 1];
+  };
+  to->set("p50_s", at(0.5)).set("p90_s", at(0.9)).set("p99_s", at(0.99)).set("max_s", seconds_.back());
+}
+
+Reply Searcher::hello(const Command& command) {
+  index_.reset();
+  int threads = static_cast<int>(at_least(command, "threads", 0, 0));
+  if (threads == 0) threads = usable_threads();
+  const std::string path = command.text("path", "");
+  library_ =
+      std::make_unique<Library>(command.text("library"), command.text("backend", "cpu"), path, threads);
+  const nf_device_info& info = library_->info();
+  return Reply()
+      .set("system", "nearfield")
+      .set("version", library_->api().build)
+      .set("backend", library_->api().backend)
+      .set("device", info.name)
+      .set("settings", (path.empty() ? info.driver : path) + format(", %d threads", threads))
+      .set("threads", threads);
+}
+
+Searcher::Index Searcher::create(int32_t metric, int64_t dim, int64_t rows) {
+  if (!library_) throw Refused("load: hello comes first");
+  if (dim > INT32_MAX) throw Refused(format("load: dim=%lld", static_cast<long long>(dim)));
+  auto desc = sized<nf_index_desc>();
+  desc.kind = NF_FLAT;
+  desc.metric = metric;
+  desc.dim = static_cast<int32_t>(dim);
+  desc.store_dtype = desc.scan_dtype = NF_F32;
+  desc.capacity = rows;
+  nf_index* index = nullptr;
+  Call call;
+  call.check(library_->api().index_create(library_->context(), &desc, &index, call.abi()));
+  return Index(index, Destroy{&library_->api()});
+}
+
+void Searcher::add(nf_index* index, const Fbin& base, int64_t from, int64_t count) {
+  const nf_matrix rows = matrix(base, from, count);
+  int64_t first = 0;
+  Call call;
+  call.check(library_->api().index_add(index, &rows, &first, call.abi()));
+}
+
+Reply Searcher::load(const Command& command) {
+  index_.reset();
+  queries_.reset();
+  const Fbin base(command.text("base"));
+  index_ = create(metric_number(command.text("metric")), base.dim(), base.rows());
+  dim_ = base.dim();
+  const double start = now();
+  add(index_.get(), base, 0, base.rows());
+  const double seconds = now() - start;
+  auto info = sized<nf_index_info>();
+  Call call;
+  call.check(library_->api().index_info(index_.get(), &info, call.abi()));
+  return Reply()
+      .set("rows", info.rows)
+      .set("dim", dim_)
+      .set("seconds", seconds)
+      .set("device_bytes", info.device_bytes)
+      .set("workspace_bytes", info.workspace_bytes);
+}
+
+Reply Searcher::workload(const Command& command) {
+  need_index("workload");
+  queries_.reset();
+  auto queries = std::make_unique<Fbin>(command.text("queries"));
+  if (queries->dim() != dim_)
+    throw Refused(format("workload: the queries have %lld dimensions, the base has %lld",
+                         static_cast<long long>(queries->dim()), static_cast<long long>(dim_)));
+  batch_ = at_least(command, "batch", 1, 1);
+  clients_ = at_least(command, "clients", 1, 1);
+  k_ = static_cast<int32_t>(std::min<int64_t>(at_least(command, "k", 10, 1), INT32_MAX));
+  if (queries->rows() < batch_)
+    throw Refused(format("workload: batch=%lld, the file has %lld queries", static_cast<long long>(batch_),
+                         static_cast<long long>(queries->rows())));
+  queries_ = std::move(queries);
+  next_.clear();
+  const int64_t batches = queries_->rows() / batch_;
+  for (int64_t c = 0; c < clients_; ++c) next_.push_back(batches * c / clients_ * batch_);
+  return Reply();
+}
+
+Searcher::Results Searcher::room(int64_t queries) const {
+  const auto size = static_cast<size_t>(queries * k_);
+  return {std::vector<int64_t>(size), std::vector<float>(size)};
+}
+
+void Searcher::search(int64_t first_query, int64_t count, Results* to) {
+  const nf_matrix queries = matrix(*queries_, first_query, count);
+  auto result = sized<nf_result>();
+  result.k = k_;
+  result.rows = to->rows.data();
+  result.distances = to->distances.data();
+  result.row_stride = k_;
+  auto search = sized<nf_search>();
+  search.queries = &queries;
+  search.result = &result;
+  Call call;
+  call.check(library_->api().index_search(index_.get(), &search, call.abi()));
+}
+
+Reply Searcher::run(const Command& command) {
+  need_workload("run");
+  const int64_t calls = at_least(command, "calls", 1, 1);
+  std::vector<Latencies> latencies(static_cast<size_t>(clients_));
+  std::vector<Results> results(static_cast<size_t>(clients_), room(batch_));
+  const auto client = [&](int c, int) {
+    const auto mine = static_cast<size_t>(c);
+    for (int64_t i = 0; i < calls; ++i) {
+      const double start = now();
+      search(next_[mine], batch_, &results[mine]);
+      latencies[mine].add(now() - start);
+      next_[mine] += batch_;
+      if (next_[mine] + batch_ > queries_->rows()) next_[mine] = 0;
+    }
+  };
+  double seconds = 0;
+  if (clients_ == 1) {  // on this thread, as a single caller would
+    const double start = now();
+    client(0, 1);
+    seconds = now() - start;
+  } else {
+    seconds = parallel(static_cast<int>(clients_), client);
+  }
+  for (size_t c = 1; c < latencies.size(); ++c) latencies[0].add(latencies[c]);
+  Reply reply;
+  reply.set("seconds", seconds);
+  latencies[0].write(&reply);
+  return reply;
+}
+
+Reply Searcher::answers(const Command& command) {
+  need_workload("answers");
+  int64_t count = at_least(command, "count", 0, 0);
+  count = count == 0 ? queries_->rows() : std::min(count, queries_->rows());
+  Output rows(command.text("to") + ".rows"), distances(command.text("to") + ".distances");
+  for (int64_t from = 0; from < count; from += batch_) {
+    const int64_t part = std::min(batch_, count - from);
+    Results results = room(part);
+    search(from, part, &results);
+    rows.write(results.rows.data(), results.rows.size() * sizeof(int64_t));
+    distances.write(results.distances.data(), results.distances.size() * sizeof(float));
+  }
+  rows.close();
+  distances.close();
+  return Reply().set("count", count);
+}
+
+Reply Searcher::insert(const Command& command) {
+  const Fbin base(command.text("base"));
+  int64_t batch = at_least(command, "batch", 0, 0);
+  if (batch == 0) batch = base.rows();
+  const Index index = create(metric_number(command.text("metric")), base.dim(), base.rows());
+  Latencies latencies;
+  const double start = now();
+  for (int64_t from = 0; from < base.rows(); from += batch) {
+    const double begun = now();
+    add(index.get(), base, from, std::min(batch, base.rows() - from));
+    latencies.add(now() - begun);
+  }
+  Reply reply;
+  reply.set("rows", base.rows()).set("seconds", now() - start);
+  latencies.write(&reply);
+  return reply;
+}
+
+void Searcher::need_index(const char* operation) const {
+  if (!index_) throw Refused(std::string(operation) + ": load comes first");
+}
+
+void Searcher::need_workload(const char* operation) const {
+  if (!queries_) throw Refused(std::string(operation) + ": workload comes first");
+}
+
+}  // namespace nearfield::bench

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""faiss IndexFlat: exact search, tuned to each workload among its own thresholds and block sizes."""
+
+from __future__ import annotations
+
+import os
+
+import faiss
+import numpy as np
+
+from worker import Peer, seconds_of, serve
+
+# faiss chooses between its scan and BLAS by the batch alone, and blocks BLAS by constants; all three are tunable.
+ALWAYS, NEVER = 1, 1 << 30
+
+
+class Faiss(Peer):
+    system = "faiss"
+    metrics = ("l2", "cosine", "dot", "manhattan")
+
+    def hello(self, threads: int) -> dict:
+        faiss.omp_set_num_threads(threads)
+        simd = next((o for o in ("AVX512_SPR", "AVX512", "AVX2", "SVE", "NEON") if o in faiss.get_compile_options()), "")
+        core = os.environ.get("OPENBLAS_CORETYPE", "as detected")
+        return {"version": faiss.__version__, "settings": f"IndexFlat, {simd or 'generic'}, OpenBLAS {core}, {threads} threads"}
+
+    def build(self, base: np.ndarray, metric: str) -> None:
+        self.kind = metric
+        kinds = {"l2": faiss.METRIC_L2, "manhattan": faiss.METRIC_L1}
+        self.index = faiss.IndexFlat(base.shape[1], kinds.get(metric, faiss.METRIC_INNER_PRODUCT))
+        self.index.add(self.prepare(base, metric))
+
+    def tune(self, queries: np.ndarray, k: int) -> str:
+        """Greedy, one setting after the other, each from its default; a candidate must win by 3% to be taken."""
+        if self.kind == "manhattan":
+            return ""  # not by BLAS
+        best = self._time(queries, k)
+        choice = []
+        for name, candidates in (
+            ("distance_compute_blas_threshold", (ALWAYS, NEVER)),
+            ("distance_compute_blas_database_bs", (256, 4096, 16384)),
+            ("distance_compute_blas_query_bs", (256, 1024)),
+        ):
+            default = kept = getattr(faiss.cvar, name)
+            for candidate in candidates:
+                if name.endswith("query_bs") and candidate >= len(queries):
+                    continue
+                setattr(faiss.cvar, name, candidate)
+                seconds = self._time(queries, k)
+                if seconds < 0.97 * best:
+                    best, kept = seconds, candidate
+            setattr(faiss.cvar, name, kept)
+            if kept != default:
+                choice.append(f"{name.removeprefix('distance_compute_')} {kept}")
+        return ", ".join(choice) or "default thresholds and blocks"
+
+    def _time(self, queries: np.ndarray, k: int) -> float:
+        return min(seconds_of(lambda: self.index.search(queries, k)) for _ in range(2))
+
+    def search(self, queries: np.ndarray, k: int):
+        return self.index.search(queries, k)
+
+    def answers(self, found, metric: str):
+        distances, rows = found
+        if metric == "cosine":
+            distances = 1 - distances
+        elif metric == "dot":
+            distances = -distances
+        return distances, rows
+
+
+serve(Faiss())
