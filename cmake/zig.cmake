@@ -22,6 +22,7 @@ if(NOT EXISTS ${zig_folder})
   file(RENAME ${zig_folder}.part ${zig_folder})
 endif()
 
+set(NEARFIELD_ZIG ${zig_folder})  # its licences go into the jars
 set(zig ${zig_folder}/ziglang/zig)
 set(target ${arch}-linux-gnu.2.28)
 foreach(language C CXX)

@@ -18,9 +18,12 @@ import java.util.concurrent.ConcurrentHashMap;
  *
  * <table>
  *   <caption>System properties</caption>
- *   <tr><td>{@systemProperty nearfield.native.&lt;backend&gt;.path}
+ *   <tr><td>{@code nearfield.native.<backend>.path}
  *       <td>the library file of a backend; when set, no other place is tried
- *   <tr><td>{@systemProperty nearfield.&lt;backend&gt;.enabled}
+ *   <tr><td>{@systemProperty nearfield.native.workdir}
+ *       <td>the folder that libraries from jars are unpacked to; by default the user's cache folder, or
+ *       the temporary folder where that cannot be used
+ *   <tr><td>{@code nearfield.<backend>.enabled}
  *       <td>{@code false} switches a backend off
  *   <tr><td>{@systemProperty nearfield.acceleration}
  *       <td>{@code required}, {@code preferred} or {@code disabled}: the policy where a caller names

@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * so that a failure can be read, mended and tried again. Looks at
  *
  * <ol>
- *   <li>{@systemProperty nearfield.native.&lt;backend&gt;.path}, a file; when set, nothing else,
+ *   <li>{@code -Dnearfield.native.<backend>.path}, a file; when set, nothing else,
  *   <li>the folders of {@code java.library.path}.
  * </ol>
  *

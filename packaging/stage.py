@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lays out what Maven puts into a native jar: libraries, checksums, notices and bill of materials.
+
+docs/packaging.md describes the result. Run by cmake/package.cmake after the link; the output depends on the inputs only.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", required=True)
+    parser.add_argument("--platform", required=True, help="as os-maven-plugin spells it: linux-x86_64")
+    parser.add_argument("--source", required=True, type=pathlib.Path, help="the checkout")
+    parser.add_argument("--zig", required=True, type=pathlib.Path, help="folder of zig's wheel")
+    parser.add_argument("--highway", type=pathlib.Path, help="folder of hwy/highway.h, for the cpu backend")
+    parser.add_argument("--wheel", type=pathlib.Path, help="folder of the wgpu wheel, for the wgpu backend")
+    parser.add_argument("--to", required=True, type=pathlib.Path)
+    parser.add_argument("files", nargs="+", type=pathlib.Path, help="the backend's library, then what it opens beside it")
+    return parser.parse_args()
+
+
+def first(pattern, path):
+    found = re.search(pattern, path.read_text(encoding="utf-8"))
+    if not found:
+        raise SystemExit(f"stage.py: no match of [{pattern}] in {path}")
+    return found.group(1)
+
+
+def wheel_version(folder, name):
+    (info,) = folder.glob(f"{name}-*.dist-info")
+    return info.name[len(name) + 1 : -len(".dist-info")]
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def component(name, version, purl, licence=None, **more):
+    entry = {"type": "library", "name": name, "version": version, "purl": purl, **more}
+    if licence:
+        entry["licenses"] = [{"expression": licence}]
+    return entry
+
+
+class Parts:
+    """The third parties inside: components of the bill of materials, paragraphs of the notice, licence texts."""
+
+    def __init__(self):
+        self.components = []
+        self.inside = []
+        self.beside = []
+        self.licences = {}
+
+    def highway(self, folder):
+        header = folder / "hwy/highway.h"
+        version = ".".join(first(rf"#define HWY_{part} (\d+)", header) for part in ("MAJOR", "MINOR", "PATCH"))
+        self.components.append(component("highway", version, f"pkg:github/google/highway@{version}", "Apache-2.0"))
+        self.inside.append(
+            f"Highway {version}, headers (https://github.com/google/highway)\n"
+            "  Copyright Google LLC. Apache License 2.0: META-INF/LICENSE"
+        )
+
+    def runtime(self, wheel):
+        version = wheel_version(wheel, "ziglang")
+        purl = f"pkg:pypi/ziglang@{version}"
+        self.components += [
+            component("libc++", version, purl + "#lib/libcxx", "Apache-2.0 WITH LLVM-exception"),
+            component("libc++abi", version, purl + "#lib/libcxxabi", "Apache-2.0 WITH LLVM-exception"),
+            component("libunwind", version, purl + "#lib/libunwind", "Apache-2.0 WITH LLVM-exception"),
+            component("compiler_rt", version, purl + "#lib/compiler_rt", "MIT"),
+        ]
+        self.inside += [
+            f"libc++, libc++abi and libunwind of LLVM (https://llvm.org), as zig {version} brings them\n"
+            "  Copyright the LLVM contributors. Apache License 2.0 with LLVM exceptions: META-INF/licenses/llvm.txt",
+            f"compiler_rt of zig {version} (https://ziglang.org)\n"
+            "  Copyright Zig contributors. MIT: META-INF/licenses/zig.txt",
+            "Start code of the GNU C Library, which its licence lets any program be linked with\n"
+            "  LGPL 2.1 or later with that exception: META-INF/licenses/glibc.txt",
+        ]
+        lib = wheel / "ziglang/lib"
+        self.licences |= {
+            "llvm.txt": lib / "libcxx/LICENSE.TXT",
+            "zig.txt": wheel / "ziglang/LICENSE",
+            "glibc.txt": lib / "libc/glibc/LICENSES",
+        }
+
+    def wgpu_native(self, library, wheel):
+        version = wheel_version(wheel, "wgpu")
+        # Rust leaves the names of the source files of what panics: enough to list nearly all that is inside.
+        found = re.findall(rb"index\.crates\.io-[0-9a-f]+/([A-Za-z0-9_-]+?)-(\d+\.\d+\.\d+)/src", library.read_bytes())
+        crates = sorted({(name.decode(), release.decode()) for name, release in found})
+        inner = [component(name, release, f"pkg:cargo/{name}@{release}") for name, release in crates]
+        self.components.append(
+            component(
+                "wgpu-native",
+                dict(crates)["wgpu-core"],
+                f"pkg:pypi/wgpu@{version}#wgpu/resources/{library.name}",
+                "MIT OR Apache-2.0",
+                hashes=[{"alg": "SHA-256", "content": sha256(library)}],
+                components=inner,
+            )
+        )
+        listed = "\n".join(f"    {name} {release}" for name, release in crates)
+        self.beside.append(
+            f"{library.name}: wgpu-native (https://github.com/gfx-rs/wgpu-native), unchanged from the Python wheel\n"
+            f"wgpu {version} (https://github.com/pygfx/wgpu-py, BSD 2-Clause: META-INF/licenses/wgpu-py.txt)\n"
+            "  Copyright the gfx-rs developers. MIT or Apache License 2.0, here the latter: META-INF/LICENSE\n"
+            "  The crates that it names itself; https://crates.io/crates/NAME states the licence of each:\n" + listed
+        )
+        self.licences["wgpu-py.txt"] = wheel / f"wgpu-{version}.dist-info/licenses/LICENSE"
+
+    def notice(self, library):
+        text = f"{library} contains, compiled in:\n\n" + "\n\n".join(self.inside) + "\n"
+        return text + "".join(f"\nBeside it lies\n\n{part}\n" for part in self.beside)
+
+
+def main():
+    given = arguments()
+    library = given.files[0].name
+    release = first(r"<artifactId>nearfield-parent</artifactId>\s*<version>([^<]+)</version>", given.source / "pom.xml")
+    abi = first(r"#define NF_ABI_MAJOR (\d+)", given.source / "native/include/nearfield/nearfield.h")
+
+    parts = Parts()
+    if given.highway:
+        parts.highway(given.highway)
+    parts.runtime(given.zig)
+    if given.wheel:
+        parts.wgpu_native(given.files[1], given.wheel)
+
+    shutil.rmtree(given.to, ignore_errors=True)
+    meta = given.to / "META-INF"
+    place = meta / "nearfield" / given.backend / given.platform
+    for folder in (place, meta / "licenses", meta / "sbom"):
+        folder.mkdir(parents=True)
+
+    for file in given.files:
+        shutil.copyfile(file, place / file.name)
+    properties = [f"version={release}", f"abi={abi}", "files=" + ",".join(file.name for file in given.files)]
+    properties += [f"sha256.{file.name}={sha256(file)}" for file in given.files]
+    (place / f"nearfield_{given.backend}.properties").write_text("\n".join(properties) + "\n", encoding="utf-8")
+
+    for name in ("LICENSE", "NOTICE"):
+        shutil.copyfile(given.source / name, meta / name)
+    for name, text in parts.licences.items():
+        shutil.copyfile(text, meta / "licenses" / name)
+    (meta / "THIRD-PARTY.txt").write_text(parts.notice(library), encoding="utf-8")
+
+    artifact = f"nearfield-native-{given.backend}"
+    purl = f"pkg:maven/dev.nearfield/{artifact}@{release}?classifier={given.platform}"
+    described = component(artifact, release, purl, "Apache-2.0", group="dev.nearfield")
+    described["hashes"] = [{"alg": "SHA-256", "content": sha256(given.files[0])}]
+    bill = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}
+    bill |= {"metadata": {"component": described}, "components": parts.components}
+    (meta / "sbom/bom.cdx.json").write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
