@@ -82,7 +82,8 @@ struct Manhattan {
   }
 };
 
-// Rows are taken four vectors at a time: their sums then fill exactly one vector (see join()).
+// Rows are taken four vectors at a time, or eight: the sums of four then fill exactly one vector (see
+// join()).
 inline constexpr int kVectors = 4;
 
 // Rows lying side by side in a group: vector i holds the rows from i * lanes / 4 on.
@@ -114,25 +115,49 @@ struct ScatteredRows {
   }
 };
 
+// Asks for rows before they are needed: some cache lines per step of a kernel's inner loop, from `at` to
+// `end`. Highway's Prefetch has no choice of level; L2 is the one that a group ahead fits into.
+struct Prefetcher {
+  const char* at = nullptr;
+  const char* end = nullptr;
+
+  template <int Lines>
+  HWY_INLINE void step() {
+    if (at >= end) return;
+    for (int i = 0; i < Lines; ++i) __builtin_prefetch(at + i * kCacheLine, 0, 2);
+    at += Lines * kCacheLine;
+  }
+};
+
 // sums[q][i] = the partial sums of query q and row vector i.
-template <class Term, int Q, class D, class Rows, class V = hn::Vec<D>>
+template <class Term, int Lines, int Q, int R, class D, class Rows, class V = hn::Vec<D>>
 HWY_INLINE void partial_sums(D d, const Rows& rows, const float* const* queries, int64_t chunks,
-                             V (&sums)[Q][kVectors]) {
+                             Prefetcher& ahead, V (&sums)[Q][R]) {
   for (int q = 0; q < Q; ++q)
-    for (int i = 0; i < kVectors; ++i) sums[q][i] = hn::Zero(d);
+    for (int i = 0; i < R; ++i) sums[q][i] = hn::Zero(d);
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    V v[kVectors];
-    for (int i = 0; i < kVectors; ++i) v[i] = rows.load(d, i, chunk);
-    for (int q = 0; q < Q; ++q) {
-      const V x = hn::LoadDup128(d, queries[q] + chunk * kChunkFloats);
-      for (int i = 0; i < kVectors; ++i) sums[q][i] = Term::add(d, x, v[i], sums[q][i]);
+    if constexpr (Lines != 0) ahead.template step<Lines>();
+    if constexpr (Q < R) {  // fewer registers for queries than for rows
+      V x[Q];
+      for (int q = 0; q < Q; ++q) x[q] = hn::LoadDup128(d, queries[q] + chunk * kChunkFloats);
+      for (int i = 0; i < R; ++i) {
+        const V v = rows.load(d, i, chunk);
+        for (int q = 0; q < Q; ++q) sums[q][i] = Term::add(d, x[q], v, sums[q][i]);
+      }
+    } else {
+      V v[R];
+      for (int i = 0; i < R; ++i) v[i] = rows.load(d, i, chunk);
+      for (int q = 0; q < Q; ++q) {
+        const V x = hn::LoadDup128(d, queries[q] + chunk * kChunkFloats);
+        for (int i = 0; i < R; ++i) sums[q][i] = Term::add(d, x, v[i], sums[q][i]);
+      }
     }
   }
 }
 
 // (s0+s2)+(s1+s3) of every block of four vectors, as one vector in row order.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V join(D d, const V (&s)[kVectors]) {
+HWY_INLINE V join(D d, const V* s) {
   const V ab = hn::Add(hn::InterleaveLower(d, s[0], s[1]), hn::InterleaveUpper(d, s[0], s[1]));
   const V cd = hn::Add(hn::InterleaveLower(d, s[2], s[3]), hn::InterleaveUpper(d, s[2], s[3]));
   // ab = a0+a2 b0+b2 a1+a3 b1+b3 in each block, cd alike.

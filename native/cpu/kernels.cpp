@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include "nearfield/nearfield.h"
 #include "x86.hpp"
 // clang-format off
 #include "hwy/foreach_target.h"  // before highway.h
 #include "canonical-inl.hpp"
+#include "product-inl.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -21,17 +23,21 @@ namespace nearfield::cpu::HWY_NAMESPACE {
 using Full = hn::ScalableTag<float>;
 using Block = hn::FixedTag<float, 4>;
 
-// Queries per pass over the rows: as many as leave their sums (4 vectors each), the rows and two temporaries
-// in registers: 16 on AVX2, 32 on AVX-512 and NEON.
+// Queries per pass over 16 rows (AVX-512, NEON: 4 vectors of 4 rows or of 1) or 8 (AVX2): as many as leave
+// their sums, the rows and two temporaries in registers. Few queries take all 32 rows at once on AVX-512:
+// lines then come in the order of memory.
 #if HWY_TARGET == HWY_AVX2
 inline constexpr int kDirectQueries = 2;
-inline constexpr int kProductQueries = 3;
-#elif HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+inline constexpr int kWideQueries = 0;
+#elif HWY_TARGET == HWY_AVX3
 inline constexpr int kDirectQueries = 6;
-inline constexpr int kProductQueries = 6;
+inline constexpr int kWideQueries = 3;
+#elif HWY_TARGET == HWY_NEON
+inline constexpr int kDirectQueries = 6;
+inline constexpr int kWideQueries = 0;
 #else
 inline constexpr int kDirectQueries = 1;
-inline constexpr int kProductQueries = 1;
+inline constexpr int kWideQueries = 0;
 #endif
 
 template <class Term>
@@ -57,6 +63,7 @@ template <class Term>
 struct DirectPass {
   const DirectTile& tile;
   const float* scale;
+  Prefetcher& ahead;
 
   template <int Q>
   HWY_INLINE void run(int32_t queries, int32_t first) const {
@@ -69,17 +76,23 @@ struct DirectPass {
   HWY_NOINLINE void body(int32_t first) const {
     const Full d;
     constexpr int64_t lanes = hn::MaxLanes(d);
+    constexpr int vectors = Q <= kWideQueries ? 2 * kVectors : kVectors;
+    // A chunk's 8 lines by a pass that is likely the only one over its rows, enough to keep ahead otherwise.
+    constexpr int lines = Q <= 3 ? 8 : 4;
     for (int q = 0; q < Q; ++q) tile.kept[first + q] = 0;
-    for (int64_t row = 0; row < kGroupRows; row += lanes) {
-      hn::Vec<Full> sums[Q][kVectors];
+    for (int64_t row = 0; row < kGroupRows; row += lanes * vectors / kVectors) {
+      hn::Vec<Full> sums[Q][vectors];
       const GroupRows<Term, Full> rows{tile.rows + row * kChunkFloats, scale + row * kChunkFloats};
-      partial_sums<Term, Q>(d, rows, tile.queries + first, tile.chunks, sums);
-      const auto side = hn::LoadU(d, tile.side + row);
-      for (int q = 0; q < Q; ++q) {
-        const auto ranks = Term::finish(d, join(d, sums[q]), side);
-        hn::StoreU(ranks, d, tile.ranks + (first + q) * kGroupRows + row);
-        const auto within = hn::Le(ranks, hn::Set(d, tile.limits[first + q]));
-        tile.kept[first + q] |= bits_of(d, within) << row;
+      partial_sums<Term, lines, Q, vectors>(d, rows, tile.queries + first, tile.chunks, ahead, sums);
+      for (int v = 0; v < vectors; v += kVectors) {
+        const int64_t at = row + v / kVectors * lanes;
+        const auto side = hn::LoadU(d, tile.side + at);
+        for (int q = 0; q < Q; ++q) {
+          const auto ranks = Term::finish(d, join(d, sums[q] + v), side);
+          hn::StoreU(ranks, d, tile.ranks + (first + q) * kGroupRows + at);
+          const auto within = hn::Le(ranks, hn::Set(d, tile.limits[first + q]));
+          tile.kept[first + q] |= bits_of(d, within) << at;
+        }
       }
     }
   }
@@ -89,50 +102,8 @@ template <class Term>
 void direct(const DirectTile& tile) {
   HWY_ALIGN float scale[kGroupRows * kChunkFloats];
   spread_side<Term>(tile.side, scale);
-  constexpr int most = std::is_same_v<Term, Dot> ? kProductQueries : kDirectQueries;
-  in_passes<most>(tile.count, DirectPass<Term>{tile, scale});
-}
-
-// bounds.hpp derives the test: a row is out when h_v - m_v p > cut.
-template <class Term>
-struct MatrixPass {
-  const MatrixTile& tile;
-
-  template <int Q>
-  HWY_INLINE void run(int32_t queries, int32_t first) const {
-    if constexpr (Q > 1) {
-      if (queries < Q) return run<Q - 1>(queries, first);
-    }
-    body<Q>(first);
-  }
-  template <int Q>
-  HWY_NOINLINE void body(int32_t first) const {
-    const Full d;
-    constexpr int64_t lanes = hn::MaxLanes(d);
-    for (int q = 0; q < Q; ++q) tile.kept[first + q] = 0;
-    for (int64_t row = 0; row < kGroupRows; row += lanes) {
-      hn::Vec<Full> sums[Q][kVectors];
-      const GroupRows<Dot, Full> rows{tile.rows + row * kChunkFloats, nullptr};
-      partial_sums<Dot, Q>(d, rows, tile.queries + first, tile.chunks, sums);
-      const auto side = hn::LoadU(d, tile.side + row);
-      const auto half = hn::Set(d, tile.half_shrunk);
-      for (int q = 0; q < Q; ++q) {
-        const auto product = join(d, sums[q]);
-        hn::Vec<Full> lower;
-        if constexpr (Term::kScaled) {
-          lower = hn::NegMulAdd(product, side, half);
-        } else {
-          lower = hn::Sub(hn::Mul(side, half), product);
-        }
-        tile.kept[first + q] |= bits_of(d, hn::Le(lower, hn::Set(d, tile.cuts[first + q]))) << row;
-      }
-    }
-  }
-};
-
-template <class Term>
-void matrix(const MatrixTile& tile) {
-  in_passes<kProductQueries>(tile.count, MatrixPass<Term>{tile});
+  Prefetcher ahead{tile.ahead, tile.ahead_end};
+  in_passes<kDirectQueries>(tile.count, DirectPass<Term>{tile, scale, ahead});
 }
 
 template <class Term>
@@ -148,7 +119,8 @@ void row_list(const RowList& list) {
       side[i] = list.side[from];
     }
     hn::Vec<Block> sums[1][kVectors];
-    partial_sums<Term, 1>(d, ScatteredRows<Term, Block>{at, side}, &list.query, list.chunks, sums);
+    Prefetcher none;
+    partial_sums<Term, 0>(d, ScatteredRows<Term, Block>{at, side}, &list.query, list.chunks, none, sums);
     hn::Store(Term::finish(d, join(d, sums[0]), hn::Load(d, side)), d, ranks);
     std::copy_n(ranks, count, list.ranks + first);
   }
@@ -164,7 +136,23 @@ bool supported() {
 #endif
 }
 
-inline constexpr Kernels kKernels = {
+template <int... Place>
+constexpr Kernels make_kernels(const char* name, std::integer_sequence<int, Place...>) {
+  return {
+      name,
+      static_cast<int32_t>(hn::MaxLanes(Full())),
+      &supported,
+      kPanelQueries,
+      {static_cast<uint8_t>(row_of_place(Place))...},
+      &pack,
+      {&direct<SquaredL2>, &direct<Cosine>, &direct<Dot>, &direct<Poincare>, &direct<Manhattan>},
+      // Poincaré's product form loses all order near the boundary; Manhattan has none.
+      {&product<LowerOfSquaredL2>, &product<LowerOfCosine>, &product<RankOfDot>, nullptr, nullptr},
+      {&row_list<SquaredL2>, &row_list<Cosine>, &row_list<Dot>, &row_list<Poincare>, &row_list<Manhattan>},
+  };
+}
+
+inline constexpr Kernels kKernels = make_kernels(
 #if HWY_TARGET == HWY_AVX3
     "avx512",
 #elif HWY_TARGET == HWY_AVX2
@@ -174,14 +162,7 @@ inline constexpr Kernels kKernels = {
 #else
     "emu128",
 #endif
-    static_cast<int32_t>(hn::MaxLanes(Full())),
-    &supported,
-    {&direct<SquaredL2>, &direct<Cosine>, &direct<Dot>, &direct<Poincare>, &direct<Manhattan>},
-    // The dot product is its own matrix form; Poincaré's loses all order near the boundary; Manhattan has
-    // none.
-    {&matrix<SquaredL2>, &matrix<Cosine>, nullptr, nullptr, nullptr},
-    {&row_list<SquaredL2>, &row_list<Cosine>, &row_list<Dot>, &row_list<Poincare>, &row_list<Manhattan>},
-};
+    std::make_integer_sequence<int, kGroupRows>());
 static_assert(NF_L2SQ == 1 && NF_COSINE == 2 && NF_DOT == 3 && NF_POINCARE == 4 && NF_MANHATTAN == 5);
 
 }  // namespace nearfield::cpu::HWY_NAMESPACE

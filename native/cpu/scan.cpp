@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scan.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+namespace nearfield::cpu {
+
+namespace {
+constexpr float kNone = std::numeric_limits<float>::infinity();
+// Queries that meet a block of rows at a time: half of a 1 MiB L2 (AMD's and Intel's servers), beside two
+// groups.
+constexpr int64_t kTileBytes = int64_t{512} << 10;
+// Groups between two looks at the other workers' limits: a look costs a few cycles a query, a group over 100.
+constexpr int64_t kLimitGroups = 16;
+// Products between two polls: about 10 ms on the slowest path (0.1 G/s emulated) up to 700 dimensions, where
+// one call of a kernel is as much; a poll's 50 ns vanish on the fastest.
+constexpr int64_t kPollProducts = int64_t{1} << 20;
+// Survivors of one group of 32 rows: up to this many are rescored one by one, more by the direct kernel.
+constexpr int kScatteredRescore = 8;
+// When that happens to most queries the product excludes too little (far offsets, duplicates, the first rows
+// of a scan); then as many groups go without it: a failed trial costs 1/16 of the time.
+constexpr int32_t kDirectGroups = 15;
+// Few queries wait for memory: the lines that follow soonest come first (measured: 36 GB/s at 1 KiB ahead, 29
+// at 16 KiB and more). More queries compute longer than a group takes to arrive: then the whole next group is
+// asked for.
+constexpr int32_t kNearQueries = 3;
+constexpr int64_t kNearBytes = 1024;
+}  // namespace
+
+struct Scan::Group {
+  const float* rows;
+  const float* side;
+  int64_t floats;
+  int64_t first_row;
+  int64_t word;  // of the masks
+  uint32_t live;
+
+  const char* next() const { return reinterpret_cast<const char*>(rows + floats); }
+  int64_t bytes() const { return floats * 4; }
+};
+
+Scan::Scan(const Part& part, WorkerSpace& space)
+    : part_(part),
+      space_(space),
+      kernels_(*part.state.kernels),
+      metric_(part.store.options().metric),
+      chunks_(part.store.chunks()) {
+  space_.limits.assign(static_cast<size_t>(part.queries), kNone);
+  space_.cuts.assign(static_cast<size_t>(part.queries), kNone);
+  for (int64_t i = 0; i < part.queries; ++i) {
+    QueryState& state = space_.states[static_cast<size_t>(i)];
+    state.queue.reset(part.plan.k);
+    state.rescored = 0;
+  }
+}
+
+Status Scan::block(const Block& block) {
+  const Slab& slab = *block.slab;
+  const int64_t tile = std::max<int64_t>(1, kTileBytes / (chunks_ * 16));
+  const int64_t step =
+      part_.product ? std::max<int64_t>(1, tile / kernels_.panel_queries) : round_up(tile, kQueriesPerCall);
+  const int64_t end = part_.product ? part_.panels.count : part_.queries;
+  for (int64_t from = 0; from < end; from += step) {
+    const int64_t to = std::min(from + step, end);
+    const int64_t first = part_.product ? part_.panels.first_query(from) : from;
+    const int64_t last = part_.product ? part_.panels.first_query(to) : to;
+    for (int64_t i = 0; i < block.groups; ++i) {
+      const int64_t at = block.first_group + i;
+      if (slab.live[at] == 0) continue;
+      if (i % kLimitGroups == 0) begin(first, last);
+      const Group group{slab.vectors + at * chunks_ * kChunkStride,
+                        slab.side + at * kGroupRows,
+                        chunks_ * kChunkStride,
+                        slab.first + at * kGroupRows,
+                        slab.first / kGroupRows + at,
+                        slab.live[at]};
+      if (part_.product && direct_groups_ == 0) {
+        NF_TRY(product(group, from, to));
+      } else {
+        direct_groups_ = std::max(0, direct_groups_ - 1);
+        NF_TRY(direct(group, first, last));
+      }
+    }
+  }
+  return {};
+}
+
+void Scan::begin(int64_t first, int64_t last) {
+  for (int64_t i = first; i < last; ++i) {
+    const float limit = part_.state.workspace.limits[static_cast<size_t>(i)].get();
+    if (limit < space_.limits[static_cast<size_t>(i)]) take_limit(i, limit);
+  }
+}
+
+void Scan::take_limit(int64_t query, float limit) {
+  const auto i = static_cast<size_t>(query);
+  space_.limits[i] = limit;
+  if (!part_.product) return;
+  space_.cuts[i] = metric_ == NF_DOT ? limit : part_.bound.cut(part_.state.workspace.squared[i], limit);
+}
+
+void Scan::share_limit(int64_t query) {
+  const float limit = space_.states[static_cast<size_t>(query)].queue.limit();
+  if (limit >= space_.limits[static_cast<size_t>(query)]) return;
+  take_limit(query, limit);
+  part_.state.workspace.limits[static_cast<size_t>(query)].lower(limit);
+}
+
+Status Scan::poll(int64_t products) {
+  unpolled_ += products;
+  if (unpolled_ < kPollProducts) return {};
+  unpolled_ = 0;
+  return part_.call.poll();
+}
+
+Status Scan::direct(const Group& group, int64_t first, int64_t last) {
+  int32_t queries[kQueriesPerCall];
+  uint32_t wanted[kQueriesPerCall];
+  int32_t count = 0;
+  for (int64_t i = first; i < last; ++i) {
+    const uint32_t* mask = part_.mask(i);
+    const uint32_t rows = mask == nullptr ? group.live : group.live & mask[group.word];
+    if (rows != 0) {
+      queries[count] = static_cast<int32_t>(i);
+      wanted[count++] = rows;
+    }
+    if (count == kQueriesPerCall || (i + 1 == last && count != 0)) {
+      direct_call(group, queries, wanted, count, last - first <= kQueriesPerCall);
+      NF_TRY(poll(count * group.floats));
+      count = 0;
+    }
+  }
+  return {};
+}
+
+void Scan::direct_call(const Group& group, const int32_t* queries, const uint32_t* wanted, int32_t count,
+                       bool only_call) {
+  const float* vectors[kQueriesPerCall];
+  float limits[kQueriesPerCall];
+  float ranks[kQueriesPerCall * kGroupRows];
+  uint32_t kept[kQueriesPerCall];
+  for (int32_t i = 0; i < count; ++i) {
+    vectors[i] = part_.query(queries[i]);
+    limits[i] = space_.limits[static_cast<size_t>(queries[i])];
+  }
+  DirectTile tile{group.rows, group.side, chunks_, vectors, count, limits};
+  if (only_call) {
+    tile.ahead =
+        count <= kNearQueries ? reinterpret_cast<const char*>(group.rows) + kNearBytes : group.next();
+    tile.ahead_end = tile.ahead + group.bytes();
+  }
+  tile.ranks = ranks;
+  tile.kept = kept;
+  kernels_.direct[metric_ - 1](tile);
+  for (int32_t i = 0; i < count; ++i) {
+    uint32_t rows = kept[i] & wanted[i];
+    if (rows == 0) continue;
+    for (; rows != 0; rows &= rows - 1) {
+      const int row = std::countr_zero(rows);
+      push(queries[i], {group.first_row + row, ranks[i * kGroupRows + row], 0});
+    }
+    share_limit(queries[i]);
+  }
+}
+
+Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel) {
+  const Panels& panels = part_.panels;
+  float* packed = space_.packed.get();
+  float* side = packed + group.floats;
+  kernels_.pack(group.rows, group.side, chunks_, packed, side);
+
+  const int64_t step = std::max<int64_t>(1, kQueriesPerCall / (panels.narrow() + 1));
+  const int64_t calls = (last_panel - first_panel + step - 1) / step;
+  const int64_t ahead = round_up(group.bytes() / calls, kCacheLine);
+  const char* next = group.next();
+  int64_t hopeless = 0;
+  for (int64_t panel = first_panel; panel < last_panel; panel += step, next += ahead) {
+    const int64_t end = std::min(panel + step, last_panel);
+    const int64_t first = panels.first_query(panel), last = panels.first_query(end);
+    float ranks[kQueriesPerCall * kGroupRows];
+    uint32_t kept[kQueriesPerCall];
+    ProductTile tile;
+    tile.rows = packed;
+    tile.side = side;
+    tile.chunks = chunks_;
+    tile.panels = part_.state.workspace.panels.get() + first * chunks_ * kChunkFloats;
+    tile.panel_count = static_cast<int32_t>(end - panel);
+    tile.panel_queries = static_cast<int32_t>(panels.narrow());
+    tile.wider_panels = static_cast<int32_t>(std::clamp<int64_t>(panels.wider() - panel, 0, end - panel));
+    tile.half_shrunk = part_.bound.half_shrunk();
+    tile.cuts = space_.cuts.data() + first;
+    tile.ahead = next;
+    tile.ahead_end = next + ahead;
+    tile.ranks = ranks;
+    tile.kept = kept;
+    kernels_.product[metric_ - 1](tile);
+
+    int32_t again[kQueriesPerCall];
+    uint32_t wanted[kQueriesPerCall];
+    int32_t count = 0;
+    for (int64_t i = first; i < last; ++i) {
+      uint32_t places = kept[i - first];
+      if (places == 0) continue;
+      const uint32_t* mask = part_.mask(i);
+      const uint32_t all = mask == nullptr ? group.live : group.live & mask[group.word];
+      uint32_t rows = 0;
+      for (uint32_t left = places; left != 0; left &= left - 1)
+        rows |= 1u << kernels_.row_of_place[std::countr_zero(left)];
+      if ((rows & all) == 0) continue;
+      if (metric_ == NF_DOT) {
+        keep_ranks(group, i, places, ranks + (i - first) * kGroupRows);
+      } else if (std::popcount(rows & all) <= kScatteredRescore) {
+        rescore(group, i, rows & all);
+      } else {
+        again[count] = static_cast<int32_t>(i);
+        wanted[count++] = all;
+        space_.states[static_cast<size_t>(i)].rescored += std::popcount(rows & all);
+      }
+    }
+    if (count != 0) direct_call(group, again, wanted, count, false);
+    hopeless += count;
+    NF_TRY(poll((last - first) * group.floats));
+  }
+  if (2 * hopeless > panels.first_query(last_panel) - panels.first_query(first_panel))
+    direct_groups_ = kDirectGroups;
+  return {};
+}
+
+void Scan::keep_ranks(const Group& group, int64_t query, uint32_t places, const float* ranks) {
+  const uint32_t* mask = part_.mask(query);
+  const uint32_t wanted = mask == nullptr ? group.live : group.live & mask[group.word];
+  for (; places != 0; places &= places - 1) {
+    const int place = std::countr_zero(places);
+    const int row = kernels_.row_of_place[place];
+    if ((wanted >> row & 1) != 0) push(query, {group.first_row + row, ranks[place], 0});
+  }
+  share_limit(query);
+}
+
+void Scan::rescore(const Group& group, int64_t query, uint32_t rows) {
+  const float* at[kScatteredRescore];
+  float side[kScatteredRescore], ranks[kScatteredRescore];
+  int64_t number[kScatteredRescore];
+  int64_t count = 0;
+  for (; rows != 0; rows &= rows - 1, ++count) {
+    const int row = std::countr_zero(rows);
+    at[count] = group.rows + row * kChunkFloats;
+    side[count] = group.side[row];
+    number[count] = group.first_row + row;
+  }
+  kernels_.row_list[metric_ - 1]({part_.query(query), chunks_, at, side, count, ranks});
+  for (int64_t i = 0; i < count; ++i) push(query, {number[i], ranks[i], 0});
+  space_.states[static_cast<size_t>(query)].rescored += static_cast<int32_t>(count);
+  share_limit(query);
+}
+
+}  // namespace nearfield::cpu
