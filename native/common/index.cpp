@@ -118,7 +118,7 @@ Status Index::set_live(const Call& call, const int64_t* numbers, int64_t count, 
   std::vector<int64_t> changed;
   std::copy_if(numbers, numbers + count, std::back_inserter(changed),
                [&](int64_t row) { return live_.is_live(row) != live; });
-  std::sort(changed.begin(), changed.end());
+  if (!std::is_sorted(changed.begin(), changed.end())) std::sort(changed.begin(), changed.end());
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
   if (changed.empty()) return {};
   NF_TRY(store_->set_live(changed, live, call));

@@ -7,8 +7,9 @@
 namespace nearfield::cpu {
 
 namespace {
-// Bytes moved between two polls: about a millisecond of copying.
-constexpr int64_t kPollBytes = int64_t{4} << 20;
+// Bytes that a worker takes at a time, polling in between: some 50 us of copying, so that chunks of a few
+// MiB, as a pipelined insert sends them, keep every thread busy.
+constexpr int64_t kShareBytes = int64_t{256} << 10;
 // Copies smaller than this are not worth waking the pool (about 10 us).
 constexpr int64_t kParallelBytes = int64_t{1} << 20;
 }  // namespace
@@ -111,7 +112,7 @@ Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, co
 
   // Shares end on group boundaries: no two workers write into the same cache line.
   const int64_t row_bytes = padded_dim(options_.dim) * 4;
-  const int64_t share = round_up(std::max<int64_t>(1, kPollBytes / row_bytes), kGroupRows);
+  const int64_t share = round_up(std::max<int64_t>(1, kShareBytes / row_bytes), kGroupRows);
   const int64_t base = rows_ / kGroupRows * kGroupRows;
   std::atomic<int64_t> ticket{base};
   const auto copy = [&](int32_t) -> Status {

@@ -17,6 +17,9 @@ import org.jspecify.annotations.Nullable;
  * want to.
  */
 final class IndexFront implements AcceleratedVectorIndex {
+  /** Stays in the first-level cache while it is checked. */
+  private static final int CHECK_BYTES = 16 << 10;
+
   private final IndexConfig config;
   private final VectorCheck check;
   private final IndexCounters counters;
@@ -98,17 +101,21 @@ final class IndexFront implements AcceleratedVectorIndex {
     }
     checkAll(vectors);
     InsertJob job = new InsertJob(vectors.size(), config.dim(), actor::wake);
-    enqueue(job);
-    feed(job, vectors);
-    return job.await();
+    try {
+      enqueue(job);
+      feed(job, vectors);
+      return job.await();
+    } finally {
+      job.free();
+    }
   }
 
   /**
-   * Refuses a bad vector before the first chunk is sent; the chunks are checked again as they are
-   * copied.
+   * Refuses a bad vector before the first chunk is sent. One that goes bad afterwards is refused by
+   * the device.
    */
   private void checkAll(VectorBatch vectors) {
-    int step = Math.max(1, InsertJob.chunkRows(config.dim()) / 16); // stays in the cache
+    int step = Math.max(1, CHECK_BYTES / Float.BYTES / config.dim());
     float[] some = new float[step * config.dim()];
     for (int first = 0; first < vectors.size(); first += step) {
       copy("addAll", vectors, first, Math.min(step, vectors.size() - first), some);
@@ -118,15 +125,14 @@ final class IndexFront implements AcceleratedVectorIndex {
   private void feed(InsertJob job, VectorBatch vectors) {
     try {
       for (int first = 0; first < vectors.size(); first += job.chunkRows) {
-        float[] buffer = job.buffer();
+        MemorySegment buffer = job.buffer();
         if (buffer == null) {
           return;
         }
-        copy("addAll", vectors, first, Math.min(job.chunkRows, vectors.size() - first), buffer);
+        vectors.copyTo(first, Math.min(job.chunkRows, vectors.size() - first), buffer);
         job.copied();
       }
-    } catch (RuntimeException
-        | Error e) { // a segment closed, or a vector changed for the worse, meanwhile
+    } catch (RuntimeException | Error e) { // a segment closed meanwhile
       job.abort(e);
       try {
         job.await();

@@ -255,7 +255,7 @@ final class IndexWork {
         job.succeed(answer);
         return true;
       }
-      float[] chunk = job.chunk();
+      MemorySegment chunk = job.chunk();
       if (chunk == null) {
         return false;
       }
@@ -263,15 +263,23 @@ final class IndexWork {
         return true;
       }
       int count = job.chunkSize();
-      int floats = count * state.dim();
-      MemorySegment vectors = scratch.get(Scratch.Use.VECTORS, (long) floats * Float.BYTES);
-      MemorySegment.copy(chunk, 0, vectors, ValueLayout.JAVA_FLOAT, 0, floats);
-      job.took(state.addHidden(vectors, count, scratch, Engine.CallControl.NONE));
+      job.took(addHidden(job, chunk, count, scratch));
       publish();
       return true;
     } catch (Throwable e) { // the caller's own failure may be anything
       dropInsert(job, failed(job.operation(), e));
       return true;
+    }
+  }
+
+  private int addHidden(InsertJob job, MemorySegment chunk, int count, Scratch scratch) {
+    try {
+      return state.addHidden(chunk, count, scratch, Engine.CallControl.NONE);
+    } catch (IllegalArgumentException e) { // all were fine when the call began
+      throw new IllegalArgumentException(
+          "%s: among the [%d] vectors from [%d] on one was changed during the call (%s)"
+              .formatted(job.operation(), count, job.rowsTaken(), e.getMessage()),
+          e);
     }
   }
 

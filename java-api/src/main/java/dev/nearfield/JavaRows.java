@@ -30,7 +30,7 @@ final class JavaRows {
     this.slabRows = slabRows(dim);
   }
 
-  private static int slabRows(int dim) {
+  static int slabRows(int dim) {
     return Math.max(32, SLAB_FLOATS / dim / 32 * 32);
   }
 

@@ -36,11 +36,39 @@ final class VectorCheck {
    * Squared norm in f64, in the order of the natives; every product of two floats is exact there.
    */
   static double squaredNorm(float[] x, int from, int dim) {
-    double sum = 0;
-    for (int i = from; i < from + dim; i++) {
-      sum += (double) x[i] * x[i];
+    double s0 = 0;
+    double s1 = 0;
+    double s2 = 0;
+    double s3 = 0;
+    double s4 = 0;
+    double s5 = 0;
+    double s6 = 0;
+    double s7 = 0;
+    int i = from;
+    int end = from + dim;
+    for (; i + 8 <= end; i += 8) { // independent sums: one chain would wait for each addition
+      s0 += square(x[i]);
+      s1 += square(x[i + 1]);
+      s2 += square(x[i + 2]);
+      s3 += square(x[i + 3]);
+      s4 += square(x[i + 4]);
+      s5 += square(x[i + 5]);
+      s6 += square(x[i + 6]);
+      s7 += square(x[i + 7]);
     }
-    return sum;
+    int left = end - i;
+    s0 += left > 0 ? square(x[i]) : 0;
+    s1 += left > 1 ? square(x[i + 1]) : 0;
+    s2 += left > 2 ? square(x[i + 2]) : 0;
+    s3 += left > 3 ? square(x[i + 3]) : 0;
+    s4 += left > 4 ? square(x[i + 4]) : 0;
+    s5 += left > 5 ? square(x[i + 5]) : 0;
+    s6 += left > 6 ? square(x[i + 6]) : 0;
+    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7));
+  }
+
+  private static double square(float x) {
+    return (double) x * x;
   }
 
   /**

@@ -133,7 +133,7 @@ class MisuseTest {
       names = {"JAVA", "CPU", "WGPU"})
   void oneBadVectorRefusesALargeBatch(BackendKind kind) {
     int dim = 1024;
-    int rows = 3000; // 12 MB, three chunks of 4 MiB
+    int rows = 3000; // 12 MB, several chunks
     try (AcceleratedVectorIndex index =
             TestBackend.require(kind).builder(dim, Metric.L2_SQUARED).build();
         Arena arena = Arena.ofConfined()) {

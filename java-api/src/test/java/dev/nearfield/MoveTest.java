@@ -22,7 +22,12 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60)
 class MoveTest {
   private static final int DIM = 1024;
-  private static final int CHUNK = InsertJob.chunkRows(DIM);
+
+  /**
+   * Several chunks of an insert; fills slabs of the engine to the last row, so the next one grows
+   * it.
+   */
+  private static final int CHUNKS = JavaRows.slabRows(DIM);
 
   private static FakeEngine engine(int ordinal) {
     return new FakeEngine(new DeviceInfo(BackendKind.CUDA, ordinal, "fake", "none", 1000, false));
@@ -106,7 +111,7 @@ class MoveTest {
   void handlesAndOrderSurviveAMove() throws Exception {
     Route route = new Route(null);
     build(route);
-    int count = CHUNK + CHUNK / 2;
+    int count = CHUNKS + CHUNKS / 2;
     VectorHandles handles = index.addAll(numbers(count));
     assertEquals(count / 2, index.removeIf(h -> VectorHandle.slot(h.bits()) % 2 == 1));
     Placement placement = index.retryAcceleration().get(20, TimeUnit.SECONDS);
@@ -153,10 +158,10 @@ class MoveTest {
     build(route);
     VectorHandle before = index.add(vector(1));
     first.freeBytes = 0;
-    VectorHandles many = index.addAll(numbers(2 * CHUNK));
-    assertEquals(2 * CHUNK + 1, index.stats().live());
+    VectorHandles many = index.addAll(numbers(2 * CHUNKS));
+    assertEquals(2 * CHUNKS + 1, index.stats().live());
     assertTrue(index.get(before).isPresent());
-    assertTrue(index.get(many.get(2 * CHUNK - 1)).isPresent());
+    assertTrue(index.get(many.get(2 * CHUNKS - 1)).isPresent());
     SearchResult result = index.search(nearest(0, 1));
     assertEquals(FallbackReason.MEMORY_BUDGET, result.execution().fallback().orElseThrow());
     assertEquals(route.engines.getFirst().device(), result.execution().device());
@@ -186,22 +191,25 @@ class MoveTest {
   void aLargeInsertUnderWayIsFinishedBeforeTheMove() throws Exception {
     Route route = new Route(FallbackReason.MEMORY_BUDGET);
     build(route);
+    index.addAll(
+        numbers(CHUNKS / 2)); // the first chunk of the next fills a slab, and so does its last
+    int large = 5 * CHUNKS / 2;
     first.hold("add");
-    CompletableFuture<VectorHandles> large =
+    CompletableFuture<VectorHandles> insert =
         CompletableFuture.supplyAsync(
-            () -> index.addAll(numbers(3 * CHUNK)), Thread::startVirtualThread);
+            () -> index.addAll(numbers(large)), Thread::startVirtualThread);
     first.awaitHeld();
     first.freeBytes = 0;
     CompletableFuture<VectorHandle> small =
         CompletableFuture.supplyAsync(() -> index.add(vector(-5)), Thread::startVirtualThread);
     BatchingTest.await(() -> index.stats().queued() == 1);
     first.open();
-    VectorHandles handles = large.get(20, TimeUnit.SECONDS);
+    VectorHandles handles = insert.get(20, TimeUnit.SECONDS);
     assertEquals(-5, index.get(small.get(20, TimeUnit.SECONDS)).orElseThrow().vector()[0]);
-    for (int i = 0; i < 3 * CHUNK; i += 101) {
+    for (int i = 0; i < large; i += 101) {
       assertEquals(i, index.get(handles.get(i)).orElseThrow().vector()[0]);
     }
-    assertEquals(3 * CHUNK + 1, index.stats().live());
+    assertEquals(3 * CHUNKS + 1, index.stats().live());
     assertEquals(route.engines.getFirst().device(), index.placement().device());
   }
 
@@ -209,7 +217,7 @@ class MoveTest {
   void aCompactionUnderWayIsDoneAgainAfterTheMove() throws Exception {
     Route route = new Route(FallbackReason.MEMORY_BUDGET);
     build(route);
-    VectorHandles handles = index.addAll(numbers(CHUNK));
+    VectorHandles handles = index.addAll(numbers(CHUNKS));
     index.remove(handles.get(0));
     first.compactSlices = Integer.MAX_VALUE;
     CompletableFuture<CompactionReport> compaction = index.compact();
@@ -217,9 +225,9 @@ class MoveTest {
     first.freeBytes = 0;
     index.add(vector(1));
     compaction.get(20, TimeUnit.SECONDS);
-    assertEquals(CHUNK, index.stats().live());
+    assertEquals(CHUNKS, index.stats().live());
     assertEquals(0, index.stats().deleted());
-    assertEquals(CHUNK - 1, index.get(handles.get(CHUNK - 1)).orElseThrow().vector()[0]);
+    assertEquals(CHUNKS - 1, index.get(handles.get(CHUNKS - 1)).orElseThrow().vector()[0]);
   }
 
   @Test
@@ -231,7 +239,7 @@ class MoveTest {
     DeviceOutOfMemoryException small =
         assertThrows(DeviceOutOfMemoryException.class, () -> index.add(vector(1)));
     assertEquals("nothing else is here", small.getSuppressed()[0].getSuppressed()[0].getMessage());
-    assertThrows(DeviceOutOfMemoryException.class, () -> index.addAll(numbers(2 * CHUNK)));
+    assertThrows(DeviceOutOfMemoryException.class, () -> index.addAll(numbers(2 * CHUNKS)));
     assertEquals(0, index.stats().live());
     first.freeBytes = -1;
     index.add(vector(1));
@@ -278,7 +286,7 @@ class MoveTest {
           }
         };
     build(route);
-    index.addAll(numbers(2 * CHUNK));
+    index.addAll(numbers(2 * CHUNKS));
     CompletableFuture<Placement> move = index.retryAcceleration();
     BatchingTest.await(() -> route.engines.size() == 1);
     FakeEngine second = route.engines.getFirst();
