@@ -23,7 +23,7 @@ TEXT
 machine() {
   machine=$work/$1
   checkout="$machine/a checkout"
-  mkdir -p "$checkout"/{native,cmake,kernels-test,bindings,java-api/src,demo/src} "$machine"/{bin,home,jvm}
+  mkdir -p "$checkout"/{native,cmake,kernels-test,bindings,bench/native,java-api/src,demo/src} "$machine"/{bin,home,jvm}
   cp -R "$here/../nearfield" "$here" "$here/../CMakeLists.txt" "$checkout"
   touch "$checkout"/{CMakePresets.json,pom.xml,java-api/pom.xml,demo/pom.xml}
   local tool
