@@ -9,9 +9,11 @@ import signal
 import sys
 import tempfile
 
+import everything
 import flat
 import options
 import output
+import report
 from errors import BenchError, UsageError
 from machine import ROOT
 from worker import Worker
@@ -48,7 +50,11 @@ def in_scratch(work):
 
 
 # What each command checks before anything is built, and what it does.
-COMMANDS = {"flat": (options.flat, run_flat)}
+COMMANDS = {
+    "flat": (options.flat, run_flat),
+    "all": (options.everything, lambda chosen: everything.run(chosen, in_scratch)),
+    "report": (options.report, lambda chosen: report.write(chosen, ROOT)),
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -83,7 +83,8 @@ def java(folder: str) -> Worker:
     home, classpath = os.environ.get("JAVA_HOME"), machine.ROOT / "bench" / "java" / "target" / "classpath.txt"
     if not home or not classpath.exists():
         raise Missing(f"--java needs JAVA_HOME and {classpath}; start through ./nearfield bench")
-    command = [f"{home}/bin/java", "--enable-native-access=ALL-UNNAMED",
+    options = (machine.ROOT / "bench" / "java" / "worker.options").read_text(encoding="utf-8").split()
+    command = [f"{home}/bin/java", *options,
                f"-Djava.library.path={machine.ROOT / 'build' / 'release' / 'lib'}",
                "-cp", f"{classpath.parent / 'classes'}:{classpath.read_text(encoding='utf-8').strip()}",
                "dev.nearfield.bench.Worker"]  # fmt: skip

@@ -56,7 +56,7 @@ def table(outcome: Outcome) -> str:
     rows = [("system", "median", "least", "most", "queries/s", "of the limit", "recall", "x ours")]
     for r in outcome.records:
         rows.append((r["system"], seconds(r["median_s"]), seconds(r["min_s"]), seconds(r["max_s"]), count(r["qps"]),
-                     f"{r['limit_fraction']:.1%}", f"{r['recall']:.4f}", f"{r['ratio']:.2f}"))  # fmt: skip
+                     f"{r['limit_fraction']:.1%}", "-" if r["recall"] is None else f"{r['recall']:.4f}", f"{r['ratio']:.2f}"))  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))) for row in rows]
     lines.append("")

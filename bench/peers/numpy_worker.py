@@ -4,10 +4,26 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from worker import Peer, seconds_of, serve
+
+
+BY_QUERY = ("poincare", "manhattan")  # no matrix product computes these
+
+
+def least(d: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k least of each row, in any order, and their columns."""
+    if d.shape[1] <= k:
+        return d, np.broadcast_to(np.arange(d.shape[1]), d.shape)
+    at = np.argpartition(d, k - 1, axis=1)[:, :k]
+    return np.take_along_axis(d, at, axis=1), at
+
+
+def list_map(work, whole) -> list:
+    return [work(whole)]
 
 
 class Numpy(Peer):
@@ -16,6 +32,7 @@ class Numpy(Peer):
     block = 16384  # rows of the base per product; tuned
 
     def hello(self, threads: int) -> dict:
+        self.threads, self.pool = threads, ThreadPoolExecutor(threads)
         core = os.environ.get("OPENBLAS_CORETYPE", "as detected")
         return {"version": np.__version__, "settings": f"blocked matmul and argpartition, OpenBLAS {core}, {threads} threads"}
 
@@ -28,6 +45,7 @@ class Numpy(Peer):
 
     def tune(self, queries: np.ndarray, k: int) -> str:
         timed = []
+        queries = queries[: 64 if self.metric in BY_QUERY else 1000]  # the best block does not depend on more
         for block in (1024, 4096, 16384, 65536):
             self.block = block
             timed.append((min(seconds_of(lambda: self.search(queries, k)) for _ in range(2)), block))
@@ -35,23 +53,31 @@ class Numpy(Peer):
         return f"blocks of {self.block} rows"
 
     def search(self, queries: np.ndarray, k: int):
+        if self.metric not in BY_QUERY:
+            return self._search(queries, k, self._parallel)
+        # Elementwise work is one thread's: each takes a part of the queries.
+        found = list(self.pool.map(lambda part: self._search(part, k, list_map), self._parts(queries)))
+        return tuple(np.concatenate(parts) for parts in zip(*found))
+
+    def _parts(self, rows: np.ndarray) -> list[np.ndarray]:
+        return np.array_split(rows, min(self.threads, len(rows)))
+
+    def _parallel(self, work, d: np.ndarray) -> list:
+        return list(self.pool.map(work, self._parts(d)))
+
+    def _search(self, queries: np.ndarray, k: int, mapping):
         k = min(k, len(self.base))
-        best_d = np.full((len(queries), 0), np.inf, np.float32)
-        best_r = np.zeros((len(queries), 0), np.int64)
+        best_d = np.empty((len(queries), 0), np.float32)
+        best_r = np.empty((len(queries), 0), np.int64)
         squares = np.einsum("ij,ij->i", queries, queries)[:, None]
         for first in range(0, len(self.base), self.block):
             d = self._ranks(queries, squares, slice(first, first + self.block))
-            if d.shape[1] > k:
-                part = np.argpartition(d, k - 1, axis=1)[:, :k]
-                d = np.take_along_axis(d, part, axis=1)
-            else:
-                part = np.broadcast_to(np.arange(d.shape[1]), d.shape)
-            best_d = np.concatenate((best_d, d), axis=1)
-            best_r = np.concatenate((best_r, part + first), axis=1)
+            chosen = mapping(lambda part: least(part, k), d)
+            best_d = np.concatenate((best_d, np.concatenate([d for d, _ in chosen])), axis=1)
+            best_r = np.concatenate((best_r, np.concatenate([r for _, r in chosen]) + first), axis=1)
             if best_d.shape[1] > k:
-                part = np.argpartition(best_d, k - 1, axis=1)[:, :k]
-                best_d = np.take_along_axis(best_d, part, axis=1)
-                best_r = np.take_along_axis(best_r, part, axis=1)
+                best_d, at = least(best_d, k)
+                best_r = np.take_along_axis(best_r, at, axis=1)
         order = np.argsort(best_d, axis=1, kind="stable")
         best_d = np.take_along_axis(best_d, order, axis=1)
         if self.metric == "poincare":  # ranked by |q-v|^2 / (1-|v|^2)

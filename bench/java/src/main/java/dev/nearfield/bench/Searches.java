@@ -163,20 +163,21 @@ final class Searches implements AutoCloseable {
     }
   }
 
-  /** Writes the answers to every query: row numbers of the base file, and distances. */
-  void answers(String to) throws IOException {
+  /** Writes the answers to the first queries (0: to all): row numbers of the base file, and distances. */
+  void answers(String to, int count) throws IOException {
     Map<Long, Integer> rowOf = new HashMap<>();
     for (int row = 0; row < handles.size(); row++) {
       rowOf.put(handles.bits(row), row);
     }
     Fbin file = queries();
+    int wanted = count == 0 ? file.rows : Math.min(count, file.rows);
     try (var rows = new BufferedOutputStream(Files.newOutputStream(Path.of(to + ".rows")));
         var distances =
             new BufferedOutputStream(Files.newOutputStream(Path.of(to + ".distances")))) {
       ByteBuffer row = ByteBuffer.allocate(k * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
       ByteBuffer distance = ByteBuffer.allocate(k * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-      for (int first = 0; first < file.rows; first += batch) {
-        SearchResult found = search(file.batch(first, Math.min(batch, file.rows - first)));
+      for (int first = 0; first < wanted; first += batch) {
+        SearchResult found = search(file.batch(first, Math.min(batch, wanted - first)));
         for (int q = 0; q < found.queryCount(); q++) {
           for (int hit = 0; hit < k; hit++) {
             boolean there = hit < found.hitCount(q);

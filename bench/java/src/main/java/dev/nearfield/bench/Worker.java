@@ -115,7 +115,7 @@ public final class Worker {
                   command.number("clients", 1),
                   reply);
       case "run" -> loaded().run(command.number("calls", 1), reply);
-      case "answers" -> loaded().answers(command.text("to"));
+      case "answers" -> loaded().answers(command.text("to"), command.number("count", 0));
       case "insert" ->
           Inserts.run(
               device(),

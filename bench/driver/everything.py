@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`bench all`: every workload of the report, one after the other. What is measured is written at once, so that an interrupted
+run keeps what it has, and a later one with --only replaces single workloads."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import replace
+
+import flat
+import machine
+import output
+import stats
+import workloads
+from errors import BenchError, Missing, UsageError, say
+from inserts import measure_insert
+from options import All, Flat
+
+RECORDS, ABOUT = "records.json", "about.json"
+
+
+def points(options: All) -> list[Flat]:
+    every = workloads.with_targets() + workloads.inserting() + workloads.curves()
+    if options.quick:
+        every = [workloads.quick(point) for point in every]
+    chosen = []
+    for point in every:
+        if options.only not in workloads.name(point):
+            continue
+        allowed = tuple(peer for peer in point.peers if peer in options.peers)
+        chosen.append(replace(point, threads=options.threads, peers=allowed))
+    if not chosen:
+        raise UsageError(f"bench all: no workload's name contains '{options.only}'; they look like '{workloads.name(every[0])}'")
+    return chosen
+
+
+def key_of(record: dict) -> tuple:
+    return tuple(record[key] for key in ("workload", "rows", "dim", "batch", "k", "metric"))
+
+
+def read_folder(folder: str) -> tuple[list[dict], dict]:
+    try:
+        with open(f"{folder}/{RECORDS}", encoding="utf-8") as records, open(f"{folder}/{ABOUT}", encoding="utf-8") as about:
+            return json.load(records), json.load(about)
+    except FileNotFoundError:
+        return [], {"points": {}}
+    except ValueError as error:
+        raise UsageError(f"{folder} holds no records that can be added to: {error}") from None
+
+
+def run(options: All, scratch) -> None:
+    """`scratch` runs work(folder) with a folder of its own."""
+    todo = points(options)
+    try:
+        os.makedirs(options.out, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out={options.out} cannot be made: {error.strerror}") from None
+    output.check_writable(f"{options.out}/{RECORDS}")
+    records, about = read_folder(options.out)
+    about["machine"] = machine.describe()
+    begun, failures = time.monotonic(), []
+    for number, point in enumerate(todo, 1):
+        name = workloads.name(point)
+        say(f"[{number}/{len(todo)}, {time.monotonic() - begun:.0f} s] {name}")
+        work = measure_insert if point.workload == "insert" else flat.measure
+        try:
+            outcome = scratch(lambda folder: work(point, folder))  # noqa: B023 - called at once
+        except Missing as missing:  # an instruction path that this CPU lacks, say: the others go on
+            say(f"Left out: {missing}")
+            failures.append(f"{name}: {missing}")
+            continue
+        fresh = {key_of(record) for record in outcome.records}
+        records = [record for record in records if key_of(record) not in fresh] + outcome.records
+        about["points"][name] = {
+            "limits": {key: stats.rounded(value) for key, value in outcome.limits.items()},
+            "bound": outcome.bound, "notes": outcome.notes, "facts": outcome.facts,
+            "commit": about["machine"]["commit"], "quick": options.quick,
+        }  # fmt: skip
+        output.write(output.json_text(records), f"{options.out}/{RECORDS}")
+        output.write(json.dumps(about, indent=1, ensure_ascii=False) + "\n", f"{options.out}/{ABOUT}")
+        say(output.table(outcome))
+    if len(failures) == len(todo):
+        raise BenchError(f"nothing could be measured: {failures[0]}")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Appending rows to a new index, natively and through Java, beside memcpy into pages that were never touched."""
+
+from __future__ import annotations
+
+import dataset
+import flat
+import machine
+import stats
+from errors import say
+from flat import Outcome, System
+from options import Flat
+
+
+def measure_insert(options: Flat, folder: str) -> Outcome:
+    """options.batch is the rows of one call. The limit is one thread's memcpy of as many bytes into fresh pages."""
+    threads = options.threads or machine.threads()
+    helper = flat.tool(folder)
+    systems = flat.start_ours(options, folder, threads)
+    made = dataset.prepare(options, helper, folder, len(systems))
+    say(f"Inserting {made.rows} rows x {made.dim} dimensions, {options.batch} a call")
+    limits = {"path": "", "threads": threads, "bytes": made.rows * made.dim * 4}
+    reached = [helper.ask("limits", **limits)]
+    facts: dict = {}
+    for number in range(options.repeats + 1):
+        for system in systems:
+            reply = system.worker.ask("insert", base=made.base, metric=made.metric, batch=options.batch)
+            if number > 0:  # the first warms
+                system.seconds.append(reply["seconds"])
+                system.p50.append(reply["p50_s"])
+    reached.append(helper.ask("limits", **limits))
+    best = {key: max(r[key] for r in reached) for key in reached[0] if key.endswith("_per_s")}
+    for system in systems:
+        facts[system.name] = {"p50_s": stats.rounded(stats.summary(system.p50)["median_s"])}
+        system.worker.stop()
+    helper.stop()
+    records = [_record(system, systems[0], options, made.rows, made.dim, best) for system in systems]
+    return Outcome(records, best, "memory", [], facts)
+
+
+def _record(system: System, ours: System, options: Flat, rows: int, dim: int, limits: dict) -> dict:
+    times = stats.summary(system.seconds)
+    copying = rows * dim * 4 / limits["memcpy_cold_bytes_per_s"]
+    return {
+        "system": system.name, "backend": system.about["backend"], "device": system.device, "workload": options.workload,
+        "rows": rows, "dim": dim, "batch": options.batch, "k": 0, "metric": options.metric,
+        **{key: stats.rounded(value) for key, value in times.items()},
+        "qps": stats.rounded(rows / times["median_s"]),
+        "limit_fraction": stats.rounded(copying / times["median_s"], 4),
+        "recall": None,
+        "ratio": stats.rounded(times["median_s"] / stats.summary(ours.seconds)["median_s"], 4),
+    }  # fmt: skip

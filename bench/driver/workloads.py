@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `bench all` measures: the workloads that have a target, and the curves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from options import Flat
+
+CURVE_DIMS = (96, 100, 128, 384, 768, 1536)
+CURVE_BATCHES = (1, 2, 7, 16, 100, 1000, 10000)
+# Elements of a curve's base: 100 MB, beyond the private caches of any core, and 10,000 queries still take seconds.
+CURVE_ELEMENTS = 25_600_000
+MILLION = 1_000_000
+WORDNET = 117_659  # senses of WordNet 3.0: the demo's corpus, at the dimensions of its model
+# Poincare and Manhattan cost the peers a minute a run at a million rows; the ratio is the same at a tenth.
+SLOW_METRIC_ROWS = 100_000
+
+
+def _flat(**keys) -> Flat:
+    return Flat(seconds=3.0, **keys)
+
+
+def with_targets() -> list[Flat]:
+    every, faiss = ("faiss", "usearch", "numpy"), ("faiss",)
+    million = {"rows": MILLION, "dim": 128}
+    wordnet = {"rows": WORDNET, "dim": 384}
+    points = [
+        _flat(**million, batch=1, peers=every, java=True),
+        _flat(**million, batch=16, peers=every),
+        _flat(**million, batch=1000, peers=every, java=True),
+        _flat(**million, batch=1000, metric="cosine", peers=every),
+        _flat(**wordnet, batch=1000, peers=every),
+        _flat(**wordnet, batch=1000, metric="cosine", peers=every),
+        _flat(rows=SLOW_METRIC_ROWS, dim=128, batch=1000, metric="poincare", peers=("numpy",)),
+        _flat(rows=SLOW_METRIC_ROWS, dim=128, batch=1000, metric="manhattan", peers=("faiss", "numpy")),
+        _flat(**million, batch=1000, k=100, peers=faiss),
+        _flat(**million, batch=1000, k=1000, peers=faiss),
+        _flat(rows=1000, dim=128, batch=1, peers=(), java=True),
+        _flat(**million, batch=1, clients=8, peers=(), java=True, workload="8 clients"),
+    ]
+    narrow = [
+        replace(point, path="avx2", java=False, peers=tuple(p for p in point.peers if p != "usearch"), workload="flat avx2")
+        for point in points if point.workload == "flat" and point.rows > 1000
+    ]  # fmt: skip
+    return points + narrow
+
+
+def inserting() -> list[Flat]:
+    """Appending in one call, and in calls of a thousand rows."""
+    return [_flat(rows=MILLION, dim=128, batch=batch, peers=(), java=True, workload="insert") for batch in (MILLION, 1000)]
+
+
+def curves() -> list[Flat]:
+    return [
+        Flat(rows=CURVE_ELEMENTS // dim, dim=dim, batch=batch, peers=("faiss",), repeats=3, seconds=1.0, workload="curve")
+        for dim in CURVE_DIMS for batch in CURVE_BATCHES
+    ]  # fmt: skip
+
+
+def name(point: Flat) -> str:
+    return f"{point.workload} {point.rows}x{point.dim} {point.metric} batch={point.batch} k={point.k}"
+
+
+def quick(point: Flat) -> Flat:
+    """To try the whole out: a hundredth of the rows, one round; its figures mean nothing."""
+    rows = max(1000, point.rows // 100)
+    batch = rows if point.workload == "insert" and point.batch == point.rows else point.batch
+    return replace(point, rows=rows, batch=min(batch, 1000), k=min(point.k, rows), repeats=1, seconds=0.0)
