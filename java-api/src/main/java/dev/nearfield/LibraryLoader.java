@@ -2,7 +2,10 @@
 package dev.nearfield;
 
 import dev.nearfield.BackendStatus.Reason;
+import dev.nearfield.Workdir.UnusableException;
+import dev.nearfield.ffi.nearfield_h;
 import java.io.File;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.nio.file.Files;
@@ -22,7 +25,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <ol>
  *   <li>{@code -Dnearfield.native.<backend>.path}, a file; when set, nothing else,
- *   <li>the folders of {@code java.library.path}.
+ *   <li>the folders of {@code java.library.path},
+ *   <li>jars on the class path and the module path ({@link PackagedLibraries}), whose library is
+ *       unpacked to a {@link Workdir}.
  * </ol>
  *
  * A library stays loaded until the JVM ends: its handles are in use by other threads.
@@ -32,6 +37,9 @@ final class LibraryLoader {
    * Backends without a library in this version; a library named by its path is loaded all the same.
    */
   private static final Set<BackendKind> NOT_BUILT_YET = Set.of(BackendKind.CUDA, BackendKind.METAL);
+
+  /** What glibc says where a file system is mounted noexec; truncated files are refused earlier. */
+  private static final String FORBIDDEN = "failed to map segment";
 
   /** By absolute path; only libraries whose table was accepted. */
   private static final Map<Path, NativeCalls> LOADED = new ConcurrentHashMap<>();
@@ -77,6 +85,19 @@ final class LibraryLoader {
       return tryExplicit(property, explicit);
     }
     attempts.add(new LoadAttempt("-D" + property, "not set"));
+    Loaded loaded = fromLibraryPath();
+    if (loaded == null) {
+      loaded = fromJars();
+    }
+    if (loaded != null) {
+      return new Outcome(loaded.calls, loaded.path, null, List.copyOf(attempts));
+    }
+    return failed(firstFailure != null ? firstFailure : notFound(property));
+  }
+
+  private record Loaded(NativeCalls calls, Path path) {}
+
+  private @Nullable Loaded fromLibraryPath() {
     String file = System.mapLibraryName("nearfield_" + kind.id());
     String searchPath = System.getProperty("java.library.path", "");
     boolean found = false;
@@ -92,24 +113,115 @@ final class LibraryLoader {
         found = true;
         NativeCalls calls = tryFile("java.library.path " + path, path);
         if (calls != null) {
-          return new Outcome(calls, path, null, List.copyOf(attempts));
+          return new Loaded(calls, path);
         }
       }
     }
-    // A later place, the class path, belongs here once libraries are shipped in jars.
-    if (found) {
-      return failed(Objects.requireNonNull(firstFailure));
+    if (!found) {
+      attempts.add(new LoadAttempt("java.library.path", "no " + file + " in [" + searchPath + "]"));
     }
-    attempts.add(new LoadAttempt("java.library.path", "no " + file + " in [" + searchPath + "]"));
-    return failed(
-        new LoadException(
-            Reason.NOT_FOUND,
-            "no " + file + " was found",
-            NOT_BUILT_YET.contains(kind)
-                ? "This version of Nearfield has no " + kind.id() + " backend yet."
-                : "Build it, then set -D"
-                    + property
-                    + "=FILE, or put its folder on -Djava.library.path."));
+    return null;
+  }
+
+  private @Nullable Loaded fromJars() {
+    String folder = PackagedLibrary.folder(kind, platform.toString());
+    try {
+      Map<String, PackagedLibrary.Folder> folders =
+          PackagedLibraries.folders(kind, platform.toString());
+      for (Map.Entry<String, PackagedLibrary.Folder> at : folders.entrySet()) {
+        Loaded loaded = fromJar(at.getKey(), at.getValue());
+        if (loaded != null) {
+          return loaded;
+        }
+      }
+      if (folders.isEmpty()) {
+        attempts.add(new LoadAttempt("class path and module path", "no " + folder));
+        List<String> others = PackagedLibraries.otherPlatforms(kind, platform.toString());
+        if (!others.isEmpty()) {
+          throw new LoadException(
+              Reason.LOAD_FAILED,
+              "%s is there for %s, this is [%s]".formatted(artifact(), others, platform),
+              dependencyHint());
+        }
+      }
+    } catch (IOException e) {
+      attempts.add(new LoadAttempt(folder, "it cannot be looked for: " + e));
+    } catch (LoadException e) {
+      remember("class path and module path", e);
+    }
+    return null;
+  }
+
+  private @Nullable Loaded fromJar(String source, PackagedLibrary.Folder folder) {
+    try {
+      PackagedLibrary library = PackagedLibrary.read(kind, source, folder);
+      if (library == null) {
+        return null;
+      }
+      checkVersion(library);
+      return fromWorkdirs(source, library);
+    } catch (LoadException e) {
+      remember(source, e);
+      return null;
+    }
+  }
+
+  private void checkVersion(PackagedLibrary library) throws LoadException {
+    String version = NearfieldVersion.current();
+    if (!library.version().equals(version)) {
+      throw new LoadException(
+          Reason.LOAD_FAILED,
+          "%s has version [%s], nearfield has %s".formatted(artifact(), library.version(), version),
+          dependencyHint());
+    }
+    if (!library.abi().equals(String.valueOf(nearfield_h.NF_ABI_MAJOR()))) {
+      throw new LoadException(
+          Reason.ABI_MISMATCH,
+          "%s speaks ABI major [%s], nearfield speaks %d"
+              .formatted(artifact(), library.abi(), nearfield_h.NF_ABI_MAJOR()),
+          dependencyHint());
+    }
+  }
+
+  /** The next folder is tried where one cannot be written or forbids execution. */
+  private @Nullable Loaded fromWorkdirs(String source, PackagedLibrary library)
+      throws LoadException {
+    List<String> reasons = new ArrayList<>();
+    for (Workdir workdir : Workdir.candidates()) {
+      try {
+        Path path = workdir.unpack(library);
+        NativeCalls calls = LOADED.get(path);
+        if (calls == null) {
+          calls = NativeCalls.bind(open(path));
+          LOADED.put(path, calls);
+        }
+        attempts.add(new LoadAttempt(source, "unpacked to " + path + ": loaded"));
+        return new Loaded(calls, path);
+      } catch (UnusableException e) {
+        reasons.add(e.getMessage());
+        attempts.add(new LoadAttempt(source, Objects.toString(e.getMessage())));
+      }
+    }
+    throw Workdir.refused(String.join("; ", reasons));
+  }
+
+  private String artifact() {
+    return "nearfield-native-" + kind.id();
+  }
+
+  private String dependencyHint() {
+    return "Add the dependency dev.nearfield:%s:%s:%s, of the same version as nearfield itself."
+        .formatted(artifact(), NearfieldVersion.current(), platform);
+  }
+
+  private LoadException notFound(String property) {
+    return new LoadException(
+        Reason.NOT_FOUND,
+        "no %s was found".formatted(System.mapLibraryName("nearfield_" + kind.id())),
+        NOT_BUILT_YET.contains(kind)
+            ? "This version of Nearfield has no " + kind.id() + " backend yet."
+            : "Add the dependency dev.nearfield:%s:%s:%s, or build the library and set -D%s=FILE."
+                .formatted(artifact(), NearfieldVersion.current(), platform, property));
   }
 
   private Outcome tryExplicit(String property, String value) {
@@ -148,23 +260,45 @@ final class LibraryLoader {
       return calls;
     } catch (LoadException e) {
       attempts.add(new LoadAttempt(source, Objects.toString(e.getMessage())));
-      if (firstFailure == null) {
-        firstFailure = new LoadException(e.reason(), path + ": " + e.getMessage(), e.hint());
-      }
+      keep(new LoadException(e.reason(), path + ": " + e.getMessage(), e.hint()));
       return null;
+    } catch (UnusableException e) {
+      attempts.add(new LoadAttempt(source, Objects.toString(e.getMessage())));
+      keep(
+          new LoadException(
+              Reason.LOAD_FAILED,
+              path + ": " + e.getMessage(),
+              "Move the library to a folder that programs may be run from."));
+      return null;
+    }
+  }
+
+  private void remember(String source, LoadException e) {
+    attempts.add(new LoadAttempt(source, Objects.toString(e.getMessage())));
+    keep(e);
+  }
+
+  private void keep(LoadException failure) {
+    if (firstFailure == null) {
+      firstFailure = failure;
     }
   }
 
   /** Each library is opened by itself: all of them export the same symbol. */
   @SuppressWarnings("restricted")
-  private SymbolLookup open(Path path) throws LoadException {
+  private SymbolLookup open(Path path) throws LoadException, UnusableException {
     if (platform.os().equals("linux")) {
       ElfFile.check(path);
     }
     try {
       return SymbolLookup.libraryLookup(path, Arena.global());
     } catch (IllegalArgumentException e) {
-      throw new LoadException(Reason.LOAD_FAILED, whyNot(path), LoadException.REINSTALL_HINT);
+      String why = whyNot(path);
+      if (why.contains(FORBIDDEN)) {
+        throw new UnusableException(
+            "[%s] forbids execution (mounted noexec?)".formatted(path.getParent()));
+      }
+      throw new LoadException(Reason.LOAD_FAILED, why, LoadException.REINSTALL_HINT);
     }
   }
 

@@ -5,7 +5,6 @@ import dev.nearfield.BackendStatus.Available;
 import dev.nearfield.BackendStatus.Unavailable;
 import java.util.List;
 import java.util.Locale;
-import java.util.Objects;
 
 /** The text of {@link Accelerators#report()}. */
 final class Report {
@@ -27,7 +26,7 @@ final class Report {
   }
 
   private void machine() {
-    line("Nearfield %s%n", version());
+    line("Nearfield %s%n", NearfieldVersion.current());
     line(
         ENTRY,
         "platform",
@@ -133,7 +132,10 @@ final class Report {
       }
     }
     return switch (device.backend()) {
-      case JAVA -> "build the native cpu backend and point java to it, see docs/building.md.";
+      case JAVA ->
+          statuses.get(BackendKind.CPU.ordinal()) instanceof Unavailable why
+              ? "cpu: " + why.hint()
+              : "none needed; plain Java was asked for.";
       case CPU ->
           policy == Acceleration.DISABLED
               ? "none needed; the acceleration is switched off."
@@ -150,15 +152,6 @@ final class Report {
       case NOT_FOUND -> System.getProperty("nearfield.native." + why.kind().id() + ".path") != null;
       default -> false;
     };
-  }
-
-  static String version() {
-    Module module = Report.class.getModule();
-    if (module.isNamed() && module.getDescriptor().rawVersion().isPresent()) {
-      return module.getDescriptor().rawVersion().get();
-    }
-    return Objects.requireNonNullElse(
-        Report.class.getPackage().getImplementationVersion(), "(version unknown)");
   }
 
   private void line(String format, Object... arguments) {

@@ -174,7 +174,10 @@ class LibraryLoaderTest {
     Unavailable status = assertInstanceOf(Unavailable.class, Accelerators.status(BackendKind.CUDA));
     assertEquals(Reason.NOT_FOUND, status.reason());
     assertTrue(status.detail().contains(System.mapLibraryName("nearfield_cuda")), status.detail());
-    assertTrue(status.attempts().getLast().outcome().contains("[" + folder + "]"));
+    List<LoadAttempt> attempts = status.attempts();
+    assertTrue(attempts.get(1).outcome().contains("[" + folder + "]"), attempts.toString());
+    assertTrue(attempts.get(2).outcome().contains("META-INF/nearfield/cuda/"), attempts.toString());
+    assertEquals(3, attempts.size(), attempts.toString());
     assertEquals("This version of Nearfield has no cuda backend yet.", status.hint());
   }
 

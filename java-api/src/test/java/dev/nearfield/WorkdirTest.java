@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import dev.nearfield.Workdir.UnusableException;
+import java.io.ByteArrayInputStream;
+import java.io.File;
+import java.io.IOException;
+import java.net.URISyntaxException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Where libraries are unpacked to, and whose folders are not trusted. */
+class WorkdirTest {
+  private final Properties properties = new Properties();
+  @TempDir Path folder;
+
+  @AfterEach
+  void restore() {
+    properties.close();
+  }
+
+  private PackagedLibrary library() {
+    NativeJar jar = NativeJar.of("status");
+    StringBuilder text = new StringBuilder();
+    jar.properties.forEach((key, value) -> text.append(key + "=" + value + "\n"));
+    byte[] bytes = text.toString().getBytes(StandardCharsets.UTF_8);
+    try {
+      return Objects.requireNonNull(
+          PackagedLibrary.read(
+              BackendKind.CUDA,
+              "a jar",
+              file ->
+                  new ByteArrayInputStream(
+                      file.endsWith(".properties")
+                          ? bytes
+                          : Objects.requireNonNull(jar.files.get(file)))));
+    } catch (LoadException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private void refused(Workdir workdir, String part) {
+    UnusableException e = assertThrows(UnusableException.class, () -> workdir.unpack(library()));
+    assertTrue(Objects.toString(e.getMessage()).contains(part), e.getMessage());
+  }
+
+  @Test
+  void cacheOfTheUserComesBeforeTheTemporaryFolder() {
+    properties.set("user.home", folder.toString());
+    properties.set("user.name", "J. R/x");
+    properties.set("java.io.tmpdir", folder.resolve("tmp").toString());
+    Workdir last = new Workdir(folder.resolve("tmp/nearfield-J._R_x"), true);
+    assertEquals(
+        List.of(new Workdir(folder.resolve(".cache/nearfield/native"), false), last),
+        Workdir.candidates(null, Map.of("XDG_CACHE_HOME", ""), "linux"));
+    assertEquals(
+        List.of(new Workdir(folder.resolve("xdg/nearfield/native"), false), last),
+        Workdir.candidates(
+            null, Map.of("XDG_CACHE_HOME", folder.resolve("xdg").toString()), "linux"));
+    assertEquals(
+        List.of(new Workdir(folder.resolve("Library/Caches/nearfield/native"), false), last),
+        Workdir.candidates(null, Map.of(), "osx"));
+    assertEquals(
+        List.of(new Workdir(folder.resolve("local/nearfield/native"), false), last),
+        Workdir.candidates(
+            null, Map.of("LOCALAPPDATA", folder.resolve("local").toString()), "windows"));
+    properties.set("user.home", "?"); // what Java says of a user without an entry
+    assertEquals(List.of(last), Workdir.candidates(null, Map.of(), "linux"));
+    assertEquals(
+        List.of(new Workdir(folder, false)),
+        Workdir.candidates(folder.toString(), Map.of(), "linux"));
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // permissions of POSIX
+  void foldersBelongToTheUserAlone() throws Exception {
+    Workdir workdir = new Workdir(folder.resolve("a/b"), false);
+    Path file = workdir.unpack(library());
+    for (Path p = file.getParent(); !p.equals(folder); p = p.getParent()) {
+      assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(p)));
+    }
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // permissions of POSIX
+  void foldersThatOthersCanChangeAreRefused() throws Exception {
+    Path open = Files.createDirectory(folder.resolve("open"));
+    Files.setPosixFilePermissions(open, PosixFilePermissions.fromString("rwxrwxrwx"));
+    refused(new Workdir(open, true), "can be written by other users");
+    Path mine = Files.createDirectory(folder.resolve("mine"));
+    Path link = Files.createSymbolicLink(folder.resolve("link"), mine);
+    refused(new Workdir(link, true), "is no folder");
+    Workdir workdir = new Workdir(mine, false);
+    Path inner = workdir.unpack(library()).getParent();
+    Files.setPosixFilePermissions(inner, PosixFilePermissions.fromString("rwxrwx---"));
+    refused(workdir, "[" + inner + "] can be written by other users");
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void foldersOfSomebodyElseAreRefused() throws Exception {
+    assumeTrue(root(), "only root can make a folder of another user");
+    Path theirs = Files.createDirectory(folder.resolve("theirs"));
+    Files.setAttribute(theirs, "unix:uid", 54321);
+    refused(new Workdir(theirs, true), "belongs to [54321]");
+  }
+
+  @Test
+  void manyAtOnceUnpackTheSameLibrary() throws Exception {
+    Workdir workdir = new Workdir(folder.resolve("work"), true);
+    List<Callable<Path>> calls = new ArrayList<>();
+    for (int i = 0; i < 16; i++) {
+      calls.add(() -> workdir.unpack(library()));
+    }
+    try (ExecutorService threads = Executors.newFixedThreadPool(8)) {
+      for (Future<Path> path : threads.invokeAll(calls)) {
+        assertEquals(workdir.unpack(library()), path.get());
+      }
+    }
+    try (Stream<Path> files = Files.walk(folder).filter(Files::isRegularFile)) {
+      assertEquals(1, files.count());
+    }
+  }
+
+  /** A JVM in a mount namespace of its own, where {@code folder/noexec} forbids execution. */
+  private String reportWhereExecutionIsForbidden(String... options) throws Exception {
+    assumeTrue(root(), "only root can mount a file system that forbids execution");
+    Path forbidden = Files.createDirectories(folder.resolve("noexec"));
+    Path jar = NativeJar.of("status").write(folder.resolve("native.jar"));
+    List<String> command = new ArrayList<>();
+    command.addAll(List.of("unshare", "-m", "sh", "-c"));
+    command.add("mount -t tmpfs -o noexec none \"$1\" && shift && exec \"$@\"");
+    command.addAll(List.of("sh", forbidden.toString()));
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.add("--enable-native-access=ALL-UNNAMED");
+    command.add("-Djava.library.path=");
+    command.addAll(List.of(options));
+    command.addAll(List.of("-cp", classes() + File.pathSeparator + jar, "dev.nearfield.Main"));
+    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+    builder.environment().remove("XDG_CACHE_HOME");
+    Process process = builder.start();
+    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, process.waitFor(), output);
+    return output;
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void folderThatForbidsExecutionIsNamed() throws Exception {
+    String report =
+        reportWhereExecutionIsForbidden("-D" + Workdir.PROPERTY + "=" + folder + "/noexec/work");
+    assertContains(report, "cuda    not available: the library cannot be unpacked: [");
+    assertContains(report, "noexec/work");
+    assertContains(report, "forbids execution (mounted noexec?)");
+    assertContains(report, "Next step: cuda: Set -D" + Workdir.PROPERTY + " to a folder");
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void nextFolderIsTriedWhereExecutionIsForbidden() throws Exception {
+    Path temporary = Files.createDirectory(folder.resolve("tmp"));
+    String report =
+        reportWhereExecutionIsForbidden(
+            "-Duser.home=" + folder + "/noexec", "-Djava.io.tmpdir=" + temporary);
+    assertContains(report, "noexec/.cache/nearfield/native");
+    assertContains(report, "forbids execution");
+    assertContains(report, "unpacked to " + temporary + "/nearfield-");
+    assertContains(report, "cuda    available");
+  }
+
+  private static void assertContains(String text, String part) {
+    assertTrue(text.contains(part), () -> "no [" + part + "] in:\n" + text);
+  }
+
+  private static boolean root() throws IOException {
+    Path self = Path.of("/proc/self");
+    return Files.exists(self) && Files.getAttribute(self, "unix:uid").equals(0);
+  }
+
+  private static Path classes() throws URISyntaxException {
+    return Path.of(LibraryLoader.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+  }
+}
