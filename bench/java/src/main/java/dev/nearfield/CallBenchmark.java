@@ -5,8 +5,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
-import java.util.Random;
+import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.random.RandomGenerator;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -43,6 +44,9 @@ public class CallBenchmark {
   @Param("128")
   int dim;
 
+  @Param("1")
+  int batch;
+
   @Param("CPU")
   BackendKind backend;
 
@@ -58,49 +62,48 @@ public class CallBenchmark {
 
   @Setup(Level.Trial)
   public void open() {
-    Random random = new Random(1);
-    float[][] vectors = new float[rows][dim];
-    for (float[] row : vectors) {
-      fill(random, row);
-    }
-    vector = new float[dim];
-    fill(random, vector);
-    request = SearchRequest.builder().query(vector).topK(K).build();
-    index = AcceleratedVectorIndex.builder(dim, Metric.L2_SQUARED).backend(backend).build();
-    replaced = index.addAll(VectorBatch.of(vectors)).get(0);
-    openDevice(vectors);
-  }
-
-  private static void fill(Random random, float[] row) {
-    for (int i = 0; i < row.length; i++) {
-      row[i] = (float) random.nextGaussian();
-    }
-  }
-
-  private void openDevice(float[][] vectors) {
-    MemorySegment data = arena.allocate(ValueLayout.JAVA_FLOAT, (long) rows * dim);
-    for (int i = 0; i < rows; i++) {
-      MemorySegment.copy(
-          vectors[i], 0, data, ValueLayout.JAVA_FLOAT, (long) i * dim * Float.BYTES, dim);
-    }
-    MemorySegment query = arena.allocate(ValueLayout.JAVA_FLOAT, dim);
-    MemorySegment.copy(vector, 0, query, ValueLayout.JAVA_FLOAT, 0, dim);
-    call =
-        new Engine.SearchCall(
-            query,
-            1,
-            K,
-            List.of(),
-            null,
-            Float.NaN,
-            arena.allocate(ValueLayout.JAVA_LONG, K),
-            arena.allocate(ValueLayout.JAVA_FLOAT, K),
-            arena.allocate(ValueLayout.JAVA_INT, 1));
+    MemorySegment queries = random(arena, batch, 1);
+    request =
+        SearchRequest.builder()
+            .queries(VectorBatch.of(queries, batch, dim, (long) dim * Float.BYTES))
+            .topK(K)
+            .build();
+    vector = queries.asSlice(0, (long) dim * Float.BYTES).toArray(ValueLayout.JAVA_FLOAT);
+    index =
+        AcceleratedVectorIndex.builder(dim, Metric.L2_SQUARED)
+            .backend(backend)
+            .expectedVectors(rows)
+            .build();
     engine = IndexTargets.open(index.placement().device());
     device =
         engine.createIndex(
             new Engine.IndexOptions(dim, Metric.L2_SQUARED, rows, 0, 0), Engine.CallControl.NONE);
-    device.add(data, rows, Engine.CallControl.NONE);
+    try (Arena filling = Arena.ofShared()) {
+      MemorySegment data = random(filling, rows, 2);
+      replaced = index.addAll(VectorBatch.of(data, rows, dim, (long) dim * Float.BYTES)).get(0);
+      device.add(data, rows, Engine.CallControl.NONE);
+    }
+    call =
+        new Engine.SearchCall(
+            queries,
+            batch,
+            K,
+            List.of(),
+            null,
+            Float.NaN,
+            arena.allocate(ValueLayout.JAVA_LONG, (long) batch * K),
+            arena.allocate(ValueLayout.JAVA_FLOAT, (long) batch * K),
+            arena.allocate(ValueLayout.JAVA_INT, batch));
+  }
+
+  private MemorySegment random(Arena arena, int count, long seed) {
+    long floats = (long) count * dim;
+    MemorySegment values = arena.allocate(ValueLayout.JAVA_FLOAT, floats);
+    RandomGenerator random = new SplittableRandom(seed);
+    for (long i = 0; i < floats; i++) {
+      values.setAtIndex(ValueLayout.JAVA_FLOAT, i, random.nextFloat() - 0.5f);
+    }
+    return values;
   }
 
   @TearDown(Level.Trial)
