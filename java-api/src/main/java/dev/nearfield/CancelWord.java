@@ -27,7 +27,7 @@ final class CancelWord {
     return word;
   }
 
-  /** Lowers the word for a new batch. Owner thread. */
+  /** Lowers the word for a new batch. In a turn. */
   Batch arm() {
     lock.lock();
     try {
@@ -38,7 +38,7 @@ final class CancelWord {
     }
   }
 
-  /** The call has returned: nothing may raise the word any more. Owner thread. */
+  /** The call has returned: nothing may raise the word any more. In a turn. */
   void disarm() {
     lock.lock();
     try {
@@ -48,7 +48,7 @@ final class CancelWord {
     }
   }
 
-  /** Frees the word. Owner thread, when no call is running. */
+  /** Frees the word. In a turn, when no call is running. */
   void close() {
     disarm();
     arena.close();

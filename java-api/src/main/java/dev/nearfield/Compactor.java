@@ -4,7 +4,7 @@ package dev.nearfield;
 import java.util.ArrayList;
 import java.util.List;
 
-/** When an index is compacted, and who hears of it. Owner thread. */
+/** When an index is compacted, and who hears of it. In a turn. */
 final class Compactor {
   private static final System.Logger LOG = System.getLogger(Compactor.class.getName());
 

@@ -5,10 +5,7 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.concurrent.locks.ReentrantLock;
 
-/**
- * What {@link IndexStats} reports: written by the owner thread, read by anyone without waiting for
- * it.
- */
+/** What {@link IndexStats} reports: written in turns, read by anyone without waiting for it. */
 final class IndexCounters {
   private record Snapshot(
       long live,

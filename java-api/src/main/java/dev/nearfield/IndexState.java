@@ -7,10 +7,10 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An index as its owner thread sees it: rows on the device, and which slot each row belongs to.
+ * An index as whoever has the turn sees it: rows on the device, and which slot each row belongs to.
  * Every change of the device comes first and every table is given room before it, so that a failure
- * leaves both sides as they were. Confined to the owner thread, but for {@link #slots()}, which
- * callers may read.
+ * leaves both sides as they were. Confined to turns ({@link DeviceOwner}), but for {@link
+ * #slots()}, which callers may read.
  */
 final class IndexState {
   private static final int NO_SLOT = -1;

@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Does the jobs of one index against its state and ends them, whatever happens. Counters are
- * published before a job ends, so that its caller sees itself counted. Owner thread.
+ * published before a job ends, so that its caller sees itself counted. In a turn ({@link
+ * DeviceOwner}).
  */
 final class IndexWork {
   private static final System.Logger LOG = System.getLogger(IndexWork.class.getName());

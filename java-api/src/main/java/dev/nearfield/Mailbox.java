@@ -12,7 +12,7 @@ import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The bounded queue in front of one index: many callers put, the owner thread takes. First in,
+ * The bounded queue in front of one index: many callers put, whoever has the turn takes. First in,
  * first out.
  */
 final class Mailbox {

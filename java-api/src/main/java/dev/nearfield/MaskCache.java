@@ -9,7 +9,7 @@ import java.util.Map;
 /**
  * Row filters of the handle sets met last. A mask stays right until rows are renumbered or a row
  * gets another handle: removed rows are excluded by their live bit, and rows added later hold
- * handles that no earlier set can contain. Owner thread.
+ * handles that no earlier set can contain. In a turn.
  */
 final class MaskCache {
   /** Sets remembered: a handful of tenants or categories; each costs a bit per row. */

@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Moves of an index: those that were asked for, and those that a full device makes necessary, with
- * the inserts that wait for them. While it is {@link #busy()} the index does nothing else. Owner
- * thread, except where a method says otherwise.
+ * the inserts that wait for them. While it is {@link #busy()} the index does nothing else. In a
+ * turn, except where a method says otherwise.
  */
 final class Relocation {
   private final Elsewhere elsewhere;

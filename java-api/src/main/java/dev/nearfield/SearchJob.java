@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A queued search. Its queries are those of the immutable request; answers are gathered slice by
- * slice on the owner thread.
+ * slice in turns.
  */
 final class SearchJob extends Request<SearchResult> {
   final SearchRequest request;

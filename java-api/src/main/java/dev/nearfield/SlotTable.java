@@ -10,8 +10,9 @@ import java.util.function.LongPredicate;
  * that a stale handle meets another generation for as long as possible. A slot whose generation is
  * used up is retired.
  *
- * <p>Written by the owner thread only, which reads without the lock; every other thread reads under
- * it. The lock is held for at most one page of slots at a time and never while user code runs.
+ * <p>Written in turns only ({@link DeviceOwner}), which read without the lock; every other thread
+ * reads under it. The lock is held for at most one page of slots at a time and never while user
+ * code runs.
  */
 final class SlotTable {
   static final int NO_ROW = -1;
@@ -83,7 +84,7 @@ final class SlotTable {
   }
 
   /**
-   * The row of a handle, or {@link #NO_ROW} when it is stale. Owner thread.
+   * The row of a handle, or {@link #NO_ROW} when it is stale. In a turn.
    *
    * @throws IllegalArgumentException when this index never issued it
    */
