@@ -60,15 +60,20 @@ public final class Worker {
 
   private Worker() {}
 
-  /** Serves commands until the end of the input or {@code quit}. */
+  /** Serves stdin and stdout. */
   public static void main(String[] arguments) throws IOException {
     PrintStream replies = System.out;
     System.setOut(System.err); // stdout belongs to the protocol
-    BufferedReader commands =
-        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    serve(new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)), replies);
+  }
+
+  /** Serves commands until the end of the input or {@code quit}. */
+  static void serve(BufferedReader commands, PrintStream replies) throws IOException {
     Worker worker = new Worker();
     boolean more = true;
-    for (String line = commands.readLine(); more && line != null; line = commands.readLine()) {
+    for (String line = commands.readLine();
+        line != null;
+        line = more ? commands.readLine() : null) {
       Map<String, Object> reply = new LinkedHashMap<>();
       try {
         reply.put("ok", true);
@@ -81,9 +86,6 @@ public final class Worker {
       }
       replies.println(FlatJson.write(reply));
       replies.flush();
-      if (!more) {
-        break;
-      }
     }
     worker.drop();
   }
