@@ -24,7 +24,7 @@ build_bench() { # the words of the command line
   case $1 in
     *' --java '*)
       require_jdk
-      java_module bench/java "$java_sources bench/java" bench/java/target/classpath.txt
+      java_module bench/java "$java_sources bench/java/pom.xml bench/java/src" bench/java/target/classpath.txt
       ;;
   esac
 }

@@ -85,9 +85,10 @@ maven() {
 
 # java_module MODULE SOURCES PRODUCT: compiles a module and what it needs.
 java_module() {
-  ! up_to_date "$1" "$2" "$3" || return 0
+  local stamp=${1//\//-}
+  ! up_to_date "$stamp" "$2" "$3" || return 0
   require_tools maven
-  build "$1" "Building the Java code ($1)" "$2" "$3" maven -pl "$1" -am -DskipTests process-classes
+  build "$stamp" "Building the Java code ($1)" "$2" "$3" maven -pl "$1" -am -DskipTests process-classes
 }
 
 # The JVM replaces the launcher: it reads the terminal, and Ctrl-C is its own.
