@@ -76,7 +76,7 @@ def run(options: All, scratch) -> None:
         about["points"][name] = {
             "limits": {key: stats.rounded(value) for key, value in outcome.limits.items()},
             "bound": outcome.bound, "notes": outcome.notes, "facts": outcome.facts,
-            "commit": about["machine"]["commit"], "quick": options.quick,
+            "bytes": outcome.records[0]["rows"] * outcome.records[0]["dim"] * 4, "commit": about["machine"]["commit"], "quick": options.quick,
         }  # fmt: skip
         output.write(output.json_text(records), f"{options.out}/{RECORDS}")
         output.write(json.dumps(about, indent=1, ensure_ascii=False) + "\n", f"{options.out}/{ABOUT}")

@@ -19,8 +19,8 @@ def measure_insert(options: Flat, folder: str) -> Outcome:
     systems = flat.start_ours(options, folder, threads)
     made = dataset.prepare(options, helper, folder, len(systems))
     say(f"Inserting {made.rows} rows x {made.dim} dimensions, {options.batch} a call")
-    limits = {"path": "", "threads": threads, "bytes": made.rows * made.dim * 4}
-    reached = [helper.ask("limits", **limits)]
+    size = made.rows * made.dim * 4
+    reached = [helper.ask("copying", bytes=size)]
     facts: dict = {}
     for number in range(options.repeats + 1):
         for system in systems:
@@ -28,7 +28,7 @@ def measure_insert(options: Flat, folder: str) -> Outcome:
             if number > 0:  # the first warms
                 system.seconds.append(reply["seconds"])
                 system.p50.append(reply["p50_s"])
-    reached.append(helper.ask("limits", **limits))
+    reached.append(helper.ask("copying", bytes=size))
     best = {key: max(r[key] for r in reached) for key in reached[0] if key.endswith("_per_s")}
     for system in systems:
         facts[system.name] = {"p50_s": stats.rounded(stats.summary(system.p50)["median_s"])}

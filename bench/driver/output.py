@@ -52,6 +52,18 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def limit_words(limits: dict) -> str:
+    """What was measured, as far as it was."""
+    words = []
+    if "read_bytes_per_s" in limits:
+        words.append(f"reading {limits['read_bytes_per_s'] / 1e9:.1f} GB/s, multiply-adds {limits['flops_per_s'] / 1e9:.0f} GFLOP/s "
+                     f"at {limits['clock_hz'] / 1e9:.2f} GHz")  # fmt: skip
+    if "memcpy_cold_bytes_per_s" in limits:
+        words.append(f"one thread's memcpy into fresh pages {limits['memcpy_cold_bytes_per_s'] / 1e9:.2f} GB/s, "
+                     f"{limits['memcpy_cold_huge_bytes_per_s'] / 1e9:.2f} in huge ones")  # fmt: skip
+    return "; ".join(words)
+
+
 def table(outcome: Outcome) -> str:
     rows = [("system", "median", "least", "most", "queries/s", "of the limit", "recall", "x ours")]
     for r in outcome.records:
@@ -61,8 +73,6 @@ def table(outcome: Outcome) -> str:
     lines = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))) for row in rows]
     lines.append("")
     lines += [f"{r['system']}: {r['device']}" for r in outcome.records]
-    limits = outcome.limits
-    lines.append(f"limit ({outcome.bound}): reading {limits['read_bytes_per_s'] / 1e9:.1f} GB/s, "
-                 f"multiply-adds {limits['flops_per_s'] / 1e9:.0f} GFLOP/s, measured with the same threads")  # fmt: skip
+    lines.append(f"limit: {limit_words(outcome.limits)}")
     lines += [f"without {note}" for note in outcome.notes]
     return "\n".join(lines) + "\n"

@@ -1,2 +1,216 @@
-from errors import UsageError
-def write(chosen, root): raise UsageError("report: not yet")
+# SPDX-License-Identifier: Apache-2.0
+"""`bench report`: docs/benchmarks.md and its charts, made from records alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import machine
+import output
+import peers
+import targets
+from errors import BenchError, Missing, UsageError, say
+from options import ReportOptions
+
+KEYS = ("system", "backend", "device", "workload", "rows", "dim", "batch", "k", "metric", "median_s", "min_s", "max_s",
+        "qps", "limit_fraction", "recall", "ratio")  # fmt: skip
+METRIC_TITLES = {"l2": "L2", "cosine": "cosine", "dot": "dot", "poincare": "Poincaré", "manhattan": "Manhattan"}
+
+
+def read_records(paths: list[str]) -> tuple[list[dict], dict]:
+    """Of several files with the same workload and system the last counts. The machine is described by the about.json beside
+    them, or is this one."""
+    merged: dict[tuple, dict] = {}
+    about: dict = {"points": {}}
+    for path in paths:
+        for record in _records_of(path):
+            merged[tuple(record[k] for k in KEYS[3:9]) + (record["system"],)] = record
+        beside = Path(path).parent / "about.json"
+        if beside.is_file():
+            found = _json(str(beside))
+            if not isinstance(found, dict) or "machine" not in found:
+                raise UsageError(f"{beside} does not describe a machine")
+            about["points"].update(found.get("points", {}))
+            if about.setdefault("machine", found["machine"])["cpu"] != found["machine"]["cpu"]:
+                raise UsageError(f"{beside} is of another machine than the records named before it")
+    if "machine" not in about:
+        say("No about.json beside the records: the report describes this machine and this checkout")
+        about["machine"] = machine.describe()
+    return list(merged.values()), about
+
+
+def _json(path: str):
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from None
+
+
+def _records_of(path: str) -> list[dict]:
+    records = _json(path)
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+        raise UsageError(f"{path} is no array of records")
+    for number, record in enumerate(records):
+        missing = [key for key in KEYS if key not in record]
+        if missing:
+            raise UsageError(f"{path}: record {number} has no '{missing[0]}'")
+        numbers = ("rows", "dim", "batch", "k", "median_s", "min_s", "max_s", "qps", "ratio")
+        wrong = [key for key in numbers if not isinstance(record[key], (int, float)) or isinstance(record[key], bool)]
+        if wrong:
+            raise UsageError(f"{path}: record {number} has {wrong[0]}={record[wrong[0]]!r}, a number is expected")
+    return records
+
+
+def write(options: ReportOptions, root: Path) -> None:
+    records, about = read_records(options.records)
+    if not records:
+        raise UsageError("bench report: the files hold no record")
+    out = options.out if "out" in options.given else str(root / options.out)
+    output.check_writable(out)
+    folder = out.removesuffix(".md")
+    os.makedirs(folder, exist_ok=True)
+    charts = draw(records, about, folder)
+    output.write(output.json_text(records), f"{folder}/records.json")
+    output.write(json.dumps(about, indent=1, ensure_ascii=False) + "\n", f"{folder}/about.json")
+    output.write("\n".join(_text(records, about, charts, Path(folder))) + "\n", out)
+    say(f"Wrote {out} and {len(charts) * 2} charts in {folder}")
+
+
+def draw(records: list[dict], about: dict, folder: str) -> list[dict]:
+    """Charts by matplotlib, in a process that has it. Answers name and description of each."""
+    try:
+        site = peers.install("report")
+    except peers.NotInstalled as failed:
+        raise Missing(f"the charts need matplotlib: {failed}") from None
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as given:
+        lines = [vars(line) for line in targets.lines(targets.Figures(records, about))]
+        json.dump({"records": records, "targets": lines}, given)
+        given.flush()
+        command = [sys.executable, str(peers.FOLDER / "charts.py"), given.name, folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False,
+                              env={**os.environ, "PYTHONPATH": str(site)})  # fmt: skip
+    if done.returncode != 0:
+        raise BenchError(f"the charts could not be drawn: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
+    return json.loads(done.stdout)
+
+
+def _table(head: list[str], rows: list[list[str]], left: int = 1) -> list[str]:
+    rule = ["---"] * left + ["---:"] * (len(head) - left)
+    return ["| " + " | ".join(cells) + " |" for cells in [head, rule] + rows] + [""]
+
+
+def _text(records: list[dict], about: dict, charts: list[dict], folder: Path) -> list[str]:
+    name = folder.name
+    lines = ["# Benchmarks", "",
+             "Made by `./nearfield bench report` from records that `./nearfield bench all` measured; do not edit. "
+             "Nothing is left out: where a peer is faster or a target is missed, it stands here.", ""]  # fmt: skip
+    lines += _machine(about)
+    lines += ["## Targets", ""]
+    found = list(targets.lines(targets.Figures(records, about)))
+    verdicts = {True: "met", False: "**missed**", None: ""}
+    lines += _table(["workload", "target", "measured", ""], [[t.workload, t.target, t.measured, verdicts[t.met]] for t in found], 2)
+    missed = sum(t.met is False for t in found)
+    lines += [f"{sum(t.met is True for t in found)} met, {missed} missed, {sum(t.met is None for t in found)} not measured.", ""]
+    notes = folder / "notes.md"  # written by hand: reasons are no figures
+    if notes.is_file():
+        lines += [notes.read_text(encoding="utf-8").strip(), ""]
+    for chart in charts:
+        lines += [f"## {chart['title']}", "", chart["text"], "",
+                  "<picture>", f'  <source media="(prefers-color-scheme: dark)" srcset="{name}/{chart["name"]}-dark.svg">',
+                  f'  <img alt="{chart["title"]}" src="{name}/{chart["name"]}.svg">', "</picture>", ""]  # fmt: skip
+    lines += _workloads(records, about)
+    lines += _curve(records)
+    lines += _peers(records, about)
+    lines += _how()
+    return lines
+
+
+def _machine(about: dict) -> list[str]:
+    m = about["machine"]
+    rows = [["CPU", f"{m['cpu']} (family, model, stepping {m['cpu_model']}){', in a virtual machine' if m['virtual'] else ''}"],
+            ["vector instructions", m["cpu_flags"]], ["threads", str(m["threads"])],
+            ["memory", f"{(m['memory_bytes'] or 0) / 2**30:.1f} GiB, transparent huge pages: {m['huge_pages']}"],
+            ["system", m["system"]], ["compiler", m["compiler"]], ["commit", f"`{m['commit']}`"]]  # fmt: skip
+    # Of the largest bases: a small one may lie in a cache, and its limit was measured there.
+    largest = max((point["bytes"] for point in about["points"].values()), default=0)
+    limits: dict[str, dict] = {}
+    for key, point in about["points"].items():
+        best = limits.setdefault("limits with AVX2 forced" if "avx2" in key else "limits", {})
+        for name, value in point["limits"].items() if point["bytes"] == largest else ():
+            best[name] = max(value, best.get(name, 0))
+    rows += [[name, output.limit_words(best)] for name, best in limits.items() if best]
+    commits = {point["commit"] for point in about["points"].values()} - {m["commit"]}
+    if commits:
+        rows.append(["some workloads at", ", ".join(f"`{c}`" for c in sorted(commits))])
+    if any(point.get("quick") for point in about["points"].values()):
+        rows.append(["**quick**", "**tried out with a hundredth of the rows: these figures mean nothing**"])
+    return ["## Machine", ""] + _table(["", ""], rows, 2)
+
+
+def _workloads(records: list[dict], about: dict) -> list[str]:
+    lines = ["## Every workload", "",
+             "Median of the runs with the least and the most; of the limit: see below; ratio: the system's median over ours.", ""]  # fmt: skip
+    rows, last = [], None
+    for r in [r for r in records if r["workload"] != "curve"]:
+        shape = f"{r['workload']}: {r['rows']:,} x {r['dim']} {METRIC_TITLES.get(r['metric'], r['metric'])}, batch {r['batch']:,}"
+        shape += f", k = {r['k']}" if r["k"] else ""
+        rows.append(["" if shape == last else shape, r["system"], output.seconds(r["median_s"]),
+                     f"{output.seconds(r['min_s'])} to {output.seconds(r['max_s'])}", output.count(r["qps"]),
+                     _percent(r["limit_fraction"]), "" if r["recall"] is None else f"{r['recall']:.4f}", f"{r['ratio']:.2f}"])  # fmt: skip
+        last = shape
+    return lines + _table(["workload", "system", "median", "spread", "queries/s", "of the limit", "recall", "ratio"], rows, 2)
+
+
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{fraction:.1%}"
+
+
+def _curve(records: list[dict]) -> list[str]:
+    curve = [r for r in records if r["workload"] == "curve"]
+    if not curve:
+        return []
+    rows = []
+    for ours in (r for r in curve if r["system"] == "nearfield"):
+        others = [r for r in curve if r["system"] != "nearfield" and (r["dim"], r["batch"]) == (ours["dim"], ours["batch"])]
+        rival = others[0] if others else None
+        rows.append([f"{ours['rows']:,} x {ours['dim']}", f"{ours['batch']:,}", output.seconds(ours["median_s"]), output.count(ours["qps"]),
+                     _percent(ours["limit_fraction"]), output.seconds(rival["median_s"]) if rival else "", f"{rival['ratio']:.2f}" if rival else ""])  # fmt: skip
+    return ["## The curves in figures", "", "L2, k = 10; the same amount of data at every dimension.", ""] + _table(
+        ["rows", "batch", "ours", "queries/s", "of the limit", "faiss", "ratio"], rows)
+
+
+def _peers(records: list[dict], about: dict) -> list[str]:
+    lines = ["## Peers and their settings", "",
+             "Each at the best setting found for the workload by trying: OpenBLAS kernels (environment), and faiss's own thresholds and blocks or "
+             "numpy's block of rows. Idle peers sleep (`OMP_WAIT_POLICY=passive`), and their rows lie in huge pages as ours do.", ""]  # fmt: skip
+    seen: dict[str, list[str]] = {}
+    for r in records:
+        if not r["system"].startswith("nearfield"):
+            setting = r["device"].split("; ", 1)[-1]
+            shape = f"{r['workload']} {r['rows']:,} x {r['dim']} {METRIC_TITLES.get(r['metric'], r['metric'])} batch {r['batch']:,} k {r['k']}"
+            seen.setdefault(f"{r['system']} {setting}", []).append(shape)
+    lines += _table(["setting", "workloads"], [[s, "<br>".join(w) if len(w) < 6 else f"{len(w)} workloads"] for s, w in sorted(seen.items())], 2)
+    notes = sorted({f"{key}: without {note}" for key, point in about["points"].items() for note in point["notes"]})
+    return lines + ([f"- {note}" for note in notes] + [""] if notes else [])
+
+
+def _how() -> list[str]:
+    return ["## How it is measured", "",
+            "- Every system has the same rows, queries and threads, and they take turns: ours, the first peer, the second, ours again.",
+            "- One run is as many calls as fill a tenth of a second, at least one; successive calls search different queries. "
+            "The clock covers the call alone, from host arrays to host arrays.",
+            "- **Of the limit**: the least time this machine needs for the work, over the median. The least time is the larger of reading the base once "
+            "at the measured bandwidth and doing the arithmetic at the measured multiply-add peak (2 operations for each coordinate of each pair; 4 under "
+            "Poincaré and Manhattan, whose terms take two instructions). Both limits are measured before and after the runs with as many threads, "
+            "on a buffer as large as the base; the higher counts. For insertion it is one thread's memcpy into fresh pages.",
+            "- **Recall**: 32 queries of measured batches against float64. A row whose true distance f32 cannot tell from the k-th counts as right.",
+            "- Synthetic rows are independent and nearly normal; Poincaré's lie in the ball with hyperbolic radii uniform up to 6.",
+            "", "`./nearfield bench all --out docs/benchmarks && ./nearfield bench report docs/benchmarks/records.json` repeats all of it; "
+            "bench/README.md has the protocol."]  # fmt: skip

@@ -48,7 +48,7 @@ def with_targets() -> list[Flat]:
 
 def inserting() -> list[Flat]:
     """Appending in one call, and in calls of a thousand rows."""
-    return [_flat(rows=MILLION, dim=128, batch=batch, peers=(), java=True, workload="insert") for batch in (MILLION, 1000)]
+    return [_flat(rows=MILLION, dim=128, batch=batch, k=0, peers=(), java=True, workload="insert") for batch in (MILLION, 1000)]
 
 
 def curves() -> list[Flat]:

@@ -13,5 +13,6 @@ Reply generate(const Command& command);
 Reply truth(const Command& command);
 Reply recall(const Command& command);
 Reply limits(const Command& command);
+Reply copying(const Command& command);
 
 }  // namespace nearfield::bench

@@ -144,7 +144,12 @@ Reply limits(const Command& command) {
       .set("read_bytes_per_s", read_rate(kernels, threads, bytes))
       .set("flops_per_s", flops)
       .set("clock_hz", clock)
-      .set("multiply_adds_per_cycle", flops / (2.0 * kernels.lanes * threads * clock))
+      .set("multiply_adds_per_cycle", flops / (2.0 * kernels.lanes * threads * clock));
+}
+
+Reply copying(const Command& command) {
+  const int64_t bytes = command.integer("bytes");
+  return Reply()
       .set("memcpy_cold_bytes_per_s", cold_copy_rate(bytes, false))
       .set("memcpy_cold_huge_bytes_per_s", cold_copy_rate(bytes, true));
 }

@@ -38,6 +38,7 @@ int serve() {
       {"truth", truth},
       {"recall", recall},
       {"limits", limits},
+      {"copying", copying},
       {"quit", [](const Command&) { return Reply(); }}};
   for (std::string line; std::getline(std::cin, line);) {
     std::string answer;
