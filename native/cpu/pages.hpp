@@ -11,6 +11,8 @@ namespace nearfield::cpu {
 
 class Pages {
  public:
+  static constexpr int64_t kHugePage = int64_t{2} << 20;  // x86-64, and arm64 with 4 KiB pages
+
   Pages() = default;
   // Check data(): NULL when the system has no more.
   explicit Pages(size_t bytes);

@@ -7,9 +7,12 @@
 namespace nearfield::cpu {
 
 namespace {
-// Bytes that a worker takes at a time, polling in between: some 50 us of copying, so that chunks of a few
-// MiB, as a pipelined insert sends them, keep every thread busy.
+// Bytes that a worker takes at a time, polling in between. Of a large append a huge page: two workers that
+// come to a fresh one together would each clear one, and one of the two is thrown away; clearing is half the
+// cost of an append. Else some 50 us of copying, so that chunks of a few MiB, as a pipelined insert sends
+// them, keep every thread busy.
 constexpr int64_t kShareBytes = int64_t{256} << 10;
+constexpr int64_t kLargeShareBytes = Pages::kHugePage;
 // Copies smaller than this are not worth waking the pool (about 10 us).
 constexpr int64_t kParallelBytes = int64_t{1} << 20;
 }  // namespace
@@ -110,11 +113,13 @@ Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, co
   const SlabMap before = map_;
   NF_TRY(grow(rows_ + count, call.operation()));
 
-  // Shares end on group boundaries: no two workers write into the same cache line.
   const int64_t row_bytes = padded_dim(options_.dim) * 4;
-  const int64_t share = round_up(std::max<int64_t>(1, kShareBytes / row_bytes), kGroupRows);
-  const int64_t base = rows_ / kGroupRows * kGroupRows;
-  std::atomic<int64_t> ticket{base};
+  const int32_t workers = count * row_bytes < kParallelBytes ? 1 : state_->pool->threads();
+  const bool large = count * row_bytes >= 2 * workers * kLargeShareBytes;
+  // Shares end on group boundaries: no two workers write into the same cache line.
+  const int64_t share_bytes = large ? kLargeShareBytes : kShareBytes;
+  const int64_t share = round_up(std::max<int64_t>(1, share_bytes / row_bytes), kGroupRows);
+  std::atomic<int64_t> ticket{rows_ / share * share};
   const auto copy = [&](int32_t) -> Status {
     for (int64_t from = ticket.fetch_add(share); from < rows_ + count; from = ticket.fetch_add(share)) {
       if (state_->pool->stopping()) return {};
@@ -126,7 +131,6 @@ Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, co
     }
     return {};
   };
-  const int32_t workers = count * row_bytes < kParallelBytes ? 1 : state_->pool->threads();
   if (Status status = state_->pool->run(workers, copy); !status.ok()) {
     shrink(before);
     return status;
