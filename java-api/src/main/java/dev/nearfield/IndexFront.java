@@ -116,9 +116,14 @@ final class IndexFront implements AcceleratedVectorIndex {
    */
   private void checkAll(VectorBatch vectors) {
     int step = Math.max(1, CHECK_BYTES / Float.BYTES / config.dim());
+    int[] bits = new int[step * config.dim()];
     float[] some = new float[step * config.dim()];
     for (int first = 0; first < vectors.size(); first += step) {
-      copy("addAll", vectors, first, Math.min(step, vectors.size() - first), some);
+      int count = Math.min(step, vectors.size() - first);
+      vectors.copyTo(first, count, MemorySegment.ofArray(bits));
+      if (!check.plainlyFine(bits, count)) {
+        copy("addAll", vectors, first, count, some);
+      }
     }
   }
 

@@ -163,7 +163,10 @@ final class Searches implements AutoCloseable {
     }
   }
 
-  /** Writes the answers to the first queries (0: to all): row numbers of the base file, and distances. */
+  /**
+   * Writes the answers to the first queries (0: to all): row numbers of the base file, and
+   * distances.
+   */
   void answers(String to, int count) throws IOException {
     Map<Long, Integer> rowOf = new HashMap<>();
     for (int row = 0; row < handles.size(); row++) {
