@@ -94,7 +94,7 @@ def java(folder: str) -> Worker:
 def start_peers(options: Flat, made: Dataset, folder: str, threads: int, notes: list[str]) -> list[System]:
     if not options.peers:
         return []
-    sample = {"base": data.head(made.base, peers.TUNE_ROWS, f"{folder}/tune.fbin"), "metric": made.metric}
+    sample = {"base": data.head(made.base, peers.tune_rows(options.batch), f"{folder}/tune.fbin"), "metric": made.metric}
     workload = {"queries": made.queries, "batch": options.batch, "k": options.k, "clients": options.clients}
     systems = []
     for name in options.peers:
@@ -155,9 +155,9 @@ def prepare(system: System, options: Flat, made: Dataset, facts: dict) -> None:
     facts[system.name] = {key: loaded[key] for key in ("device_bytes", "workspace_bytes")}
     facts[system.name]["load_s"] = stats.rounded(loaded["seconds"])
     system.worker.ask("workload", queries=made.queries, batch=options.batch, k=options.k, clients=options.clients)
-    system.worker.ask("run")  # warm
-    seconds = system.worker.ask("run")["seconds"]
-    system.calls = max(1, math.ceil(RUN_SECONDS / max(seconds, 1e-7)))
+    for _ in range(3):  # the first runs warm caches and compilers
+        seconds = system.worker.ask("run", calls=system.calls)["seconds"] / system.calls
+        system.calls = max(1, math.ceil(RUN_SECONDS / max(seconds, 1e-7)))
 
 
 def recall(system: System, options: Flat, made: Dataset, helper: Worker, folder: str) -> None:

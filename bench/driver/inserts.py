@@ -12,6 +12,9 @@ from flat import Outcome, System
 from options import Flat
 
 
+WARM = 3  # rounds for Java's compiler
+
+
 def measure_insert(options: Flat, folder: str) -> Outcome:
     """options.batch is the rows of one call. The limit is one thread's memcpy of as many bytes into fresh pages."""
     threads = options.threads or machine.threads()
@@ -22,10 +25,10 @@ def measure_insert(options: Flat, folder: str) -> Outcome:
     size = made.rows * made.dim * 4
     reached = [helper.ask("copying", bytes=size)]
     facts: dict = {}
-    for number in range(options.repeats + 1):
+    for number in range(WARM + options.repeats):
         for system in systems:
             reply = system.worker.ask("insert", base=made.base, metric=made.metric, batch=options.batch)
-            if number > 0:  # the first warms
+            if number >= WARM:
                 system.seconds.append(reply["seconds"])
                 system.p50.append(reply["p50_s"])
     reached.append(helper.ask("copying", bytes=size))

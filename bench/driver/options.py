@@ -10,6 +10,7 @@ from errors import UsageError
 METRICS = ("l2", "cosine", "dot", "poincare", "manhattan")
 BACKENDS = ("cpu", "wgpu")
 PEERS = ("faiss", "usearch", "numpy")
+MORE_PEERS = ("faiss-default",)  # on request: faiss as it comes, not tuned
 PATHS = ("avx512", "avx2", "neon", "emu128")
 MOST = 2**32 - 1  # rows and dimensions of an .fbin file
 MOST_K = 2**31 - 1
@@ -45,7 +46,7 @@ class Flat:
 @dataclass
 class All:
     out: str | None = None
-    peers: tuple[str, ...] = PEERS
+    peers: tuple[str, ...] = PEERS + MORE_PEERS
     threads: int = 0
     quick: bool = False
     only: str = ""
@@ -83,7 +84,7 @@ def _peers(name: str, text: str) -> tuple[str, ...]:
         return ()
     names = tuple(text.split(","))
     for peer in names:
-        _one_of(name, peer, PEERS + ("none",))
+        _one_of(name, peer, PEERS + MORE_PEERS + ("none",))
     if "none" in names or len(set(names)) < len(names):
         raise UsageError(f"{name}={text} names a peer twice, or none beside others")
     return names

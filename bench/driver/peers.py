@@ -18,7 +18,10 @@ from worker import Worker, WorkerFailed
 
 FOLDER = ROOT / "bench" / "peers"
 INSTALLED = ROOT / "build" / "bench" / "python"
-TUNE_ROWS = 100_000  # settings are compared on this much of the base: seconds instead of minutes
+DEFAULT = "-default"  # after a peer's name: as it comes
+# Settings are compared on a part of the base: seconds instead of minutes. Small batches are bound by memory, and take enough
+# rows to be so there, too.
+TUNE_ROWS, TUNE_PAIRS = 100_000, 100_000_000
 
 
 class NotInstalled(BenchError):
@@ -64,8 +67,8 @@ def _blas(path: str) -> list[dict[str, str]]:
 def variants(name: str, path: str) -> list[dict[str, str]]:
     """Environments to compare: they hold from the start of a process on."""
     forced = {"faiss": {"FAISS_OPT_LEVEL": "AVX2"}, "numpy": {"NPY_DISABLE_CPU_FEATURES": _numpy_avx512()}}
-    common = forced.get(name, {}) if path == "avx2" else {}
-    if name == "usearch":
+    common = forced.get(name.removesuffix(DEFAULT), {}) if path == "avx2" else {}
+    if name == "usearch" or name.endswith(DEFAULT):
         return [common]  # chooses its kernels itself
     return [{**common, **blas} for blas in _blas(path)]
 
@@ -75,9 +78,10 @@ def _numpy_avx512() -> str:
 
 
 def start(name: str, threads: int, environment: dict[str, str], log: str) -> Worker:
-    folder = install(name)
+    package = name.removesuffix(DEFAULT)
+    folder = install(package)
     count = str(threads)
-    return Worker(name, [sys.executable, str(FOLDER / f"{name}_worker.py")], log, {
+    return Worker(name, [sys.executable, str(FOLDER / f"{package}_worker.py")], log, {
         "PYTHONPATH": str(folder),
         "OMP_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
@@ -85,6 +89,20 @@ def start(name: str, threads: int, environment: dict[str, str], log: str) -> Wor
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # huge pages for its rows, as we have them for ours
         **environment,
     })  # fmt: skip
+
+
+def tune_rows(batch: int) -> int:
+    return max(TUNE_ROWS, TUNE_PAIRS // batch)
+
+
+def _tune(worker: Worker) -> str:
+    try:
+        tuned = worker.ask("tune")["settings"]
+    except WorkerFailed as refused:
+        if not refused.unsupported:
+            raise
+        return ""
+    return f", {tuned}" if tuned else ""
 
 
 def best(name: str, path: str, threads: int, log: str, sample: dict, workload: dict) -> tuple[Worker, dict, str]:
@@ -99,12 +117,7 @@ def best(name: str, path: str, threads: int, log: str, sample: dict, workload: d
             worker.ask("load", **sample)
             worker.ask("workload", **workload)
             settings = about["settings"]
-            try:
-                tuned = worker.ask("tune")["settings"]
-                settings += f", {tuned}" if tuned else ""
-            except WorkerFailed as refused:
-                if not refused.unsupported:
-                    raise
+            settings += ", not tuned" if name.endswith(DEFAULT) else _tune(worker)
             worker.ask("run")
             seconds = min(worker.ask("run")["seconds"] for _ in range(3)) if len(candidates) > 1 else 0
         except WorkerFailed as failed:

@@ -14,6 +14,10 @@ PADDING = 4  # coordinates are stored in groups of four
 MILLION, WORDNET, SLOW = workloads.MILLION, workloads.WORDNET, workloads.SLOW_METRIC_ROWS
 
 
+# faiss is tuned to the workload unless it is said otherwise.
+TITLES = {"faiss-default": "faiss as it comes", "faiss": "faiss at its best setting"}
+
+
 @dataclass
 class Line:
     """One row of the table; met is None where it was not measured."""
@@ -45,7 +49,7 @@ class Figures:
 
 
 def _ratio(figures: Figures, record: dict | None, system: str, least: float) -> Line:
-    target = f"{least:g} x {system}"
+    target = f"{least:g} x {TITLES.get(system, system)}"
     if record is None:
         return Line("", target, "not measured", None)
     key = [record[name] for name in ("workload", "rows", "dim", "batch", "metric", "k")]
@@ -73,7 +77,8 @@ def lines(figures: Figures) -> Iterator[Line]:
         one, sixteen = figures.of(workload, MILLION, 128, 1), figures.of(workload, MILLION, 128, 16)
         yield from _named(f"1M x 128 L2, batch 1{path}",
                           [_limit(one, 0.75, "read bandwidth"), _ratio(figures, one, "faiss", 2)])  # fmt: skip
-        yield from _named(f"1M x 128 L2, batch 16{path}", [_ratio(figures, sixteen, "faiss", 8)])
+        yield from _named(f"1M x 128 L2, batch 16{path}",
+                          [_ratio(figures, sixteen, "faiss-default", 8), _ratio(figures, sixteen, "faiss", 8)])  # fmt: skip
         for rows, dim in ((MILLION, 128), (WORDNET, 384)):
             for metric, title in (("l2", "L2"), ("cosine", "cosine")):
                 thousand = figures.of(workload, rows, dim, 1000, metric)

@@ -12,10 +12,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 # Okabe and Ito's colours, told apart by most colour-blind readers; ours is the strongest on both backgrounds.
 THEMES = {
-    "": {"ink": "#1f2328", "soft": "#59636e", "grid": "#d1d9e0", "systems": ("#0969da", "#bc4c00", "#1a7f37", "#8250df"), "ground": "#ffffff"},
-    "-dark": {"ink": "#f0f6fc", "soft": "#9198a1", "grid": "#3d444d", "systems": ("#4493f8", "#db6d28", "#3fb950", "#ab7df8"), "ground": "#0d1117"},
+    "": {"ink": "#1f2328", "soft": "#59636e", "grid": "#d1d9e0", "systems": ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#9a6700"), "ground": "#ffffff"},
+    "-dark": {"ink": "#f0f6fc", "soft": "#9198a1", "grid": "#3d444d", "systems": ("#4493f8", "#db6d28", "#3fb950", "#ab7df8", "#d29922"), "ground": "#0d1117"},
 }  # fmt: skip
-SYSTEMS = ("nearfield", "faiss", "usearch", "numpy")
+SYSTEMS = ("nearfield", "faiss", "usearch", "numpy", "faiss-default")
 METRICS = {"l2": "L2", "cosine": "cosine", "dot": "dot", "poincare": "Poincaré", "manhattan": "Manhattan"}
 
 
