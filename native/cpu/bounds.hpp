@@ -8,13 +8,14 @@
 #include <cstdint>
 #include <limits>
 
+#include "kernels.hpp"
 #include "nearfield/nearfield.h"
-#include "tile32.hpp"
 
 namespace nearfield::cpu {
 
-// u = 2^-24, n = chunks: a product is four chains of n fused multiply-adds and two more additions, so
-//   |p - q.v| <= g |q| |v|,  g = m u / (1 - m u),  m = n + 2.
+// u = 2^-24, n = chunks: a product is summed in chains of l fused multiply-adds and s - 1 additions
+// (Segments), so
+//   |p - q.v| <= g |q| |v|,  g = m u / (1 - m u),  m = l + s.
 // The kernel evaluates x = h_v - m_v p in f32 (L2: h = |v|^2/2 (1-c), m = 1; cosine: h = (1-c)/2, m = 1/|v|)
 // and keeps the row when x <= cut. With c = g + 14 u, of which at most 8 u are used by the roundings of h, p,
 // x, |v|^2 and the cosine form's v/|v|,
@@ -25,7 +26,8 @@ class MatrixBound {
  public:
   MatrixBound(int32_t metric, int64_t chunks) {
     constexpr double u = 0x1p-24;
-    const double m = static_cast<double>(chunks + 2) * u;
+    const Segments segments(chunks);
+    const double m = static_cast<double>(segments.length + segments.count) * u;
     c_ = m < 0.5 ? m / (1 - m) + 14 * u : 1;
     rank_to_square_ = metric == NF_COSINE ? 2 : 1;
     widen_ = 1 / (1 - std::min(0.5, static_cast<double>(chunks + 6) * u));

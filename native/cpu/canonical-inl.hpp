@@ -101,20 +101,6 @@ struct GroupRows {
   }
 };
 
-// Four rows anywhere, a 128-bit vector each.
-template <class Term, class D>
-struct ScatteredRows {
-  using V = hn::Vec<D>;
-  const float* const* first;
-  const float* side;
-
-  HWY_INLINE V load(D d, int i, int64_t chunk) const {
-    const V v = hn::Load(d, first[i] + chunk * kChunkStride);
-    if constexpr (Term::kScaled) return hn::Mul(v, hn::Set(d, side[i]));
-    return v;
-  }
-};
-
 // Asks for rows before they are needed: some cache lines per step of a kernel's inner loop, from `at` to
 // `end`. Highway's Prefetch has no choice of level; L2 is the one that a group ahead fits into.
 struct Prefetcher {
@@ -130,13 +116,13 @@ struct Prefetcher {
 };
 
 // sums[q][i] = the partial sums of query q and row vector i.
-template <class Term, int Lines, int Q, int R, class D, class Rows, class V = hn::Vec<D>>
-HWY_INLINE void partial_sums(D d, const Rows& rows, const float* const* queries, int64_t chunks,
+template <class Term, int Lines, int Q, int R, class D, class V = hn::Vec<D>>
+HWY_INLINE void partial_sums(D d, const GroupRows<Term, D>& rows, const float* const* queries, int64_t chunks,
                              Prefetcher& ahead, V (&sums)[Q][R]) {
   for (int q = 0; q < Q; ++q)
     for (int i = 0; i < R; ++i) sums[q][i] = hn::Zero(d);
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    if constexpr (Lines != 0) ahead.template step<Lines>();
+    ahead.template step<Lines>();
     if constexpr (Q < R) {  // fewer registers for queries than for rows
       V x[Q];
       for (int q = 0; q < Q; ++q) x[q] = hn::LoadDup128(d, queries[q] + chunk * kChunkFloats);

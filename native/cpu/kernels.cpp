@@ -106,24 +106,37 @@ void direct(const DirectTile& tile) {
   in_passes<kDirectQueries>(tile.count, DirectPass<Term>{tile, scale, ahead});
 }
 
-template <class Term>
-void row_list(const RowList& list) {
+// N pairs side by side: a single chain of multiply-adds would wait for each to finish.
+template <class Term, int N>
+HWY_INLINE void some_pairs(const PairList& list, int64_t first) {
   const Block d;
-  for (int64_t first = 0; first < list.count; first += kVectors) {
-    const int64_t count = std::min<int64_t>(kVectors, list.count - first);
-    const float* at[kVectors];
-    HWY_ALIGN float side[kVectors], ranks[kVectors];
-    for (int64_t i = 0; i < kVectors; ++i) {
-      const int64_t from = first + std::min(i, count - 1);  // the last row again fills up
-      at[i] = list.rows[from];
-      side[i] = list.side[from];
-    }
-    hn::Vec<Block> sums[1][kVectors];
-    Prefetcher none;
-    partial_sums<Term, 0>(d, ScatteredRows<Term, Block>{at, side}, &list.query, list.chunks, none, sums);
-    hn::Store(Term::finish(d, join(d, sums[0]), hn::Load(d, side)), d, ranks);
-    std::copy_n(ranks, count, list.ranks + first);
+  const float *query[N], *row[N];
+  HWY_ALIGN float side[N], ranks[N];
+  const int64_t count = std::min<int64_t>(N, list.count - first);
+  for (int64_t i = 0; i < N; ++i) {
+    const int64_t from = first + std::min(i, count - 1);  // the last pair again fills up
+    query[i] = list.queries[from];
+    row[i] = list.rows[from];
+    side[i] = list.side[from];
   }
+  hn::Vec<Block> sums[N];
+  for (int i = 0; i < N; ++i) sums[i] = hn::Zero(d);
+  for (int64_t chunk = 0; chunk < list.chunks; ++chunk)
+    for (int i = 0; i < N; ++i) {
+      auto v = hn::Load(d, row[i] + chunk * kChunkStride);
+      if constexpr (Term::kScaled) v = hn::Mul(v, hn::Set(d, side[i]));
+      sums[i] = Term::add(d, hn::Load(d, query[i] + chunk * kChunkFloats), v, sums[i]);
+    }
+  for (int i = 0; i < N; i += kVectors)
+    hn::Store(Term::finish(d, join(d, sums + i), hn::Load(d, side + i)), d, ranks + i);
+  std::copy_n(ranks, count, list.ranks + first);
+}
+
+template <class Term>
+void pairs(const PairList& list) {
+  int64_t first = 0;
+  for (; list.count - first > kVectors; first += 2 * kVectors) some_pairs<Term, 2 * kVectors>(list, first);
+  if (first < list.count) some_pairs<Term, kVectors>(list, first);
 }
 
 bool supported() {
@@ -148,7 +161,7 @@ constexpr Kernels make_kernels(const char* name, std::integer_sequence<int, Plac
       {&direct<SquaredL2>, &direct<Cosine>, &direct<Dot>, &direct<Poincare>, &direct<Manhattan>},
       // Poincaré's product form loses all order near the boundary; Manhattan has none.
       {&product<LowerOfSquaredL2>, &product<LowerOfCosine>, &product<RankOfDot>, nullptr, nullptr},
-      {&row_list<SquaredL2>, &row_list<Cosine>, &row_list<Dot>, &row_list<Poincare>, &row_list<Manhattan>},
+      {&pairs<SquaredL2>, &pairs<Cosine>, &pairs<Dot>, &pairs<Poincare>, &pairs<Manhattan>},
   };
 }
 

@@ -41,6 +41,14 @@ struct Panels {
   int64_t first_query(int64_t panel) const { return panel * narrow() + std::min(panel, wider()); }
 };
 
+// How the product kernel sums for L2 and cosine: chains of `length` multiply-adds, whose sums are then added.
+// Chains of up to 128 round little (bounds.hpp) and spend little on what happens between them.
+struct Segments {
+  int64_t dims, count, length;
+  explicit constexpr Segments(int64_t chunks)
+      : dims(chunks * kChunkFloats), count((dims + 127) / 128), length((dims + count - 1) / count) {}
+};
+
 // One packed group against consecutive panels. Dot: its ranks, which are final. L2 and cosine: only which
 // rows cannot be excluded (bounds.hpp).
 struct ProductTile {
@@ -59,13 +67,13 @@ struct ProductTile {
   uint32_t* kept = nullptr;  // out, per query: bit p set = the row at place p may be among the best
 };
 
-// One query against rows anywhere, in the canonical final form.
-struct RowList {
-  const float* query = nullptr;
-  int64_t chunks = 0;
-  const float* const* rows = nullptr;  // `count` pointers to a row's first chunk (tile32.hpp: row_offset)
-  const float* side = nullptr;         // count values
+// Pairs of a query and a row anywhere, in the canonical final form.
+struct PairList {
+  const float* const* queries = nullptr;  // `count` pointers to padded_dim floats
+  const float* const* rows = nullptr;     // to each row's first chunk (tile32.hpp: row_offset)
+  const float* side = nullptr;            // of each row
   int64_t count = 0;
+  int64_t chunks = 0;
   float* ranks = nullptr;  // out
 };
 
@@ -81,7 +89,7 @@ struct Kernels {
   // Indexed by metric - 1.
   void (*direct[5])(const DirectTile&);
   void (*product[5])(const ProductTile&);  // NULL where the metric is no product of row and query
-  void (*row_list[5])(const RowList&);
+  void (*pairs[5])(const PairList&);
 };
 
 // Compiled in, best first; never empty.

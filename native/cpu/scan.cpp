@@ -17,8 +17,9 @@ constexpr int64_t kLimitGroups = 16;
 // Products between two polls: about 10 ms on the slowest path (0.1 G/s emulated) up to 700 dimensions, where
 // one call of a kernel is as much; a poll's 50 ns vanish on the fastest.
 constexpr int64_t kPollProducts = int64_t{1} << 20;
-// Survivors of one group of 32 rows: up to this many are rescored one by one, more by the direct kernel.
-constexpr int kScatteredRescore = 8;
+// Survivors of one group of 32 rows: up to this many are rescored in pairs, more by the direct kernel, which
+// takes all 32 in the time of 16 pairs.
+constexpr int kScatteredRescore = 16;
 // When that happens to most queries the product excludes too little (far offsets, duplicates, the first rows
 // of a scan); then as many groups go without it: a failed trial costs 1/16 of the time.
 constexpr int32_t kDirectGroups = 15;
@@ -223,6 +224,7 @@ Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel
     hopeless += count;
     NF_TRY(poll((last - first) * group.floats));
   }
+  if (pairs_.count != 0) rescore_pairs();
   if (2 * hopeless > panels.first_query(last_panel) - panels.first_query(first_panel))
     direct_groups_ = kDirectGroups;
   return {};
@@ -240,20 +242,27 @@ void Scan::keep_ranks(const Group& group, int64_t query, uint32_t places, const 
 }
 
 void Scan::rescore(const Group& group, int64_t query, uint32_t rows) {
-  const float* at[kScatteredRescore];
-  float side[kScatteredRescore], ranks[kScatteredRescore];
-  int64_t number[kScatteredRescore];
-  int64_t count = 0;
-  for (; rows != 0; rows &= rows - 1, ++count) {
+  for (; rows != 0; rows &= rows - 1) {
+    if (pairs_.count == kPairs) rescore_pairs();
     const int row = std::countr_zero(rows);
-    at[count] = group.rows + row * kChunkFloats;
-    side[count] = group.side[row];
-    number[count] = group.first_row + row;
+    const int64_t i = pairs_.count++;
+    pairs_.queries[i] = part_.query(query);
+    pairs_.rows[i] = group.rows + row * kChunkFloats;
+    pairs_.side[i] = group.side[row];
+    pairs_.query[i] = query;
+    pairs_.row[i] = group.first_row + row;
   }
-  kernels_.row_list[metric_ - 1]({part_.query(query), chunks_, at, side, count, ranks});
-  for (int64_t i = 0; i < count; ++i) push(query, {number[i], ranks[i], 0});
-  space_.states[static_cast<size_t>(query)].rescored += static_cast<int32_t>(count);
-  share_limit(query);
+}
+
+void Scan::rescore_pairs() {
+  float ranks[kPairs];
+  kernels_.pairs[metric_ - 1]({pairs_.queries, pairs_.rows, pairs_.side, pairs_.count, chunks_, ranks});
+  for (int64_t i = 0; i < pairs_.count; ++i) {
+    push(pairs_.query[i], {pairs_.row[i], ranks[i], 0});
+    ++space_.states[static_cast<size_t>(pairs_.query[i])].rescored;
+    share_limit(pairs_.query[i]);
+  }
+  pairs_.count = 0;
 }
 
 }  // namespace nearfield::cpu

@@ -50,6 +50,7 @@ class Scan {
   Status product(const Group& group, int64_t first_panel, int64_t last_panel);
   void keep_ranks(const Group& group, int64_t query, uint32_t places, const float* ranks);
   void rescore(const Group& group, int64_t query, uint32_t rows);
+  void rescore_pairs();
   void push(int64_t query, const Hit& hit) { space_.states[static_cast<size_t>(query)].queue.push(hit); }
   void share_limit(int64_t query);
 
@@ -60,6 +61,15 @@ class Scan {
   const int64_t chunks_;
   int64_t unpolled_ = 0;
   int32_t direct_groups_ = 0;  // groups to come that skip the product
+
+  // Rows that the product could not leave out.
+  static constexpr int64_t kPairs = 64;  // enough for the kernel's bundles of 8, 2 KiB
+  struct {
+    const float *queries[kPairs], *rows[kPairs];
+    float side[kPairs];
+    int64_t query[kPairs], row[kPairs];
+    int64_t count = 0;
+  } pairs_;
 };
 
 }  // namespace nearfield::cpu

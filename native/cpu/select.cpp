@@ -5,6 +5,11 @@
 
 namespace nearfield::cpu {
 
+namespace {
+// A type of its own, where a pointer to better() would be called for each comparison.
+constexpr auto kBetter = [](const Hit& a, const Hit& b) { return better(a, b); };
+}  // namespace
+
 void Queue::reset(int64_t k) {
   k_ = k;
   worst_ = none();
@@ -14,7 +19,7 @@ void Queue::reset(int64_t k) {
 
 void Queue::insert(const Hit& hit) {
   if (static_cast<int64_t>(hits_.size()) == k_) hits_.pop_back();
-  hits_.insert(std::upper_bound(hits_.begin(), hits_.end(), hit, better), hit);
+  hits_.insert(std::upper_bound(hits_.begin(), hits_.end(), hit, kBetter), hit);
   if (static_cast<int64_t>(hits_.size()) == k_) worst_ = hits_.back();
 }
 
@@ -24,10 +29,10 @@ void Queue::append(const Hit& hit) {
   hits_.push_back(hit);
   const auto size = static_cast<int64_t>(hits_.size());
   if (size == k_ && worst_.rank == std::numeric_limits<float>::infinity()) {
-    worst_ = *std::max_element(hits_.begin(), hits_.end(), better);
+    worst_ = *std::max_element(hits_.begin(), hits_.end(), kBetter);
   } else if (size == 2 * k_) {
     const auto last = hits_.begin() + k_ - 1;
-    std::nth_element(hits_.begin(), last, hits_.end(), better);
+    std::nth_element(hits_.begin(), last, hits_.end(), kBetter);
     worst_ = *last;
     hits_.resize(static_cast<size_t>(k_));
   }
@@ -41,8 +46,8 @@ uint64_t Queue::most_bytes(int64_t k, int64_t rows) {
 void merge(std::vector<Hit>* scratch, int64_t k, Hit* out) {
   const auto found = std::min(k, static_cast<int64_t>(scratch->size()));
   const auto last = scratch->begin() + found;
-  if (last != scratch->end()) std::nth_element(scratch->begin(), last, scratch->end(), better);
-  std::sort(scratch->begin(), last, better);
+  if (last != scratch->end()) std::nth_element(scratch->begin(), last, scratch->end(), kBetter);
+  std::sort(scratch->begin(), last, kBetter);
   std::copy_n(scratch->begin(), found, out);
   std::fill(out + found, out + k, Hit());
 }
