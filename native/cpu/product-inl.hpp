@@ -180,12 +180,14 @@ struct PanelPass {
   HWY_INLINE void in_segments(const float* rows, const float* panel, Sums<Q>& sums) const {
     const Segments segments(tile.chunks);
     HWY_ALIGN float total[Q * kPassPlaces];
-    for (int64_t from = 0; from < segments.dims; from += segments.length) {
+    int64_t from = 0;
+    do {
       const int64_t length = std::min(segments.length, segments.dims - from);
       chain<Q>(rows + from * kPassPlaces, panel + from * Q, length, sums);
       if (from != 0) add<Q>(total, sums);
-      if (from + length < segments.dims) store<Q>(sums, total);
-    }
+      from += length;
+      if (from < segments.dims) store<Q>(sums, total);
+    } while (from < segments.dims);
   }
 
   template <int Q>
