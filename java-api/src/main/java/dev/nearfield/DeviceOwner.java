@@ -212,26 +212,28 @@ final class DeviceOwner {
         delay = what.run(engine, scratch, System.nanoTime() + TURN_NANOS);
       } catch (RuntimeException | Error e) { // turns handle their failures themselves
         LOG.log(System.Logger.Level.ERROR, "a turn on " + device + " failed", e);
+      } finally {
+        done(delay);
       }
-      done(delay);
     }
 
     private void done(long delay) {
       lock.lock();
       try {
-        if (ready.isEmpty()) {
-          scratch.trim();
-        }
         taken = false;
         if (delay == AGAIN) {
           enqueue();
         } else if (delay != IDLE && !queued) {
           wakeAt = System.nanoTime() + delay;
+          waiting.remove(this);
           waiting.add(this);
         }
         if (Thread.currentThread() != thread
             && (stopping || !ready.isEmpty() || !waiting.isEmpty())) {
           changed.signal();
+        }
+        if (ready.isEmpty()) {
+          scratch.trim(); // under the lock nobody can begin a turn
         }
       } finally {
         lock.unlock();
