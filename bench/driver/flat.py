@@ -20,6 +20,7 @@ from options import Flat
 from worker import Worker, WorkerFailed
 
 RUN_SECONDS = 0.1  # a run makes as many calls as fill this, so that the clock and one time slice do not matter
+LIMIT_SECONDS = 0.4  # for each of the machine's limits: many time slices of the scheduler
 SAMPLE = 32  # queries whose answers are compared with float64
 PEER_PATIENCE = 4  # a peer gets this many times the time of our own runs, and three rounds at least
 
@@ -110,8 +111,9 @@ def start_peers(options: Flat, made: Dataset, folder: str, threads: int, notes: 
 
 def leave_out(name: str, failed: BenchError, notes: list[str]) -> None:
     sentence = str(failed)
-    notes.append(sentence if sentence.startswith(name) else f"{name}: {sentence}")
-    say(f"Going on without {name}: {sentence}")
+    sentence = sentence if sentence.startswith(name) else f"{name}: {sentence}"
+    notes.append(sentence)
+    say(f"Going on without {sentence}")
 
 
 def measure(options: Flat, folder: str) -> Outcome:
@@ -123,7 +125,8 @@ def measure(options: Flat, folder: str) -> Outcome:
     made = dataset.prepare(options, helper, folder, ours + len(options.peers))
     say(f"{made.rows} rows x {made.dim} dimensions, {made.metric}, batches of {options.batch}, k={options.k}, {threads} threads")
     systems += start_peers(options, made, folder, threads, notes)
-    limits = {"path": options.path, "threads": threads, "bytes": made.rows * made.dim * 4}
+    limits = {"path": options.path, "threads": threads, "bytes": made.rows * made.dim * 4,
+              "millis": round(1000 * min(options.seconds, LIMIT_SECONDS))}  # fmt: skip
     reached = [helper.ask("limits", **limits)]
     facts: dict = {}
     for number, system in enumerate(list(systems)):

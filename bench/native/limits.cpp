@@ -14,7 +14,6 @@
 namespace nearfield::bench {
 namespace {
 
-constexpr double kSeconds = 0.4;  // of each measurement: a hundred time slices of the scheduler
 constexpr size_t kHugePage = size_t{2} << 20;
 
 // Anonymous pages, untouched; in huge pages where the system gives them to those who ask.
@@ -58,7 +57,7 @@ const LimitKernels& kernels_of(const std::string& path) {
 
 // The fastest of several passes over a buffer that the threads share out: what can be reached, not what is
 // usual.
-double read_rate(const LimitKernels& kernels, int threads, int64_t bytes) {
+double read_rate(const LimitKernels& kernels, int threads, int64_t bytes, double time) {
   const int64_t unit = kReadUnit * threads;
   bytes = std::max<int64_t>((bytes + unit - 1) / unit, 4096) * unit;
   const Pages pages(static_cast<size_t>(bytes), true);
@@ -67,7 +66,7 @@ double read_rate(const LimitKernels& kernels, int threads, int64_t bytes) {
   });
   double best = 0;
   for (const int64_t ahead : {0, 1024, 4096}) {
-    const double end = now() + kSeconds / 2;
+    const double end = now() + time / 2;
     do {
       const double seconds = parallel(
           threads, [&](int t, int all) { kernels.read(pages.data() + bytes / all * t, bytes / all, ahead); });
@@ -77,11 +76,11 @@ double read_rate(const LimitKernels& kernels, int threads, int64_t bytes) {
   return best;
 }
 
-double multiply_add_rate(const LimitKernels& kernels, int threads) {
+double multiply_add_rate(const LimitKernels& kernels, int threads, double time) {
   constexpr int64_t kRounds = 4'000'000;  // some 10 ms
   const double flops = 2.0 * kRounds * kernels.chains * kernels.lanes * threads;
   double best = 0;
-  const double end = now() + kSeconds;
+  const double end = now() + time;
   do {
     const double seconds = parallel(threads, [&](int, int) { kernels.multiply_add(kRounds); });
     best = std::max(best, flops / seconds);
@@ -90,11 +89,11 @@ double multiply_add_rate(const LimitKernels& kernels, int threads) {
 }
 
 // Cycles a second of a core that is busy: a chain of additions takes one cycle each.
-double clock_rate(int threads) {
+double clock_rate(int threads, double time) {
   constexpr int64_t kRounds = 1'000'000;
   constexpr int kAdditions = 16;
   double best = 0;
-  const double end = now() + kSeconds / 4;
+  const double end = now() + time / 4;
   do {
     const double seconds = parallel(threads, [&](int, int) {
       uint64_t x = 1;
@@ -137,11 +136,12 @@ Reply limits(const Command& command) {
   int threads = static_cast<int>(command.integer("threads", 0));
   if (threads < 1) threads = usable_threads();
   const int64_t bytes = command.integer("bytes");
-  const double flops = multiply_add_rate(kernels, threads), clock = clock_rate(threads);
+  const double time = static_cast<double>(command.integer("millis", 400)) / 1000;
+  const double flops = multiply_add_rate(kernels, threads, time), clock = clock_rate(threads, time);
   return Reply()
       .set("path", kernels.path)
       .set("threads", threads)
-      .set("read_bytes_per_s", read_rate(kernels, threads, bytes))
+      .set("read_bytes_per_s", read_rate(kernels, threads, bytes, time))
       .set("flops_per_s", flops)
       .set("clock_hz", clock)
       .set("multiply_adds_per_cycle", flops / (2.0 * kernels.lanes * threads * clock));

@@ -80,7 +80,7 @@ class Worker:
     def load(self, command: dict) -> dict:
         self.metric = command["metric"]
         if self.metric not in self.peer.metrics:
-            raise Refused(f"{self.peer.system} has no metric {self.metric}", unsupported=True)
+            raise Refused(f"no metric {self.metric}", unsupported=True)
         base = read_fbin(command["base"])
         self.dim = base.shape[1]
         seconds = seconds_of(lambda: self.peer.build(base, self.metric))
@@ -91,7 +91,7 @@ class Worker:
         if queries.shape[1] != self.dim:
             raise Refused(f"workload: the queries have {queries.shape[1]} dimensions, the base has {self.dim}")
         if command.get("clients", 1) != 1:
-            raise Refused(f"{self.peer.system} is called by one client only", unsupported=True)
+            raise Refused("called by one client only", unsupported=True)
         self.queries = self.peer.prepare(queries, self.metric)
         self.batch, self.k, self.next = command.get("batch", 1), command.get("k", 10), 0
         return {"settings": ""}
@@ -128,7 +128,7 @@ class Worker:
             work = {"hello": self.hello, "load": self.load, "workload": self.workload, "run": self.run,
                     "tune": self.tune, "answers": self.answers, "quit": lambda _: {}}.get(command["command"])  # fmt: skip
             if work is None:
-                raise Refused(f"{self.peer.system} does not do {command['command']}", unsupported=True)
+                raise Refused(f"no command {command['command']}", unsupported=True)
             return {"ok": True, **work(command)}
         except Refused as refused:
             return {"ok": False, "error": str(refused), "unsupported": refused.unsupported}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+import unittest
+
+import options
+from errors import UsageError
+
+
+class FlatOptionsTest(unittest.TestCase):
+    def test_all_of_the_issue(self):
+        chosen = options.flat("--rows 1000000 --dim 128 --batch 1000 --k 10 --metric l2 --backend cpu --peers faiss --format json".split())
+        self.assertEqual((chosen.rows, chosen.dim, chosen.batch, chosen.k), (1000000, 128, 1000, 10))
+        self.assertEqual((chosen.metric, chosen.backend, chosen.peers, chosen.format), ("l2", "cpu", ("faiss",), "json"))
+
+    def test_defaults(self):
+        chosen = options.flat([])
+        self.assertEqual((chosen.rows, chosen.dim, chosen.peers), (1000000, 128, ("faiss", "usearch", "numpy")))
+
+    def test_equals_sign(self):
+        self.assertEqual(options.flat(["--rows=7", "--peers=none"]).rows, 7)
+        self.assertEqual(options.flat(["--peers=none"]).peers, ())
+
+    def refused(self, arguments: str, *words: str):
+        with self.assertRaises(UsageError) as caught:
+            options.flat(arguments.split())
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+        self.assertNotIn("\n", str(caught.exception))
+
+    def test_refused(self):
+        self.refused("--frobnicate 3", "--frobnicate")
+        self.refused("--given 3", "--given")
+        self.refused("--workload x", "--workload")
+        self.refused("extra", "extra")
+        self.refused("--rows", "takes a value")
+        self.refused("--rows=", "empty")
+        self.refused("--rows 0", "0", "from 1")
+        self.refused("--rows -5", "-5")
+        self.refused("--rows 1e6", "1e6")
+        self.refused("--rows 5000000000", "4294967295")
+        self.refused("--dim x", "x")
+        self.refused("--k 0", "k=0")
+        self.refused("--k 3000000000", "2147483647")
+        self.refused("--metric hamming", "hamming", "poincare")
+        self.refused("--backend cuda", "cuda", "wgpu")
+        self.refused("--peers annoy", "annoy", "usearch")
+        self.refused("--peers faiss,faiss", "twice")
+        self.refused("--peers faiss,none", "none")
+        self.refused("--peers ,", "not known")
+        self.refused("--path sse2", "sse2", "avx2")
+        self.refused("--format xml", "xml", "json")
+        self.refused("--seconds nan", "nan")
+        self.refused("--seconds forever", "forever")
+        self.refused("--java=yes", "--java")
+        self.refused("--queries q.fvecs", "--base")
+        self.refused("--base b.fvecs", "--queries")
+        self.refused("--base b.hdf5 --queries q.fvecs", "its own")
+        self.refused("--base b.fbin --queries q.fbin --seed 4", "--seed")
+        self.refused("--base b.fbin --queries q.fbin --truth t.ivecs --rows 5", "--truth", "--rows")
+
+
+class OtherOptionsTest(unittest.TestCase):
+    def test_all(self):
+        chosen = options.everything("--out folder --quick --only curve --threads 3".split())
+        self.assertEqual((chosen.out, chosen.quick, chosen.only, chosen.threads), ("folder", True, "curve", 3))
+        for wrong in ("", "--out", "--out x --rows 3", "--out x --quick=1", "x --out y"):
+            with self.assertRaises(UsageError, msg=wrong):
+                options.everything(wrong.split())
+
+    def test_report(self):
+        chosen = options.report("a.json b.json --out x.md".split())
+        self.assertEqual((chosen.records, chosen.out), (["a.json", "b.json"], "x.md"))
+        for wrong in ("", "--out x.md", "a.json --out x.html", "a.json --frob 1", "--records a.json"):
+            with self.assertRaises(UsageError, msg=wrong):
+                options.report(wrong.split())

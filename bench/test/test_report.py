@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Targets and report from records made up here."""
+
+import json
+import os
+import tempfile
+import unittest
+import xml.etree.ElementTree
+from pathlib import Path
+
+import machine
+import options
+import report
+import targets
+import workloads
+from errors import Missing, UsageError
+
+
+def record(system: str = "nearfield", ratio: float = 1.0, **other) -> dict:
+    whole = {
+        "system": system, "backend": "cpu", "device": "A CPU; its setting", "workload": "flat", "rows": 1_000_000, "dim": 128, "batch": 1000,
+        "k": 10, "metric": "l2", "median_s": 1.0 * ratio, "min_s": 0.9 * ratio, "max_s": 1.2 * ratio, "qps": 1000 / ratio,
+        "limit_fraction": 0.7 / ratio, "recall": 1.0, "ratio": ratio,
+    }  # fmt: skip
+    return {**whole, **other}
+
+
+def about(**facts) -> dict:
+    name = "flat 1000000x128 l2 batch=1000 k=10"
+    return {"machine": machine.describe(),
+            "points": {name: {"facts": facts, "limits": {}, "notes": ["usearch has no such metric"], "commit": "c", "bytes": 1, "quick": False}}}  # fmt: skip
+
+
+class TargetsTest(unittest.TestCase):
+    def lines(self, records: list[dict], **facts) -> dict:
+        found = targets.lines(targets.Figures(records, about(**facts)))
+        return {(line.workload, line.target): (line.measured, line.met) for line in found}
+
+    def test_nothing_measured(self):
+        self.assertEqual({met for _, met in self.lines([]).values()}, {None})
+
+    def test_met_and_missed(self):
+        name = "1,000,000 x 128 L2, batch 1000"
+        found = self.lines([record(), record("faiss", 1.49)])
+        self.assertEqual(found[name, "65% of the multiply-add peak"], ("70.0%", True))
+        self.assertEqual(found[name, "1.5 x faiss at its best setting"], ("1.49 x", False))
+        self.assertEqual(self.lines([record(), record("faiss", 1.5)])[name, "1.5 x faiss at its best setting"], ("1.50 x", True))
+
+    def test_larger_k(self):
+        records = [record(), record(k=100, median_s=1.31), record("faiss", 0.99, k=100)]
+        found = self.lines(records)
+        name = "1M x 128 L2, batch 1000, k = 100"
+        self.assertEqual(found[name, "within 1.3 x of our k = 10"], ("1.31 x", False))
+        self.assertEqual(found[name, "ahead of faiss"], ("0.99 x", False))
+
+    def test_java_and_memory(self):
+        found = self.lines([record(), record("nearfield-java", 1.029)], nearfield={"device_bytes": 1_000_000 * 528 + (64 << 20)})
+        self.assertEqual(found["Java over native, 1M x 128 L2, batch 1000", "under 3% added"], ("2.9%", True))
+        self.assertTrue(found["device memory", "rows x padded dim x 4 + 16 bytes a row + a slab"][1])
+        found = self.lines([record()], nearfield={"device_bytes": 1_000_000 * 528 + (64 << 20) + 1})
+        self.assertFalse(found["device memory", "rows x padded dim x 4 + 16 bytes a row + a slab"][1])
+
+    def test_every_target_has_a_workload(self):
+        """A target whose shape `bench all` does not measure would never be met."""
+        records = []
+        for point in workloads.with_targets() + workloads.inserting():
+            systems = ("nearfield",) + (("nearfield-java",) if point.java else ()) + point.peers
+            records += [record(s, workload=point.workload, rows=point.rows, dim=point.dim, batch=point.batch, k=point.k, metric=point.metric)
+                        for s in systems]  # fmt: skip
+        facts = {workloads.name(p): {"facts": {s: {"p50_s": 1e-5, "device_bytes": 1} for s in ("nearfield", "nearfield-java")}}
+                 for p in workloads.with_targets()}  # fmt: skip
+        for line in targets.lines(targets.Figures(records, {"points": facts})):
+            self.assertIsNotNone(line.met, line)
+
+
+class ReportTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="nearfield bench ")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def file(self, name: str, content) -> str:
+        path = os.path.join(self.folder, name)
+        Path(path).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        return path
+
+    def test_refused(self):
+        broken = record()
+        del broken["qps"]
+        for content, word in (("no", "no JSON"), ({}, "no array"), ([1], "no array"), ([broken], "'qps'"),
+                              ([record(median_s="1")], "median_s"), ([record(), record(rows=None)], "record 1")):  # fmt: skip
+            with self.assertRaises(UsageError) as caught:
+                report.read_records([self.file("r.json", content)])
+            self.assertIn(word, str(caught.exception))
+        with self.assertRaises(UsageError):
+            report.read_records([os.path.join(self.folder, "none.json")])
+
+    def test_later_files_count(self):
+        first, second = self.file("1.json", [record(), record("faiss", 2)]), self.file("2.json", [record(median_s=3.0)])
+        records, _ = report.read_records([first, second])
+        self.assertEqual([(r["system"], r["median_s"]) for r in records], [("nearfield", 3.0), ("faiss", 2.0)])
+
+    def test_whole(self):
+        curve = [record(s, r, workload="curve", batch=b, dim=d) for d in (96, 128) for b in (1, 1000) for s, r in (("nearfield", 1), ("faiss", 2.5))]
+        records = self.file("records.json", [record(), record("faiss", 0.8), *curve])
+        self.file("about.json", about())
+        out = os.path.join(self.folder, "page.md")
+        os.mkdir(os.path.join(self.folder, "page"))
+        self.file("page/notes.md", "## Why\n\nBecause.")
+        try:
+            report.write(options.report([records, "--out", out]), machine.ROOT)
+        except Missing:
+            if os.environ.get("CI"):
+                raise
+            self.skipTest("matplotlib could not be installed")
+        text = Path(out).read_text(encoding="utf-8")
+        for words in ("**missed**", "0.80", "Because.", "1,000,000 x 128 L2", "usearch has no such metric", "page/limits-dark.svg"):
+            self.assertIn(words, text)
+        drawn = sorted(Path(self.folder, "page").glob("*.svg"))
+        self.assertEqual(len(drawn), 6)
+        for svg in drawn:
+            self.assertTrue(xml.etree.ElementTree.parse(svg).getroot().tag.endswith("svg"))
+        before = {svg: svg.read_bytes() for svg in drawn}
+        report.write(options.report([records, "--out", out]), machine.ROOT)
+        self.assertEqual(before, {svg: svg.read_bytes() for svg in drawn}, "the same records make the same charts")

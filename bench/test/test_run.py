@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole runs on tiny data, as a user starts them."""
+
+import json
+import os
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import flat
+import machine
+import options
+import peers
+from errors import BenchError
+from report import KEYS
+from worker import Worker
+
+DRIVER = str(machine.ROOT / "bench" / "driver")
+TINY = "--rows 2000 --dim 16 --batch 4 --k 3 --repeats 2 --seconds 0 --threads 2".split()
+
+
+class RunTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="nearfield bench ")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def run_bench(self, *arguments: str, status: int = 0, **environment: str) -> subprocess.CompletedProcess:
+        done = subprocess.run([sys.executable, DRIVER, *arguments], capture_output=True, text=True, check=False,
+                              env={**os.environ, **environment})  # fmt: skip
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done
+
+    def refused(self, arguments: str, status: int, *words: str):
+        done = self.run_bench(*shlex.split(arguments), status=status)
+        self.assertEqual(done.stdout, "")
+        sentence = done.stderr.strip().splitlines()[-1]
+        for word in ("nearfield: ", *words):
+            self.assertIn(word, sentence)
+        self.assertNotIn("Traceback", done.stderr)
+
+    def checked(self, records: list[dict], systems: list[str]):
+        self.assertEqual([r["system"] for r in records], systems)
+        for r in records:
+            self.assertEqual(tuple(r), KEYS)
+            self.assertEqual((r["rows"], r["dim"], r["batch"], r["k"], r["workload"], r["backend"]), (2000, 16, 4, 3, "flat", "cpu"))
+            self.assertEqual(r["recall"], 1.0, r)
+            self.assertTrue(0 < r["min_s"] <= r["median_s"] <= r["max_s"], r)
+            self.assertAlmostEqual(r["qps"] * r["median_s"], 4, delta=0.01)
+            self.assertAlmostEqual(r["ratio"], r["median_s"] / records[0]["median_s"], delta=0.01 * r["ratio"])
+            self.assertGreater(r["limit_fraction"], 0)
+
+    def test_json_without_peers(self):
+        for metric in options.METRICS:
+            done = self.run_bench("flat", *TINY, "--peers", "none", "--format", "json", "--metric", metric)
+            self.checked(json.loads(done.stdout), ["nearfield"])
+
+    def test_peers(self):
+        done = self.run_bench("flat", *TINY, "--peers", "faiss,usearch,numpy,faiss-default", "--format", "json")
+        records = json.loads(done.stdout)
+        if "could not be installed" in done.stderr and not os.environ.get("CI"):
+            self.skipTest(done.stderr)
+        self.checked(records, ["nearfield", "faiss", "usearch", "numpy", "faiss-default"])
+
+    def test_peer_without_the_metric(self):
+        done = self.run_bench("flat", *TINY, "--peers", "usearch,numpy", "--metric", "poincare")
+        if "could not be installed" in done.stderr and not os.environ.get("CI"):
+            self.skipTest(done.stderr)
+        self.assertIn("Going on without usearch: no metric poincare", done.stderr)
+        self.assertIn("without usearch: no metric poincare", done.stdout)
+        self.assertIn("numpy", done.stdout)
+
+    def test_peer_that_cannot_be_installed(self):
+        self.addCleanup(setattr, peers, "INSTALLED", peers.INSTALLED)
+        self.addCleanup(Worker.stop_all)
+        peers.INSTALLED = Path(self.folder) / "python"
+        for name, value in (("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", self.folder), ("PIP_CONFIG_FILE", os.devnull)):
+            before = os.environ.get(name)
+            os.environ[name] = value
+            self.addCleanup(os.environ.__setitem__ if before else os.environ.pop, name, *([before] if before else []))
+        outcome = flat.measure(options.flat([*TINY, "--peers", "numpy"]), self.folder)
+        self.checked(outcome.records, ["nearfield"])
+        self.assertEqual(len(outcome.notes), 1)
+        self.assertIn("numpy could not be installed", outcome.notes[0])
+        self.assertEqual(list(peers.INSTALLED.iterdir()), [])
+
+    def test_files_with_truth(self):
+        rows = [[float((i * 7 + j * 3) % 11) for j in range(4)] for i in range(50)]
+        paths = {name: os.path.join(self.folder, name) for name in ("b.fvecs", "q.fbin", "right.ivecs", "wrong.ivecs", "out.json")}
+        Path(paths["b.fvecs"]).write_bytes(b"".join(struct.pack("<i4f", 4, *row) for row in rows))
+        Path(paths["q.fbin"]).write_bytes(struct.pack("<II", 4, 4) + b"".join(struct.pack("<4f", *row) for row in rows[:4]))
+
+        def near(i: int) -> list[int]:
+            return sorted(range(50), key=lambda j: (sum((a - b) ** 2 for a, b in zip(rows[i], rows[j])), j))[:2]
+
+        Path(paths["right.ivecs"]).write_bytes(b"".join(struct.pack("<3i", 2, *near(i)) for i in range(4)))
+        files = ["--base", paths["b.fvecs"], "--queries", paths["q.fbin"], "--batch", "2", "--k", "2", "--peers", "none",
+                 "--repeats", "1", "--seconds", "0", "--format", "json", "--out", paths["out.json"]]  # fmt: skip
+        for truth in ([], ["--truth", paths["right.ivecs"]]):
+            self.assertEqual(self.run_bench("flat", *files, *truth).stdout, "")
+            (found,) = json.loads(Path(paths["out.json"]).read_text(encoding="utf-8"))
+            self.assertEqual((found["rows"], found["dim"], found["recall"]), (50, 4, 1.0))
+        Path(paths["wrong.ivecs"]).write_bytes(b"".join(struct.pack("<3i", 2, 50, 0) for _ in range(4)))
+        self.run_bench("flat", *files, "--truth", paths["wrong.ivecs"], status=2)
+
+    def test_all_and_report(self):
+        folder = os.path.join(self.folder, "figures")
+        shape = "flat 10000x128 l2 batch=16"
+        done = self.run_bench("all", "--quick", "--out", folder, "--only", shape, "--peers", "numpy")
+        self.assertIn("nearfield", done.stderr)
+        records = json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))
+        self.assertEqual(tuple(records[0]), KEYS)
+        point = json.loads(Path(folder, "about.json").read_text(encoding="utf-8"))["points"][f"{shape} k=10"]
+        self.assertTrue(point["quick"])
+        self.assertGreater(point["facts"]["nearfield"]["device_bytes"], 10_000 * 128 * 4)
+        self.run_bench("all", "--quick", "--out", folder, "--only", shape, "--peers", "numpy")
+        self.assertEqual(len(json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))), len(records))
+        self.refused(f"all --out '{folder}' --only nothing", 2, "'nothing'")
+
+    def test_refusals(self):
+        self.refused("frobnicate", 2, "frobnicate")
+        self.refused("", 2, "flat, all or report")
+        self.refused("flat --frobnicate", 2, "--frobnicate")
+        self.refused("flat --rows 4000000000 --dim 10000 --peers none", 2, "4000000000 rows", "GiB")
+        self.refused("flat --base no.fbin --queries no.fbin --peers none", 2, "no.fbin", "not there")
+        self.refused("flat --out /nonexistent/x --peers none", 2, "/nonexistent")
+        self.refused("flat --peers none --rows 10 --path neon" if machine.describe()["cpu_flags"].count("avx")
+                     else "flat --peers none --rows 10 --path avx2", 3, "force_path")  # fmt: skip
+        self.refused("report nothing.json", 2, "nothing.json")
+
+    def test_interrupt(self):
+        out = os.path.join(self.folder, "out.json")
+        before = set((machine.ROOT / "build" / "bench").glob("run-*"))
+        with subprocess.Popen([sys.executable, DRIVER, "flat", "--rows", "20000", "--peers", "none", "--seconds", "600", "--out", out],
+                              stderr=subprocess.PIPE, text=True, start_new_session=True) as driver:  # fmt: skip
+            for line in driver.stderr:
+                if line.startswith("Measuring"):
+                    break
+            children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children")
+            pids = children.read_text(encoding="utf-8").split() if children.exists() else []
+            driver.send_signal(signal.SIGINT)
+            driver.stderr.read()
+        self.assertEqual(driver.returncode, 130)
+        self.assertEqual(os.listdir(self.folder), [])
+        self.assertEqual(set((machine.ROOT / "build" / "bench").glob("run-*")), before)
+        for pid in pids:
+            self.assertFalse(os.path.exists(f"/proc/{pid}"), "a worker is still there")
+
+    def test_a_worker_that_dies_is_left_out(self):
+        """A peer killed in the rounds, as by the system for memory."""
+        self.addCleanup(Worker.stop_all)
+        chosen, notes = options.flat(TINY), []
+        ours = flat.System("nearfield", Worker("nearfield", [sys.executable, "-c", ECHO], f"{self.folder}/a.log"), "", {})
+        peer = flat.System("peer", Worker("peer", [sys.executable, "-c", "input()"], f"{self.folder}/b.log"), "", {})
+        systems = [ours, peer]
+        flat.rounds(systems, 1, chosen, notes)
+        self.assertEqual((systems, len(ours.seconds)), ([ours], 2))
+        self.assertIn("peer: the worker ended", notes[0])
+        with self.assertRaises(BenchError):
+            flat.rounds([peer], 1, chosen, notes)
+
+
+ECHO = """
+import sys
+for _ in sys.stdin: print('{"ok":true,"seconds":1,"p50_s":1}', flush=True)
+"""

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The native worker by its protocol, and workers that misbehave."""
+
+import os
+import struct
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import machine
+from worker import Worker, WorkerFailed
+
+PROGRAM = machine.ROOT / "build" / "release" / "bin" / "nearfield_bench"
+LIBRARY = str(machine.ROOT / "build" / "release" / "lib")
+
+
+class WorkerTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="nearfield bench ")
+        self.addCleanup(folder.cleanup)
+        self.addCleanup(Worker.stop_all)
+        self.folder = folder.name
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def start(self, *command: str) -> Worker:
+        return Worker("it", list(command) or [str(PROGRAM)], self.path("log"))
+
+    def fails(self, work, *words: str) -> WorkerFailed:
+        with self.assertRaises(WorkerFailed) as caught:
+            work()
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+        return caught.exception
+
+
+class NativeTest(WorkerTest):
+    def generate(self, worker: Worker, name: str, rows: int, dim: int = 7, metric: str = "l2", seed: int = 1, first: int = 0) -> str:
+        worker.ask("generate", to=self.path(name), rows=rows, dim=dim, metric=metric, seed=seed, first=first)
+        return self.path(name)
+
+    def test_generated_rows_depend_on_their_number_alone(self):
+        worker = self.start()
+        whole = Path(self.generate(worker, "whole", 40_000)).read_bytes()
+        self.assertEqual(len(whole), 8 + 40_000 * 7 * 4)
+        self.assertEqual(whole[8 : 8 + 100 * 28], Path(self.generate(worker, "part", 100)).read_bytes()[8:])
+        self.assertEqual(whole[8 + 30 * 28 : 8 + 50 * 28], Path(self.generate(worker, "later", 20, first=30)).read_bytes()[8:])
+        self.assertNotEqual(whole[8:36], Path(self.generate(worker, "other", 1, seed=2)).read_bytes()[8:])
+
+    def test_poincare_rows_lie_in_the_ball(self):
+        numbers = struct.unpack("<3000f", Path(self.generate(self.start(), "ball", 1000, 3, "poincare")).read_bytes()[8:])
+        norms = sorted(sum(x * x for x in numbers[i : i + 3]) ** 0.5 for i in range(0, 3000, 3))
+        self.assertLess(norms[-1], 1 - 1e-5)
+        self.assertGreater(norms[-1], 0.98)
+        self.assertLess(norms[0], 0.1)
+
+    def test_answers_are_the_truth(self):
+        for metric in ("l2", "cosine", "dot", "poincare", "manhattan"):
+            with self.subTest(metric=metric):
+                worker = self.start()
+                worker.ask("hello", library=LIBRARY, threads=2)
+                base = self.generate(worker, "base", 3000, 20, metric)
+                queries = self.generate(worker, "queries", 12, 20, metric, first=3000)
+                self.assertEqual(worker.ask("load", base=base, metric=metric)["rows"], 3000)
+                worker.ask("workload", queries=queries, batch=5, k=10)
+                worker.ask("answers", to=self.path("mine"))
+                self.assertEqual(os.path.getsize(self.path("mine.rows")), 12 * 10 * 8)
+                self.assertEqual(os.path.getsize(self.path("mine.distances")), 12 * 10 * 4)
+                worker.ask("truth", base=base, queries=queries, metric=metric, k=10, to=self.path("truth"))
+                check = {"base": base, "queries": queries, "metric": metric, "k": 10, "truth": self.path("truth")}
+                self.assertEqual(worker.ask("recall", answers=self.path("mine"), **check)["recall"], 1)
+                self.wrong_answers(worker, check)
+                worker.stop()
+
+    def wrong_answers(self, worker: Worker, check: dict):
+        """One wrong row, one twice, and one missing are three of 120."""
+        rows = list(struct.unpack("<120q", Path(self.path("truth.rows")).read_bytes()))
+        rows[0] = next(row for row in range(3000) if row not in rows[:10])
+        rows[11], rows[119] = rows[10], -1
+        Path(self.path("wrong.rows")).write_bytes(struct.pack("<120q", *rows))
+        self.assertAlmostEqual(worker.ask("recall", answers=self.path("wrong"), **check)["recall"], 117 / 120)
+
+    def test_runs(self):
+        worker = self.start()
+        worker.ask("hello", library=LIBRARY)
+        base = self.generate(worker, "base", 1000)
+        worker.ask("load", base=base, metric="l2")
+        for clients in (1, 3):
+            worker.ask("workload", queries=base, batch=7, k=2, clients=clients)
+            reply = worker.ask("run", calls=200)  # more than there are batches: it wraps round
+            self.assertGreater(reply["p50_s"], 0)
+            self.assertLessEqual(reply["p50_s"], reply["p99_s"])
+            self.assertLessEqual(reply["p99_s"], reply["max_s"])
+            self.assertLessEqual(reply["max_s"], reply["seconds"])
+        inserted = worker.ask("insert", base=base, metric="l2", batch=300)
+        self.assertEqual(inserted["rows"], 1000)
+        self.assertLessEqual(inserted["max_s"], inserted["seconds"])
+
+    def test_more_neighbours_than_rows(self):
+        worker = self.start()
+        worker.ask("hello", library=LIBRARY)
+        base = self.generate(worker, "base", 3)
+        worker.ask("load", base=base, metric="l2")
+        worker.ask("workload", queries=base, batch=2, k=5)
+        worker.ask("answers", to=self.path("mine"), count=1)
+        rows = struct.unpack("<5q", Path(self.path("mine.rows")).read_bytes())
+        self.assertEqual((rows[0], rows[3:]), (0, (-1, -1)))
+
+    def test_limits(self):
+        worker = self.start()
+        found = worker.ask("limits", threads=1, bytes=1 << 24)
+        copying = worker.ask("copying", bytes=1 << 24)
+        for key in ("read_bytes_per_s", "flops_per_s", "clock_hz"):
+            self.assertGreater(found[key], 1e7, key)
+        self.assertGreater(copying["memcpy_cold_bytes_per_s"], 1e7)
+
+    def test_refusals(self):
+        worker = self.start()
+        base, narrow = self.generate(worker, "base", 10), self.generate(worker, "narrow", 10, 6)
+        self.fails(lambda: worker.ask("frobnicate"), "frobnicate", "not known")
+        self.fails(lambda: worker.ask("run"), "workload comes first")
+        self.fails(lambda: worker.ask("load", base=base, metric="l2"), "hello comes first")
+        self.fails(lambda: worker.ask("hello", library=LIBRARY, backend="none"), "none")
+        self.fails(lambda: worker.ask("hello", library=LIBRARY, path="sse2"), "sse2")
+        self.fails(lambda: worker.ask("hello", library=LIBRARY, threads="many"), "many")
+        self.fails(lambda: worker.ask("hello"), "library")
+        worker.ask("hello", library=LIBRARY)
+        self.fails(lambda: worker.ask("workload", queries=base), "load comes first")
+        self.fails(lambda: worker.ask("load", base=base, metric="hamming"), "hamming")
+        self.fails(lambda: worker.ask("load", base=self.path("no"), metric="l2"), "cannot be opened")
+        self.fails(lambda: worker.ask("load", base=str(PROGRAM), metric="l2"), "header")
+        worker.ask("load", base=base, metric="l2")
+        self.fails(lambda: worker.ask("workload", queries=narrow), "6", "7")
+        self.fails(lambda: worker.ask("workload", queries=base, batch=11), "batch=11", "10")
+        self.fails(lambda: worker.ask("workload", queries=base, k=0), "k=0")
+        self.fails(lambda: worker.ask("generate", to="/nonexistent/x", rows=1, dim=1, metric="l2", seed=1), "/nonexistent/x")
+        self.fails(lambda: worker.ask("limits", bytes=1, path="sse2"), "sse2")
+        worker.process.stdin.write("no json\n")
+        self.fails(lambda: worker.ask("quit"), "flat JSON")
+
+    def test_nan_is_refused_with_its_place(self):
+        worker = self.start()
+        worker.ask("hello", library=LIBRARY)
+        Path(self.path("nan")).write_bytes(struct.pack("<II4f", 2, 2, 1, 2, 3, float("nan")))
+        self.fails(lambda: worker.ask("load", base=self.path("nan"), metric="l2"), "row 1")
+
+
+class MisbehavingTest(WorkerTest):
+    def python(self, program: str) -> Worker:
+        return self.start(sys.executable, "-c", program)
+
+    def test_dies(self):
+        self.fails(lambda: self.python("import sys; print('why', file=sys.stderr); sys.exit(4)").ask("hello"), "status 4", "why")
+        self.fails(lambda: self.python("import os; os.kill(os.getpid(), 9)").ask("hello"), "signal 9")
+
+    def test_talks_nonsense(self):
+        self.fails(lambda: self.python("print('Hello!')").ask("hello"), "'hello'", "Hello!")
+        failed = self.fails(lambda: self.python("""print('{"ok":false,"error":"no","unsupported":true}')""").ask("hello"), "no")
+        self.assertTrue(failed.unsupported)
+
+    def test_is_stopped_in_the_middle(self):
+        worker = self.python("import time; time.sleep(600)")
+        Worker.stop_all()
+        self.assertIsNotNone(worker.process.poll())
