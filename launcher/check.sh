@@ -55,9 +55,11 @@ native_tests() {
   record "$step" "$start" "$p" "$f" "$s"
 }
 
-launcher_tests() {
-  local step="Launcher tests" log=$state/launcher-tests.log status=0 start=$SECONDS p f s lines bad
-  quietly "$step" "$log" "$root/launcher/test.sh" || status=$?
+# counted_tests STEP LOG COMMAND...: a command that prints one line of counts.
+counted_tests() {
+  local step=$1 log=$2 status=0 start=$SECONDS p f s lines bad
+  shift 2
+  quietly "$step" "$log" "$@" || status=$?
   read -r p f s lines bad <<<"$(sum_counts "$log")"
   if [ "$lines" -ne 1 ] || { [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; }; then f=$((f + 1)); fi
   record "$step" "$start" "$p" "$f" "$s"
@@ -67,9 +69,9 @@ launcher_tests() {
 java_tests() {
   local step=$1 log=$state/maven.log status=0 start=$SECONDS p f s
   shift
-  rm -rf "$root"/*/target/surefire-reports
+  rm -rf "$root"/{*,bench/*}/target/surefire-reports
   quietly "$step" "$log" maven "$@" || status=$?
-  read -r p f s <<<"$(cat "$root"/*/target/surefire-reports/TEST-*.xml 2>/dev/null | surefire_counts)"
+  read -r p f s <<<"$(cat "$root"/{*,bench/*}/target/surefire-reports/TEST-*.xml 2>/dev/null | surefire_counts)"
   if [ "$status" -ne 0 ] && [ "$f" -eq 0 ] || [ "$p" -eq 0 ]; then f=$((f + 1)); fi
   record "$step" "$start" "$p" "$f" "$s"
 }
@@ -133,7 +135,8 @@ run_test() {
 
   native native-all "" all
   native_tests "Native suite and ABI" release
-  launcher_tests
+  counted_tests "Launcher tests" "$state/launcher-tests.log" "$root/launcher/test.sh"
+  counted_tests "Benchmark tests" "$state/bench-tests.log" python3 "$root/bench/test"
   if [ "$level" = quick ]; then
     java_tests "Java unit tests" test
   else

@@ -8,13 +8,13 @@ test_counts() {
   jdk "$machine/jvm/jdk" 25
   start test
   is "$status" 0
-  # 5 of the suite and 2 programs without a count, 2 of the launcher, 9 of Java.
-  is "${out##*$'\n'}" '18 passed, 0 failed, 3 skipped'
+  # 5 of the suite and 2 programs without a count, 2 of the launcher, 3 of the benchmark, 9 of Java.
+  is "${out##*$'\n'}" '21 passed, 0 failed, 3 skipped'
   has "$out" $'a case\n'
   is "$(calls sanitize)" 0
   is "$(calls '^mvn.* verify')" 1
   CTEST=$'5 passed, 0 failed\n100% tests passed, 0 tests failed out of 3\n\t  2 - gpu (Skipped)' start test --quick
-  is "${out##*$'\n'}" '17 passed, 0 failed, 2 skipped'
+  is "${out##*$'\n'}" '20 passed, 0 failed, 2 skipped'
   is "$(calls '^mvn.* verify')" 1
   is "$(calls '^mvn.* test$')" 1
   is "$(calls '^cmake')" 2
@@ -28,16 +28,16 @@ test_failures_are_counted() {
   # One failed case, and a program that died before it could count.
   CTEST_STATUS=8 CTEST=$'1: 5 passed, 1 failed\n33% tests passed, 2 tests failed out of 3' start test --quick
   is "$status" 1
-  is "${out##*$'\n'}" '17 passed, 2 failed, 1 skipped'
+  is "${out##*$'\n'}" '20 passed, 2 failed, 1 skipped'
   MAVEN_STATUS=1 JAVA_TESTS='tests="10" errors="1" skipped="0" failures="2"' start test --quick
   is "$status" 1
-  is "${out##*$'\n'}" '16 passed, 3 failed, 2 skipped'
+  is "${out##*$'\n'}" '19 passed, 3 failed, 2 skipped'
   MAVEN_STATUS=1 start test --quick # as when it does not compile
   is "$status" 1
-  is "${out##*$'\n'}" '18 passed, 1 failed, 3 skipped'
+  is "${out##*$'\n'}" '21 passed, 1 failed, 3 skipped'
   CTEST_STATUS=1 CTEST='No tests were found' start test --quick
   is "$status" 1
-  is "${out##*$'\n'}" '11 passed, 1 failed, 1 skipped'
+  is "${out##*$'\n'}" '14 passed, 1 failed, 1 skipped'
   JAVA_TESTS='tests="0" errors="0" skipped="0" failures="0"' start test --quick
   is "$status" 1
 }

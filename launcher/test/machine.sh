@@ -64,12 +64,26 @@ printf '%s' "$HOME/a.jar:$HOME/b c.jar" >demo/target/classpath.txt
 TEXT
 }
 
+# benchmark: the driver, as a stand-in that writes down its arguments; it refuses --wrong.
+benchmark() {
+  script "$machine/bin/python3" <<'TEXT'
+case " $* " in *' --wrong '*) echo 'nearfield: wrong' >&2; exit 2 ;; esac
+printf 'python3 %s\n' "$*" >>"$CALLS"
+TEXT
+  mkdir -p "$checkout/bench/driver" "$checkout/bench/java/src"
+  touch "$checkout/bench/java/pom.xml"
+  printf 'Usage: ./nearfield bench\n' >"$checkout/bench/driver/usage.txt"
+}
+
 # checking_tools: what `test` needs beyond them. $CTEST is what ctest prints, $JAVA_TESTS the attributes of a Surefire report.
 checking_tools() {
   local tool
   for tool in clang-format-14 shellcheck xargs; do script "$machine/bin/$tool" </dev/null; done
   printf 'echo libvulkan.so.1\n' | script "$machine/bin/ldconfig"
   printf 'echo 2 passed, 0 failed\n' | script "$checkout/launcher/test.sh"
+  script "$machine/bin/python3" <<'TEXT'
+case $1 in */bench/test) echo 3 passed, 0 failed ;; esac
+TEXT
   script "$machine/bin/ctest" <<'TEXT'
 printf 'ctest %s FULL=%s\n' "$*" "${NEARFIELD_TEST_FULL:-}" >>"$CALLS"
 printf '%s\n' "$CTEST"

@@ -1,0 +1,62 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+
+test_bench_help() {
+  machine bench_help
+  benchmark
+  start bench --help
+  is "$status" 0
+  has "$out" 'Usage: ./nearfield bench'
+  is "$(cat "$CALLS")" ''
+}
+
+test_bench_refuses_before_it_builds() {
+  machine bench_wrong
+  build_tools
+  benchmark
+  start bench flat --wrong
+  is "$status" 2
+  is "$err" 'nearfield: wrong'
+  is "$(calls ^cmake)" 0
+}
+
+test_bench_builds_what_it_needs() {
+  machine bench_builds
+  build_tools
+  benchmark
+  start bench flat --rows 10 # without a JDK
+  is "$status" 0
+  is "$out" ''
+  has "$(cat "$CALLS")" 'nearfield_cpu nearfield_bench'
+  lacks "$(cat "$CALLS")" nearfield_libraries
+  is "$(calls '^python3 .*bench/driver flat --rows 10')" 1
+  start bench flat --rows 10
+  is "$(calls ^cmake)" 2
+  is "$(calls ^mvn)" 0
+  printf 'echo libvulkan.so.1\n' | script "$machine/bin/ldconfig"
+  start bench flat --backend wgpu
+  has "$(cat "$CALLS")" 'nearfield_libraries nearfield_bench'
+  start bench report records.json
+  is "$(calls '^python3 .*bench/driver report records.json')" 1
+}
+
+test_bench_with_java() {
+  machine bench_java
+  build_tools
+  benchmark
+  start bench flat --java
+  is "$status" 3
+  has "$err" 'no JDK'
+  jdk "$machine/jvm/jdk" 25
+  start bench flat --java
+  is "$(calls '^mvn.*-pl bench/java')" 1
+}
+
+test_bench_without_python() {
+  machine bench_python
+  benchmark
+  rm "$machine/bin/python3"
+  start bench flat
+  is "$status" 3
+  has "$err" 'Python 3 with pip'
+}
