@@ -70,6 +70,29 @@ void test_rows_come_back() {
   }
 }
 
+// Appends of each size class (one worker, small shares, a huge page each), across slabs and mid-group.
+void test_large_appends() {
+  std::mt19937_64 random(6);
+  const int32_t dim = 99;
+  const Rows rows = make_rows(random, NF_L2SQ, dim, 37000);
+  for (const uint64_t slab_bytes : {uint64_t{0}, uint64_t{3} << 20}) {
+    DeviceOptions device;
+    device.threads = 3;
+    device.slab_bytes = slab_bytes;
+    Opened opened;
+    CHECK(open(device, NF_L2SQ, dim, &opened).ok());
+    int64_t from = 0;
+    for (const int64_t to : {int64_t{7}, int64_t{3500}, rows.count}) {
+      CHECK(opened.store->append(rows.host(from, to), kCall).ok());
+      from = to;
+    }
+    CHECK(read_all(*opened.store, dim) == rows.data);
+    const Queries query = make_queries(random, rows, 1);
+    CHECK(all_same(search_one(*opened.store, rows, query.row(0), 5),
+                   reference_search(rows, query.row(0), 5, {})));
+  }
+}
+
 void test_copy_between_stores() {
   std::mt19937_64 random(2);
   const Rows rows = make_rows(random, NF_COSINE, 19, 300);
@@ -271,6 +294,7 @@ void test_store_outlives_device() {
 int main() {
   using namespace nearfield::cpu::test;
   test_rows_come_back();
+  test_large_appends();
   test_copy_between_stores();
   test_memory_limits();
   test_cancel();
