@@ -140,7 +140,7 @@ run_test() {
   if [ "$level" = quick ]; then
     java_tests "Java unit tests" test
   else
-    java_tests "Java (mvn verify)" -Dspotless.check.skip=true verify
+    package_tests
   fi
   if [ -n "$thorough" ]; then
     style_checks

@@ -9,13 +9,13 @@ test_counts() {
   start test
   is "$status" 0
   # 5 of the suite and 2 programs without a count, 2 of the launcher, 3 of the benchmark, 9 of Java.
-  is "${out##*$'\n'}" '21 passed, 0 failed, 3 skipped'
+  is "${out##*$'\n'}" '21 passed, 0 failed, 4 skipped' # no shipped libraries for this machine
   has "$out" $'a case\n'
   is "$(calls sanitize)" 0
-  is "$(calls '^mvn.* verify')" 1
+  is "$(calls '^mvn.* deploy')" 1
   CTEST=$'5 passed, 0 failed\n100% tests passed, 0 tests failed out of 3\n\t  2 - gpu (Skipped)' start test --quick
   is "${out##*$'\n'}" '20 passed, 0 failed, 2 skipped'
-  is "$(calls '^mvn.* verify')" 1
+  is "$(calls '^mvn.* deploy')" 1
   is "$(calls '^mvn.* test$')" 1
   is "$(calls '^cmake')" 2
 }
@@ -58,4 +58,37 @@ test_levels() {
   start test --full
   is "$(calls sanitize)" 4
   is "$(calls 'build/release.*FULL=1')" 1
+}
+
+test_packages() {
+  machine packages
+  build_tools
+  checking_tools
+  jdk "$machine/jvm/jdk" 25
+  script "$machine/bin/uname" <<'TEXT'
+case ${1:-} in -m) echo x86_64 ;; *) echo Linux ;; esac
+TEXT
+  script "$machine/bin/python3" <<'TEXT'
+[ "$1" != -m ] || exit 0
+printf 'python3 %s\n' "$*" >>"$CALLS"
+echo "3 passed, ${PYTHON_FAILS:-0} failed"
+exit "${PYTHON_FAILS:-0}"
+TEXT
+  script "$checkout/build/release/bin/nearfield_suite" <<'TEXT'
+printf 'suite %s\n' "$*" >>"$CALLS"
+echo 4 passed, 0 failed
+TEXT
+  start test
+  # 21 as in test_counts, 3 of the files, twice 4 of the suite, 3 of the applications.
+  is "${out##*$'\n'}" '35 passed, 0 failed, 3 skipped'
+  is "$(calls 'cmake --build --preset dist-linux-x86_64')" 1
+  is "$(calls 'suite --lib-dir .*/build/dist-linux-x86_64/lib')" 2
+  is "$(calls '^mvn.* -DaltDeploymentRepository=build::file://.*a%20checkout/build/launcher/repository deploy')" 1
+  is "$(calls 'python3 .*consumer/test.py .*/build/launcher/repository')" 1
+  PYTHON_FAILS=1 start test
+  is "$status" 1
+  is "${out##*$'\n'}" '35 passed, 3 failed, 3 skipped'
+  : >"$CALLS"
+  start test --quick
+  is "$(calls 'dist-linux-x86_64')" 0
 }

@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# The part of ./nearfield test about what is shipped: the libraries of the dist presets and the jars, as an application meets them.
+
+# dist_platform: this machine's, as the presets are called; nothing where none is shipped.
+dist_platform() {
+  case $(uname -s)-$(uname -m) in
+    Linux-x86_64) printf 'linux-x86_64' ;;
+    Linux-aarch64 | Linux-arm64) printf 'linux-aarch_64' ;;
+  esac
+}
+
+# The folder that Maven deploys to, in place of a repository that others read.
+readonly package_repository=$state/repository
+
+# shipped_libraries PLATFORM: builds them, looks into the files and runs the suite on them.
+shipped_libraries() {
+  local preset=dist-$1 start=$SECONDS
+  if ! quietly "Building the shipped libraries ($preset)" "$state/build-$preset.log" configure_and_build "$preset" nearfield_jars; then
+    record "Shipped libraries" "$start" 0 1
+    return
+  fi
+  counted_tests "Shipped libraries: files" "$state/library-files.log" python3 "$root/packaging/library_test.py" "$root/build/$preset/jar"
+  # The suite of the other compiler, through the C ABI: every case on the CPU, a few on the GPU, whose kernels are the same text.
+  counted_tests "Shipped libraries: suite on cpu" "$state/library-cpu.log" \
+    "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend cpu
+  counted_tests "Shipped libraries: suite on wgpu" "$state/library-wgpu.log" \
+    "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend wgpu,wgpu+lavapipe --smoke
+}
+
+# package_tests: the Java tests and packages in any case, what needs shipped libraries where there are some.
+package_tests() {
+  local platform
+  platform=$(dist_platform)
+  [ -z "$platform" ] || shipped_libraries "$platform"
+  rm -rf "$package_repository"
+  # As `mvn verify`, with every artifact in package_repository afterwards.
+  java_tests "Java (mvn deploy, into a folder)" -Dspotless.check.skip=true -Dmaven.install.skip=true \
+    "-DaltDeploymentRepository=build::file://${package_repository// /%20}" deploy
+  if [ -n "$platform" ]; then
+    counted_tests "Applications that depend on Nearfield" "$state/consumers.log" \
+      python3 "$root/packaging/consumer/test.py" "$package_repository"
+  else
+    say "No libraries are shipped for $(uname -s) $(uname -m): the tests of native jars are skipped"
+    record "Native jars" "$SECONDS" 0 0 1
+  fi
+}
