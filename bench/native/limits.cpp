@@ -99,7 +99,6 @@ double clock_rate(int threads, double time) {
       uint64_t x = 1;
       const uint64_t step = 3;
       for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 16
         for (int j = 0; j < kAdditions; ++j) {
 #if defined(__x86_64__)
           asm volatile("add %1, %0" : "+r"(x) : "r"(step));

@@ -7,8 +7,8 @@
 namespace nearfield::bench {
 namespace {
 
-using Floats [[gnu::vector_size(NEARFIELD_LANES * 4), gnu::aligned(4)]] = float;
-using Ints [[gnu::vector_size(NEARFIELD_LANES * 4)]] = int;
+using Floats [[gnu::vector_size(NEARFIELD_LANES * 4)]] = float;
+using Ints [[gnu::vector_size(NEARFIELD_LANES * 4)]] = unsigned;
 
 // A multiply-add takes 4 cycles, and 2 (x86) or 4 (Neoverse V) start in each: 8 or 16 chains. Of AVX2's 16
 // registers two hold the factors.
@@ -62,7 +62,6 @@ void multiply_add(int64_t rounds) {
   }
   for (int c = 0; c < kChains; ++c) chains[c] = addend * static_cast<float>(c);
   for (int64_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 16
     for (int c = 0; c < kChains; ++c) chains[c] = chains[c] * factor + addend;
   }
   for (const Floats& chain : chains) keep(chain);
