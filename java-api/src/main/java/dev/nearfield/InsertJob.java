@@ -52,12 +52,15 @@ final class InsertJob extends Jobs.Change<VectorHandles> {
     this.handles = new long[total];
     this.wakeOwner = wakeOwner;
     int chunks = (total + chunkRows - 1) / chunkRows;
-    this.buffers = new MemorySegment[Math.min(BUFFERS, chunks)];
-    for (int i = 0; i < buffers.length; i++) {
-      buffers[i] = arena.allocate((long) chunkRows * dim * Float.BYTES, ALIGNMENT);
-    }
     this.firstRow = new int[chunks];
     this.rowCount = new int[chunks];
+    this.buffers = new MemorySegment[Math.min(BUFFERS, chunks)];
+    try {
+      Arrays.setAll(buffers, i -> arena.allocate((long) chunkRows * dim * Float.BYTES, ALIGNMENT));
+    } catch (RuntimeException | Error e) { // no memory for all of them
+      arena.close();
+      throw e;
+    }
   }
 
   static int chunkRows(int dim) {
