@@ -25,7 +25,12 @@ class Interrupted(BaseException):
         self.status = 128 + number
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def _interrupt(number: int, _frame) -> None:
+    for each in SIGNALS:  # a second Ctrl-C must not keep the first from tidying up
+        signal.signal(each, signal.SIG_IGN)
     raise Interrupted(number)
 
 
@@ -58,7 +63,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str]) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, _interrupt)
     try:
         if arguments in ([], ["--check"]):

@@ -27,7 +27,7 @@ class Worker:
         # Its own session: an interrupt of the terminal reaches the driver alone, which then ends its workers.
         with open(log, "ab") as errors:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8",
                 env={**os.environ, **(environment or {})}, start_new_session=True)  # fmt: skip
         Worker.running.add(self)
 

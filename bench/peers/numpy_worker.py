@@ -13,6 +13,8 @@ from worker import Peer, seconds_of, serve
 
 BY_QUERY = ("poincare", "manhattan")  # no matrix product computes these
 
+MOST_QUERIES = 1024  # in one product, which holds them times the rows of a block
+
 
 def least(d: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k least of each row, in any order, and their columns."""
@@ -53,10 +55,10 @@ class Numpy(Peer):
         return f"blocks of {self.block} rows"
 
     def search(self, queries: np.ndarray, k: int):
-        if self.metric not in BY_QUERY:
-            return self._search(queries, k, self._parallel)
-        # Elementwise work is one thread's: each takes a part of the queries.
-        found = list(self.pool.map(lambda part: self._search(part, k, list_map), self._parts(queries)))
+        if self.metric in BY_QUERY:  # elementwise work is one thread's: each takes a part of the queries
+            found = list(self.pool.map(lambda part: self._search(part, k, list_map), self._parts(queries)))
+        else:
+            found = [self._search(queries[i : i + MOST_QUERIES], k, self._parallel) for i in range(0, len(queries), MOST_QUERIES)]
         return tuple(np.concatenate(parts) for parts in zip(*found))
 
     def _parts(self, rows: np.ndarray) -> list[np.ndarray]:

@@ -67,6 +67,11 @@ class RunTest(unittest.TestCase):
             self.skipTest(done.stderr)
         self.checked(records, ["nearfield", "faiss", "usearch", "numpy", "faiss-default"])
 
+    def test_more_neighbours_than_rows(self):
+        done = self.run_bench("flat", *TINY, "--rows", "5", "--k", "9", "--peers", "faiss,usearch,numpy", "--format", "json")
+        for r in json.loads(done.stdout):
+            self.assertEqual((r["rows"], r["k"], r["recall"]), (5, 9, 1.0), r)
+
     def test_peer_without_the_metric(self):
         done = self.run_bench("flat", *TINY, "--peers", "usearch,numpy", "--metric", "poincare")
         if "could not be installed" in done.stderr and not os.environ.get("CI"):
