@@ -33,14 +33,16 @@ class Dataset:
     truth: data.Vectors | None  # of the whole base, in float64's or the file's opinion
 
 
-def check_memory(rows: int, dim: int, systems: int) -> None:
-    """Before anything is made: the file in the page cache, one copy a system, and as much again while one builds."""
-    needed = rows * dim * 4 * (systems + 2)
+def check_memory(rows: int, dim: int, queries: int, options: Flat, systems: int) -> None:
+    """Before anything is made. The base lies in the page cache, once in every system, and once more while one builds; the
+    queries in the cache and every system; the answers of a batch in every system, at every client."""
+    answers = options.batch * options.k * 12 * options.clients  # int64 and f32
+    needed = rows * dim * 4 * (systems + 2) + queries * dim * 4 * (systems + 1) + answers * systems
     available = machine.available_memory()
     if available is not None and needed > available:
         raise UsageError(
-            f"{rows} rows x {dim} dimensions need {_bytes(needed)} of memory for {systems} system(s) and the data, "
-            f"{_bytes(available)} are available")
+            f"{rows} rows x {dim} dimensions, {queries} queries and k={options.k} need {_bytes(needed)} of memory for "
+            f"{systems} system(s) and the data, {_bytes(available)} are available")
 
 
 def _bytes(count: int) -> str:
@@ -67,7 +69,7 @@ def prepare(options: Flat, tool: Worker, folder: str, systems: int) -> Dataset:
     _check_queries(options, queries)
     if truth is not None:
         _check_truth(options, truth, queries, rows)
-    check_memory(rows, base.dim, systems)
+    check_memory(rows, base.dim, queries.rows, options, systems)
     _check_disk(folder, base.rows * base.stride)
     return Dataset(data.as_fbin(base, rows, f"{folder}/base.fbin"),
                    data.as_fbin(queries, queries.rows, f"{folder}/queries.fbin"),
@@ -96,9 +98,9 @@ def _check_truth(options: Flat, truth: data.Vectors, queries: data.Vectors, rows
 
 
 def _synthetic(options: Flat, tool: Worker, folder: str, systems: int) -> Dataset:
-    check_memory(options.rows, options.dim, systems)
-    _check_disk(folder, options.rows * options.dim * 4)
     count = options.batch * max(MANY_BATCHES, math.ceil(MANY_QUERIES / options.batch))
+    check_memory(options.rows, options.dim, count, options, systems)
+    _check_disk(folder, (options.rows + count) * options.dim * 4)
     made = Dataset(f"{folder}/base.fbin", f"{folder}/queries.fbin", options.rows, options.dim, count, options.metric, None)
     common = {"dim": options.dim, "metric": options.metric, "seed": options.seed}
     tool.ask("generate", to=made.base, rows=made.rows, **common)
@@ -128,7 +130,7 @@ def _hdf5(options: Flat, folder: str, systems: int) -> Dataset:
     rows = _rows(options, base)
     _check_queries(options, data.Vectors(options.base, about["queries"], about["dim"], 0, 0))
     metric = options.metric if "metric" in options.given else about["metric"] or options.metric
-    check_memory(rows, base.dim, systems)
+    check_memory(rows, base.dim, about["queries"], options, systems)
     _check_disk(folder, rows * base.dim * 4)
     read(folder, str(rows))
     truth = None

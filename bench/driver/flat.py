@@ -206,6 +206,7 @@ def rounds(systems: list[System], ours: int, options: Flat, notes: list[str]) ->
 def record(system: System, ours: System, options: Flat, made: Dataset, least: float) -> dict:
     """The keys are the benchmark's format: scripts and the report read them. Seconds are of one call of every client."""
     times = stats.summary(system.seconds)
+    on_cpu = system.about["backend"] == "cpu"  # the limits measured are the CPU's
     return {
         "system": system.name,
         "backend": system.about["backend"],
@@ -218,7 +219,7 @@ def record(system: System, ours: System, options: Flat, made: Dataset, least: fl
         "metric": made.metric,
         **{key: stats.rounded(value) for key, value in times.items()},
         "qps": stats.rounded(options.batch * options.clients / times["median_s"]),
-        "limit_fraction": stats.rounded(least / times["median_s"], 4),
+        "limit_fraction": stats.rounded(least / times["median_s"], 4) if on_cpu else None,
         "recall": stats.rounded(system.recall, 6),
         "ratio": stats.rounded(times["median_s"] / stats.summary(ours.seconds)["median_s"], 4),
     }

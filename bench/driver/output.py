@@ -68,11 +68,11 @@ def table(outcome: Outcome) -> str:
     rows = [("system", "median", "least", "most", "queries/s", "of the limit", "recall", "x ours")]
     for r in outcome.records:
         rows.append((r["system"], seconds(r["median_s"]), seconds(r["min_s"]), seconds(r["max_s"]), count(r["qps"]),
-                     f"{r['limit_fraction']:.1%}", "-" if r["recall"] is None else f"{r['recall']:.4f}", f"{r['ratio']:.2f}"))  # fmt: skip
+                     "-" if r["limit_fraction"] is None else f"{r['limit_fraction']:.1%}", "-" if r["recall"] is None else f"{r['recall']:.4f}", f"{r['ratio']:.2f}"))  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))) for row in rows]
     lines.append("")
     lines += [f"{r['system']}: {r['device']}" for r in outcome.records]
-    lines.append(f"limit: {limit_words(outcome.limits)}")
+    lines.append(f"limit of the CPU: {limit_words(outcome.limits)}")
     lines += [f"without {note}" for note in outcome.notes]
     return "\n".join(lines) + "\n"

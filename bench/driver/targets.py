@@ -61,7 +61,7 @@ def _ratio(figures: Figures, record: dict | None, system: str, least: float) -> 
 
 def _limit(record: dict | None, least: float, what: str) -> Line:
     target = f"{least:.0%} of {what}"
-    if record is None:
+    if record is None or record["limit_fraction"] is None:
         return Line("", target, "not measured", None)
     return Line("", target, f"{record['limit_fraction']:.1%}", record["limit_fraction"] >= least)
 

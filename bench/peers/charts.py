@@ -58,7 +58,7 @@ def limits(records: list[dict], theme: dict):
         axis.set_visible(False)
     for axis, dim in zip(axes.flat, dims):
         for number, system in enumerate(("nearfield", "faiss")):
-            points = [r for r in curve if r["dim"] == dim and r["system"] == system]
+            points = [r for r in curve if r["dim"] == dim and r["system"] == system and r["limit_fraction"] is not None]
             axis.plot([r["batch"] for r in points], [r["limit_fraction"] for r in points], marker="o", markersize=4.5, linewidth=2,
                       linestyle="-" if number == 0 else "--", color=theme["systems"][number], label=system)  # fmt: skip
         axis.set_title(f"{dim} dimensions", fontsize=11, loc="left")
@@ -145,7 +145,7 @@ CHARTS = (
     ("workloads", workloads, "How much longer the peers take", "Median over ours, in the same run. Right of the dashed line Nearfield is faster.",
      lambda records: bool(shapes(records))),
     ("limits", limits, "How much of the machine is used", "Share of what memory bandwidth or arithmetic allow, L2, k = 10, by batch and dimensions.",
-     lambda records: bool(curve_of(records))),
+     lambda records: any(r["limit_fraction"] is not None for r in curve_of(records))),
     ("speedups", speedups, "Nearfield over faiss, by batch", "The same runs as ratios: above 1 Nearfield is faster.",
      lambda records: any(r["system"] == "faiss" for r in curve_of(records))),
 )  # fmt: skip

@@ -130,11 +130,19 @@ class DatasetTest(Files):
     def test_more_than_memory(self):
         self.addCleanup(setattr, machine, "available_memory", machine.available_memory)
         machine.available_memory = lambda: 3 << 30
-        dataset.check_memory(1_000_000, 128, 3)
-        self.refused(lambda: dataset.check_memory(2_000_000, 128, 3), "2000000 rows x 128", "4.8 GiB", "3.0 GiB")
+        one = options.flat([])
+
+        def check(*arguments):
+            return lambda: dataset.check_memory(*arguments)
+
+        check(1_000_000, 128, 1000, one, 3)()
+        self.refused(check(2_000_000, 128, 1000, one, 3), "2000000 rows x 128", "4.8 GiB", "3.0 GiB")
+        self.refused(check(10, 128, 10_000_000, one, 1), "10000000 queries")
+        self.refused(check(10, 128, 1000, options.flat(["--k", "2000000000"]), 1), "k=2000000000")
         self.refused(lambda: self.prepare("--rows", "4000000000", "--dim", "4096"), "GiB")
+        self.refused(lambda: self.prepare("--rows", "10", "--batch", "4000000000"), "GiB")
         machine.available_memory = lambda: None
-        dataset.check_memory(2_000_000, 128, 3)
+        check(2_000_000, 128, 1000, one, 3)()
 
 
 class Hdf5Test(Files):
