@@ -136,12 +136,13 @@ run_test() {
   native native-all "" all
   native_tests "Native suite and ABI" release
   counted_tests "Launcher tests" "$state/launcher-tests.log" "$root/launcher/test.sh"
-  counted_tests "Benchmark tests" "$state/bench-tests.log" python3 "$root/bench/test"
   if [ "$level" = quick ]; then
     java_tests "Java unit tests" test
   else
     package_tests
   fi
+  # After Java, whose worker they start.
+  counted_tests "Benchmark tests" "$state/bench-tests.log" python3 "$root/bench/test"
   if [ -n "$thorough" ]; then
     style_checks
     sanitizer_tests asan "addresses and undefined behaviour"

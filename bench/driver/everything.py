@@ -50,6 +50,11 @@ def read_folder(folder: str) -> tuple[list[dict], dict]:
         raise UsageError(f"{folder} holds no records that can be added to: {error}") from None
 
 
+def peak(measured: dict, path: str) -> float:
+    """Of the points before: the arithmetic peak is the machine's, whatever the workload. Bandwidth depends on the base's size."""
+    return max((p["limits"].get("flops_per_s", 0) for p in measured.values() if p.get("path") == path), default=0.0)
+
+
 def run(options: All, scratch) -> None:
     """`scratch` runs work(folder) with a folder of its own."""
     todo = points(options)
@@ -59,11 +64,15 @@ def run(options: All, scratch) -> None:
         raise UsageError(f"--out={options.out} cannot be made: {error.strerror}") from None
     output.check_writable(f"{options.out}/{RECORDS}")
     records, about = read_folder(options.out)
-    about["machine"] = machine.describe()
+    now = machine.describe()
+    if about.get("machine", now)["cpu"] != now["cpu"] or about.get("machine", now)["cpu_flags"] != now["cpu_flags"]:
+        raise UsageError(f"{options.out} holds records of another machine, with {about['machine']['cpu']}")
+    about["machine"] = now
     begun, failures = time.monotonic(), []
     for number, point in enumerate(todo, 1):
         name = workloads.name(point)
         say(f"[{number}/{len(todo)}, {time.monotonic() - begun:.0f} s] {name}")
+        point = replace(point, peak_flops=peak(about["points"], point.path))
         work = measure_insert if point.workload == "insert" else flat.measure
         try:
             outcome = scratch(lambda folder: work(point, folder))  # noqa: B023 - called at once
@@ -76,7 +85,7 @@ def run(options: All, scratch) -> None:
         about["points"][name] = {
             "limits": {key: stats.rounded(value) for key, value in outcome.limits.items()},
             "bound": outcome.bound, "notes": outcome.notes, "facts": outcome.facts,
-            "bytes": outcome.records[0]["rows"] * outcome.records[0]["dim"] * 4, "commit": about["machine"]["commit"], "quick": options.quick,
+            "path": point.path, "bytes": outcome.records[0]["rows"] * outcome.records[0]["dim"] * 4, "commit": about["machine"]["commit"], "quick": options.quick,
         }  # fmt: skip
         output.write(output.json_text(records), f"{options.out}/{RECORDS}")
         output.write(json.dumps(about, indent=1, ensure_ascii=False) + "\n", f"{options.out}/{ABOUT}")

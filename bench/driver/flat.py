@@ -65,17 +65,15 @@ def tool(folder: str) -> Worker:
 
 
 def start_ours(options: Flat, folder: str, threads: int) -> list[System]:
-    worker = tool(folder)
-    library = str(machine.ROOT / "build" / "release" / "lib")
-    try:
-        about = worker.ask("hello", backend=options.backend, path=options.path, threads=threads, library=library)
-    except WorkerFailed as failed:
-        raise Missing(str(failed)) from None
-    systems = [System("nearfield", worker, f"{about['device']}; {about['settings']}", about)]
-    if options.java:
-        worker = java(folder)
-        about = worker.ask("hello", backend=options.backend, path=options.path, threads=threads, library=library)
-        systems.append(System("nearfield-java", worker, f"{about['device']}; {about['settings']}", about))
+    asked = {"backend": options.backend, "path": options.path, "threads": threads,
+             "library": str(machine.ROOT / "build" / "release" / "lib")}  # fmt: skip
+    systems = []
+    for worker in [tool(folder)] + ([java(folder)] if options.java else []):
+        try:
+            about = worker.ask("hello", **asked)
+        except WorkerFailed as failed:
+            raise Missing(str(failed)) from None
+        systems.append(System(worker.name, worker, f"{about['device']}; {about['settings']}", about))
     return systems
 
 
@@ -96,7 +94,8 @@ def start_peers(options: Flat, made: Dataset, folder: str, threads: int, notes: 
     if not options.peers:
         return []
     sample = {"base": data.head(made.base, peers.tune_rows(options.batch), f"{folder}/tune.fbin"), "metric": made.metric}
-    workload = {"queries": made.queries, "batch": options.batch, "k": options.k, "clients": options.clients}
+    batch = min(options.batch, peers.TUNE_BATCH)
+    workload = {"queries": made.queries, "batch": batch, "k": options.k, "clients": options.clients}
     systems = []
     for name in options.peers:
         say(f"Starting {name} and looking for its best setting")
@@ -142,6 +141,7 @@ def measure(options: Flat, folder: str) -> Outcome:
     rounds(systems, ours, options, notes)
     reached.append(helper.ask("limits", **limits))
     best = {key: max(r[key] for r in reached) for key in reached[0] if key.endswith("_per_s") or key == "clock_hz"}
+    best["flops_per_s"] = max(best["flops_per_s"], options.peak_flops)
     shape = (made.rows, made.dim, options.batch * options.clients, made.metric)
     least = stats.least_seconds(*shape, best)
     for system in systems:
@@ -161,6 +161,8 @@ def prepare(system: System, options: Flat, made: Dataset, facts: dict) -> None:
     for _ in range(3):  # the first runs warm caches and compilers
         seconds = system.worker.ask("run", calls=system.calls)["seconds"] / system.calls
         system.calls = max(1, math.ceil(RUN_SECONDS / max(seconds, 1e-7)))
+        if seconds > 1:
+            break
 
 
 def recall(system: System, options: Flat, made: Dataset, helper: Worker, folder: str) -> None:

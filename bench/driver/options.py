@@ -41,6 +41,7 @@ class Flat:
     out: str | None = None
     given: set[str] = field(default_factory=set)  # which of these the user named
     workload: str = "flat"
+    peak_flops: float = 0.0  # measured before on this machine; a peak is what was ever reached
 
 
 @dataclass
@@ -118,7 +119,7 @@ def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = ()
             rest.append(argument)
             continue
         name, equals, value = argument[2:].partition("=")
-        if name == "given" or name == "workload" or not hasattr(into, name):
+        if name in ("given", "workload", "peak_flops") or not hasattr(into, name):
             raise UsageError(f"bench {command}: unknown option '--{name}'; see ./nearfield bench --help")
         if name in flags:
             if equals:

@@ -22,6 +22,7 @@ DEFAULT = "-default"  # after a peer's name: as it comes
 # Settings are compared on a part of the base: seconds instead of minutes. Small batches are bound by memory, and take enough
 # rows to be so there, too.
 TUNE_ROWS, TUNE_PAIRS = 100_000, 100_000_000
+TUNE_BATCH = 2000  # of larger batches this many: twice as many take twice the time, whatever the setting
 
 
 class NotInstalled(BenchError):
@@ -118,7 +119,6 @@ def best(name: str, path: str, threads: int, log: str, sample: dict, workload: d
             worker.ask("workload", **workload)
             settings = about["settings"]
             settings += ", not tuned" if name.endswith(DEFAULT) else _tune(worker)
-            worker.ask("run")
             seconds = min(worker.ask("run")["seconds"] for _ in range(3)) if len(candidates) > 1 else 0
         except WorkerFailed as failed:
             failure = failed

@@ -22,7 +22,7 @@ def _flat(**keys) -> Flat:
 
 
 def with_targets() -> list[Flat]:
-    every, faiss = ("faiss", "usearch", "numpy"), ("faiss",)
+    every, two, faiss = ("faiss", "usearch", "numpy"), ("faiss", "numpy"), ("faiss",)
     million = {"rows": MILLION, "dim": 128}
     wordnet = {"rows": WORDNET, "dim": 384}
     points = [
@@ -30,9 +30,9 @@ def with_targets() -> list[Flat]:
         # faiss gains much from tuning here: both are shown.
         _flat(**million, batch=16, peers=every + ("faiss-default",)),
         _flat(**million, batch=1000, peers=every, java=True),
-        _flat(**million, batch=1000, metric="cosine", peers=every),
-        _flat(**wordnet, batch=1000, peers=every),
-        _flat(**wordnet, batch=1000, metric="cosine", peers=every),
+        _flat(**million, batch=1000, metric="cosine", peers=two),
+        _flat(**wordnet, batch=1000, peers=two),
+        _flat(**wordnet, batch=1000, metric="cosine", peers=two),
         _flat(rows=SLOW_METRIC_ROWS, dim=128, batch=1000, metric="poincare", peers=("numpy",)),
         _flat(rows=SLOW_METRIC_ROWS, dim=128, batch=1000, metric="manhattan", peers=("faiss", "numpy")),
         _flat(**million, batch=1000, k=100, peers=faiss),
@@ -66,5 +66,8 @@ def name(point: Flat) -> str:
 def quick(point: Flat) -> Flat:
     """To try the whole out: a hundredth of the rows, one round; its figures mean nothing."""
     rows = max(1000, point.rows // 100)
-    batch = rows if point.workload == "insert" and point.batch == point.rows else point.batch
-    return replace(point, rows=rows, batch=min(batch, 1000), k=min(point.k, rows), repeats=1, seconds=0.0)
+    if point.workload == "insert":
+        batch = min(point.batch, rows)
+    else:
+        batch = min(point.batch, 1000)
+    return replace(point, rows=rows, batch=batch, k=min(point.k, rows), repeats=1, seconds=0.0)

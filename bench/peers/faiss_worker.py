@@ -13,7 +13,6 @@ from worker import Peer, seconds_of, serve
 
 # faiss chooses between its scan and BLAS by the batch alone, and blocks BLAS by constants; all three are tunable.
 ALWAYS, NEVER = 1, 1 << 30
-TUNE_QUERIES = 5000  # more than the largest block of queries, 4096
 
 
 class Faiss(Peer):
@@ -36,7 +35,6 @@ class Faiss(Peer):
         """Greedy, one setting after the other, each from its default; a candidate must win by 3% to be taken."""
         if self.kind == "manhattan":
             return ""  # not by BLAS
-        queries = queries[:TUNE_QUERIES]
         best = self._time(queries, k)
         choice = []
         for name, candidates in (

@@ -30,6 +30,7 @@ class FlatOptionsTest(unittest.TestCase):
         self.refused("--frobnicate 3", "--frobnicate")
         self.refused("--given 3", "--given")
         self.refused("--workload x", "--workload")
+        self.refused("--peak_flops 1", "--peak_flops")
         self.refused("extra", "extra")
         self.refused("--rows", "takes a value")
         self.refused("--rows=", "empty")

@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 
 import flat
+import inserts
 import machine
 import options
 import peers
@@ -126,6 +127,31 @@ class RunTest(unittest.TestCase):
         self.run_bench("all", "--quick", "--out", folder, "--only", shape, "--peers", "numpy")
         self.assertEqual(len(json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))), len(records))
         self.refused(f"all --out '{folder}' --only nothing", 2, "'nothing'")
+
+    def test_java(self):
+        if not os.environ.get("JAVA_HOME") or not (machine.ROOT / "bench" / "java" / "target" / "classpath.txt").exists():
+            if os.environ.get("CI"):
+                self.fail("the Java worker is not built")
+            self.skipTest("the Java worker is not built: ./nearfield bench flat --java builds it")
+        done = self.run_bench("flat", *TINY[:-2], "--peers", "none", "--java", "--format", "json")
+        self.checked(json.loads(done.stdout), ["nearfield", "nearfield-java"])
+        folder = os.path.join(self.folder, "figures")
+        for name in ("insert 10000x128 l2 batch=10000 ", "8 clients"):
+            self.run_bench("all", "--quick", "--out", folder, "--only", name)
+        records = json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))
+        self.assertEqual([(r["workload"], r["system"], r["recall"]) for r in records],
+                         [("insert", "nearfield", None), ("insert", "nearfield-java", None),
+                          ("8 clients", "nearfield", 1.0), ("8 clients", "nearfield-java", 1.0)])  # fmt: skip
+
+    def test_insert(self):
+        chosen = options.flat("--rows 1000 --dim 16 --batch 300 --peers none --repeats 2".split())
+        chosen.workload = "insert"
+        self.addCleanup(Worker.stop_all)
+        outcome = inserts.measure_insert(chosen, self.folder)
+        (found,) = outcome.records
+        self.assertEqual((tuple(found), found["rows"], found["batch"], found["recall"]), (KEYS, 1000, 300, None))
+        self.assertAlmostEqual(found["qps"] * found["median_s"], 1000, delta=1)
+        self.assertGreater(outcome.facts["nearfield"]["p50_s"], 0)
 
     def test_refusals(self):
         self.refused("frobnicate", 2, "frobnicate")
