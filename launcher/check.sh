@@ -102,7 +102,7 @@ format_check() {
 shell_check() {
   cd "$root" || return
   # What is sourced is checked with the script that sources it.
-  shellcheck --external-sources --check-sourced nearfield .ci/run launcher/test.sh bindings/generate.sh
+  shellcheck --external-sources --check-sourced nearfield .ci/run launcher/test.sh bindings/generate.sh packaging/reproducible_test.sh
 }
 
 style_checks() {
@@ -139,7 +139,7 @@ run_test() {
   if [ "$level" = quick ]; then
     java_tests "Java unit tests" test
   else
-    package_tests
+    package_tests "$level"
   fi
   # After Java, whose worker they start.
   counted_tests "Benchmark tests" "$state/bench-tests.log" python3 "$root/bench/test"

@@ -28,7 +28,7 @@ shipped_libraries() {
     "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend wgpu,wgpu+lavapipe --smoke
 }
 
-# package_tests: the Java tests and packages in any case, what needs shipped libraries where there are some.
+# package_tests LEVEL: the Java tests and packages in any case, what needs shipped libraries where there are some.
 package_tests() {
   local platform
   platform=$(dist_platform)
@@ -40,6 +40,9 @@ package_tests() {
   if [ -n "$platform" ]; then
     counted_tests "Applications that depend on Nearfield" "$state/consumers.log" \
       python3 "$root/packaging/consumer/test.py" "$package_repository"
+    if [ "$1" = full ]; then
+      counted_tests "Libraries and jars built twice" "$state/reproducible.log" "$root/packaging/reproducible_test.sh" "$platform"
+    fi
   else
     say "No libraries are shipped for $(uname -s) $(uname -m): the tests of native jars are skipped"
     record "Native jars" "$SECONDS" 0 0 1
