@@ -70,7 +70,7 @@ Status FlatSearch::part_size(int64_t* queries) {
 void FlatSearch::cut_into_blocks() {
   const int64_t groups = groups_of(store_.rows());
   const int64_t fitting = kBlockBytes / (chunks_ * kChunkStride * 4);
-  const int64_t shared = groups / (workers_ * kBlocksPerWorker);
+  const int64_t shared = workers_ == 1 ? groups : groups / (workers_ * kBlocksPerWorker);
   const int64_t size = std::max<int64_t>(1, std::min(fitting, shared));
   int64_t left = groups;
   for (const Slab& slab : store_.slabs()) {

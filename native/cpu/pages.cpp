@@ -12,9 +12,9 @@
 namespace nearfield::cpu {
 
 namespace {
-constexpr size_t kAlignment = 64;              // a cache line, and the widest vector register
+constexpr size_t kAlignment = 64;  // a cache line, and the widest vector register
 constexpr size_t kHugePage = Pages::kHugePage;
-constexpr int64_t kPage = int64_t{64} << 10;   // the largest base page in use (arm64)
+constexpr int64_t kPage = int64_t{64} << 10;  // the largest base page in use (arm64)
 // Below this, a block is not worth mappings of its own (a process has 65,530 of them on Linux by default).
 constexpr size_t kMapFrom = size_t{256} << 10;
 }  // namespace

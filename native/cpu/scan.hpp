@@ -59,6 +59,7 @@ class Scan {
   const Kernels& kernels_;
   const int32_t metric_;
   const int64_t chunks_;
+  const bool prefetch_;
   int64_t unpolled_ = 0;
   int32_t direct_groups_ = 0;  // groups to come that skip the product
 
