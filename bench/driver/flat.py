@@ -21,6 +21,7 @@ from worker import Worker, WorkerFailed
 
 RUN_SECONDS = 0.1  # a run makes as many calls as fill this, so that the clock and one time slice do not matter
 LIMIT_SECONDS = 0.4  # for each of the machine's limits: many time slices of the scheduler
+LIMIT_ROUNDS = 8  # at most so many measurements more in between
 SAMPLE = 32  # queries whose answers are compared with float64
 PEER_PATIENCE = 4  # a peer gets this many times the time of our own runs, and three rounds at least
 
@@ -138,7 +139,8 @@ def measure(options: Flat, folder: str) -> Outcome:
             leave_out(system.name, failed, notes)
             system.worker.stop()
             systems.remove(system)
-    rounds(systems, ours, options, notes)
+    short = {**limits, "millis": limits["millis"] // 5}
+    rounds(systems, ours, options, notes, between=lambda: reached.append(helper.ask("limits", **short)))
     reached.append(helper.ask("limits", **limits))
     best = {key: max(r[key] for r in reached) for key in reached[0] if key.endswith("_per_s") or key == "clock_hz"}
     best["flops_per_s"] = max(best["flops_per_s"], options.peak_flops)
@@ -185,7 +187,8 @@ def recall(system: System, options: Flat, made: Dataset, helper: Worker, folder:
                                answers=answers)["recall"]  # fmt: skip
 
 
-def rounds(systems: list[System], ours: int, options: Flat, notes: list[str]) -> None:
+def rounds(systems: list[System], ours: int, options: Flat, notes: list[str], between=lambda: None) -> None:
+    """between() is called after each of the first rounds: what a shared machine allows changes from second to second."""
     say(f"Measuring {', '.join(s.name for s in systems)} in turns")
     begun, number = time.monotonic(), 0
     while number < options.repeats or systems[0].spent < options.seconds:
@@ -203,6 +206,8 @@ def rounds(systems: list[System], ours: int, options: Flat, notes: list[str]) ->
                 leave_out(system.name, failed, notes)
                 systems.remove(system)
         number += 1
+        if number <= LIMIT_ROUNDS:
+            between()
 
 
 def record(system: System, ours: System, options: Flat, made: Dataset, least: float) -> dict:

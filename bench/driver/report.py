@@ -208,8 +208,8 @@ def _how() -> list[str]:
             "The clock covers the call alone, from host arrays to host arrays.",
             "- **Of the limit**: the least time this machine needs for the work, over the median. The least time is the larger of reading the base once "
             "at the measured bandwidth and doing the arithmetic at the measured multiply-add peak (2 operations for each coordinate of each pair; 4 under "
-            "Poincaré and Manhattan, whose terms take two instructions). Both limits are measured before and after the runs with as many threads, "
-            "on a buffer as large as the base; the higher counts. For insertion it is one thread's memcpy into fresh pages.",
+            "Poincaré and Manhattan, whose terms take two instructions). Both limits are measured before, between and after the runs with as many threads, "
+            "on a buffer as large as the base; the highest count, and the multiply-add peak is the highest of all workloads of the path. For insertion it is one thread's memcpy into fresh pages.",
             "- **Recall**: 32 queries of measured batches against float64. A row whose true distance f32 cannot tell from the k-th counts as right.",
             "- Synthetic rows are independent and nearly normal; Poincaré's lie in the ball with hyperbolic radii uniform up to 6.",
             "", "`./nearfield bench all --out docs/benchmarks && ./nearfield bench report docs/benchmarks/records.json` repeats all of it; "
