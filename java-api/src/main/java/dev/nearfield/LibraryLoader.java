@@ -202,7 +202,8 @@ final class LibraryLoader {
         attempts.add(new LoadAttempt(source, Objects.toString(e.getMessage())));
       }
     }
-    throw Workdir.refused(String.join("; ", reasons));
+    keep(Workdir.refused(String.join("; ", reasons))); // each has its attempt already
+    return null;
   }
 
   private String artifact() {

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
@@ -103,9 +104,15 @@ record Workdir(Path path, boolean shared) {
         }
       }
     } catch (IOException | UnsupportedOperationException e) {
-      throw new UnusableException("[%s] cannot be written (%s)".formatted(path, e));
+      throw new UnusableException("[%s] cannot be written (%s)".formatted(path, why(e)));
     }
     return folder.resolve(library.parts().getFirst().name());
+  }
+
+  /** Without the path, which most of these repeat. */
+  private static String why(Exception e) {
+    String text = e instanceof FileSystemException f ? f.getReason() : e.getMessage();
+    return text != null ? text : e.getClass().getSimpleName();
   }
 
   /**
