@@ -47,7 +47,8 @@ inline double squared_norm(const float* x, int64_t dim) {
   int64_t i = 0;
   for (; i + kSums <= dim; i += kSums)
     for (int j = 0; j < kSums; ++j) sums[j] += static_cast<double>(x[i + j]) * static_cast<double>(x[i + j]);
-  for (; i < dim; ++i) sums[i % kSums] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  for (int j = 0; j < kSums && i + j < dim; ++j)
+    sums[j] += static_cast<double>(x[i + j]) * static_cast<double>(x[i + j]);
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 

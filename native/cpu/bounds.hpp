@@ -17,8 +17,8 @@ namespace nearfield::cpu {
 // (Segments), so
 //   |p - q.v| <= g |q| |v|,  g = m u / (1 - m u),  m = l + s.
 // The kernel evaluates x = h_v - m_v p in f32 (L2: h = |v|^2/2 (1-c), m = 1; cosine: h = (1-c)/2, m = 1/|v|)
-// and keeps the row when x <= cut. With c = g + 14 u, of which at most 8 u are used by the roundings of h, p,
-// x, |v|^2 and the cosine form's v/|v|,
+// and keeps the row when x <= cut. With c = g + 14 u, of which at most 12 u are used by the roundings of h,
+// p, x, |v|^2 and the cosine form's v/|v|,
 //   x > cut = (most - |q|^2 (1-c)) / 2   implies   |q-v|^2 > most,
 // and with most = (limit + tiny) / (1 - (n + 6) u) the canonical rank, whose relative error is below
 // (n + 4) u, is above the limit. `tiny` is what gradual underflow, or flushing to zero, can add up to.
@@ -28,15 +28,13 @@ class MatrixBound {
     constexpr double u = 0x1p-24;
     const Segments segments(chunks);
     const double m = static_cast<double>(segments.length + segments.count) * u;
-    c_ = m < 0.5 ? m / (1 - m) + 14 * u : 1;
+    c_ = m / (1 - m) + 14 * u;
     rank_to_square_ = metric == NF_COSINE ? 2 : 1;
-    widen_ = 1 / (1 - std::min(0.5, static_cast<double>(chunks + 6) * u));
+    widen_ = 1 / (1 - static_cast<double>(chunks + 6) * u);
     // Products smaller than 2^-126 may be lost, cosine multiplies what is lost by up to 2^62 (metric.hpp).
     tiny_ = static_cast<double>(chunks * kChunkFloats + 8) * (metric == NF_COSINE ? 0x1p-62 : 0x1p-124);
   }
 
-  // Beyond a quarter the bound excludes too little to be worth a pass (from about 16 million dimensions on).
-  bool usable() const { return c_ < 0.25; }
   float half_shrunk() const { return static_cast<float>(0.5 * (1 - c_)); }
 
   // Keep x <= cut. `query_squared` = |q|^2 in f64; an infinite limit keeps all.

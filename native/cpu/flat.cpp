@@ -51,18 +51,23 @@ Status FlatSearch::run() {
 Status FlatSearch::part_size(int64_t* queries) {
   const auto workers = static_cast<uint64_t>(workers_);
   const auto padded = static_cast<uint64_t>(chunks_ * kChunkFloats);
-  const uint64_t each =
-      workers * (WorkerSpace::bytes_per_query() + Queue::most_bytes(plan_.k, store_.rows())) +
-      Workspace::bytes_per_query(padded);
-  const uint64_t fixed = workers * WorkerSpace::packed_bytes(padded);
-  if (each + fixed > state_.workspace_limit && state_.workspace_limit_given)
+  const uint64_t queue = Queue::most_bytes(plan_.k, store_.rows());
+  const uint64_t direct = workers * (WorkerSpace::bytes_per_query() + queue) + sizeof(SharedLimit);
+  const uint64_t product = direct + Workspace::product_bytes_per_query(padded);
+  const uint64_t packed = workers * WorkerSpace::packed_bytes(padded);
+  const uint64_t limit = state_.workspace_limit;
+  const auto fitting = [&](uint64_t fixed, uint64_t each) {
+    return std::clamp<int64_t>(static_cast<int64_t>((limit - std::min(limit, fixed)) / each), 1, plan_.batch);
+  };
+  may_product_ = state_.kernels->product[store_.options().metric - 1] != nullptr &&
+                 fitting(packed, product) >= kProductBatch;
+  if (direct > limit && state_.workspace_limit_given)
     return error(NF_RESOURCE_EXHAUSTED,
                  "%s: k=%d over %lld rows needs %llu bytes of workspace, the limit is %llu bytes",
                  call_.operation(), plan_.k, static_cast<long long>(store_.rows()),
-                 static_cast<unsigned long long>(each + fixed),
-                 static_cast<unsigned long long>(state_.workspace_limit));
-  const uint64_t left = state_.workspace_limit - std::min(state_.workspace_limit, fixed);
-  *queries = std::clamp<int64_t>(static_cast<int64_t>(left / each), 1, plan_.batch);
+                 static_cast<unsigned long long>(direct), static_cast<unsigned long long>(limit));
+  const uint64_t fixed = may_product_ ? packed : 0, each = may_product_ ? product : direct;
+  *queries = fitting(fixed, each);
   most_workspace_ = each * static_cast<uint64_t>(*queries) + fixed;
   return {};
 }
@@ -84,8 +89,7 @@ void FlatSearch::cut_into_blocks() {
 void FlatSearch::prepare(int64_t first, int64_t queries) {
   part_.first = first;
   part_.queries = queries;
-  part_.product = queries >= kProductBatch && bound_.usable() &&
-                  state_.kernels->product[store_.options().metric - 1] != nullptr;
+  part_.product = may_product_ && queries >= kProductBatch;
   ticket_.store(0, std::memory_order_relaxed);
 
   // What earlier searches left behind must not lift this one over a limit that the caller has set.

@@ -35,6 +35,7 @@ class FlatSearch {
   const MatrixBound bound_;
   Part part_;
   int32_t workers_ = 1;
+  bool may_product_ = false;  // the metric has one, and the workspace has room for it
   std::vector<Block> blocks_;
   uint64_t most_workspace_ = 0;
   std::atomic<int64_t> ticket_{0};

@@ -12,11 +12,15 @@ constexpr float kNone = std::numeric_limits<float>::infinity();
 // Queries that meet a block of rows at a time: half of a 1 MiB L2 (AMD's and Intel's servers), beside two
 // groups.
 constexpr int64_t kTileBytes = int64_t{512} << 10;
+// ... but not so few that packing a group costs more than a tenth of what is then done with it.
+constexpr int64_t kTilePanels = 8;
 // Groups between two looks at the other workers' limits: a look costs a few cycles a query, a group over 100.
 constexpr int64_t kLimitGroups = 16;
 // Products between two polls: about 10 ms on the slowest path (0.1 G/s emulated) up to 700 dimensions, where
 // one call of a kernel is as much; a poll's 50 ns vanish on the fastest.
 constexpr int64_t kPollProducts = int64_t{1} << 20;
+// What looking up a query's mask for a group counts as.
+constexpr int64_t kMaskProducts = 8;
 // Survivors of one group of 32 rows: up to this many are rescored in pairs, more by the direct kernel, which
 // takes all 32 in the time of 16 pairs.
 constexpr int kScatteredRescore = 16;
@@ -26,6 +30,9 @@ constexpr int32_t kDirectGroups = 15;
 // Rows that stay in the caches of a core are not asked for: at 1,000 rows of 128 that took a quarter of a
 // single search.
 constexpr int64_t kCachedBytes = int64_t{1} << 20;
+// What a query costs the direct kernel, in queries of the product kernel (L2: two operations an element, and
+// joins).
+constexpr int64_t kDirectCost = 3;
 // Few queries wait for memory: the lines that follow soonest come first (measured: 36 GB/s at 1 KiB ahead, 29
 // at 16 KiB and more). More queries compute longer than a group takes to arrive: then the whole next group is
 // asked for.
@@ -65,7 +72,7 @@ Status Scan::block(const Block& block) {
   const Slab& slab = *block.slab;
   const int64_t tile = std::max<int64_t>(1, kTileBytes / (chunks_ * 16));
   const int64_t step =
-      part_.product ? std::max<int64_t>(1, tile / kernels_.panel_queries) : round_up(tile, kQueriesPerCall);
+      part_.product ? std::max(kTilePanels, tile / kernels_.panel_queries) : round_up(tile, kQueriesPerCall);
   const int64_t end = part_.product ? part_.panels.count : part_.queries;
   for (int64_t from = 0; from < end; from += step) {
     const int64_t to = std::min(from + step, end);
@@ -73,8 +80,9 @@ Status Scan::block(const Block& block) {
     const int64_t last = part_.product ? part_.panels.first_query(to) : to;
     for (int64_t i = 0; i < block.groups; ++i) {
       const int64_t at = block.first_group + i;
-      if (slab.live[at] == 0) continue;
       if (i % kLimitGroups == 0) begin(first, last);
+      if (slab.live[at] == 0) continue;
+      if (part_.state.pool->stopping()) return {};
       const Group group{slab.vectors + at * chunks_ * kChunkStride,
                         slab.side + at * kGroupRows,
                         chunks_ * kChunkStride,
@@ -120,24 +128,42 @@ Status Scan::poll(int64_t products) {
   return part_.call.poll();
 }
 
-Status Scan::direct(const Group& group, int64_t first, int64_t last) {
-  int32_t queries[kQueriesPerCall];
-  uint32_t wanted[kQueriesPerCall];
+int32_t Scan::wanted_rows(const Group& group, int64_t first, int64_t last, uint32_t* wanted) const {
+  if (part_.plan.mask_of_query == nullptr) {
+    std::fill_n(wanted, last - first, group.live);
+    return static_cast<int32_t>(last - first);
+  }
   int32_t count = 0;
   for (int64_t i = first; i < last; ++i) {
-    const uint32_t* mask = part_.mask(i);
-    const uint32_t rows = mask == nullptr ? group.live : group.live & mask[group.word];
-    if (rows != 0) {
-      queries[count] = static_cast<int32_t>(i);
-      wanted[count++] = rows;
-    }
-    if (count == kQueriesPerCall || (i + 1 == last && count != 0)) {
-      direct_call(group, queries, wanted, count, last - first <= kQueriesPerCall);
-      NF_TRY(poll(count * group.floats));
-      count = 0;
-    }
+    const uint32_t* mask = part_.plan.mask_of_query[part_.first + i];
+    wanted[i - first] = mask == nullptr ? group.live : group.live & mask[group.word];
+    count += wanted[i - first] != 0 ? 1 : 0;
+  }
+  return count;
+}
+
+Status Scan::direct(const Group& group, int64_t first, int64_t last) {
+  for (int64_t from = first; from < last; from += kQueriesPerCall) {
+    const int64_t to = std::min<int64_t>(from + kQueriesPerCall, last);
+    uint32_t wanted[kQueriesPerCall];
+    const int32_t count = wanted_rows(group, from, to, wanted);
+    if (count != 0) direct_wanted(group, from, to, wanted, last - first <= kQueriesPerCall);
+    NF_TRY(poll(count * group.floats + (to - from) * kMaskProducts));
   }
   return {};
+}
+
+void Scan::direct_wanted(const Group& group, int64_t first, int64_t last, const uint32_t* wanted,
+                         bool only_call) {
+  int32_t queries[kQueriesPerCall];
+  uint32_t rows[kQueriesPerCall];
+  int32_t count = 0;
+  for (int64_t i = first; i < last; ++i) {
+    if (wanted[i - first] == 0) continue;
+    queries[count] = static_cast<int32_t>(i);
+    rows[count++] = wanted[i - first];
+  }
+  direct_call(group, queries, rows, count, only_call);
 }
 
 void Scan::direct_call(const Group& group, const int32_t* queries, const uint32_t* wanted, int32_t count,
@@ -174,8 +200,7 @@ Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel
   const Panels& panels = part_.panels;
   float* packed = space_.packed.get();
   float* side = packed + group.floats;
-  kernels_.pack(group.rows, group.side, chunks_, packed, side);
-
+  bool is_packed = false;
   const int64_t step = std::max<int64_t>(1, kQueriesPerCall / (panels.narrow() + 1));
   const int64_t calls = (last_panel - first_panel + step - 1) / step;
   const int64_t ahead = round_up(group.bytes() / calls, kCacheLine);
@@ -184,6 +209,16 @@ Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel
   for (int64_t panel = first_panel; panel < last_panel; panel += step, next += ahead) {
     const int64_t end = std::min(panel + step, last_panel);
     const int64_t first = panels.first_query(panel), last = panels.first_query(end);
+    uint32_t wanted[kQueriesPerCall];
+    const int32_t wanting = wanted_rows(group, first, last, wanted);
+    NF_TRY(poll(wanting * group.floats + (last - first) * kMaskProducts));
+    if (wanting == 0) continue;
+    if (wanting * kDirectCost < last - first) {  // filters differ from query to query
+      direct_wanted(group, first, last, wanted, false);
+      continue;
+    }
+    if (!is_packed) kernels_.pack(group.rows, group.side, chunks_, packed, side);
+    is_packed = true;
     float ranks[kQueriesPerCall * kGroupRows];
     uint32_t kept[kQueriesPerCall];
     ProductTile tile;
@@ -205,30 +240,29 @@ Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel
     kernels_.product[metric_ - 1](tile);
 
     int32_t again[kQueriesPerCall];
-    uint32_t wanted[kQueriesPerCall];
+    uint32_t all[kQueriesPerCall];
     int32_t count = 0;
     for (int64_t i = first; i < last; ++i) {
-      uint32_t places = kept[i - first];
+      const uint32_t places = kept[i - first];
       if (places == 0) continue;
-      const uint32_t* mask = part_.mask(i);
-      const uint32_t all = mask == nullptr ? group.live : group.live & mask[group.word];
+      if (metric_ == NF_DOT) {
+        keep_ranks(group, i, wanted[i - first], places, ranks + (i - first) * kGroupRows);
+        continue;
+      }
       uint32_t rows = 0;
       for (uint32_t left = places; left != 0; left &= left - 1)
         rows |= 1u << kernels_.row_of_place[std::countr_zero(left)];
-      if ((rows & all) == 0) continue;
-      if (metric_ == NF_DOT) {
-        keep_ranks(group, i, places, ranks + (i - first) * kGroupRows);
-      } else if (std::popcount(rows & all) <= kScatteredRescore) {
-        rescore(group, i, rows & all);
+      rows &= wanted[i - first];
+      if (std::popcount(rows) <= kScatteredRescore) {
+        rescore(group, i, rows);
       } else {
         again[count] = static_cast<int32_t>(i);
-        wanted[count++] = all;
-        space_.states[static_cast<size_t>(i)].rescored += std::popcount(rows & all);
+        all[count++] = wanted[i - first];
+        space_.states[static_cast<size_t>(i)].rescored += std::popcount(rows);
       }
     }
-    if (count != 0) direct_call(group, again, wanted, count, false);
+    if (count != 0) direct_call(group, again, all, count, false);
     hopeless += count;
-    NF_TRY(poll((last - first) * group.floats));
   }
   if (pairs_.count != 0) rescore_pairs();
   if (2 * hopeless > panels.first_query(last_panel) - panels.first_query(first_panel))
@@ -236,9 +270,8 @@ Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel
   return {};
 }
 
-void Scan::keep_ranks(const Group& group, int64_t query, uint32_t places, const float* ranks) {
-  const uint32_t* mask = part_.mask(query);
-  const uint32_t wanted = mask == nullptr ? group.live : group.live & mask[group.word];
+void Scan::keep_ranks(const Group& group, int64_t query, uint32_t wanted, uint32_t places,
+                      const float* ranks) {
   for (; places != 0; places &= places - 1) {
     const int place = std::countr_zero(places);
     const int row = kernels_.row_of_place[place];

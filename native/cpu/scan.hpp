@@ -22,9 +22,6 @@ struct Part {
   Panels panels = {};    // with `product`
 
   const float* query(int64_t i) const { return plan.queries + (first + i) * plan.query_stride; }
-  const uint32_t* mask(int64_t i) const {
-    return plan.mask_of_query == nullptr ? nullptr : plan.mask_of_query[first + i];
-  }
 };
 
 struct Block {
@@ -45,10 +42,13 @@ class Scan {
   void take_limit(int64_t query, float limit);
   Status poll(int64_t products);
   Status direct(const Group& group, int64_t first, int64_t last);
+  // The rows each query may return; answers how many queries want any.
+  int32_t wanted_rows(const Group& group, int64_t first, int64_t last, uint32_t* wanted) const;
+  void direct_wanted(const Group& group, int64_t first, int64_t last, const uint32_t* wanted, bool only_call);
   void direct_call(const Group& group, const int32_t* queries, const uint32_t* wanted, int32_t count,
                    bool only_call);
   Status product(const Group& group, int64_t first_panel, int64_t last_panel);
-  void keep_ranks(const Group& group, int64_t query, uint32_t places, const float* ranks);
+  void keep_ranks(const Group& group, int64_t query, uint32_t wanted, uint32_t places, const float* ranks);
   void rescore(const Group& group, int64_t query, uint32_t rows);
   void rescore_pairs();
   void push(int64_t query, const Hit& hit) { space_.states[static_cast<size_t>(query)].queue.push(hit); }

@@ -68,8 +68,8 @@ struct Workspace {
   std::vector<double> squared;  // per query its norm, with the product kernel
   AlignedFloats panels;         // the queries, with the product kernel
 
-  static constexpr uint64_t bytes_per_query(uint64_t padded) {
-    return sizeof(SharedLimit) + sizeof(double) + padded * sizeof(float);
+  static constexpr uint64_t product_bytes_per_query(uint64_t padded) {
+    return sizeof(double) + padded * sizeof(float);
   }
   uint64_t bytes() const {
     uint64_t sum = static_cast<uint64_t>(limit_count) * sizeof(SharedLimit) +

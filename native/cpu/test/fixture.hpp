@@ -64,7 +64,8 @@ struct Queries {
 };
 
 // Prepared and padded, as SearchPlan wants them. Every third is a copy of a row.
-inline Queries make_queries(std::mt19937_64& random, const Rows& rows, int64_t batch, float offset = 0) {
+[[gnu::noinline]] inline Queries make_queries(std::mt19937_64& random, const Rows& rows, int64_t batch,
+                                              float offset = 0) {
   Rows raw = make_rows(random, rows.metric, rows.dim, batch, offset);
   Queries queries{padded_dim(rows.dim), batch, {}};
   queries.data.resize(static_cast<size_t>(queries.stride * batch));

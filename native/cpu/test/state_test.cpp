@@ -186,6 +186,25 @@ void test_memory_limits() {
   const Status refused = opened.store->search(plan, kCall);
   CHECK(refused.code() == NF_RESOURCE_EXHAUSTED);
   CHECK_IN(refused.message(), refused.message().find("10000") != std::string::npos);
+  // The product's memory is not asked for where the direct form has enough: 320 dimensions pack into 40 KiB.
+  {
+    const Rows wide = make_rows(random, NF_L2SQ, 320, 200);
+    Opened other;
+    CHECK(open(device, NF_L2SQ, 320, &other).ok());
+    CHECK(other.store->append(wide.host(), kCall).ok());
+    const Queries some = make_queries(random, wide, 9);
+    SearchPlan small;
+    small.queries = some.data.data();
+    small.query_stride = some.stride;
+    small.batch = 9;
+    small.k = 5;
+    small.hits = hits.data();
+    CHECK(other.store->search(small, kCall).ok());
+    CHECK(other.store->workspace_bytes() <= 10000);
+    for (int64_t i = 0; i < 9; ++i)
+      CHECK(all_same({hits.begin() + i * 5, hits.begin() + (i + 1) * 5},
+                     reference_search(wide, some.row(i), 5, {})));
+  }
   // A batch too large for it is taken in parts.
   plan.batch = 40;
   plan.k = 30;
@@ -196,16 +215,16 @@ void test_memory_limits() {
                    reference_search(rows, queries.row(i), 30, {})));
 }
 
-void test_cancel() {
+void test_cancel(int32_t metric) {  // Manhattan: the direct kernel; L2: the product
   std::mt19937_64 random(4);
-  const Rows rows = make_rows(random, NF_MANHATTAN, 64, 20000);
+  const Rows rows = make_rows(random, metric, 64, 20000);
   const Queries queries = make_queries(random, rows, 500);
   for (const int32_t threads : {1, 3}) {
     DeviceOptions device;
     device.threads = threads;
     device.force_path = "emu128";  // slow: some seconds for the whole search
     Opened opened;
-    CHECK(open(device, NF_MANHATTAN, 64, &opened).ok());
+    CHECK(open(device, metric, 64, &opened).ok());
     CHECK(opened.store->append(rows.host(), kCall).ok());
     std::vector<Hit> hits(5000);
     SearchPlan plan;
@@ -297,7 +316,7 @@ int main() {
   test_large_appends();
   test_copy_between_stores();
   test_memory_limits();
-  test_cancel();
+  for (const int32_t metric : {NF_MANHATTAN, NF_L2SQ}) test_cancel(metric);
   test_devices();
   test_store_outlives_device();
   return finish();
