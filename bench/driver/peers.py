@@ -67,15 +67,13 @@ def _blas(path: str) -> list[dict[str, str]]:
 
 def variants(name: str, path: str) -> list[dict[str, str]]:
     """Environments to compare: they hold from the start of a process on."""
-    forced = {"faiss": {"FAISS_OPT_LEVEL": "AVX2"}, "numpy": {"NPY_DISABLE_CPU_FEATURES": _numpy_avx512()}}
+    forced = {"faiss": {"FAISS_SIMD_LEVEL": "AVX2"}, "numpy": {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}}
     common = forced.get(name.removesuffix(DEFAULT), {}) if path == "avx2" else {}
-    if name == "usearch" or name.endswith(DEFAULT):
+    if name == "usearch":
         return [common]  # chooses its kernels itself
+    if name.endswith(DEFAULT):
+        return [{**common, **(_blas(path)[0] if path else {})}]
     return [{**common, **blas} for blas in _blas(path)]
-
-
-def _numpy_avx512() -> str:
-    return "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
 
 
 def start(name: str, threads: int, environment: dict[str, str], log: str) -> Worker:

@@ -13,6 +13,7 @@ from worker import Peer, seconds_of, serve
 
 # faiss chooses between its scan and BLAS by the batch alone, and blocks BLAS by constants; all three are tunable.
 ALWAYS, NEVER = 1, 1 << 30
+IN_WORDS = {("distance_compute_blas_threshold", ALWAYS): "always BLAS", ("distance_compute_blas_threshold", NEVER): "never BLAS"}
 
 
 class Faiss(Peer):
@@ -21,9 +22,9 @@ class Faiss(Peer):
 
     def hello(self, threads: int) -> dict:
         faiss.omp_set_num_threads(threads)
-        simd = next((o for o in ("AVX512_SPR", "AVX512", "AVX2", "SVE", "NEON") if o in faiss.get_compile_options()), "")
+        simd = faiss.SIMDConfig.get_level_name()
         core = os.environ.get("OPENBLAS_CORETYPE", "as detected")
-        return {"version": faiss.__version__, "settings": f"IndexFlat, {simd or 'generic'}, OpenBLAS {core}, {threads} threads"}
+        return {"version": faiss.__version__, "settings": f"IndexFlat, {simd}, OpenBLAS {core}, {threads} threads"}
 
     def build(self, base: np.ndarray, metric: str) -> None:
         self.kind = metric
@@ -52,7 +53,7 @@ class Faiss(Peer):
                     best, kept = seconds, candidate
             setattr(faiss.cvar, name, kept)
             if kept != default:
-                choice.append(f"{name.removeprefix('distance_compute_')} {kept}")
+                choice.append(IN_WORDS.get((name, kept), f"{name.removeprefix('distance_compute_')} {kept}"))
         return ", ".join(choice) or "default thresholds and blocks"
 
     def _time(self, queries: np.ndarray, k: int, limit: float = math.inf) -> float:

@@ -68,6 +68,13 @@ class RunTest(unittest.TestCase):
             self.skipTest(done.stderr)
         self.checked(records, ["nearfield", "faiss", "usearch", "numpy", "faiss-default"])
 
+    @unittest.skipUnless("avx2" in machine.describe()["cpu_flags"], "no AVX2 here")
+    def test_a_forced_path_holds_for_the_peer(self):
+        done = self.run_bench("flat", *TINY, "--peers", "faiss-default", "--path", "avx2", "--format", "json")
+        for r in json.loads(done.stdout):
+            self.assertIn("avx2", r["device"].lower())
+            self.assertNotIn("avx512", r["device"].lower())
+
     def test_more_neighbours_than_rows(self):
         done = self.run_bench("flat", *TINY, "--rows", "5", "--k", "9", "--peers", "faiss,usearch,numpy", "--format", "json")
         for r in json.loads(done.stdout):
