@@ -54,6 +54,11 @@ def cpu_name() -> str:
     return found[1].strip() if found else _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
 
 
+def cpu_flags() -> list[str]:
+    found = re.search(r"^(?:flags|Features)\s*: (.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    return found[1].split() if found else []
+
+
 def commit() -> str:
     name = _output("git", "rev-parse", "--short=12", "HEAD")
     if not name:
@@ -63,9 +68,8 @@ def commit() -> str:
 
 def describe() -> dict:
     info = _read("/proc/cpuinfo")
-    flags = re.search(r"^(?:flags|Features)\s*: (.*)$", info, re.MULTILINE)
     family = [re.search(rf"^{key}\s*: (\d+)$", info, re.MULTILINE) for key in ("cpu family", "model", "stepping")]
-    vector = [f for f in (flags[1].split() if flags else []) if re.match(r"avx|fma|f16c|amx|asimd|sve|bf16", f)]
+    vector = [f for f in cpu_flags() if re.match(r"avx|fma|f16c|amx|asimd|sve|bf16", f)]
     memory = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
     huge = re.search(r"\[(\w+)\]", _read("/sys/kernel/mm/transparent_hugepage/enabled"))
     system = re.search(r'^PRETTY_NAME="?([^"\n]*)', _read("/etc/os-release"), re.MULTILINE)
@@ -77,7 +81,7 @@ def describe() -> dict:
         "threads": threads(),
         "memory_bytes": int(memory[1]) * 1024 if memory else None,
         "huge_pages": huge[1] if huge else "unknown",
-        "virtual": "hypervisor" in (flags[1].split() if flags else []),
+        "virtual": "hypervisor" in cpu_flags(),
         "system": f"{system[1] if system else platform.system()}, kernel {platform.release()}, {platform.machine()}",
         "compiler": compiler[0] if compiler else "unknown",
         "python": platform.python_version(),

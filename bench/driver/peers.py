@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from errors import BenchError, say
-from machine import ROOT
+from machine import ROOT, cpu_flags
 from worker import Worker, WorkerFailed
 
 FOLDER = ROOT / "bench" / "peers"
@@ -60,7 +60,7 @@ def _blas(path: str) -> list[dict[str, str]]:
         return [{}]
     if path == "avx2":
         return [{"OPENBLAS_CORETYPE": "Haswell"}, {"OPENBLAS_CORETYPE": "Zen"}]
-    if "avx512f" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+    if "avx512f" not in cpu_flags():
         return [{}, {"OPENBLAS_CORETYPE": "Haswell"}]
     return [{}, {"OPENBLAS_CORETYPE": "SkylakeX"}]
 
