@@ -84,7 +84,8 @@ def start(name: str, threads: int, environment: dict[str, str], log: str) -> Wor
         "PYTHONPATH": str(folder),
         "OMP_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
-        "OMP_WAIT_POLICY": "passive",  # an idle peer leaves the cores to whose turn it is
+        "OMP_WAIT_POLICY": "passive",  # an idle peer leaves the cores to whose turn it is,
+        "OPENBLAS_THREAD_TIMEOUT": "4",  # and so do the threads of numpy's OpenBLAS, which spin for 35 ms otherwise
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # huge pages for its rows, as we have them for ours
         **environment,
     })  # fmt: skip
