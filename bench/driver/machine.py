@@ -28,11 +28,15 @@ def _output(*command: str) -> str:
 
 
 def threads() -> int:
-    """What this process may use."""
+    """What this process may use: the cores of its affinity, and no more than a container's CPU quota pays for."""
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")  # "max 100000" where there is none
+    if quota.isdigit() and period.strip().isdigit():
+        cores = min(cores, max(1, -(-int(quota) // int(period))))  # rounded up, as the JDK does it
+    return cores
 
 
 def available_memory() -> int | None:

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -17,13 +18,19 @@ inline double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// The cores this process may use.
+// The cores this process may use: its affinity's, and no more than a container's CPU quota pays for, rounded
+// up as the JDK does it, so that every system chooses the same number.
 inline int usable_threads() {
+  int64_t cores = std::max(1u, std::thread::hardware_concurrency());
 #if defined(__linux__)
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) cores = std::max(1, CPU_COUNT(&set));
+  std::ifstream file("/sys/fs/cgroup/cpu.max");  // "max 100000" where there is no quota: no number
+  int64_t quota = 0, period = 0;
+  if (file >> quota >> period && quota > 0 && period > 0)
+    cores = std::min(cores, (quota + period - 1) / period);
 #endif
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return static_cast<int>(cores);
 }
 
 // work(thread, threads) on each thread, started together; answers the seconds from the start of the first to

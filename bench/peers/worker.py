@@ -36,6 +36,17 @@ def widened(found: np.ndarray, k: int, missing) -> np.ndarray:
     return np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=missing)
 
 
+def usable_threads() -> int:
+    """The cores of this process's affinity, and no more than a container's CPU quota pays for, rounded up."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return cores
+    return min(cores, max(1, -(-int(quota) // int(period)))) if quota.isdigit() else cores
+
+
 def seconds_of(work) -> float:
     start = time.perf_counter()
     work()
@@ -79,7 +90,7 @@ class Worker:
         self.dim = self.batch = self.k = self.next = 0
 
     def hello(self, command: dict) -> dict:
-        threads = command.get("threads", 0) or len(os.sched_getaffinity(0))
+        threads = command.get("threads", 0) or usable_threads()
         about = self.peer.hello(threads)
         return {"system": self.peer.system, "backend": "cpu", "device": "", "threads": threads, **about}
 

@@ -72,6 +72,7 @@ class NativeTest(WorkerTest):
                 check = {"base": base, "queries": queries, "metric": metric, "k": 10, "truth": self.path("truth")}
                 self.assertEqual(worker.ask("recall", answers=self.path("mine"), **check)["recall"], 1)
                 self.wrong_answers(worker, check)
+                self.wrong_distances(worker, check)
                 worker.stop()
 
     def wrong_answers(self, worker: Worker, check: dict):
@@ -80,7 +81,20 @@ class NativeTest(WorkerTest):
         rows[0] = next(row for row in range(3000) if row not in rows[:10])
         rows[11], rows[119] = rows[10], -1
         Path(self.path("wrong.rows")).write_bytes(struct.pack("<120q", *rows))
+        Path(self.path("wrong.distances")).write_bytes(struct.pack("<120f", *[0.0] * 120))
         self.assertAlmostEqual(worker.ask("recall", answers=self.path("wrong"), **check)["recall"], 117 / 120)
+
+    def wrong_distances(self, worker: Worker, check: dict):
+        """Of 120 distances one is off by a hundredth, and one is no number."""
+        right = list(struct.unpack("<120f", Path(self.path("mine.distances")).read_bytes()))
+        Path(self.path("false.rows")).write_bytes(Path(self.path("mine.rows")).read_bytes())
+        for form in ("canonical", "expanded"):
+            self.assertEqual(worker.ask("recall", answers=self.path("mine"), form=form, **check)["wrong_distances"], 0)
+            false = [*right[:13], right[13] * 1.01, *right[14:50], float("nan"), *right[51:]]
+            Path(self.path("false.distances")).write_bytes(struct.pack("<120f", *false))
+            found = worker.ask("recall", answers=self.path("false"), form=form, **check)
+            self.assertEqual((found["recall"], found["wrong_distances"]), (1, 2))
+            self.assertIn("query 1 ", found["first_wrong"])
 
     def test_runs(self):
         worker = self.start()
