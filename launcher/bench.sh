@@ -24,7 +24,10 @@ build_bench() { # the words of the command line
   case $1 in
     *' --java '*)
       require_jdk
-      java_module bench/java "$java_sources bench/java/pom.xml bench/java/src" bench/java/target/classpath.txt
+      local classpath=bench/java/target/classpath.txt
+      # The class path names files of Maven's local repository, which may have been emptied.
+      if ! class_path_exists "$root/$classpath"; then rm -f "$state/bench-java"; fi
+      java_module bench/java "$java_sources bench/java/pom.xml bench/java/src" "$classpath"
       ;;
   esac
 }

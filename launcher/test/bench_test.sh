@@ -50,6 +50,11 @@ test_bench_with_java() {
   jdk "$machine/jvm/jdk" 25
   start bench flat --java
   is "$(calls '^mvn.*-pl bench/java')" 1
+  start bench flat --java
+  is "$(calls '^mvn.*-pl bench/java')" 1
+  rm "$HOME/b c.jar" # as when Maven's local repository was emptied
+  start bench flat --java
+  is "$(calls '^mvn.*-pl bench/java')" 2
 }
 
 test_bench_without_python() {

@@ -61,6 +61,7 @@ printf 'mvn %s JAVA_HOME=%s\n' "$*" "$JAVA_HOME" >>"$CALLS"
 mkdir -p demo/target java-api/target/classes
 touch "$HOME/a.jar" "$HOME/b c.jar" java-api/target/classes/module-info.class
 printf '%s' "$HOME/a.jar:$HOME/b c.jar" >demo/target/classpath.txt
+if [ -d bench/java ]; then mkdir -p bench/java/target && cp demo/target/classpath.txt bench/java/target; fi
 TEXT
 }
 
