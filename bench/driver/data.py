@@ -104,10 +104,19 @@ def write_fbin(to: str, rows: int, dim: int, blocks: Iterator[bytes]) -> None:
 
 def as_fbin(vectors: Vectors, rows: int, to: str) -> str:
     """The first rows as an .fbin file: the file itself where it is one already."""
-    if vectors.lead == 0 and rows == vectors.rows and vectors.skip == 8:
+    if _is_fbin_of(vectors, rows):
         return os.path.abspath(vectors.path)
     write_fbin(to, rows, vectors.dim, vectors.blocks(rows))
     return to
+
+
+def copied(vectors: Vectors, rows: int) -> int:
+    """Bytes that as_fbin writes."""
+    return 0 if _is_fbin_of(vectors, rows) else 8 + rows * vectors.dim * 4
+
+
+def _is_fbin_of(vectors: Vectors, rows: int) -> bool:
+    return vectors.lead == 0 and vectors.skip == 8 and rows == vectors.rows
 
 
 def head(path: str, rows: int, to: str) -> str:

@@ -70,7 +70,7 @@ def prepare(options: Flat, tool: Worker, folder: str, systems: int) -> Dataset:
     if truth is not None:
         _check_truth(options, truth, queries, rows)
     check_memory(rows, base.dim, queries.rows, options, systems)
-    _check_disk(folder, base.rows * base.stride)
+    _check_disk(folder, data.copied(base, rows) + data.copied(queries, queries.rows))
     return Dataset(data.as_fbin(base, rows, f"{folder}/base.fbin"),
                    data.as_fbin(queries, queries.rows, f"{folder}/queries.fbin"),
                    rows, base.dim, queries.rows, options.metric, truth)  # fmt: skip
@@ -131,7 +131,7 @@ def _hdf5(options: Flat, folder: str, systems: int) -> Dataset:
     _check_queries(options, data.Vectors(options.base, about["queries"], about["dim"], 0, 0))
     metric = options.metric if "metric" in options.given else about["metric"] or options.metric
     check_memory(rows, base.dim, about["queries"], options, systems)
-    _check_disk(folder, rows * base.dim * 4)
+    _check_disk(folder, (rows + about["queries"]) * base.dim * 4)
     read(folder, str(rows))
     truth = None
     if rows == base.rows and metric == about["metric"] and about["neighbours"] >= min(options.k, rows):

@@ -12,6 +12,7 @@ from dataclasses import replace
 import flat
 import machine
 import output
+import report
 import stats
 import workloads
 from errors import BenchError, Missing, UsageError, say
@@ -41,18 +42,12 @@ def key_of(record: dict) -> tuple:
 
 
 def read_folder(folder: str) -> tuple[list[dict], dict]:
-    try:
-        with open(f"{folder}/{RECORDS}", encoding="utf-8") as records, open(f"{folder}/{ABOUT}", encoding="utf-8") as about:
-            return json.load(records), json.load(about)
-    except FileNotFoundError:
+    there = [name for name in (RECORDS, ABOUT) if os.path.exists(f"{folder}/{name}")]
+    if not there:
         return [], {"points": {}}
-    except ValueError as error:
-        raise UsageError(f"{folder} holds no records that can be added to: {error}") from None
-
-
-def peak(measured: dict, path: str) -> float:
-    """Of the points before: the arithmetic peak is the machine's, whatever the workload. Bandwidth depends on the base's size."""
-    return max((p["limits"].get("flops_per_s", 0) for p in measured.values() if p.get("path") == path), default=0.0)
+    if len(there) == 1:
+        raise UsageError(f"{folder} holds {there[0]} without {ABOUT if there[0] == RECORDS else RECORDS}: records are added only to both")
+    return report.records_of(f"{folder}/{RECORDS}"), report.about_of(f"{folder}/{ABOUT}")
 
 
 def run(options: All, scratch) -> None:
@@ -68,27 +63,34 @@ def run(options: All, scratch) -> None:
     if about.get("machine", now)["cpu"] != now["cpu"] or about.get("machine", now)["cpu_flags"] != now["cpu_flags"]:
         raise UsageError(f"{options.out} holds records of another machine, with {about['machine']['cpu']}")
     about["machine"] = now
-    begun, failures = time.monotonic(), []
+    begun, missed, failed = time.monotonic(), [], []
     for number, point in enumerate(todo, 1):
         name = workloads.name(point)
         say(f"[{number}/{len(todo)}, {time.monotonic() - begun:.0f} s] {name}")
-        point = replace(point, peak_flops=peak(about["points"], point.path))
+        threads = point.threads or machine.threads()
+        point = replace(point, peak_flops=report.peaks(about).get((point.path, threads), 0.0))
         work = measure_insert if point.workload == "insert" else flat.measure
         try:
             outcome = scratch(lambda folder: work(point, folder))  # noqa: B023 - called at once
         except Missing as missing:  # an instruction path that this CPU lacks, say: the others go on
             say(f"Left out: {missing}")
-            failures.append(f"{name}: {missing}")
+            missed.append(f"{name}: {missing}")
+            continue
+        except BenchError as error:  # hours of the others are not lost to one
+            say(f"Failed: {error}")
+            failed.append(f"{name} ({error})")
             continue
         fresh = {key_of(record) for record in outcome.records}
         records = [record for record in records if key_of(record) not in fresh] + outcome.records
         about["points"][name] = {
             "limits": {key: stats.rounded(value) for key, value in outcome.limits.items()},
-            "bound": outcome.bound, "notes": outcome.notes, "facts": outcome.facts,
-            "path": point.path, "bytes": outcome.records[0]["rows"] * outcome.records[0]["dim"] * 4, "commit": about["machine"]["commit"], "quick": options.quick,
+            "bound": outcome.bound, "notes": outcome.notes, "warnings": outcome.warnings, "facts": outcome.facts,
+            "path": point.path, "threads": threads, "clients": point.clients, "bytes": outcome.records[0]["rows"] * outcome.records[0]["dim"] * 4, "commit": about["machine"]["commit"], "quick": options.quick,
         }  # fmt: skip
         output.write(output.json_text(records), f"{options.out}/{RECORDS}")
         output.write(json.dumps(about, indent=1, ensure_ascii=False) + "\n", f"{options.out}/{ABOUT}")
         say(output.table(outcome))
-    if len(failures) == len(todo):
-        raise BenchError(f"nothing could be measured: {failures[0]}")
+    if failed:
+        raise BenchError(f"{len(failed)} of {len(todo)} workloads failed: {'; '.join(failed)}")
+    if len(missed) == len(todo):
+        raise BenchError(f"nothing could be measured: {missed[0]}")

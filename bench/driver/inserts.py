@@ -19,7 +19,8 @@ def measure_insert(options: Flat, folder: str) -> Outcome:
     """options.batch is the rows of one call. The limit is one thread's memcpy of as many bytes into fresh pages."""
     threads = options.threads or machine.threads()
     helper = flat.tool(folder)
-    systems = flat.start_ours(options, folder, threads)
+    notes: list[str] = []
+    systems = flat.start_ours(options, folder, threads, notes)
     made = dataset.prepare(options, helper, folder, len(systems))
     say(f"Inserting {made.rows} rows x {made.dim} dimensions, {options.batch} a call")
     size = made.rows * made.dim * 4
@@ -38,7 +39,7 @@ def measure_insert(options: Flat, folder: str) -> Outcome:
         system.worker.stop()
     helper.stop()
     records = [_record(system, systems[0], options, made.rows, made.dim, best) for system in systems]
-    return Outcome(records, best, "memory", [], facts)
+    return Outcome(records, best, "memory", notes, facts)
 
 
 def _record(system: System, ours: System, options: Flat, rows: int, dim: int, limits: dict) -> dict:

@@ -155,6 +155,8 @@ def flat(arguments: list[str]) -> Flat:
         raise UsageError("bench flat: --seed is for synthetic rows, --base names a file")
     if options.truth is not None and "rows" in options.given:
         raise UsageError("bench flat: --truth holds for all rows of the base, --rows takes a part of them")
+    if options.java and options.path:
+        raise UsageError(f"bench flat: --java with --path={options.path}, the Java API takes the best path")
     if options.base is None:
         options.rows = options.rows or 1_000_000
         options.dim = options.dim or 128

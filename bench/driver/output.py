@@ -74,5 +74,5 @@ def table(outcome: Outcome) -> str:
     lines.append("")
     lines += [f"{r['system']}: {r['device']}" for r in outcome.records]
     lines.append(f"limit of the CPU: {limit_words(outcome.limits)}")
-    lines += [f"without {note}" for note in outcome.notes]
+    lines += [f"without {note}" for note in outcome.notes] + outcome.warnings
     return "\n".join(lines) + "\n"

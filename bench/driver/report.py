@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,12 +14,18 @@ from pathlib import Path
 import machine
 import output
 import peers
+import stats
 import targets
+import workloads
 from errors import BenchError, Missing, UsageError, say
 from options import ReportOptions
 
 KEYS = ("system", "backend", "device", "workload", "rows", "dim", "batch", "k", "metric", "median_s", "min_s", "max_s",
         "qps", "limit_fraction", "recall", "ratio")  # fmt: skip
+TEXTS, MAYBE = ("system", "backend", "device", "workload", "metric"), ("limit_fraction", "recall")
+MACHINE = {"cpu": str, "cpu_model": str, "cpu_flags": str, "threads": int, "memory_bytes": (int, type(None)), "huge_pages": str,
+           "virtual": bool, "system": str, "compiler": str, "commit": str}  # fmt: skip
+POINT = {"limits": dict, "notes": list, "facts": dict, "bytes": int, "commit": str}
 METRIC_TITLES = {"l2": "L2", "cosine": "cosine", "dot": "dot", "poincare": "Poincaré", "manhattan": "Manhattan"}
 
 
@@ -28,14 +35,12 @@ def read_records(paths: list[str]) -> tuple[list[dict], dict]:
     merged: dict[tuple, dict] = {}
     about: dict = {"points": {}}
     for path in paths:
-        for record in _records_of(path):
+        for record in records_of(path):
             merged[tuple(record[k] for k in KEYS[3:9]) + (record["system"],)] = record
         beside = Path(path).parent / "about.json"
         if beside.is_file():
-            found = _json(str(beside))
-            if not isinstance(found, dict) or "machine" not in found:
-                raise UsageError(f"{beside} does not describe a machine")
-            about["points"].update(found.get("points", {}))
+            found = about_of(str(beside))
+            about["points"].update(found["points"])
             if about.setdefault("machine", found["machine"])["cpu"] != found["machine"]["cpu"]:
                 raise UsageError(f"{beside} is of another machine than the records named before it")
     if "machine" not in about:
@@ -53,7 +58,7 @@ def _json(path: str):
         raise UsageError(f"{path} is no JSON: {error}") from None
 
 
-def _records_of(path: str) -> list[dict]:
+def records_of(path: str) -> list[dict]:
     records = _json(path)
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
         raise UsageError(f"{path} is no array of records")
@@ -61,17 +66,69 @@ def _records_of(path: str) -> list[dict]:
         missing = [key for key in KEYS if key not in record]
         if missing:
             raise UsageError(f"{path}: record {number} has no '{missing[0]}'")
-        numbers = ("rows", "dim", "batch", "k", "median_s", "min_s", "max_s", "qps", "ratio")
-        wrong = [key for key in numbers if not isinstance(record[key], (int, float)) or isinstance(record[key], bool)]
-        if wrong:
-            raise UsageError(f"{path}: record {number} has {wrong[0]}={record[wrong[0]]!r}, a number is expected")
+        for key in KEYS:
+            expected = "text" if key in TEXTS else "a number or null" if key in MAYBE else "a number"
+            fits = isinstance(record[key], str) if key in TEXTS else _is_number(record[key]) or (key in MAYBE and record[key] is None)
+            if not fits:
+                raise UsageError(f"{path}: record {number} has {key}={record[key]!r}, {expected} is expected")
     return records
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def about_of(path: str) -> dict:
+    """What describes the machine and each point, as far as the report reads it."""
+    about = _json(path)
+    if not isinstance(about, dict) or not isinstance(about.get("machine"), dict):
+        raise UsageError(f"{path} does not describe a machine")
+    for key, kinds in MACHINE.items():
+        if not isinstance(about["machine"].get(key), kinds):
+            raise UsageError(f"{path}: the machine has {key}={about['machine'].get(key)!r}")
+    points = about.setdefault("points", {})
+    if not isinstance(points, dict):
+        raise UsageError(f"{path} has points={points!r:.40}, an object is expected")
+    for name, point in points.items():
+        for key, kind in POINT.items():
+            if not isinstance(point, dict) or not isinstance(point.get(key), kind):
+                raise UsageError(f"{path}: the point '{name}' has no {key} that can be read")
+    return about
+
+
+def _group(point: dict, about: dict) -> tuple[str, int]:
+    return point.get("path", ""), point.get("threads", about.get("machine", {}).get("threads", 0))
+
+
+def peaks(about: dict) -> dict[tuple[str, int], float]:
+    """The highest multiply-add peak by path and threads: it is the machine's, whatever the workload. Bandwidth depends on the
+    base's size."""
+    highest: dict[tuple[str, int], float] = {}
+    for point in about["points"].values():
+        group = _group(point, about)
+        highest[group] = max(highest.get(group, 0.0), point["limits"].get("flops_per_s", 0.0))
+    return highest
+
+
+def same_peak(records: list[dict], about: dict) -> list[dict]:
+    """The records with limit_fraction of the highest peak that any workload of the path reached, also one measured later."""
+    highest, changed = peaks(about), []
+    for record in records:
+        point = about["points"].get(workloads.record_name(record))
+        if point and record["limit_fraction"] is not None and "read_bytes_per_s" in point["limits"]:
+            limits = {**point["limits"], "flops_per_s": highest[_group(point, about)]}
+            queries = record["batch"] * point.get("clients", 1)
+            least = stats.least_seconds(record["rows"], record["dim"], queries, record["metric"], limits)
+            record = {**record, "limit_fraction": stats.rounded(least / record["median_s"], 4)}
+        changed.append(record)
+    return changed
 
 
 def write(options: ReportOptions, root: Path) -> None:
     records, about = read_records(options.records)
     if not records:
         raise UsageError("bench report: the files hold no record")
+    records = same_peak(records, about)
     out = options.out if "out" in options.given else str(root / options.out)
     output.check_writable(out)
     folder = out.removesuffix(".md")
@@ -143,8 +200,10 @@ def _machine(about: dict) -> list[str]:
     limits: dict[str, dict] = {}
     for key, point in about["points"].items():
         best = limits.setdefault("limits with AVX2 forced" if "avx2" in key else "limits", {})
-        for name, value in point["limits"].items() if point["bytes"] == largest else ():
-            best[name] = max(value, best.get(name, 0))
+        for name, value in point["limits"].items():
+            if point["bytes"] == largest or name == "flops_per_s":
+                best[name] = max(value, best.get(name, 0))
+    limits = {name: best for name, best in limits.items() if best.keys() != {"flops_per_s"}}
     rows += [[name, output.limit_words(best)] for name, best in limits.items() if best]
     commits = {point["commit"] for point in about["points"].values()} - {m["commit"]}
     if commits:
@@ -198,6 +257,7 @@ def _peers(records: list[dict], about: dict) -> list[str]:
             seen.setdefault(f"{r['system']} {setting}", []).append(shape)
     lines += _table(["setting", "workloads"], [[s, "<br>".join(w) if len(w) < 6 else f"{len(w)} workloads"] for s, w in sorted(seen.items())], 2)
     notes = sorted({f"{key}: without {note}" for key, point in about["points"].items() for note in point["notes"]})
+    notes += sorted(f"{key}: {warning}" for key, point in about["points"].items() for warning in point.get("warnings", []))
     return lines + ([f"- {note}" for note in notes] + [""] if notes else [])
 
 

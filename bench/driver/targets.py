@@ -44,8 +44,7 @@ class Figures:
     def facts(self, record: dict | None) -> dict:
         if record is None:
             return {}
-        name = f"{record['workload']} {record['rows']}x{record['dim']} {record['metric']} batch={record['batch']} k={record['k']}"
-        return self.points.get(name, {}).get("facts", {}).get(record["system"], {})
+        return self.points.get(workloads.record_name(record), {}).get("facts", {}).get(record["system"], {})
 
 
 def _ratio(figures: Figures, record: dict | None, system: str, least: float) -> Line:

@@ -60,7 +60,12 @@ def curves() -> list[Flat]:
 
 
 def name(point: Flat) -> str:
-    return f"{point.workload} {point.rows}x{point.dim} {point.metric} batch={point.batch} k={point.k}"
+    return record_name(vars(point))
+
+
+def record_name(record: dict) -> str:
+    """The name of the point that a record is of."""
+    return f"{record['workload']} {record['rows']}x{record['dim']} {record['metric']} batch={record['batch']} k={record['k']}"
 
 
 def quick(point: Flat) -> Flat:

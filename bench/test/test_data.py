@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import dataset
 import machine
 import options
 import peers
-from errors import BenchError, UsageError
+from errors import BenchError, Missing, UsageError
 
 
 class Files(unittest.TestCase):
@@ -114,6 +115,14 @@ class DatasetTest(Files):
         made = self.prepare("--base", base, "--queries", queries)
         self.assertEqual((made.rows, made.dim, made.query_count, made.truth), (4, 3, 2, None))
         self.assertEqual(self.prepare("--base", base, "--queries", queries, "--rows", "3").rows, 3)
+
+    def test_disk_is_needed_only_for_copies(self):
+        self.addCleanup(setattr, dataset.shutil, "disk_usage", dataset.shutil.disk_usage)
+        dataset.shutil.disk_usage = lambda _: types.SimpleNamespace(free=50)
+        base, queries = self.file("b.fbin", bins(ROWS)), self.file("q.fbin", bins(ROWS[:2]))
+        self.assertEqual(self.prepare("--base", base, "--queries", queries).rows, 4)
+        with self.assertRaises(Missing):  # 56 bytes
+            self.prepare("--base", self.file("b.fvecs", vecs(ROWS)), "--queries", queries)
 
     def test_files_that_do_not_fit(self):
         base, queries = self.file("b.fvecs", vecs(ROWS)), self.file("q.fbin", bins([[1.0, 2.0], [3.0, 4.0]]))

@@ -52,6 +52,7 @@ class FlatOptionsTest(unittest.TestCase):
         self.refused("--seconds nan", "nan")
         self.refused("--seconds forever", "forever")
         self.refused("--java=yes", "--java")
+        self.refused("--java --path avx2", "--java", "--path=avx2")
         self.refused("--queries q.fvecs", "--base")
         self.refused("--base b.fvecs", "--queries")
         self.refused("--base b.hdf5 --queries q.fvecs", "its own")

@@ -88,12 +88,31 @@ class ReportTest(unittest.TestCase):
         broken = record()
         del broken["qps"]
         for content, word in (("no", "no JSON"), ({}, "no array"), ([1], "no array"), ([broken], "'qps'"),
-                              ([record(median_s="1")], "median_s"), ([record(), record(rows=None)], "record 1")):  # fmt: skip
+                              ([record(median_s="1")], "median_s"), ([record(), record(rows=None)], "record 1"),
+                              ([record(recall="1")], "recall"), ([record(limit_fraction=[])], "limit_fraction"),
+                              ([record(device=None)], "device"), ([record(system=3)], "system")):  # fmt: skip
             with self.assertRaises(UsageError) as caught:
                 report.read_records([self.file("r.json", content)])
             self.assertIn(word, str(caught.exception))
         with self.assertRaises(UsageError):
             report.read_records([os.path.join(self.folder, "none.json")])
+
+    def test_about_is_refused(self):
+        records = self.file("records.json", [record()])
+        for content in ([], {"machine": {"cpu": "x"}}, {**about(), "points": []}, {**about(), "points": {"flat": {"limits": 1}}}):
+            self.file("about.json", content)
+            with self.assertRaises(UsageError, msg=str(content)):
+                report.read_records([records])
+
+    def test_one_peak_for_all_points(self):
+        """The point that was measured first has the peak that a later one reached; other threads and paths have their own."""
+        described = about()
+        (first,) = described["points"].values()
+        first.update(limits={"flops_per_s": 1e9, "read_bytes_per_s": 1e12}, path="", threads=2)
+        for name, path, threads, flops in (("a", "", 2, 2e9), ("b", "avx2", 2, 8e9), ("c", "", 4, 8e9)):
+            described["points"][name] = {**first, "limits": {"flops_per_s": flops}, "path": path, "threads": threads}
+        (found,) = report.same_peak([record(median_s=256.0)], described)
+        self.assertEqual(found["limit_fraction"], 0.5)  # 2 x 1e6 x 128 x 1000 operations at 2e9 a second: 128 s
 
     def test_later_files_count(self):
         first, second = self.file("1.json", [record(), record("faiss", 2)]), self.file("2.json", [record(median_s=3.0)])

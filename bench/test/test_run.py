@@ -12,6 +12,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import everything
 import flat
 import inserts
 import machine
@@ -77,7 +78,11 @@ class RunTest(unittest.TestCase):
 
     def test_more_neighbours_than_rows(self):
         done = self.run_bench("flat", *TINY, "--rows", "5", "--k", "9", "--peers", "faiss,usearch,numpy", "--format", "json")
-        for r in json.loads(done.stdout):
+        records = json.loads(done.stdout)
+        if "could not be installed" in done.stderr and not os.environ.get("CI"):
+            self.skipTest(done.stderr)
+        self.assertEqual([r["system"] for r in records], ["nearfield", "faiss", "usearch", "numpy"])
+        for r in records:
             self.assertEqual((r["rows"], r["k"], r["recall"]), (5, 9, 1.0), r)
 
     def test_peer_without_the_metric(self):
@@ -134,6 +139,22 @@ class RunTest(unittest.TestCase):
         self.run_bench("all", "--quick", "--out", folder, "--only", shape, "--peers", "numpy")
         self.assertEqual(len(json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))), len(records))
         self.refused(f"all --out '{folder}' --only nothing", 2, "'nothing'")
+        os.unlink(os.path.join(folder, "about.json"))
+        self.refused(f"all --quick --out '{folder}' --only '{shape}'", 2, "records.json without about.json")
+        self.assertEqual(len(json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))), len(records))
+
+    def test_all_goes_on_after_a_failure(self):
+        def measure(point, folder):
+            raise BenchError("a worker ended")
+
+        self.addCleanup(setattr, flat, "measure", flat.measure)
+        flat.measure = measure
+        chosen = options.everything(["--quick", "--out", self.folder, "--only", "128 l2 batch=16 "])
+        with self.assertRaises(BenchError) as caught:
+            everything.run(chosen, lambda work: work(self.folder))
+        self.assertIn(f"{len(everything.points(chosen))} of", str(caught.exception))
+        self.assertIn("a worker ended", str(caught.exception))
+        self.assertEqual(caught.exception.status, 1)
 
     def test_java(self):
         if not os.environ.get("JAVA_HOME") or not (machine.ROOT / "bench" / "java" / "target" / "classpath.txt").exists():
@@ -188,6 +209,15 @@ class RunTest(unittest.TestCase):
         self.assertEqual(set((machine.ROOT / "build" / "bench").glob("run-*")), before)
         for pid in pids:
             self.assertFalse(os.path.exists(f"/proc/{pid}"), "a worker is still there")
+
+    def test_java_without_the_setting_is_left_out(self):
+        self.addCleanup(setattr, flat, "java", flat.java)
+        self.addCleanup(Worker.stop_all)
+        refusal = """input(); print('{"ok":false,"error":"hello: [3] threads","unsupported":true}')"""
+        flat.java = lambda folder: Worker("nearfield-java", [sys.executable, "-c", refusal], f"{folder}/java.log")
+        outcome = flat.measure(options.flat([*TINY, "--peers", "none", "--java"]), self.folder)
+        self.checked(outcome.records, ["nearfield"])
+        self.assertEqual(outcome.notes, ["nearfield-java: hello: [3] threads"])
 
     def test_a_worker_that_dies_is_left_out(self):
         """A peer killed in the rounds, as by the system for memory."""
