@@ -13,10 +13,11 @@ import java.util.function.Predicate;
  *
  * <p><b>Threads.</b> Every method may be called from any thread, virtual ones included. One owner
  * thread per device does the work, in the order of submission; searches that wait together become
- * one device batch. On the CPU a call that waits does what takes about a millisecond or less itself
- * when nobody else is at it; an interrupt is then noticed at the end of that, and a virtual thread
- * keeps its carrier as long. A write is seen by every call that begins after it returned. Code of
- * the user (predicates, listeners, what hangs on a future) never runs while the device is held.
+ * one device batch. On the CPU a call that waits on a platform thread does what takes about a
+ * millisecond or less itself when nobody else is at it; an interrupt is then noticed at the end of
+ * that. A virtual thread always leaves its carrier to others while it waits. A write is seen by
+ * every call that begins after it returned. Code of the user (predicates, listeners, what hangs on
+ * a future) never runs while the device is held.
  *
  * <p><b>Memory.</b> Arrays and segments are copied on the calling thread before a call returns or
  * waits; afterwards, and even during the call, changing or freeing them harms nothing but the

@@ -6,8 +6,9 @@ import java.util.List;
 /**
  * Which requests a caller may do itself while nobody else wants the device, and how: its own one
  * and no other, so that nobody is caught in serving others. Brief is what ends before anyone would
- * tell it to stop: an interrupt is noticed when the step is over, and a virtual thread keeps its
- * carrier for that long.
+ * tell it to stop: an interrupt is noticed when the step is over. Not for virtual threads: one that
+ * waits for a lock in its turn leaves its carrier, and others may keep that for as long as they
+ * like.
  */
 final class BriefWork {
   /**

@@ -27,6 +27,9 @@ final class DeviceOwner {
    */
   static final long TURN_NANOS = 10_000_000;
 
+  /** A turn that keeps failing is run, and logged, every 10 s in the end. */
+  private static final int MAX_DOUBLINGS = 10;
+
   /** {@link Turn#run}: run again as soon as the others have had their turn. */
   static final long AGAIN = 0;
 
@@ -171,6 +174,7 @@ final class DeviceOwner {
     private final Turn turn;
     private boolean queued; // in `ready`; like the rest guarded by `lock`
     private long wakeAt;
+    private int failures; // in a row; in a turn
 
     private Seat(Turn turn) {
       this.turn = turn;
@@ -188,7 +192,10 @@ final class DeviceOwner {
 
     /**
      * Runs a turn on the calling thread, unless somebody has the device or waits for it; answers
-     * whether it was run. For turns so brief that the caller need not be told to stop meanwhile.
+     * whether it was run. For turns so brief that the caller need not be told to stop meanwhile, on
+     * a platform thread: a virtual one that waits for a lock in its turn may get no carrier back,
+     * and nobody else gets the device. What the turn throws is thrown here, and the owner thread
+     * has a turn then.
      */
     boolean tryHere(Turn brief) {
       Engine free;
@@ -202,18 +209,33 @@ final class DeviceOwner {
       } finally {
         lock.unlock();
       }
-      run(brief, free);
+      long delay = AGAIN;
+      try {
+        delay = brief.run(free, scratch, System.nanoTime() + TURN_NANOS);
+      } finally {
+        done(delay);
+      }
       return true;
     }
 
-    private void run(Turn what, Engine engine) {
+    private void run(Engine engine) {
       long delay = IDLE;
       try {
-        delay = what.run(engine, scratch, System.nanoTime() + TURN_NANOS);
-      } catch (RuntimeException | Error e) { // turns handle their failures themselves
-        LOG.log(System.Logger.Level.ERROR, "a turn on " + device + " failed", e);
+        delay = turn.run(engine, scratch, System.nanoTime() + TURN_NANOS);
+        failures = 0;
+      } catch (RuntimeException | Error e) { // no memory, or a bug: what it left undone waits on
+        delay = TURN_NANOS << Math.min(failures++, MAX_DOUBLINGS);
+        log(e);
       } finally {
         done(delay);
+      }
+    }
+
+    private void log(Throwable failure) {
+      try {
+        LOG.log(System.Logger.Level.ERROR, "a turn on " + device + " failed", failure);
+      } catch (RuntimeException | Error e) {
+        failure.addSuppressed(e); // no memory for that either; the owner thread must go on
       }
     }
 
@@ -242,12 +264,14 @@ final class DeviceOwner {
 
     private void enqueue() {
       if (!queued) {
+        ready.addLast(this);
         queued = true;
         waiting.remove(this);
-        ready.addLast(this);
-        if (!taken) { // else at the end of the turn
-          changed.signal();
-        }
+      }
+      // At the end of the turn if one is running. Also when it was queued before: whoever queued it
+      // may have failed before this line.
+      if (!taken) {
+        changed.signal();
       }
     }
   }
@@ -270,7 +294,7 @@ final class DeviceOwner {
     opened.complete(engine);
     try {
       for (Seat seat = next(); seat != null; seat = next()) {
-        seat.run(seat.turn, engine);
+        seat.run(engine);
       }
     } finally {
       scratch.close();

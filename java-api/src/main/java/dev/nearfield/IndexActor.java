@@ -17,6 +17,7 @@ final class IndexActor implements DeviceOwner.Turn {
 
   private final IndexConfig config;
   private final Mailbox mailbox;
+  private final Taken taken;
   private final IndexCounters counters;
   private final CancelWord cancel = new CancelWord();
   private final CountDownLatch ended = new CountDownLatch(1);
@@ -40,6 +41,7 @@ final class IndexActor implements DeviceOwner.Turn {
       FallbackReporter reporter) {
     this.config = config;
     this.mailbox = mailbox;
+    this.taken = new Taken(mailbox);
     this.counters = counters;
     this.compactor = new Compactor(config.deadRatio());
     this.linger = new Linger(config.maxLingerNanos());
@@ -93,6 +95,7 @@ final class IndexActor implements DeviceOwner.Turn {
     IndexHome here = home();
     boolean served =
         here.engine().onHost()
+            && !Thread.currentThread().isVirtual()
             && !Thread.currentThread().isInterrupted() // await() cancels it then
             && here.seat()
                 .tryHere((engine, scratch, untilNanos) -> serveBriefly(here, own, scratch));
@@ -107,13 +110,19 @@ final class IndexActor implements DeviceOwner.Turn {
     if (home != here || index == null || worker == null) {
       return DeviceOwner.IDLE;
     }
-    if (pending(worker)
-        || !BriefWork.isBrief(own, index, config.maxBatch())
-        || !mailbox.take(own)) {
+    try {
+      if (pending(worker)
+          || !BriefWork.isBrief(own, index, config.maxBatch())
+          || !mailbox.take(own)) {
+        return DeviceOwner.AGAIN;
+      }
+      BriefWork.serve(own, worker, scratch);
+      return pending(worker) || compactor.wanted(index) ? DeviceOwner.AGAIN : DeviceOwner.IDLE;
+    } catch (RuntimeException | Error e) {
+      own.fail(e);
+      mailbox.remove(own);
       return DeviceOwner.AGAIN;
     }
-    BriefWork.serve(own, worker, scratch);
-    return pending(worker) || compactor.wanted(index) ? DeviceOwner.AGAIN : DeviceOwner.IDLE;
   }
 
   /** Whether there is something for the owner thread besides the mailbox. */
@@ -156,6 +165,18 @@ final class IndexActor implements DeviceOwner.Turn {
     if (here == null || here.engine() != engine) {
       return DeviceOwner.IDLE; // woken where it no longer is
     }
+    try {
+      taken.failLeft();
+      return run(here, scratch, untilNanos);
+    } catch (RuntimeException | Error e) {
+      if (home == here) { // else everything here is the new owner thread's
+        taken.fail(e);
+      }
+      throw e;
+    }
+  }
+
+  private long run(IndexHome here, Scratch scratch, long untilNanos) {
     while (true) {
       IndexState index = state;
       IndexWork worker = work;
@@ -212,29 +233,33 @@ final class IndexActor implements DeviceOwner.Turn {
   private boolean serveMailbox(IndexState index, IndexWork worker, Scratch scratch) {
     SearchJob current = sliced;
     if (current != null) {
+      taken.next(current);
       searchSlice(current, index, worker, scratch);
+      taken.served();
       return true;
     }
     Request<?> next = mailbox.peek();
     if (next == null || next instanceof SearchJob && linger.wants(mailbox.size())) {
       return false;
     }
+    taken.next(next);
     linger.end();
     switch (next) {
       case SearchJob first -> searches(first, index, worker, scratch);
       case Jobs.Add first ->
-          worker.add(Jobs.Add.take(mailbox, InsertJob.chunkRows(index.dim())), scratch);
+          worker.add(taken.all(Jobs.Add.take(mailbox, InsertJob.chunkRows(index.dim()))), scratch);
       default -> {
         if (mailbox.take(next)) {
           serve(next, worker, scratch);
         }
       }
     }
+    taken.served();
     return true;
   }
 
-  private void serve(Request<?> taken, IndexWork worker, Scratch scratch) {
-    switch (taken) {
+  private void serve(Request<?> next, IndexWork worker, Scratch scratch) {
+    switch (next) {
       case InsertJob insert -> {
         if (insert.start()) {
           inserts.add(insert);
@@ -250,14 +275,14 @@ final class IndexActor implements DeviceOwner.Turn {
           relocation.ask(move);
         }
       }
-      default -> worker.single(taken, scratch);
+      default -> worker.single(next, scratch);
     }
   }
 
   private void searches(SearchJob first, IndexState index, IndexWork worker, Scratch scratch) {
     int k = SearchBatch.k(first, index);
     int limit = SearchBatch.queryLimit(config.maxBatch(), k);
-    List<SearchJob> jobs = SearchBatch.take(mailbox, first, index, limit);
+    List<SearchJob> jobs = taken.all(SearchBatch.take(mailbox, first, index, limit));
     jobs.removeIf(job -> !job.start());
     if (jobs.isEmpty()) {
       return;
@@ -366,7 +391,7 @@ final class IndexActor implements DeviceOwner.Turn {
   }
 
   private void failAll(Throwable cause) {
-    mailbox.drain().forEach(job -> job.fail(cause));
+    mailbox.failAll(cause);
     SearchJob current = sliced;
     if (current != null) {
       current.fail(cause);

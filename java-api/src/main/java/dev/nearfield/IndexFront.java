@@ -175,6 +175,7 @@ final class IndexFront implements AcceleratedVectorIndex {
   @Override
   public int removeIf(Predicate<? super VectorHandle> condition) {
     Objects.requireNonNull(condition, "condition");
+    StackRoom.require();
     HandleSet chosen = slots.select(bits -> condition.test(new VectorHandle(bits)));
     return submit(new Jobs.Remove("removeIf", chosen.sortedBits())).await();
   }
@@ -280,6 +281,7 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public void close() {
+    StackRoom.require();
     mailbox.refuse();
     actor.close();
     Waits.uninterruptibly(actor.ended()::await);
@@ -303,6 +305,7 @@ final class IndexFront implements AcceleratedVectorIndex {
   }
 
   private void put(Request<?> job) {
+    StackRoom.require();
     job.onWithdraw(() -> mailbox.remove(job));
     mailbox.put(job);
   }

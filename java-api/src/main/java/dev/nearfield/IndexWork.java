@@ -81,8 +81,8 @@ final class IndexWork {
    * complete then are ended. The call may take as long as the most patient of them allows.
    */
   void search(List<SearchJob> jobs, int limit, Scratch scratch) {
-    CancelWord.Batch batch = cancel.arm();
     try {
+      CancelWord.Batch batch = cancel.arm();
       long patience = 0;
       for (SearchJob job : jobs) {
         job.join(batch);
@@ -118,10 +118,20 @@ final class IndexWork {
    * its own verdict.
    */
   void add(List<Jobs.Add> waiting, Scratch scratch) {
-    CancelWord.Batch batch = cancel.arm();
-    List<Jobs.Add> jobs = new ArrayList<>(waiting);
-    jobs.removeIf(job -> !job.start(batch));
-    batch.gathered();
+    try {
+      CancelWord.Batch batch = cancel.arm();
+      List<Jobs.Add> jobs = new ArrayList<>(waiting);
+      jobs.removeIf(job -> !job.start(batch));
+      batch.gathered();
+      addAll(jobs, scratch);
+    } catch (RuntimeException | Error e) {
+      waiting.forEach(job -> job.fail(e));
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  private void addAll(List<Jobs.Add> jobs, Scratch scratch) {
     try {
       addTogether(jobs, scratch);
     } catch (RuntimeException | Error e) {
@@ -131,18 +141,20 @@ final class IndexWork {
       } else if (jobs.size() == 1) {
         addFailed(jobs.getFirst(), told);
       } else {
-        jobs.forEach(job -> addAlone(job, scratch));
+        for (Jobs.Add job : jobs) {
+          if (!job.ended()) { // else it was done before the failure
+            addAlone(job, scratch);
+          }
+        }
       }
-    } finally {
-      cancel.disarm();
     }
   }
 
   private void addAlone(Jobs.Add job, Scratch scratch) {
-    CancelWord.Batch batch = cancel.arm();
-    job.join(batch);
-    batch.gathered();
     try {
+      CancelWord.Batch batch = cancel.arm();
+      job.join(batch);
+      batch.gathered();
       addTogether(List.of(job), scratch);
     } catch (RuntimeException | Error e) {
       addFailed(job, failed("add", e));
@@ -201,13 +213,12 @@ final class IndexWork {
 
   /** Does one job that shares its device call with no other. */
   void single(Request<?> job, Scratch scratch) {
-    CancelWord.Batch batch = cancel.arm();
-    if (!job.start(batch)) {
-      cancel.disarm();
-      return;
-    }
-    batch.gathered();
     try {
+      CancelWord.Batch batch = cancel.arm();
+      if (!job.start(batch)) {
+        return;
+      }
+      batch.gathered();
       Engine.CallControl control = control(Long.MAX_VALUE);
       switch (job) {
         case Jobs.Remove remove -> {

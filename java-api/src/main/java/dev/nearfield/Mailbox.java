@@ -120,16 +120,22 @@ final class Mailbox {
     List<R> taken = new ArrayList<>();
     lock.lock();
     try {
-      for (Iterator<Request<?>> i = queue.iterator(); i.hasNext(); ) {
-        Request<?> next = i.next();
+      for (Request<?> next : queue) {
         if (!type.isInstance(next)) {
           break;
         }
         R request = type.cast(next);
         if (take.test(request)) {
-          i.remove();
           taken.add(request);
+        }
+      }
+      // Not while the list grows, which may fail: none may be lost.
+      Iterator<Request<?>> left = queue.iterator();
+      for (int i = 0; i < taken.size(); ) {
+        if (left.next() == taken.get(i)) {
+          left.remove();
           notFull.signal();
+          i++;
         }
       }
     } finally {
@@ -161,16 +167,15 @@ final class Mailbox {
     }
   }
 
-  /** Takes all that is queued. */
-  List<Request<?>> drain() {
-    lock.lock();
-    try {
-      List<Request<?>> left = List.copyOf(queue);
-      queue.clear();
-      notFull.signalAll();
-      return left;
-    } finally {
-      lock.unlock();
+  /** Fails what is queued now. In a turn. */
+  void failAll(Throwable cause) {
+    for (int left = size(); left > 0; left--) {
+      Request<?> next = peek();
+      if (next == null) {
+        return;
+      }
+      next.fail(cause); // before it leaves: this may fail, too, and must find it again
+      remove(next);
     }
   }
 }

@@ -33,6 +33,7 @@ final class OwnerCall<T> extends Request<T> implements DeviceOwner.Turn {
    */
   static <T> T run(DeviceOwner owner, String operation, @Nullable Duration timeout, Task<T> task) {
     OwnerCall<T> call = new OwnerCall<>(owner, operation, timeout, task);
+    StackRoom.require();
     owner.seat(call).ready();
     return call.await();
   }
@@ -45,8 +46,8 @@ final class OwnerCall<T> extends Request<T> implements DeviceOwner.Turn {
   @Override
   public long run(Engine engine, Scratch scratch, long untilNanos) {
     CancelWord cancel = owner.cancelWord();
-    CancelWord.Batch batch = cancel.arm();
     try {
+      CancelWord.Batch batch = cancel.arm();
       if (start(batch)) {
         batch.gathered();
         long left = remainingNanos();

@@ -182,8 +182,8 @@ final class SlotTable {
   }
 
   /**
-   * Points a live slot at another row. Owner thread, during compaction; under the lock only for the
-   * reader's sake.
+   * Points a live slot at another row. In a turn, during compaction. Without the lock: what other
+   * threads ask is whether a slot has a row, and this one has before and after.
    */
   void move(int slot, int row) {
     rows.set(slot, row);

@@ -108,7 +108,11 @@ class BriefWorkTest {
     assertEquals(List.of(Thread.currentThread()), workers());
     Thread virtual = Thread.ofVirtual().start(this::oneOfEach);
     virtual.join();
-    assertEquals(List.of(virtual), workers());
+    assertEquals(
+        List.of("nearfield-java:0"),
+        workers().stream().map(Thread::getName).toList(),
+        "a virtual thread may lose its carrier in the middle");
+    awaitIdle(engine, index);
     index.add(new float[] {1});
     workers();
     index.searchAsync(ANY).get(20, TimeUnit.SECONDS);
@@ -254,6 +258,150 @@ class BriefWorkTest {
     assertThrows(DeviceLostException.class, () -> index.search(ANY));
     assertThrows(DeviceLostException.class, () -> index.search(ANY));
     assertThrows(DeviceLostException.class, () -> index.add(new float[] {1}));
+  }
+
+  /**
+   * Two virtual threads change and a predicate holds the lock of the slots again and again, while
+   * every other carrier is pinned by a search within a class initializer.
+   */
+  @Test
+  void pinnedCarriersDoNotStopTheDevice() throws Exception {
+    try (AcceleratedVectorIndex shared = index(new JavaEngine(), 1)) {
+      VectorHandles handles = shared.addAll(VectorBatch.of(new float[1 << 14][1]));
+      Pinned.index = shared;
+      long end = System.nanoTime() + 1_000_000_000L;
+      List<Together.Task> tasks = new ArrayList<>();
+      tasks.add(
+          () -> {
+            while (System.nanoTime() < end) {
+              shared.removeIf(handle -> false);
+            }
+          });
+      for (int i = 0; i < 2; i++) { // tasks with odd numbers are virtual threads
+        VectorHandle first = handles.get(i);
+        tasks.add(
+            () -> {
+              VectorHandle own = first;
+              while (System.nanoTime() < end) {
+                own = shared.replace(own, new float[1]).orElseThrow();
+              }
+            });
+        tasks.add(() -> shared.search(ANY));
+      }
+      tasks.add(Pinned::begin);
+      Together.run(tasks);
+      assertEquals(1, shared.search(ANY).hitCount(0));
+    }
+  }
+
+  private static final class Pinned {
+    static AcceleratedVectorIndex index;
+
+    static void begin() {
+      Initializer.begin();
+    }
+
+    private static final class Initializer {
+      static {
+        long end = System.nanoTime() + 1_000_000_000L;
+        while (System.nanoTime() < end) {
+          index.search(ANY);
+        }
+      }
+
+      static void begin() {}
+    }
+  }
+
+  /** Calls in the last frames of a stack: each is done or not, and the index goes on. */
+  @Test
+  void aStackOverflowHarmsOnlyItsOwnCall() throws Exception {
+    try (AcceleratedVectorIndex shared = index(new JavaEngine(), 1)) {
+      Deep deep = new Deep(shared, shared.add(new float[1]));
+      for (int i = 0; i < 2000; i++) {
+        deep.call(i);
+      }
+      AtomicReference<Throwable> wrong = new AtomicReference<>();
+      Thread thread = new Thread(null, deep, "deep", 256 << 10);
+      thread.setDaemon(true);
+      thread.setUncaughtExceptionHandler((t, e) -> wrong.set(e));
+      thread.start();
+      assertTrue(thread.join(Duration.ofSeconds(20)), "a call in the last frames never returned");
+      assertEquals(null, wrong.get());
+      assertTrue(deep.overflows > 0);
+      CompletableFuture<Void> other = Together.start(() -> shared.remove(shared.add(new float[1])));
+      other.get(20, TimeUnit.SECONDS);
+      shared.search(ANY);
+    }
+  }
+
+  private static final class Deep implements Runnable {
+    private final AcceleratedVectorIndex index;
+    private VectorHandle own;
+    private int deepest;
+    private int target = -1;
+    int overflows;
+
+    Deep(AcceleratedVectorIndex index, VectorHandle own) {
+      this.index = index;
+      this.own = own;
+    }
+
+    void call(int which) {
+      switch (which % 3) {
+        case 0 -> index.search(ANY);
+        case 1 -> own = index.replace(own, new float[1]).orElse(own);
+        default -> index.remove(index.add(new float[1]));
+      }
+    }
+
+    @Override
+    public void run() {
+      for (int i = 0; i < 20; i++) { // until the recursion is compiled, for its frames shrink
+        descend(0);
+      }
+      int bottom = deepest;
+      for (int above = 0; above < Math.min(1500, bottom - 10); above++) {
+        target = bottom - above;
+        descend(0);
+      }
+    }
+
+    private void descend(int level) {
+      try {
+        at(level);
+      } catch (StackOverflowError e) {
+        overflows++;
+      }
+    }
+
+    private int at(int level) {
+      deepest = level;
+      if (level == target) {
+        call(level);
+        return 0;
+      }
+      return at(level + 1) + 1;
+    }
+  }
+
+  /** A request that cannot even be looked at ends, and the next one is served. */
+  @Test
+  void aFailureOutsideTheDeviceEndsTheRequest() throws Exception {
+    Jobs.Add broken = new Jobs.Add("add", null, 1);
+    Object actor = field(index, "actor");
+    ((Mailbox) field(index, "mailbox")).put(broken);
+    ((IndexActor) actor).serveHereOrWake(broken);
+    CompletableFuture<Void> waiting =
+        Together.start(() -> assertThrows(VectorIndexException.class, broken::await));
+    waiting.get(20, TimeUnit.SECONDS);
+    index.add(new float[] {1});
+  }
+
+  private static Object field(Object of, String name) throws ReflectiveOperationException {
+    java.lang.reflect.Field field = of.getClass().getDeclaredField(name);
+    field.setAccessible(true);
+    return field.get(of);
   }
 
   /** The plain-Java engine; what its indexes do is watched, for it must not overlap. */

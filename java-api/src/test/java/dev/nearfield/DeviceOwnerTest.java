@@ -111,6 +111,53 @@ class DeviceOwnerTest {
   }
 
   @Test
+  void aTurnThatFailsIsRunAgainButNotInAHotLoop() throws Exception {
+    DeviceOwner owner = DeviceOwner.of(new FakeEngine(DEVICE));
+    AtomicInteger runs = new AtomicInteger();
+    DeviceOwner.Seat seat =
+        owner.seat(
+            (engine, scratch, until) -> {
+              if (runs.incrementAndGet() <= 3) {
+                throw new OutOfMemoryError("made up, logged in this test on purpose");
+              }
+              return DeviceOwner.IDLE;
+            });
+    long start = System.nanoTime();
+    seat.ready();
+    BatchingTest.await(() -> runs.get() == 4);
+    // After one, two and four turns' time.
+    assertTrue(System.nanoTime() - start >= 7 * DeviceOwner.TURN_NANOS);
+    owner.release();
+  }
+
+  @Test
+  void aCallersTurnThatFailsGivesTheDeviceBack() {
+    DeviceOwner owner = DeviceOwner.of(new FakeEngine(DEVICE));
+    AtomicInteger runs = new AtomicInteger();
+    DeviceOwner.Seat seat =
+        owner.seat(
+            (engine, scratch, until) -> {
+              runs.incrementAndGet();
+              return DeviceOwner.IDLE;
+            });
+    BatchingTest.await(
+        () -> {
+          try {
+            seat.tryHere(
+                (engine, scratch, until) -> {
+                  throw new OutOfMemoryError("made up");
+                });
+            return false;
+          } catch (OutOfMemoryError e) {
+            return true;
+          }
+        });
+    BatchingTest.await(() -> runs.get() == 1); // the owner thread looks after it
+    assertEquals(5, OwnerCall.<Integer>run(owner, "call", null, (engine, scratch, control) -> 5));
+    owner.release();
+  }
+
+  @Test
   void callsTimeOutAndAreInterrupted() throws Exception {
     FakeEngine engine = new FakeEngine(DEVICE);
     DeviceOwner owner = DeviceOwner.of(engine);
