@@ -77,6 +77,7 @@ void test_lifecycle(const Bench& bench);
 void test_concurrency(const Bench& bench);
 void test_steps(const Bench& bench);
 void test_splits(const Bench& bench);
+void test_modes(const Bench& bench);
 void test_fuzz(const Bench& bench, int rounds);
 
 }  // namespace nearfield_test

@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   test_lifecycle(bench);
   test_arguments(bench);
   test_splits(bench);
+  test_modes(bench);
   test_steps(bench);
   test_concurrency(bench);
   test_fuzz(bench, rounds);

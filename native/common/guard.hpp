@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The border of the ABI: reads nf_call, turns exceptions into statuses and fills the caller's nf_error.
+// Inside, floating point rounds and keeps subnormals as C++ expects, whatever the caller's thread is set to.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "call.hpp"
+#include "float_mode.hpp"
 #include "request.hpp"
 #include "status.hpp"
 
@@ -59,6 +61,7 @@ inline void report(nf_error* to, nf_status status, int64_t native_code, std::str
 // Runs an entry of the ABI: body(call, error sink) -> Status.
 template <typename Body>
 nf_status enter(const char* operation, const nf_call* from, const Body& body) noexcept {
+  const DefaultFloatMode mode;
   CallBlock block;
   nf_status code = NF_INTERNAL;
   std::string_view text = "an exception of unknown type was thrown in the native library";

@@ -5,6 +5,8 @@
 #include <new>
 #include <system_error>
 
+#include "float_mode.hpp"
+
 namespace nearfield::cpu {
 
 namespace {
@@ -76,6 +78,7 @@ Status Pool::run(int32_t workers, const Job& job) {
 }
 
 void Pool::loop(int32_t worker) {
+  const DefaultFloatMode mode;  // where threads inherit it, it is that of whoever made the pool
   uint64_t seen = 0;
   while (true) {
     const Job* job;
