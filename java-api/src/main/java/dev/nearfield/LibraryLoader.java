@@ -17,6 +17,9 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Consumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,6 +43,10 @@ final class LibraryLoader {
 
   /** What glibc says where a file system is mounted noexec; truncated files are refused earlier. */
   private static final String FORBIDDEN = "failed to map segment";
+
+  /** What glibc says of a library that was linked against a later one. */
+  private static final Pattern NEEDED_GLIBC =
+      Pattern.compile("version `GLIBC_(\\d[\\d.]*)' not found");
 
   /** By absolute path; only libraries whose table was accepted. */
   private static final Map<Path, NativeCalls> LOADED = new ConcurrentHashMap<>();
@@ -187,19 +194,23 @@ final class LibraryLoader {
   private @Nullable Loaded fromWorkdirs(String source, PackagedLibrary library)
       throws LoadException {
     List<String> reasons = new ArrayList<>();
-    for (Workdir workdir : Workdir.candidates()) {
+    Consumer<String> refused =
+        reason -> {
+          reasons.add(reason);
+          attempts.add(new LoadAttempt(source, reason));
+        };
+    for (Workdir workdir : Workdir.candidates(refused)) {
       try {
-        Path path = workdir.unpack(library);
+        Path path = workdir.fileOf(library);
         NativeCalls calls = LOADED.get(path);
         if (calls == null) {
-          calls = NativeCalls.bind(open(path));
+          calls = NativeCalls.bind(open(workdir.unpack(library)));
           LOADED.put(path, calls);
         }
         attempts.add(new LoadAttempt(source, "unpacked to " + path + ": loaded"));
         return new Loaded(calls, path);
       } catch (UnusableException e) {
-        reasons.add(e.getMessage());
-        attempts.add(new LoadAttempt(source, Objects.toString(e.getMessage())));
+        refused.accept(Objects.toString(e.getMessage()));
       }
     }
     keep(Workdir.refused(String.join("; ", reasons))); // each has its attempt already
@@ -299,8 +310,22 @@ final class LibraryLoader {
         throw new UnusableException(
             "[%s] forbids execution (mounted noexec?)".formatted(path.getParent()));
       }
-      throw new LoadException(Reason.LOAD_FAILED, why, LoadException.REINSTALL_HINT);
+      throw failure(why);
     }
+  }
+
+  /** What a message of the dynamic linker means for whoever reads the report. */
+  static LoadException failure(String why) {
+    Matcher glibc = NEEDED_GLIBC.matcher(why);
+    if (glibc.find()) {
+      return new LoadException(
+          Reason.UNSUPPORTED_PLATFORM,
+          "the library needs glibc %s or later, this system has an older one (%s)"
+              .formatted(glibc.group(1), why),
+          "Use a system with glibc %s or later, or build the library on this one."
+              .formatted(glibc.group(1)));
+    }
+    return new LoadException(Reason.LOAD_FAILED, why, LoadException.REINSTALL_HINT);
   }
 
   /** libraryLookup does not pass on what the dynamic linker said; System.load does. */

@@ -2,6 +2,7 @@
 package dev.nearfield;
 
 import dev.nearfield.BackendStatus.Reason;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.StringReader;
@@ -121,11 +122,52 @@ final class PackagedLibrary {
   }
 
   /** Throws when the part is not in the jar. The caller closes it. */
-  InputStream open(Part part) throws IOException, LoadException {
-    InputStream in = folder.open(part.name());
+  InputStream open(Part part) throws ReadException, LoadException {
+    InputStream in;
+    try {
+      in = folder.open(part.name());
+    } catch (IOException e) {
+      throw new ReadException(part, e);
+    }
     if (in == null) {
       throw damaged(part.name() + " is not in " + source);
     }
-    return in;
+    return new PartStream(part, in);
+  }
+
+  /** The jar cannot be read; whoever copies a part tells it from a file that cannot be written. */
+  final class ReadException extends IOException {
+    private static final long serialVersionUID = 1;
+
+    private ReadException(Part part, IOException cause) {
+      super("%s in %s cannot be read (%s)".formatted(part.name(), source, cause), cause);
+    }
+  }
+
+  private final class PartStream extends FilterInputStream {
+    private final Part part;
+
+    PartStream(Part part, InputStream in) {
+      super(in);
+      this.part = part;
+    }
+
+    @Override
+    public int read() throws ReadException {
+      try {
+        return in.read();
+      } catch (IOException e) {
+        throw new ReadException(part, e);
+      }
+    }
+
+    @Override
+    public int read(byte[] bytes, int from, int count) throws ReadException {
+      try {
+        return in.read(bytes, from, count);
+      } catch (IOException e) {
+        throw new ReadException(part, e);
+      }
+    }
   }
 }

@@ -6,6 +6,8 @@ import dev.nearfield.PackagedLibrary.Part;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -14,13 +16,19 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserPrincipal;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
-import java.util.zip.ZipException;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,39 +44,69 @@ record Workdir(Path path, boolean shared) {
   private static final String HINT =
       "Set -D" + PROPERTY + " to a folder that this user may write to and run programs from.";
 
-  /** Those of this process, to be tried in order. */
-  static List<Workdir> candidates() throws LoadException {
-    try {
-      return candidates(System.getProperty(PROPERTY), System.getenv(), Platform.current().os());
-    } catch (InvalidPathException e) {
-      throw refused("-D" + PROPERTY + " is no path: " + e.getMessage());
-    }
+  /** Belongs to this process, on Linux; to root where the process hides from its user. */
+  private static final Path PROCESS = Path.of("/proc/self");
+
+  /** Nobody takes this long to write a file. */
+  private static final Duration LEFT_OVER = Duration.ofHours(1);
+
+  /** Those of this process, to be tried in order; {@code refused} gets a sentence on each other. */
+  static List<Workdir> candidates(Consumer<String> refused) {
+    return candidates(
+        System.getProperty(PROPERTY), System.getenv(), Platform.current().os(), refused);
   }
 
   /** What a person sets is not second-guessed: no other folder is tried then. */
   static List<Workdir> candidates(
-      @Nullable String property, Map<String, String> environment, String os) {
-    if (property != null) {
-      return List.of(new Workdir(Path.of(property).toAbsolutePath(), false));
-    }
+      @Nullable String property,
+      Map<String, String> environment,
+      String os,
+      Consumer<String> refused) {
     List<Workdir> workdirs = new ArrayList<>();
-    Path home = Path.of(System.getProperty("user.home", ""));
-    Path cache =
-        switch (os) {
-          case "windows" -> Path.of(environment.getOrDefault("LOCALAPPDATA", ""));
-          case "osx" -> home.resolve("Library/Caches");
-          default -> {
-            Path xdg = Path.of(environment.getOrDefault("XDG_CACHE_HOME", ""));
-            yield xdg.isAbsolute() ? xdg : home.resolve(".cache");
-          }
-        };
-    if (cache.isAbsolute()) { // there are users without a home
+    if (property != null && !property.isBlank()) {
+      Path set = path("-D" + PROPERTY, () -> Path.of(property).toAbsolutePath(), refused);
+      if (set != null) {
+        workdirs.add(new Workdir(set, false));
+      }
+      return workdirs;
+    }
+    Path cache = path("the user's cache folder", () -> cache(environment, os), refused);
+    if (cache != null && cache.isAbsolute()) { // there are users without a home
       workdirs.add(new Workdir(cache.resolve("nearfield/native"), false));
     }
-    String user = System.getProperty("user.name", "").replaceAll("[^\\w.-]", "_");
-    Path temporary = Path.of(System.getProperty("java.io.tmpdir", "")).toAbsolutePath();
-    workdirs.add(new Workdir(temporary.resolve("nearfield-" + user), true));
+    Path temporary =
+        path(
+            "the temporary folder",
+            () -> Path.of(System.getProperty("java.io.tmpdir", "")).toAbsolutePath(),
+            refused);
+    if (temporary != null) {
+      String user = System.getProperty("user.name", "").replaceAll("[^\\w.-]", "_");
+      workdirs.add(new Workdir(temporary.resolve("nearfield-" + user), true));
+    }
     return workdirs;
+  }
+
+  private static Path cache(Map<String, String> environment, String os) {
+    if (os.equals("windows")) {
+      return Path.of(environment.getOrDefault("LOCALAPPDATA", ""));
+    }
+    Path xdg = Path.of(os.equals("osx") ? "" : environment.getOrDefault("XDG_CACHE_HOME", ""));
+    if (xdg.isAbsolute()) {
+      return xdg;
+    }
+    Path home = Path.of(System.getProperty("user.home", ""));
+    return home.resolve(os.equals("osx") ? "Library/Caches" : ".cache");
+  }
+
+  /** Null for a name that the locale of this process cannot say: LC_ALL=C and letters beyond it. */
+  private static @Nullable Path path(
+      String what, Supplier<Path> supplier, Consumer<String> refused) {
+    try {
+      return supplier.get();
+    } catch (InvalidPathException e) {
+      refused.accept("%s is no path (%s)".formatted(what, e.getMessage()));
+      return null;
+    }
   }
 
   /** No folder will do: {@code reasons} holds a sentence about each. */
@@ -97,16 +135,38 @@ record Workdir(Path path, boolean shared) {
     try {
       createOwned(path, shared);
       createOwned(folder, true);
+      deleteLeftovers(folder);
       for (Part part : library.parts()) {
         Path target = folder.resolve(part.name());
         if (!holds(target, part)) {
           unpack(library, part, target);
         }
       }
+    } catch (PackagedLibrary.ReadException e) {
+      throw PackagedLibrary.damaged(Objects.toString(e.getMessage()));
     } catch (IOException | UnsupportedOperationException e) {
       throw new UnusableException("[%s] cannot be written (%s)".formatted(path, why(e)));
     }
-    return folder.resolve(library.parts().getFirst().name());
+    return fileOf(library);
+  }
+
+  /** Where {@link #unpack} puts the library's first file, which depends on the content. */
+  Path fileOf(PackagedLibrary library) {
+    return path.resolve(library.unpackedName()).resolve(library.parts().getFirst().name());
+  }
+
+  /** Files of JVMs that were killed while they wrote. */
+  private static void deleteLeftovers(Path folder) throws IOException {
+    FileTime old = FileTime.from(Instant.now().minus(LEFT_OVER));
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*.part")) {
+      for (Path file : files) {
+        if (Files.getLastModifiedTime(file, LinkOption.NOFOLLOW_LINKS).compareTo(old) < 0) {
+          Files.deleteIfExists(file);
+        }
+      }
+    } catch (FileSystemException | DirectoryIteratorException e) {
+      // another JVM was faster, or the folder cannot be written, which is no fault of a filled one
+    }
   }
 
   /** Without the path, which most of these repeat. */
@@ -129,7 +189,9 @@ record Workdir(Path path, boolean shared) {
             }
             : new FileAttribute<?>[0];
     if (!isPrivate || !posix) {
-      Files.createDirectories(folder, mode);
+      if (!Files.isDirectory(folder)) {
+        Files.createDirectories(folder, mode);
+      }
       return;
     }
     if (!Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
@@ -139,22 +201,36 @@ record Workdir(Path path, boolean shared) {
         // another JVM was faster
       }
     }
-    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
-      throw new UnusableException("[%s] is no folder".formatted(folder));
-    }
+    requireFolder(folder);
     Set<PosixFilePermission> allowed =
         Files.getPosixFilePermissions(folder, LinkOption.NOFOLLOW_LINKS);
     if (allowed.contains(PosixFilePermission.GROUP_WRITE)
         || allowed.contains(PosixFilePermission.OTHERS_WRITE)) {
       throw new UnusableException("[%s] can be written by other users".formatted(folder));
     }
-    // A new file belongs to this process, whatever its user is called.
+    UserPrincipal owner = Files.getOwner(folder, LinkOption.NOFOLLOW_LINKS);
+    if (!owner.equals(ownerOfProcess()) && !owner.equals(ownerOfNewFile(folder))) {
+      throw new UnusableException("[%s] belongs to [%s]".formatted(folder, owner.getName()));
+    }
+    requireFolder(folder); // still, after what was looked at and written
+  }
+
+  private static void requireFolder(Path folder) throws UnusableException {
+    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
+      throw new UnusableException("[%s] is no folder".formatted(folder));
+    }
+  }
+
+  /** Found without writing, so that a filled folder may be read-only; null where it is not told. */
+  private static @Nullable UserPrincipal ownerOfProcess() throws IOException {
+    return Files.isDirectory(PROCESS) ? Files.getOwner(PROCESS) : null;
+  }
+
+  /** That is this process, whatever its user is called. */
+  private static UserPrincipal ownerOfNewFile(Path folder) throws IOException {
     Path probe = Files.createTempFile(folder, "owner", ".part");
     try {
-      if (!Files.getOwner(probe).equals(Files.getOwner(folder))) {
-        throw new UnusableException(
-            "[%s] belongs to [%s]".formatted(folder, Files.getOwner(folder).getName()));
-      }
+      return Files.getOwner(probe, LinkOption.NOFOLLOW_LINKS);
     } finally {
       Files.deleteIfExists(probe);
     }
@@ -177,9 +253,6 @@ record Workdir(Path path, boolean shared) {
       try (InputStream in = library.open(part);
           OutputStream out = Files.newOutputStream(temporary)) {
         sha256 = Sha256.copy(in, out);
-      } catch (ZipException e) {
-        throw PackagedLibrary.damaged(
-            "%s in %s cannot be read (%s)".formatted(part.name(), library.source(), e));
       }
       if (!sha256.equals(part.sha256())) {
         throw PackagedLibrary.damaged(

@@ -93,6 +93,19 @@ class LibraryLoaderTest {
   }
 
   @Test
+  void olderGlibcIsNamed() {
+    LoadException e =
+        LibraryLoader.failure(
+            "/lib64/libc.so.6: version `GLIBC_2.28' not found (required by libnearfield_cuda.so)");
+    assertEquals(Reason.UNSUPPORTED_PLATFORM, e.reason());
+    assertTrue(String.valueOf(e.getMessage()).contains("needs glibc 2.28 or later"), e::toString);
+    assertTrue(e.hint().contains("glibc 2.28 or later"), e.hint());
+    LoadException other = LibraryLoader.failure("libgcc_s.so.1: cannot open shared object file");
+    assertEquals(Reason.LOAD_FAILED, other.reason());
+    assertEquals(LoadException.REINSTALL_HINT, other.hint());
+  }
+
+  @Test
   void libraryWithoutTheEntry() {
     refused(NativeBuild.fixture("no_entry"), Reason.LOAD_FAILED, "does not export nf_get_api");
   }

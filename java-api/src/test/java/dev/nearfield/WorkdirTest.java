@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.nearfield.Workdir.UnusableException;
 import java.io.ByteArrayInputStream;
+import java.io.EOFException;
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -24,6 +32,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -34,6 +43,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Where libraries are unpacked to, and whose folders are not trusted. */
 class WorkdirTest {
   private final Properties properties = new Properties();
+  private final List<String> reasons = new ArrayList<>();
   @TempDir Path folder;
 
   @AfterEach
@@ -41,23 +51,28 @@ class WorkdirTest {
     properties.close();
   }
 
-  private PackagedLibrary library() {
-    NativeJar jar = NativeJar.of("status");
-    StringBuilder text = new StringBuilder();
-    jar.properties.forEach((key, value) -> text.append(key + "=" + value + "\n"));
-    byte[] bytes = text.toString().getBytes(StandardCharsets.UTF_8);
+  private static PackagedLibrary library() {
+    return library(new Read(NativeJar.of("status")));
+  }
+
+  private static PackagedLibrary library(PackagedLibrary.Folder jar) {
     try {
-      return Objects.requireNonNull(
-          PackagedLibrary.read(
-              BackendKind.CUDA,
-              "a jar",
-              file ->
-                  new ByteArrayInputStream(
-                      file.endsWith(".properties")
-                          ? bytes
-                          : Objects.requireNonNull(jar.files.get(file)))));
+      return Objects.requireNonNull(PackagedLibrary.read(BackendKind.CUDA, "a jar", jar));
     } catch (LoadException e) {
       throw new AssertionError(e);
+    }
+  }
+
+  /** The files of a jar. */
+  private record Read(NativeJar jar) implements PackagedLibrary.Folder {
+    @Override
+    public InputStream open(String file) {
+      StringBuilder text = new StringBuilder();
+      jar.properties.forEach((key, value) -> text.append(key + "=" + value + "\n"));
+      return new ByteArrayInputStream(
+          file.endsWith(".properties")
+              ? text.toString().getBytes(StandardCharsets.UTF_8)
+              : Objects.requireNonNull(jar.files.get(file)));
     }
   }
 
@@ -74,23 +89,96 @@ class WorkdirTest {
     Workdir last = new Workdir(folder.resolve("tmp/nearfield-J._R_x"), true);
     assertEquals(
         List.of(new Workdir(folder.resolve(".cache/nearfield/native"), false), last),
-        Workdir.candidates(null, Map.of("XDG_CACHE_HOME", ""), "linux"));
+        candidates(null, Map.of("XDG_CACHE_HOME", ""), "linux"));
     assertEquals(
         List.of(new Workdir(folder.resolve("xdg/nearfield/native"), false), last),
-        Workdir.candidates(
-            null, Map.of("XDG_CACHE_HOME", folder.resolve("xdg").toString()), "linux"));
+        candidates(null, Map.of("XDG_CACHE_HOME", folder.resolve("xdg").toString()), "linux"));
     assertEquals(
         List.of(new Workdir(folder.resolve("Library/Caches/nearfield/native"), false), last),
-        Workdir.candidates(null, Map.of(), "osx"));
+        candidates(null, Map.of(), "osx"));
     assertEquals(
         List.of(new Workdir(folder.resolve("local/nearfield/native"), false), last),
-        Workdir.candidates(
-            null, Map.of("LOCALAPPDATA", folder.resolve("local").toString()), "windows"));
+        candidates(null, Map.of("LOCALAPPDATA", folder.resolve("local").toString()), "windows"));
     properties.set("user.home", "?"); // what Java says of a user without an entry
-    assertEquals(List.of(last), Workdir.candidates(null, Map.of(), "linux"));
+    assertEquals(List.of(last), candidates(null, Map.of(), "linux"));
+    assertEquals(List.of(last), candidates(" ", Map.of(), "linux"));
     assertEquals(
-        List.of(new Workdir(folder, false)),
-        Workdir.candidates(folder.toString(), Map.of(), "linux"));
+        List.of(new Workdir(folder, false)), candidates(folder.toString(), Map.of(), "linux"));
+    assertEquals(List.of(), reasons);
+  }
+
+  @Test
+  void namesThatAreNoPathsArePassedOver() {
+    properties.set("user.name", "x");
+    properties.set("java.io.tmpdir", folder.toString());
+    Workdir last = new Workdir(folder.resolve("nearfield-x"), true);
+    assertEquals(List.of(last), candidates(null, Map.of("XDG_CACHE_HOME", "\0"), "linux"));
+    properties.set("user.home", "\0");
+    assertEquals(List.of(last), candidates(null, Map.of(), "osx"));
+    assertEquals(2, reasons.size(), reasons.toString());
+    assertTrue(reasons.getFirst().startsWith("the user's cache folder is no path"));
+    properties.set("java.io.tmpdir", "\0");
+    assertEquals(List.of(), candidates(null, Map.of(), "linux"));
+    assertFalse(reasons.toString().contains(Workdir.PROPERTY), reasons.toString());
+    assertEquals(List.of(), candidates("\0", Map.of(), "linux"));
+    assertTrue(reasons.getLast().startsWith("-D" + Workdir.PROPERTY + " is no path"));
+  }
+
+  private List<Workdir> candidates(
+      @Nullable String property, Map<String, String> environment, String os) {
+    return Workdir.candidates(property, environment, os, reasons::add);
+  }
+
+  @Test
+  void jarThatCannotBeReadIsDamagedAndNoFolderBlamed() throws Exception {
+    Workdir workdir = new Workdir(folder.resolve("work"), true);
+    Read good = new Read(NativeJar.of("status"));
+    InputStream breaks =
+        new InputStream() {
+          @Override
+          public int read() throws IOException {
+            throw new EOFException("half");
+          }
+        };
+    List<PackagedLibrary.Folder> broken =
+        List.of(
+            file -> file.endsWith(".properties") ? good.open(file) : breaks,
+            file -> {
+              if (file.endsWith(".properties")) {
+                return good.open(file);
+              }
+              throw new NoSuchFileException("vanished.jar");
+            });
+    for (PackagedLibrary.Folder jar : broken) {
+      LoadException e = assertThrows(LoadException.class, () -> workdir.unpack(library(jar)));
+      assertContains(Objects.toString(e.getMessage()), "in a jar cannot be read (java.");
+      assertContains(Objects.toString(e.getMessage()), "the jar is damaged or was changed");
+    }
+    try (Stream<Path> files = Files.walk(folder).filter(Files::isRegularFile)) {
+      assertEquals(List.of(), files.toList());
+    }
+  }
+
+  @Test
+  void changedFileIsWrittenAnew() throws Exception {
+    Workdir workdir = new Workdir(folder.resolve("work"), true);
+    Path file = workdir.unpack(library());
+    byte[] right = Files.readAllBytes(file);
+    Files.write(file, new byte[] {0x7f, 'E', 'L', 'F'});
+    assertEquals(file, workdir.unpack(library()));
+    assertArrayEquals(right, Files.readAllBytes(file));
+  }
+
+  @Test
+  void leftoversOfKilledProcessesAreDeleted() throws Exception {
+    Workdir workdir = new Workdir(folder.resolve("work"), true);
+    Path inner = workdir.unpack(library()).getParent();
+    Path old = Files.createFile(inner.resolve("old.part"));
+    Files.setLastModifiedTime(old, FileTime.from(Instant.now().minus(Duration.ofHours(2))));
+    Path young = Files.createFile(inner.resolve("young.part"));
+    workdir.unpack(library());
+    assertFalse(Files.exists(old));
+    assertTrue(Files.exists(young));
   }
 
   @Test
@@ -146,14 +234,17 @@ class WorkdirTest {
 
   /** A JVM in a mount namespace of its own, where {@code folder/noexec} forbids execution. */
   private String reportWhereExecutionIsForbidden(String... options) throws Exception {
-    assumeTrue(
-        root() && mayMount(), "mounting a file system that forbids execution is not allowed here");
-    Path forbidden = Files.createDirectories(folder.resolve("noexec"));
+    return reportAfter("mount -t tmpfs -o noexec none \"$1\"", "noexec", options);
+  }
+
+  private String reportAfter(String mount, String place, String... options) throws Exception {
+    assumeTrue(root() && mayMount(), "mounting a file system is not allowed here");
+    Path mounted = Files.createDirectories(folder.resolve(place));
     Path jar = NativeJar.of("status").write(folder.resolve("native.jar"));
     List<String> command = new ArrayList<>();
     command.addAll(List.of("unshare", "-m", "sh", "-c"));
-    command.add("mount -t tmpfs -o noexec none \"$1\" && shift && exec \"$@\"");
-    command.addAll(List.of("sh", forbidden.toString()));
+    command.add(mount + " && shift && exec \"$@\"");
+    command.addAll(List.of("sh", mounted.toString()));
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("--enable-native-access=ALL-UNNAMED");
     command.add("-Djava.library.path=");
@@ -165,6 +256,21 @@ class WorkdirTest {
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertEquals(0, process.waitFor(), output);
     return output;
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void filledFolderMayBeReadOnly() throws Exception {
+    new Workdir(folder.resolve("filled"), false).unpack(library());
+    String readOnly = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
+    String option = "-D" + Workdir.PROPERTY + "=" + folder + "/filled";
+    assertContains(reportAfter(readOnly, "filled", option), "cuda    available");
+    try (Stream<Path> files = Files.walk(folder.resolve("filled"))) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Files.delete(file);
+      }
+    }
+    assertContains(reportAfter(readOnly, "filled", option), "filled] cannot be written (Read-only");
   }
 
   @Test
