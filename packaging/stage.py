@@ -92,14 +92,23 @@ class Parts:
 
     def wgpu_native(self, library, wheel):
         version = wheel_version(wheel, "wgpu")
-        # Rust leaves the names of the source files of what panics: enough to list nearly all that is inside.
-        found = re.findall(rb"index\.crates\.io-[0-9a-f]+/([A-Za-z0-9_-]+?)-(\d+\.\d+\.\d+)/src", library.read_bytes())
+        content = library.read_bytes()
+        # Rust leaves the names of the source files of what panics: enough to list nearly all that is inside. The second
+        # path is that of the crates which come compiled with Rust's standard library.
+        found = re.findall(rb"index\.crates\.io-[0-9a-f]+/([A-Za-z0-9_-]+?)-(\d+\.\d+\.\d+)/src", content)
+        found += re.findall(rb"/rust/deps/([A-Za-z0-9_-]+?)-(\d+\.\d+\.\d+)/src", content)
         crates = sorted({(name.decode(), release.decode()) for name, release in found})
+        native = dict(crates).get("wgpu-core")
+        rust = re.search(rb"rustc version (\d+\.\d+\.\d+)", content)
+        if native is None or rust is None:
+            raise SystemExit(f"stage.py: {library} does not name the versions of wgpu-core and rustc, so its notice cannot be written")
+        rust = rust.group(1).decode()
         inner = [component(name, release, f"pkg:cargo/{name}@{release}") for name, release in crates]
+        inner.append(component("rust-std", rust, f"pkg:github/rust-lang/rust@{rust}#library/std", "MIT OR Apache-2.0"))
         self.components.append(
             component(
                 "wgpu-native",
-                dict(crates)["wgpu-core"],
+                native,
                 f"pkg:pypi/wgpu@{version}#wgpu/resources/{library.name}",
                 "MIT OR Apache-2.0",
                 hashes=[{"alg": "SHA-256", "content": sha256(library)}],
@@ -111,7 +120,11 @@ class Parts:
             f"{library.name}: wgpu-native (https://github.com/gfx-rs/wgpu-native), unchanged from the Python wheel\n"
             f"wgpu {version} (https://github.com/pygfx/wgpu-py, BSD 2-Clause: META-INF/licenses/wgpu-py.txt)\n"
             "  Copyright the gfx-rs developers. MIT or Apache License 2.0, here the latter: META-INF/LICENSE\n"
-            "  The crates that it names itself; https://crates.io/crates/NAME states the licence of each:\n" + listed
+            f"  Rust's standard library {rust} (std, core, alloc; https://github.com/rust-lang/rust)\n"
+            "  Copyright the Rust Project contributors. MIT or Apache License 2.0, here the latter: META-INF/LICENSE\n"
+            "  The Rust crates below. The list is read from the file itself, so a crate that leaves no name in it is missing.\n"
+            "  Their licence texts are not in this jar: https://crates.io/crates/NAME/VERSION states the licence of each,\n"
+            "  and https://docs.rs/crate/NAME/VERSION/source/ has its full text:\n" + listed
         )
         self.licences["wgpu-py.txt"] = wheel / f"wgpu-{version}.dist-info/licenses/LICENSE"
 
