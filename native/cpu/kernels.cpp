@@ -28,7 +28,7 @@ using Block = hn::FixedTag<float, 4>;
 // lines then come in the order of memory.
 #if HWY_TARGET == HWY_AVX2
 inline constexpr int kDirectQueries = 2;
-inline constexpr int kWideQueries = 0;
+inline constexpr int kWideQueries = 1;
 #elif HWY_TARGET == HWY_AVX3
 inline constexpr int kDirectQueries = 6;
 inline constexpr int kWideQueries = 3;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parameter structs and shared elements of the GPU kernels, read by the host (C++), by CUDA and by the Metal
+// Shading Language; the WGSL kernels repeat them, the same fields in the same order. Fixed-width fields of four
+// bytes only; sizes are multiples of 16.
+#ifndef NEARFIELD_KERNEL_PARAMS_H
+#define NEARFIELD_KERNEL_PARAMS_H
+
+#ifndef __METAL_VERSION__
+#include <stdint.h>
+#endif
+
+namespace nearfield {
+
+// flat, histogram, collect: a walk over the groups [group_begin, group_end) of one slab.
+struct ScanParams {
+  uint32_t chunks;           // of 4 dimensions
+  uint32_t first_row;        // of the slab, in the store
+  uint32_t group_begin;      // this dispatch's groups of the slab
+  uint32_t group_end;
+  uint32_t groups_per_part;  // a multiple of the scan's tile
+  uint32_t query_blocks;     // ceil(batch / query block)
+  uint32_t batch;            // queries of this chunk
+  uint32_t k;                // entries of a list; collect: room of a query's output
+  uint32_t workgroups;       // parts * query_blocks
+  uint32_t grid_x;           // workgroups along x
+  uint32_t part_base;        // first list this dispatch writes
+  uint32_t part_stride;      // lists per query
+  uint32_t has_masks;
+  uint32_t digit_stage;      // radix selection: 0 = digits of the key, 1 = digits of the row
+  uint32_t digit_shift;
+  float zero;                // 0.0, unknown to the compiler
+};
+
+struct MergeParams {
+  uint32_t batch;
+  uint32_t k;
+  uint32_t lists;        // per query, of part_stride
+  uint32_t part_stride;
+  uint32_t first;        // 1: there is no best so far
+  uint32_t grid_x;
+  uint32_t reserved0;
+  uint32_t reserved1;
+};
+
+struct ScoreParams {
+  uint32_t chunks;
+  uint32_t pair_begin;
+  uint32_t pair_end;
+  uint32_t workgroups;
+  uint32_t grid_x;
+  uint32_t reserved0;
+  uint32_t reserved1;
+  float zero;
+};
+
+struct MoveParams {
+  uint32_t chunks;
+  uint32_t count;       // rows to move
+  uint32_t from_tile;   // 1: the source is tile32, 0: plain rows
+  uint32_t to_tile;
+  uint32_t has_side;
+  uint32_t move_begin;  // first entry of `moves`
+  uint32_t grid_x;
+  uint32_t reserved;
+};
+
+// matrix: products of a window of rows with all queries of the chunk, keeping rows that the certificate cannot
+// rule out. rescore: canonical ranks of what was kept, merged with the best so far.
+struct MatrixParams {
+  uint32_t chunks;
+  uint32_t first_row;     // of the slab, in the store
+  uint32_t group_begin;   // the window: groups [group_begin, group_end) of the slab
+  uint32_t group_end;
+  uint32_t batch;
+  uint32_t query_tiles;   // matrix: ceil(batch / query tile)
+  uint32_t k;             // rescore
+  uint32_t capacity;      // candidates that a query has room for
+  uint32_t workgroups;    // matrix: row tiles * query_tiles; rescore: batch
+  uint32_t grid_x;
+  uint32_t has_masks;
+  uint32_t first;         // rescore: 1: there is no best so far
+  uint32_t reserved0;
+  uint32_t reserved1;
+  uint32_t reserved2;
+  float zero;
+};
+
+// Per query of the radix selection.
+struct Digits {
+  uint32_t key;       // histogram: digits fixed so far; collect: the bound, inclusive
+  uint32_t row;
+  uint32_t key_mask;  // histogram: which bits of key and row are fixed
+  uint32_t row_mask;
+};
+
+// Elements of buffers of two words.
+struct Entry {
+  uint32_t key;  // order-preserving integer of a rank
+  uint32_t row;  // in the store
+};
+struct Move {
+  uint32_t from;
+  uint32_t to;
+};
+struct Pair {
+  uint32_t query;
+  uint32_t row;  // of the slab
+};
+
+// Per query: matrix keeps a row when slope * side + weight * product <= cut (gpu/bounds.hpp).
+struct Cut {
+  float cut;
+  float slope;
+};
+
+}  // namespace nearfield
+
+// "No entry": larger than the key of every finite rank and of +infinity (0xff800000).
+#define NEARFIELD_EMPTY 0xffffffffu
+// Digits of 11 bits: three per word, 8 KiB of counters in workgroup memory.
+#define NEARFIELD_BINS 2048u
+
+#endif  // NEARFIELD_KERNEL_PARAMS_H

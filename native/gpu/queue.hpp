@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the host logic of the GPU backends (this folder) asks of a GPU: memory, kernels in order, answers. One
+// implementation per API: native/wgpu, native/cuda, native/metal.
+//
+// A Queue is not thread-safe: calls on a context run one at a time. Everything handed over is executed in
+// order: a dispatch sees what was written, dispatched and copied before it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "kernel_params.h"
+#include "status.hpp"
+
+namespace nearfield::gpu {
+
+// An allocation on the device, freed with this object: at once, or when the work in flight that uses it has
+// ended.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+};
+
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(std::unique_ptr<Memory> memory, uint64_t size) : memory_(std::move(memory)), size_(size) {}
+
+  uint64_t size() const { return memory_ == nullptr ? 0 : size_; }  // bytes
+  explicit operator bool() const { return memory_ != nullptr; }
+  const Memory& memory() const { return *memory_; }
+
+ private:
+  std::unique_ptr<Memory> memory_;
+  uint64_t size_ = 0;
+};
+
+enum class Use : uint8_t {
+  kStorage,   // read and written by kernels and copies
+  kReadback,  // target of copy(), source of read(), seen by no kernel
+};
+
+// A kernel and what it binds after its parameter struct: one buffer per letter of `access`, 'r' read-only or
+// 'w' read and write, in this order. The kernel sources say what each buffer holds.
+struct Kernel {
+  const char* name;
+  const char* access;
+};
+// vectors, sides, live, queries, masks, lists (out), limits
+inline constexpr Kernel kFlat{"flat", "rrrrrww"};
+// lists, best, limits
+inline constexpr Kernel kMerge{"merge", "rww"};
+// vectors, sides, live, queries, masks, digits, bins, entries (out)
+inline constexpr Kernel kHistogram{"histogram", "rrrrrrww"};
+inline constexpr Kernel kCollect{"collect", "rrrrrrww"};
+// vectors, sides, queries, pairs, keys (out)
+inline constexpr Kernel kScore{"score", "rrrrw"};
+// moves, source, destination, source's sides, destination's sides
+inline constexpr Kernel kMove{"move", "rrwrw"};
+// vectors, sides, live, queries in tile32, masks, cuts, counts, candidates (out): per query `capacity` row
+// numbers of the store, in any order; a count beyond the capacity means that the rest found no room
+inline constexpr Kernel kMatrix{"matrix", "rrrrrrww"};
+// vectors, sides, live, queries, masks, candidates, counts (set to 0), best, limits
+inline constexpr Kernel kRescore{"rescore", "rrrrrrwww"};
+
+// Constants a kernel is compiled for; 1 where it has no use for one.
+struct Variant {
+  int32_t metric = 1;
+  uint32_t query_block = 1;    // queries of a workgroup
+  uint32_t list_capacity = 1;  // entries of a list in workgroup memory
+};
+
+struct Grid {
+  uint32_t x, y;  // workgroups; x * y may exceed what is wanted, kernels return early then
+};
+
+struct Dispatch {
+  Kernel kernel;
+  Variant variant;
+  const void* params;  // one of kernel_params.h; grid_x is set from `grid`
+  size_t params_bytes;
+  std::span<const Buffer* const> buffers;  // as Kernel::access
+  Grid grid;
+};
+
+// What the device allows, and what its kernels are built for.
+struct Limits {
+  uint64_t binding_bytes = 0;   // of a buffer that a kernel sees
+  uint64_t slab_bytes = 0;      // default upper bound of a slab's vectors, at most binding_bytes
+  uint32_t grid = 65'535;       // workgroups per dimension
+  uint32_t dispatches = 256;    // of one submission
+  uint32_t workgroups = 1024;   // that fill the device
+  uint32_t loops = UINT32_MAX;  // iterations of one workgroup, all its loops together
+  uint32_t lanes = 0;           // threads of a workgroup of score and move
+  uint32_t tile_rows = 0;       // rows of a workgroup's step in flat, histogram and collect: a multiple of 32
+  int32_t most_list_k = 0;      // largest k of flat's lists; beyond it: radix selection
+  bool sides_of_products = false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
+};
+
+// Lists of a workgroup of `flat`: list_capacity >= k + tile_rows.
+struct FlatShape {
+  uint32_t query_block, list_capacity;
+};
+
+// Tiles of `matrix` and the list of `rescore`; query_tile 0: the direct form is better, or there is no other.
+struct MatrixShape {
+  uint32_t query_tile = 0, row_tile = 0, list_capacity = 0;
+};
+
+class Queue {
+ public:
+  virtual ~Queue() = default;
+
+  virtual const Limits& limits() const = 0;
+  virtual FlatShape flat_shape(int64_t batch, int32_t k) const = 0;
+  virtual MatrixShape matrix_shape(int32_t metric, int32_t dim, int64_t batch, int32_t k) const = 0;
+
+  // NF_DEVICE_LOST once the device is lost.
+  virtual Status health() const = 0;
+  // The first error since the last call, as a status naming `what`: APIs that report late report here.
+  virtual Status take_error(const char* what) = 0;
+
+  virtual Status allocate(uint64_t bytes, Use use, const char* what, Buffer* out) = 0;
+  // `data` is copied before this returns. Offset and bytes: multiples of 4.
+  virtual void write(const Buffer& to, uint64_t offset, const void* data, uint64_t bytes) = 0;
+
+  // Dispatches and copies gather until submit().
+  virtual Status dispatch(const Dispatch& dispatch) = 0;
+  virtual void copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset,
+                    uint64_t bytes) = 0;
+  // Hands over what was gathered; waits for the oldest submission when two are in flight. `units` of work (four
+  // dimensions of one row for one query each), for the pacing of what follows; 0: not to be measured.
+  virtual Status submit(double units, const char* what) = 0;
+  // Drops what was gathered, as far as the API has not begun it.
+  virtual void discard() = 0;
+  // Waits for everything submitted. Never fails: a device that is lost has nothing in flight.
+  virtual void drain() = 0;
+  // Copies the first `bytes` of `from` (Use::kReadback) to `to`, once everything submitted is done.
+  virtual Status read(const Buffer& from, uint64_t bytes, void* to, const char* what) = 0;
+
+  // Work that takes about kDispatchTargetNs on this device, by what was measured so far (pace.hpp).
+  virtual double units_per_dispatch() const = 0;
+
+  static constexpr int64_t kDispatchTargetNs = 10'000'000;
+};
+
+// Whatever happens, nothing of a call is still running when it returns.
+class Drain {
+ public:
+  explicit Drain(Queue& queue) : queue_(queue) {}
+  ~Drain() {
+    queue_.discard();
+    queue_.drain();
+  }
+  Drain(const Drain&) = delete;
+  Drain& operator=(const Drain&) = delete;
+
+ private:
+  Queue& queue_;
+};
+
+}  // namespace nearfield::gpu
