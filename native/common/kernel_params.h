@@ -81,7 +81,7 @@ struct MatrixParams {
   uint32_t first;         // rescore: 1: there is no best so far
   uint32_t reserved0;
   uint32_t reserved1;
-  uint32_t reserved2;
+  float scale;            // matrix: of the limit, see Bound
   float zero;
 };
 
@@ -107,9 +107,12 @@ struct Pair {
   uint32_t row;  // of the slab
 };
 
-// Per query: matrix keeps a row when slope * side + weight * product <= cut (gpu/bounds.hpp).
-struct Cut {
-  float cut;
+// Per query of `matrix`, by gpu/bounds.hpp. With p the product of query and row, summed in any order, and r the
+// rank in limits[query], a row stays a candidate when
+//   L2, dot: slope * side - p <= cut      cosine: -(side * p) <= cut
+//   c = fma(r, scale, base), cut = c + |c| 2^-22, infinite while limits[query] is NEARFIELD_EMPTY.
+struct Bound {
+  float base;
   float slope;
 };
 

@@ -49,7 +49,9 @@ struct Kernel {
   const char* name;
   const char* access;
 };
-// vectors, sides, live, queries, masks, lists (out), limits
+// vectors, sides, live, queries, masks, lists (out), limits. Masks: per query an offset in words or
+// NEARFIELD_EMPTY, then the words, one per group of the store. Limits: per query a key that at least k rows do
+// not exceed.
 inline constexpr Kernel kFlat{"flat", "rrrrrww"};
 // lists, best, limits
 inline constexpr Kernel kMerge{"merge", "rww"};
@@ -60,10 +62,12 @@ inline constexpr Kernel kCollect{"collect", "rrrrrrww"};
 inline constexpr Kernel kScore{"score", "rrrrw"};
 // moves, source, destination, source's sides, destination's sides
 inline constexpr Kernel kMove{"move", "rrwrw"};
-// vectors, sides, live, queries in tile32, masks, cuts, counts, candidates (out): per query `capacity` row
-// numbers of the store, in any order; a count beyond the capacity means that the rest found no room
-inline constexpr Kernel kMatrix{"matrix", "rrrrrrww"};
-// vectors, sides, live, queries, masks, candidates, counts (set to 0), best, limits
+// vectors, sides, live, queries in tile32 (whole query tiles, zero-padded), masks, bounds, limits, counts,
+// candidates (out): per query `capacity` row numbers of the store, in any order; a count beyond the capacity
+// means that the rest found no room
+inline constexpr Kernel kMatrix{"matrix", "rrrrrrrww"};
+// vectors, sides, live, queries, masks, candidates, counts (set to 0), best (k
+// entries a query, sorted), limits
 inline constexpr Kernel kRescore{"rescore", "rrrrrrwww"};
 
 // Constants a kernel is compiled for; 1 where it has no use for one.
@@ -89,6 +93,7 @@ struct Dispatch {
 // What the device allows, and what its kernels are built for.
 struct Limits {
   uint64_t binding_bytes = 0;   // of a buffer that a kernel sees
+  uint64_t fixed_bytes = 0;     // allocated by the queue itself, counted as workspace
   uint64_t slab_bytes = 0;      // default upper bound of a slab's vectors, at most binding_bytes
   uint32_t grid = 65'535;       // workgroups per dimension
   uint32_t dispatches = 256;    // of one submission
@@ -118,6 +123,8 @@ class Queue {
   virtual FlatShape flat_shape(int64_t batch, int32_t k) const = 0;
   virtual MatrixShape matrix_shape(int32_t metric, int32_t dim, int64_t batch, int32_t k) const = 0;
 
+  // What nf_device_info tells; struct_size is set.
+  virtual void info(nf_device_info* out) const = 0;
   // NF_DEVICE_LOST once the device is lost.
   virtual Status health() const = 0;
   // The first error since the last call, as a status naming `what`: APIs that report late report here.
