@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parameter structs and shared elements of the GPU kernels, read by the host (C++), by CUDA and by the Metal
-// Shading Language; the WGSL kernels repeat them, the same fields in the same order. Fixed-width fields of four
-// bytes only; sizes are multiples of 16.
+// Shading Language; the WGSL kernels repeat them, the same fields in the same order. Fixed-width fields of
+// four bytes only; sizes are multiples of 16.
 #ifndef NEARFIELD_KERNEL_PARAMS_H
 #define NEARFIELD_KERNEL_PARAMS_H
 
@@ -13,9 +13,9 @@ namespace nearfield {
 
 // flat, histogram, collect: a walk over the groups [group_begin, group_end) of one slab.
 struct ScanParams {
-  uint32_t chunks;           // of 4 dimensions
-  uint32_t first_row;        // of the slab, in the store
-  uint32_t group_begin;      // this dispatch's groups of the slab
+  uint32_t chunks;       // of 4 dimensions
+  uint32_t first_row;    // of the slab, in the store
+  uint32_t group_begin;  // this dispatch's groups of the slab
   uint32_t group_end;
   uint32_t groups_per_part;  // a multiple of the scan's tile
   uint32_t query_blocks;     // ceil(batch / query block)
@@ -26,17 +26,17 @@ struct ScanParams {
   uint32_t part_base;        // first list this dispatch writes
   uint32_t part_stride;      // lists per query
   uint32_t has_masks;
-  uint32_t digit_stage;      // radix selection: 0 = digits of the key, 1 = digits of the row
+  uint32_t digit_stage;  // radix selection: 0 = digits of the key, 1 = digits of the row
   uint32_t digit_shift;
-  float zero;                // 0.0, unknown to the compiler
+  float zero;  // 0.0, unknown to the compiler
 };
 
 struct MergeParams {
   uint32_t batch;
   uint32_t k;
-  uint32_t lists;        // per query, of part_stride
+  uint32_t lists;  // per query, of part_stride
   uint32_t part_stride;
-  uint32_t first;        // 1: there is no best so far
+  uint32_t first;  // 1: there is no best so far
   uint32_t grid_x;
   uint32_t reserved0;
   uint32_t reserved1;
@@ -55,8 +55,8 @@ struct ScoreParams {
 
 struct MoveParams {
   uint32_t chunks;
-  uint32_t count;       // rows to move
-  uint32_t from_tile;   // 1: the source is tile32, 0: plain rows
+  uint32_t count;      // rows to move
+  uint32_t from_tile;  // 1: the source is tile32, 0: plain rows
   uint32_t to_tile;
   uint32_t has_side;
   uint32_t move_begin;  // first entry of `moves`
@@ -64,30 +64,30 @@ struct MoveParams {
   uint32_t reserved;
 };
 
-// matrix: products of a window of rows with all queries of the chunk, keeping rows that the certificate cannot
-// rule out. rescore: canonical ranks of what was kept, merged with the best so far.
+// matrix: products of a window of rows with all queries of the chunk, keeping rows that the certificate
+// cannot rule out. rescore: canonical ranks of what was kept, merged with the best so far.
 struct MatrixParams {
   uint32_t chunks;
-  uint32_t first_row;     // of the slab, in the store
-  uint32_t group_begin;   // the window: groups [group_begin, group_end) of the slab
+  uint32_t first_row;    // of the slab, in the store
+  uint32_t group_begin;  // the window: groups [group_begin, group_end) of the slab
   uint32_t group_end;
   uint32_t batch;
-  uint32_t query_tiles;   // matrix: ceil(batch / query tile)
-  uint32_t k;             // rescore
-  uint32_t capacity;      // candidates that a query has room for
-  uint32_t workgroups;    // matrix: row tiles * query_tiles; rescore: batch
+  uint32_t query_tiles;  // matrix: ceil(batch / query tile)
+  uint32_t k;            // rescore
+  uint32_t capacity;     // candidates that a query has room for
+  uint32_t workgroups;   // matrix: row tiles * query_tiles; rescore: batch
   uint32_t grid_x;
   uint32_t has_masks;
-  uint32_t first;         // rescore: 1: there is no best so far
+  uint32_t first;  // rescore: 1: there is no best so far
   uint32_t reserved0;
   uint32_t reserved1;
-  float scale;            // matrix: of the limit, see Bound
+  float scale;  // matrix: of the limit, see Bound
   float zero;
 };
 
 // Per query of the radix selection.
 struct Digits {
-  uint32_t key;       // histogram: digits fixed so far; collect: the bound, inclusive
+  uint32_t key;  // histogram: digits fixed so far; collect: the bound, inclusive
   uint32_t row;
   uint32_t key_mask;  // histogram: which bits of key and row are fixed
   uint32_t row_mask;
@@ -107,8 +107,8 @@ struct Pair {
   uint32_t row;  // of the slab
 };
 
-// Per query of `matrix`, by gpu/bounds.hpp. With p the product of query and row, summed in any order, and r the
-// rank in limits[query], a row stays a candidate when
+// Per query of `matrix`, by gpu/bounds.hpp. With p the product of query and row, summed in any order, and r
+// the rank in limits[query], a row stays a candidate when
 //   L2, dot: slope * side - p <= cut      cosine: -(side * p) <= cut
 //   c = fma(r, scale, base), cut = c + |c| 2^-22, infinite while limits[query] is NEARFIELD_EMPTY.
 struct Bound {

@@ -17,9 +17,7 @@ class Pace {
   // Until the first submission has been measured.
   explicit Pace(double units_per_ns) : first_(units_per_ns), units_per_ns_(units_per_ns) {}
 
-  double units_per_dispatch() const {
-    return units_per_ns_ * static_cast<double>(Queue::kDispatchTargetNs);
-  }
+  double units_per_dispatch() const { return units_per_ns_ * static_cast<double>(Queue::kDispatchTargetNs); }
 
   // A submission has ended now; submissions end in order. 0 units: measures nothing.
   void ended(Clock::time_point submitted, double units) {

@@ -50,8 +50,8 @@ struct Kernel {
   const char* access;
 };
 // vectors, sides, live, queries, masks, lists (out), limits. Masks: per query an offset in words or
-// NEARFIELD_EMPTY, then the words, one per group of the store. Limits: per query a key that at least k rows do
-// not exceed.
+// NEARFIELD_EMPTY, then the words, one per group of the store. Limits: per query a key that at least k rows
+// do not exceed.
 inline constexpr Kernel kFlat{"flat", "rrrrrww"};
 // lists, best, limits
 inline constexpr Kernel kMerge{"merge", "rww"};
@@ -66,8 +66,8 @@ inline constexpr Kernel kMove{"move", "rrwrw"};
 // candidates (out): per query `capacity` row numbers of the store, in any order; a count beyond the capacity
 // means that the rest found no room
 inline constexpr Kernel kMatrix{"matrix", "rrrrrrrww"};
-// vectors, sides, live, queries, masks, candidates, counts (set to 0), best (k
-// entries a query, sorted), limits
+// vectors, sides, live, queries, masks, candidates, counts (of this window, set to 0; then, after `batch` of
+// them, the sums of the rows rescored so far), best (k entries a query, sorted), limits
 inline constexpr Kernel kRescore{"rescore", "rrrrrrwww"};
 
 // Constants a kernel is compiled for; 1 where it has no use for one.
@@ -102,7 +102,8 @@ struct Limits {
   uint32_t lanes = 0;           // threads of a workgroup of score and move
   uint32_t tile_rows = 0;       // rows of a workgroup's step in flat, histogram and collect: a multiple of 32
   int32_t most_list_k = 0;      // largest k of flat's lists; beyond it: radix selection
-  bool sides_of_products = false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
+  bool sides_of_products =
+      false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
 };
 
 // Lists of a workgroup of `flat`: list_capacity >= k + tile_rows.
@@ -131,15 +132,16 @@ class Queue {
   virtual Status take_error(const char* what) = 0;
 
   virtual Status allocate(uint64_t bytes, Use use, const char* what, Buffer* out) = 0;
-  // `data` is copied before this returns. Offset and bytes: multiples of 4.
+  // `data` is copied before this returns. Offset and bytes: multiples of 4. Not while dispatches are
+  // gathered: some APIs would execute it before them.
   virtual void write(const Buffer& to, uint64_t offset, const void* data, uint64_t bytes) = 0;
 
   // Dispatches and copies gather until submit().
   virtual Status dispatch(const Dispatch& dispatch) = 0;
   virtual void copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset,
                     uint64_t bytes) = 0;
-  // Hands over what was gathered; waits for the oldest submission when two are in flight. `units` of work (four
-  // dimensions of one row for one query each), for the pacing of what follows; 0: not to be measured.
+  // Hands over what was gathered; waits for the oldest submission when two are in flight. `units` of work
+  // (four dimensions of one row for one query each), for the pacing of what follows; 0: not to be measured.
   virtual Status submit(double units, const char* what) = 0;
   // Drops what was gathered, as far as the API has not begun it.
   virtual void discard() = 0;

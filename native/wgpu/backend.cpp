@@ -3,7 +3,8 @@
 
 #include <mutex>
 
-#include "device.hpp"
+#include "gpu/device.hpp"
+#include "queue.hpp"
 
 namespace nearfield {
 namespace wgpu {
@@ -33,9 +34,17 @@ class WgpuBackend final : public Backend {
   Status create_device(const DeviceOptions& options, std::unique_ptr<Device>* out,
                        const Call& call) override {
     NF_TRY(call.poll());
-    std::shared_ptr<Context> context;
-    NF_TRY(Context::create(open(), options, &context));
-    *out = std::make_unique<WgpuDevice>(std::move(context));
+    const std::shared_ptr<Native> native = open();
+    const auto& adapters = native->adapters();
+    const auto count = static_cast<int32_t>(adapters.size());
+    if (options.device < 0 || options.device >= count)
+      return error(NF_INVALID_ARGUMENT, "context_create: device=%d, wgpu has %d%s%s", options.device, count,
+                   count == 0 ? ": " : "", count == 0 ? native->why_none().c_str() : "");
+    std::unique_ptr<WebGpuQueue> queue;
+    NF_TRY(WebGpuQueue::create(native, adapters[static_cast<size_t>(options.device)], &queue));
+    std::shared_ptr<gpu::Context> context;
+    NF_TRY(gpu::Context::create(std::move(queue), name(), options, &context));
+    *out = std::make_unique<gpu::GpuDevice>(std::move(context));
     return {};
   }
 

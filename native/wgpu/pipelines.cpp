@@ -1,44 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
-#include "params.hpp"
+#include "queue.hpp"
+#include "workgroup.hpp"
 
 namespace nearfield::wgpu {
 
-Pipelines::~Pipelines() {
+namespace {
+
+// Where a kernel stands: its source file and entry point.
+struct Place {
+  const char* kernel;
+  const char* file;
+  const char* entry;
+};
+constexpr Place kPlaces[] = {
+    {"flat", "flat", "main"},        {"merge", "merge", "main"}, {"histogram", "radix", "histogram"},
+    {"collect", "radix", "collect"}, {"score", "score", "main"}, {"move", "move", "main"},
+};
+
+}  // namespace
+
+void Pipelines::clear() {
   for (auto& [key, pipeline] : cache_) release(pipeline);
+  cache_.clear();
 }
 
 void Pipelines::release(const Pipeline& pipeline) {
-  if (pipeline.handle != nullptr) gpu_->symbols().wgpuComputePipelineRelease(pipeline.handle);
-  if (pipeline.layout != nullptr) gpu_->symbols().wgpuBindGroupLayoutRelease(pipeline.layout);
+  if (pipeline.handle != nullptr) queue_.symbols().wgpuComputePipelineRelease(pipeline.handle);
+  if (pipeline.layout != nullptr) queue_.symbols().wgpuBindGroupLayoutRelease(pipeline.layout);
 }
 
-Status Pipelines::get(const Kernel& kernel, const Variant& variant, const Pipeline** out) {
+Status Pipelines::get(const gpu::Kernel& kernel, const gpu::Variant& variant, const Pipeline** out) {
   const std::string constants = "const METRIC: u32 = " + std::to_string(variant.metric) +
                                 "u;\nconst QB: u32 = " + std::to_string(variant.query_block) +
                                 "u;\nconst CAP: u32 = " + std::to_string(variant.list_capacity) +
                                 "u;\nconst WG: u32 = " + std::to_string(kLanes) + "u;\n";
-  const std::string key = std::string(kernel.file) + "." + kernel.entry + "\n" + constants;
+  const std::string key = std::string(kernel.name) + "\n" + constants;
   if (auto found = cache_.find(key); found != cache_.end()) {
     *out = &found->second;
     return {};
   }
+  const Place* place = std::find_if(std::begin(kPlaces), std::end(kPlaces),
+                                    [&](const Place& p) { return std::strcmp(p.kernel, kernel.name) == 0; });
+  if (place == std::end(kPlaces)) return error(NF_INTERNAL, "no kernel is named %s", kernel.name);
   const KernelSource* source = kKernelSources;
-  while (source->name != nullptr && std::strcmp(source->name, kernel.file) != 0) ++source;
-  if (source->name == nullptr) return error(NF_INTERNAL, "no kernel is named %s", kernel.file);
+  while (source->name != nullptr && std::strcmp(source->name, place->file) != 0) ++source;
+  if (source->name == nullptr) return error(NF_INTERNAL, "no kernel source is named %s", place->file);
   Pipeline pipeline;
-  NF_TRY(compile(constants + source->text, kernel, &pipeline));
+  NF_TRY(compile(constants + source->text, place->entry, kernel, &pipeline));
   *out = &cache_.emplace(key, pipeline).first->second;
   return {};
 }
 
-Status Pipelines::compile(const std::string& source, const Kernel& kernel, Pipeline* out) {
-  const Symbols& s = gpu_->symbols();
-  NF_TRY(gpu_->health());
-  const std::string what = std::string("kernel ") + kernel.file + "." + kernel.entry;
+Status Pipelines::compile(const std::string& source, const char* entry, const gpu::Kernel& kernel,
+                          Pipeline* out) {
+  const Symbols& s = queue_.symbols();
+  NF_TRY(queue_.health());
+  const std::string what = std::string("kernel ") + kernel.name;
 
   WGPUShaderSourceWGSL wgsl{};
   wgsl.chain.sType = WGPUSType_ShaderSourceWGSL;
@@ -47,11 +70,11 @@ Status Pipelines::compile(const std::string& source, const Kernel& kernel, Pipel
   module_descriptor.nextInChain = &wgsl.chain;
   // Bounds stay checked. Loop bounding is left out: every loop of ours ends by its own count, and the
   // counters it adds cost a tenth of the scan on lavapipe.
-  WGPUShaderModule module = s.wgpuDeviceCreateShaderModuleTrusted(gpu_->device(), &module_descriptor,
+  WGPUShaderModule module = s.wgpuDeviceCreateShaderModuleTrusted(queue_.device(), &module_descriptor,
                                                                   WGPUShaderRuntimeChecks_BoundsChecks);
-  Status status = gpu_->take_error(what.c_str());
+  Status status = queue_.take_error(what.c_str());
 
-  WGPUBindGroupLayoutEntry entries[16]{};
+  WGPUBindGroupLayoutEntry entries[kMostBindings]{};
   const size_t count = 1 + std::strlen(kernel.access);
   for (size_t i = 0; i < count; ++i) {
     entries[i].binding = static_cast<uint32_t>(i);
@@ -67,23 +90,23 @@ Status Pipelines::compile(const std::string& source, const Kernel& kernel, Pipel
     WGPUBindGroupLayoutDescriptor descriptor{};
     descriptor.entryCount = count;
     descriptor.entries = entries;
-    pipeline.layout = s.wgpuDeviceCreateBindGroupLayout(gpu_->device(), &descriptor);
-    status = gpu_->take_error(what.c_str());
+    pipeline.layout = s.wgpuDeviceCreateBindGroupLayout(queue_.device(), &descriptor);
+    status = queue_.take_error(what.c_str());
   }
   if (status.ok()) {
     WGPUPipelineLayoutDescriptor descriptor{};
     descriptor.bindGroupLayoutCount = 1;
     descriptor.bindGroupLayouts = &pipeline.layout;
-    layout = s.wgpuDeviceCreatePipelineLayout(gpu_->device(), &descriptor);
-    status = gpu_->take_error(what.c_str());
+    layout = s.wgpuDeviceCreatePipelineLayout(queue_.device(), &descriptor);
+    status = queue_.take_error(what.c_str());
   }
   if (status.ok()) {
     WGPUComputePipelineDescriptor descriptor{};
     descriptor.layout = layout;
     descriptor.compute.module = module;
-    descriptor.compute.entryPoint = view(kernel.entry);
-    pipeline.handle = s.wgpuDeviceCreateComputePipeline(gpu_->device(), &descriptor);
-    status = gpu_->take_error(what.c_str());
+    descriptor.compute.entryPoint = view(entry);
+    pipeline.handle = s.wgpuDeviceCreateComputePipeline(queue_.device(), &descriptor);
+    status = queue_.take_error(what.c_str());
   }
   if (module != nullptr) s.wgpuShaderModuleRelease(module);
   if (layout != nullptr) s.wgpuPipelineLayoutRelease(layout);

@@ -6,7 +6,7 @@
 
 const TILE_ROWS: u32 = WG * 2u;
 
-// params.hpp: MergeParams.
+// kernel_params.h: MergeParams.
 struct MergeParams {
   batch: u32,
   k: u32,

@@ -3,7 +3,7 @@
 
 #include "common.wgsl"
 
-// params.hpp: MoveParams.
+// kernel_params.h: MoveParams.
 struct MoveParams {
   chunks: u32,
   count: u32,     // rows to move

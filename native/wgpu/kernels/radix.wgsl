@@ -7,7 +7,7 @@
 
 const BINS: u32 = 2048u; // 11 bits: three digits per word, 8 KiB of workgroup memory
 
-struct Digits { // per query; params.hpp: Digits
+struct Digits { // per query; kernel_params.h: Digits
   key: u32,      // histogram: digits fixed so far; collect: the bound
   row: u32,
   key_mask: u32, // histogram: which bits of key and row are fixed

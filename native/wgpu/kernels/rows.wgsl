@@ -8,7 +8,7 @@ const ROWS: u32 = 2u;
 const TILE_GROUPS: u32 = WG / 32u * ROWS;
 const TILE_ROWS: u32 = WG * ROWS;
 
-// params.hpp: ScanParams, the same fields in the same order.
+// kernel_params.h: ScanParams, the same fields in the same order.
 struct ScanParams {
   chunks: u32,          // of 4 dimensions
   first_row: u32,       // of the slab, in the store

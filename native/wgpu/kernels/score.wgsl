@@ -3,7 +3,7 @@
 #include "common.wgsl"
 #include "distance.wgsl"
 
-// params.hpp: ScoreParams.
+// kernel_params.h: ScoreParams.
 struct ScoreParams {
   chunks: u32,
   pair_begin: u32,

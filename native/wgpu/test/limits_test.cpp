@@ -5,9 +5,10 @@
 #include <cstring>
 #include <thread>
 
-#include "device.hpp"
 #include "fixture.hpp"
-#include "params.hpp"
+#include "gpu/device.hpp"
+#include "kernel_params.h"
+#include "queue.hpp"
 
 namespace nearfield::wgpu::test {
 namespace {
@@ -99,7 +100,8 @@ struct Setup {
     rows = make_rows(random, NF_COSINE, dim, count);
     queries = make_queries(random, rows, batch);
   }
-  Context& context() { return static_cast<WgpuDevice&>(*device).context(); }
+  gpu::Context& context() { return static_cast<gpu::GpuDevice&>(*device).context(); }
+  WebGpuQueue& queue() { return static_cast<WebGpuQueue&>(context().queue()); }
   Status search(int32_t k, const Call& call, std::vector<Hit>* hits) {
     hits->assign(static_cast<size_t>(queries.batch * k), Hit{-9, -9, 0});
     SearchPlan plan;
@@ -144,9 +146,8 @@ void memory(Backend& backend, std::mt19937_64& random) {
   CHECK(std::all_of(hits.begin(), hits.end(), [](const Hit& h) { return h.row >= 0 && h.row < 500; }));
 
   // The device itself refuses: a status too.
-  Buffer buffer;
-  const Status huge =
-      tight.context().gpu().create_buffer(uint64_t{1} << 50, WGPUBufferUsage_Storage, "test", &buffer);
+  gpu::Buffer buffer;
+  const Status huge = tight.queue().allocate(uint64_t{1} << 50, gpu::Use::kStorage, "test", &buffer);
   CHECK_IN(huge.message(), huge.code() == NF_RESOURCE_EXHAUSTED && !buffer);
 }
 
@@ -175,8 +176,8 @@ void workspace(Backend& backend, std::mt19937_64& random) {
   CHECK_IN(unknown.message(), unknown.code() == NF_INVALID_ARGUMENT &&
                                   unknown.message().find("small-grid") != std::string::npos);
 
-  const Grid grid = wide.context().grid(200'000);
-  CHECK(grid.x <= wide.context().gpu().limits().maxComputeWorkgroupsPerDimension &&
+  const gpu::Grid grid = wide.context().grid(200'000);
+  CHECK(grid.x <= wide.queue().limits().grid &&
         uint64_t{grid.x} * grid.y >= 200'000 && uint64_t{grid.x} * (grid.y - 1) < 200'000);
 }
 
@@ -186,9 +187,9 @@ void compile_errors(Backend& backend, std::mt19937_64& random) {
   for (const char* source : {"fn main( {", "@compute @workgroup_size(64) fn other() {}",
                              "@compute @workgroup_size(64) fn main() { let x: u32 = 1.5; }"}) {
     Pipeline pipeline;
-    const Status status = s.context().pipelines().compile(source, kMoveKernel, &pipeline);
+    const Status status = s.queue().pipelines().compile(source, "main", gpu::kMove, &pipeline);
     CHECK_IN(status.message(), status.code() == NF_INTERNAL && pipeline.handle == nullptr &&
-                                   status.message().find("move.main") != std::string::npos);
+                                   status.message().find("kernel move") != std::string::npos);
   }
   std::vector<Hit> hits;
   CHECK_OK(s.search(3, kCall, &hits));
@@ -238,7 +239,7 @@ void lost_device(Backend& backend, std::mt19937_64& random) {
   CHECK_OK(s.store->append(s.rows.host(), kCall));
   std::vector<Hit> hits;
   CHECK_OK(s.search(3, kCall, &hits));
-  s.context().gpu().lose();
+  s.queue().lose();
   const Status first = s.search(3, kCall, &hits);
   CHECK_IN(first.message(), first.code() == NF_DEVICE_LOST);
   CHECK(hits[0].row == -9);

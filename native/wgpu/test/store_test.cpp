@@ -201,7 +201,7 @@ int main(int argc, char** argv) {
   nearfield::DeviceOptions tiny;
   tiny.slab_bytes = tiny.max_binding_bytes = 4096;
   run(*backend, random, {NF_POINCARE, 33, 1100, tiny});
-  // Long parts with a sort at every tile: llvmpipe's limit of loop iterations (params.hpp: kMostLoops).
+  // Long parts with a sort at every tile: llvmpipe's limit of loop iterations (workgroup.hpp: kMostLoops).
   run(*backend, random, {NF_L2SQ, 1, 20011, {}});
   approach(*backend, 60'000);
   nearfield::DeviceOptions grid;

@@ -4,14 +4,10 @@
 #include <algorithm>
 #include <bit>
 #include <map>
-#include <thread>
 
-namespace nearfield::wgpu {
+namespace nearfield::gpu {
 namespace {
 
-// Workgroups that fill the device: a large GPU holds some thousand workgroups of 64 lanes; lavapipe runs one
-// a core, twice as many even out the ends.
-constexpr uint32_t kHardwareWorkgroups = 1024;
 // A part of less work than this is not worth its list and the merge (software: about half a millisecond).
 constexpr double kLeastPartUnits = 1e5;
 
@@ -38,23 +34,31 @@ bool Scan::fits(const WorkSizes& sizes) const {
 }
 
 int64_t Scan::queries_per_dispatch() const {
-  const double per_query = static_cast<double>(kTileRows) * store_.chunks();
-  return std::max<int64_t>(1, static_cast<int64_t>(context().gpu().units_per_dispatch() / per_query));
+  const Queue& queue = context().queue();
+  const double per_query = static_cast<double>(queue.limits().tile_rows) * store_.chunks();
+  return std::max<int64_t>(1, static_cast<int64_t>(queue.units_per_dispatch() / per_query));
 }
 
 void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t tile_loops) {
-  Gpu& gpu = context().gpu();
+  Queue& queue = context().queue();
   count_ = count;
   query_block_ = query_block;
-  most_part_groups_ = std::max(1u, kMostLoops / (store_.chunks() + tile_loops)) * kTileGroups;
+  most_part_groups_ = static_cast<uint32_t>(std::min<uint64_t>(
+      std::max(1u, queue.limits().loops / (store_.chunks() + tile_loops)) * uint64_t{tile_groups()}, kEmpty));
   const int64_t width = padded_dim(store_.options_.dim);
   const float* from = plan_.queries + first * plan_.query_stride;
   if (plan_.query_stride == width) {
-    gpu.write(context().work(kQueries), 0, from, static_cast<uint64_t>(count) * row_bytes());
+    queue.write(context().work(kQueries), 0, from, static_cast<uint64_t>(count) * row_bytes());
   } else {
     for (int64_t q = 0; q < count; ++q)
-      gpu.write(context().work(kQueries), static_cast<uint64_t>(q) * row_bytes(),
-                from + q * plan_.query_stride, row_bytes());
+      queue.write(context().work(kQueries), static_cast<uint64_t>(q) * row_bytes(),
+                  from + q * plan_.query_stride, row_bytes());
+  }
+  // The rest of the last block: no answer depends on it, but it is read.
+  if (const int64_t rest = round_up(count, query_block) - count; rest != 0) {
+    const std::vector<float> zeros(static_cast<size_t>(rest * width), 0.0f);
+    queue.write(context().work(kQueries), static_cast<uint64_t>(count) * row_bytes(), zeros.data(),
+                zeros.size() * sizeof(float));
   }
   const auto words = static_cast<size_t>(groups_of(store_.rows_));
   std::map<const uint32_t*, uint32_t> offset_of;
@@ -64,11 +68,11 @@ void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t til
     if (bits == nullptr) continue;
     const auto next = static_cast<uint32_t>(static_cast<size_t>(count) + offset_of.size() * words);
     const auto [found, added] = offset_of.emplace(bits, next);
-    if (added) gpu.write(context().work(kMasks), next * sizeof(uint32_t), bits, words * sizeof(uint32_t));
+    if (added) queue.write(context().work(kMasks), next * sizeof(uint32_t), bits, words * sizeof(uint32_t));
     table[static_cast<size_t>(q)] = found->second;
   }
   has_masks_ = !offset_of.empty();
-  if (has_masks_) gpu.write(context().work(kMasks), 0, table.data(), table.size() * sizeof(uint32_t));
+  if (has_masks_) queue.write(context().work(kMasks), 0, table.data(), table.size() * sizeof(uint32_t));
   rewind();
 }
 
@@ -78,28 +82,27 @@ uint32_t Scan::groups_in(size_t slab) const {
 }
 
 double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges) {
-  const auto blocks = static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_);
+  const uint32_t blocks = query_blocks();
   const double per_group = 32.0 * blocks * query_block_ * store_.chunks();
-  const Gpu& gpu = context().gpu();
-  const uint32_t fill =
-      gpu.adapter().software() ? 2 * std::max(1u, std::thread::hardware_concurrency()) : kHardwareWorkgroups;
-  const double budget = gpu.units_per_dispatch();
+  const Queue& queue = context().queue();
+  const uint32_t fill = queue.limits().workgroups;
+  const double budget = queue.units_per_dispatch();
   double units = 0;
   uint32_t parts = 0;
   ranges->clear();
-  // A range takes one slot of uniforms; the merge takes one more.
-  while (!done() && parts < max_parts && max_groups > 0 && ranges->size() + 2 < Commands::kSlots) {
+  // A range takes one dispatch; the merge takes one more.
+  while (!done() && parts < max_parts && max_groups > 0 && ranges->size() + 2 < queue.limits().dispatches) {
     const double left = budget - units;
-    if (!ranges->empty() && left < kTileGroups * per_group) break;
+    if (!ranges->empty() && left < tile_groups() * per_group) break;
     const auto affordable = static_cast<int64_t>(std::max(left / per_group, 1.0));
-    int64_t groups = std::min<int64_t>(groups_in(slab_) - group_, round_up(affordable, kTileGroups));
+    int64_t groups = std::min<int64_t>(groups_in(slab_) - group_, round_up(affordable, tile_groups()));
     groups = std::min({groups, max_groups, int64_t{most_part_groups_} * (max_parts - parts)});
     const auto worth = static_cast<uint32_t>(
         std::clamp(static_cast<double>(groups) * per_group / kLeastPartUnits, 1.0, 1e6));
     const uint32_t wanted = std::min({std::max(1u, fill / blocks), worth, max_parts - parts});
     Range range{slab_, group_, group_ + static_cast<uint32_t>(groups), 0, 0};
     range.groups_per_part =
-        static_cast<uint32_t>(round_up((groups + wanted - 1) / wanted, static_cast<int64_t>(kTileGroups)));
+        static_cast<uint32_t>(round_up((groups + wanted - 1) / wanted, int64_t{tile_groups()}));
     range.groups_per_part = std::min(range.groups_per_part, most_part_groups_);
     range.parts = static_cast<uint32_t>((groups + range.groups_per_part - 1) / range.groups_per_part);
     ranges->push_back(range);
@@ -112,18 +115,18 @@ double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ra
   return units;
 }
 
-ScanParams Scan::params(const Range& range, Grid* grid) const {
+Grid Scan::grid(const Range& range) const { return context().grid(uint64_t{range.parts} * query_blocks()); }
+
+ScanParams Scan::params(const Range& range) const {
   ScanParams p{};
   p.chunks = store_.chunks();
-  p.first_row = static_cast<uint32_t>(store_.map_.slabs()[range.slab].first);
+  p.first_row = first_row(range);
   p.group_begin = range.group_begin;
   p.group_end = range.group_end;
   p.groups_per_part = range.groups_per_part;
-  p.query_blocks = static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_);
+  p.query_blocks = query_blocks();
   p.batch = static_cast<uint32_t>(count_);
   p.workgroups = range.parts * p.query_blocks;
-  *grid = context().grid(p.workgroups);
-  p.grid_x = grid->x;
   p.has_masks = has_masks_;
   p.zero = 0;
   return p;
@@ -139,4 +142,4 @@ int64_t Scan::candidates(int64_t query) {
   return count;
 }
 
-}  // namespace nearfield::wgpu
+}  // namespace nearfield::gpu

@@ -3,17 +3,18 @@
 // dispatches of about the target duration.
 #pragma once
 
+#include <bit>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "store.hpp"
 
-namespace nearfield::wgpu {
+namespace nearfield::gpu {
 
 class Scan {
  public:
-  Scan(WgpuStore& store, const SearchPlan& plan, const Call& call)
-      : store_(store), plan_(plan), call_(call) {}
+  Scan(GpuStore& store, const SearchPlan& plan, const Call& call) : store_(store), plan_(plan), call_(call) {}
 
   // Groups of one slab, scanned by `parts` workgroups per query block.
   struct Range {
@@ -37,17 +38,24 @@ class Scan {
   // altogether. Returns their work in units.
   double next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges);
   // The fields of the parameters that follow from the chunk and the range.
-  ScanParams params(const Range& range, Grid* grid) const;
+  ScanParams params(const Range& range) const;
+  Grid grid(const Range& range) const;
 
   Context& context() const { return *store_.context_; }
   const SlabBuffers& slab(const Range& range) const { return store_.slabs_[range.slab]; }
   const Buffer& side(const Range& range) const {
-    return has_side(store_.options_.metric) ? slab(range).side : context().work(kUnused);
+    return store_.has_side() ? slab(range).side : context().work(kUnused);
   }
+  bool has_masks() const { return has_masks_; }
   const Buffer& masks() const { return has_masks_ ? context().work(kMasks) : context().work(kUnused); }
   const SearchPlan& plan() const { return plan_; }
   const Call& call() const { return call_; }
   int32_t metric() const { return store_.options_.metric; }
+  int32_t dim() const { return store_.options_.dim; }
+  uint32_t chunks() const { return store_.chunks(); }
+  uint32_t first_row(const Range& range) const {
+    return static_cast<uint32_t>(store_.map_.slabs()[range.slab].first);
+  }
   // Live rows that query q may return.
   int64_t candidates(int64_t query);
   uint64_t row_bytes() const { return store_.row_bytes(); }
@@ -55,19 +63,40 @@ class Scan {
  private:
   size_t slab_count() const { return store_.slabs_.size(); }
   uint32_t groups_in(size_t slab) const;  // that hold rows
+  uint32_t tile_groups() const { return context().queue().limits().tile_rows / 32; }
+  uint32_t query_blocks() const { return static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_); }
   const uint32_t* mask(int64_t query) const {
     return plan_.mask_of_query != nullptr ? plan_.mask_of_query[query] : nullptr;
   }
 
-  WgpuStore& store_;
+  GpuStore& store_;
   const SearchPlan& plan_;
   const Call& call_;
   std::map<const uint32_t*, int64_t> candidates_of_;  // by mask
   size_t slab_ = 0;
   uint32_t group_ = 0;
   int64_t count_ = 0;  // queries of the chunk
-  uint32_t query_block_ = 1, most_part_groups_ = kTileGroups;
+  uint32_t query_block_ = 1, most_part_groups_ = 1;
   bool has_masks_ = false;
 };
 
-}  // namespace nearfield::wgpu
+inline constexpr uint32_t kEmpty = NEARFIELD_EMPTY;
+
+// A rank from its order-preserving key.
+inline float rank_of_key(uint32_t key) {
+  return std::bit_cast<float>((key & 0x80000000u) != 0 ? key ^ 0x80000000u : ~key);
+}
+
+inline void put_hits(std::span<const Entry> entries, Hit* hits) {
+  for (size_t i = 0; i < entries.size(); ++i)
+    if (entries[i].key != kEmpty) hits[i] = {entries[i].row, rank_of_key(entries[i].key), 0};
+}
+
+// The k best of each query of the plan to hits[query * k ...], best first; entries that are missing stay as
+// they are. The caller drains the queue.
+Status direct_search(Scan* scan, Hit* hits);  // k <= Limits::most_list_k
+Status radix_search(Scan* scan, Hit* hits);   // any k
+// k <= Limits::most_list_k; rescored: per query.
+Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* rescored);
+
+}  // namespace nearfield::gpu

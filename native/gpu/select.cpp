@@ -5,12 +5,14 @@
 
 #include "scan.hpp"
 
-namespace nearfield::wgpu {
+namespace nearfield::gpu {
 namespace {
 
 // Positions of the digits of 11 bits in a word, most significant first. The last two overlap by a bit, which
 // is fixed already when the last digit is counted.
 constexpr uint32_t kShifts[] = {21, 10, 0};
+
+constexpr uint32_t kBins = NEARFIELD_BINS;
 
 struct Progress {
   int64_t need = 0;  // the wanted entry is the need-th of those that match the digits fixed so far
@@ -34,28 +36,23 @@ WorkSizes sizes_for(const Scan& scan, int64_t first, int64_t count, int64_t capa
 Status run(Scan* scan, const Kernel& kernel, uint32_t capacity, uint32_t stage, uint32_t shift,
            int64_t max_groups) {
   Context& context = scan->context();
-  const Pipeline* pipeline = nullptr;
-  NF_TRY(context.pipelines().get(kernel, {scan->metric(), 1, 1}, &pipeline));
-  Commands commands(context);
   std::vector<Scan::Range> ranges;
   while (!scan->done() && max_groups > 0) {
     NF_TRY(scan->call().poll());
     const double units = scan->next(kEmpty, max_groups, &ranges);
     for (const Scan::Range& range : ranges) {
       max_groups -= range.group_end - range.group_begin;
-      Grid grid{};
-      ScanParams p = scan->params(range, &grid);
+      ScanParams p = scan->params(range);
       p.k = capacity;
       p.digit_stage = stage;
       p.digit_shift = shift;
       const SlabBuffers& slab = scan->slab(range);
-      NF_TRY(commands.dispatch(*pipeline, p,
-                               {&slab.vectors, &scan->side(range), &slab.live, &context.work(kQueries),
-                                &scan->masks(), &context.work(kLimits), &context.work(kBest),
-                                capacity == 0 ? &context.work(kUnusedWrite) : &context.work(kParts)},
-                               grid));
+      NF_TRY(context.dispatch(kernel, {scan->metric(), 1, 1}, p, scan->grid(range),
+                              {&slab.vectors, &scan->side(range), &slab.live, &context.work(kQueries),
+                               &scan->masks(), &context.work(kLimits), &context.work(kBest),
+                               capacity == 0 ? &context.work(kUnusedWrite) : &context.work(kParts)}));
     }
-    NF_TRY(commands.submit(units, "search"));
+    NF_TRY(context.queue().submit(units, "search"));
   }
   return {};
 }
@@ -68,15 +65,14 @@ Status fix_digit(Scan* scan, uint32_t stage, uint32_t shift, std::vector<Progres
   // A query that is done matches nothing: no key has a bit set under the empty mask.
   for (size_t q = 0; q < n; ++q) digits[q] = (*queries)[q].done ? Digits{1, 0, 0, 0} : (*queries)[q].fixed;
   std::vector<uint32_t> bins(n * kBins, 0);
-  context.gpu().write(context.work(kLimits), 0, digits.data(), n * sizeof(Digits));
-  context.gpu().write(context.work(kBest), 0, bins.data(), bins.size() * sizeof(uint32_t));
+  context.queue().write(context.work(kLimits), 0, digits.data(), n * sizeof(Digits));
+  context.queue().write(context.work(kBest), 0, bins.data(), bins.size() * sizeof(uint32_t));
   scan->rewind();
-  NF_TRY(run(scan, kHistogramKernel, 0, stage, shift, kMaxRows));
-  Commands commands(context);
-  commands.copy(context.work(kBest), 0, context.work(kReadback), 0, bins.size() * sizeof(uint32_t));
-  NF_TRY(commands.submit(0, "search"));
+  NF_TRY(run(scan, kHistogram, 0, stage, shift, kMaxRows));
+  context.queue().copy(context.work(kBest), 0, context.work(kReadback), 0, bins.size() * sizeof(uint32_t));
+  NF_TRY(context.queue().submit(0, "search"));
   NF_TRY(
-      context.gpu().map_read(context.work(kReadback), bins.size() * sizeof(uint32_t), bins.data(), "search"));
+      context.queue().read(context.work(kReadback), bins.size() * sizeof(uint32_t), bins.data(), "search"));
   for (size_t q = 0; q < n; ++q) {
     Progress& p = (*queries)[q];
     if (p.done) continue;
@@ -105,7 +101,7 @@ Status collect(Scan* scan, int64_t capacity, const std::vector<Progress>& querie
   const size_t n = queries.size();
   std::vector<Digits> bounds(n);
   for (size_t q = 0; q < n; ++q) bounds[q] = {queries[q].bound_key, queries[q].bound_row, 0, 0};
-  context.gpu().write(context.work(kLimits), 0, bounds.data(), n * sizeof(Digits));
+  context.queue().write(context.work(kLimits), 0, bounds.data(), n * sizeof(Digits));
   // When the k entries of a query do not fit the buffer, windows of rows that cannot fill it follow each
   // other.
   const int64_t window = capacity >= scan->plan().k ? kMaxRows : capacity / kGroupRows;
@@ -114,13 +110,12 @@ Status collect(Scan* scan, int64_t capacity, const std::vector<Progress>& querie
   const uint64_t entries_bytes = n * static_cast<uint64_t>(capacity) * sizeof(Entry);
   std::vector<uint8_t> back(counts_bytes + entries_bytes);
   for (scan->rewind(); !scan->done();) {
-    context.gpu().write(context.work(kBest), 0, zeros.data(), counts_bytes);
-    NF_TRY(run(scan, kCollectKernel, static_cast<uint32_t>(capacity), 0, 0, window));
-    Commands commands(context);
-    commands.copy(context.work(kBest), 0, context.work(kReadback), 0, counts_bytes);
-    commands.copy(context.work(kParts), 0, context.work(kReadback), counts_bytes, entries_bytes);
-    NF_TRY(commands.submit(0, "search"));
-    NF_TRY(context.gpu().map_read(context.work(kReadback), back.size(), back.data(), "search"));
+    context.queue().write(context.work(kBest), 0, zeros.data(), counts_bytes);
+    NF_TRY(run(scan, kCollect, static_cast<uint32_t>(capacity), 0, 0, window));
+    context.queue().copy(context.work(kBest), 0, context.work(kReadback), 0, counts_bytes);
+    context.queue().copy(context.work(kParts), 0, context.work(kReadback), counts_bytes, entries_bytes);
+    NF_TRY(context.queue().submit(0, "search"));
+    NF_TRY(context.queue().read(context.work(kReadback), back.size(), back.data(), "search"));
     const auto* counts = reinterpret_cast<const uint32_t*>(back.data());
     for (size_t q = 0; q < n; ++q) {
       if (counts[q] > static_cast<uint64_t>(capacity))
@@ -136,16 +131,15 @@ Status collect(Scan* scan, int64_t capacity, const std::vector<Progress>& querie
 
 }  // namespace
 
-Status radix_search(Scan* scan) {
+Status radix_search(Scan* scan, Hit* hits) {
   const SearchPlan& plan = scan->plan();
-  const int64_t k = plan.k;
-  std::vector<Hit> hits(static_cast<size_t>(plan.batch * k));
+  const int64_t k = plan.k, tile_rows = scan->context().queue().limits().tile_rows;
   for (int64_t first = 0, count; first < plan.batch; first += count) {
     count = std::min(plan.batch - first, scan->queries_per_dispatch());
     int64_t capacity = k;
     while (count > 1 && !scan->fits(sizes_for(*scan, first, count, capacity))) count = (count + 1) / 2;
-    while (capacity > kTileRows && !scan->fits(sizes_for(*scan, first, count, capacity)))
-      capacity = round_up(capacity / 2, kTileRows);
+    while (capacity > tile_rows && !scan->fits(sizes_for(*scan, first, count, capacity)))
+      capacity = round_up(capacity / 2, tile_rows);
     NF_TRY(scan->context().reserve(sizes_for(*scan, first, count, capacity), "search"));
     scan->load(first, count, 1, 32);
     std::vector<Progress> queries(static_cast<size_t>(count));
@@ -174,13 +168,11 @@ Status radix_search(Scan* scan) {
       std::sort(found[q].begin(), found[q].end(), [](const Entry& a, const Entry& b) {
         return a.key != b.key ? a.key < b.key : a.row < b.row;
       });
-      Hit* to = hits.data() + (first + static_cast<int64_t>(q)) * k;
+      Hit* to = hits + (first + static_cast<int64_t>(q)) * k;
       for (const Entry& entry : found[q]) *to++ = {entry.row, rank_of_key(entry.key), 0};
     }
   }
-  std::copy(hits.begin(), hits.end(), plan.hits);
-  if (plan.rescored != nullptr) std::fill_n(plan.rescored, plan.batch, 0);
   return {};
 }
 
-}  // namespace nearfield::wgpu
+}  // namespace nearfield::gpu

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace nearfield::wgpu {
+namespace nearfield::gpu {
 namespace {
 
 // Rows travel in pieces of this many bytes: large enough that a submission (0.1 ms) is small beside the copy,
@@ -13,18 +13,18 @@ constexpr uint64_t kStagingBytes = 4ull << 20;
 
 }  // namespace
 
-uint64_t slab_device_bytes(const SlabMap::Slab& slab, int32_t metric, int32_t dim) {
+uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, int32_t dim) {
   const auto rows = static_cast<uint64_t>(slab.capacity);
   return rows * static_cast<uint64_t>(padded_dim(dim)) * sizeof(float) +
-         (has_side(metric) ? rows * sizeof(float) : 0) + rows / 32 * sizeof(uint32_t);
+         (has_side ? rows * sizeof(float) : 0) + rows / 32 * sizeof(uint32_t);
 }
 
-WgpuStore::WgpuStore(std::shared_ptr<Context> context, const StoreOptions& options)
+GpuStore::GpuStore(std::shared_ptr<Context> context, const StoreOptions& options)
     : context_(std::move(context)), options_(options), map_(options.dim, context_->slab_bytes()) {}
 
-WgpuStore::~WgpuStore() { context_->store_bytes -= device_bytes_; }
+GpuStore::~GpuStore() { context_->store_bytes -= device_bytes_; }
 
-int64_t WgpuStore::staged_rows() const {
+int64_t GpuStore::staged_rows() const {
   // A read takes two buffers of rows, staging and read-back, and 12 bytes beside each row.
   const uint64_t row = 2 * row_bytes() + sizeof(Move) + sizeof(float);
   const uint64_t bytes = std::min(kStagingBytes, context_->binding_limit());
@@ -32,14 +32,14 @@ int64_t WgpuStore::staged_rows() const {
       std::max<uint64_t>(1, std::min(bytes / row_bytes(), context_->free_workspace() / row)));
 }
 
-Status WgpuStore::add_slabs(int64_t rows, const char* what) {
-  Gpu& gpu = context_->gpu();
+Status GpuStore::add_slabs(int64_t rows, const char* what) {
+  Queue& queue = context_->queue();
   if (rows > kMaxRows)
-    return error(NF_RESOURCE_EXHAUSTED, "%s: %lld rows, one index of wgpu holds at most %lld", what,
+    return error(NF_RESOURCE_EXHAUSTED, "%s: %lld rows, one index on a GPU holds at most %lld", what,
                  static_cast<long long>(rows), static_cast<long long>(kMaxRows));
   const std::vector<SlabMap::Slab> added = map_.missing(rows);
   uint64_t bytes = 0;
-  for (const SlabMap::Slab& slab : added) bytes += slab_device_bytes(slab, options_.metric, options_.dim);
+  for (const SlabMap::Slab& slab : added) bytes += slab_device_bytes(slab, has_side(), options_.dim);
   const auto refuse = [&](uint64_t used, uint64_t limit, const char* whose) {
     return error(
         NF_RESOURCE_EXHAUSTED,
@@ -51,15 +51,12 @@ Status WgpuStore::add_slabs(int64_t rows, const char* what) {
     return refuse(device_bytes_, options_.memory_limit, "index");
   if (context_->memory_limit() != 0 && context_->store_bytes + bytes > context_->memory_limit())
     return refuse(context_->store_bytes, context_->memory_limit(), "context");
-  constexpr WGPUBufferUsage usage =
-      WGPUBufferUsage_Storage | WGPUBufferUsage_CopyDst | WGPUBufferUsage_CopySrc;
   std::vector<SlabBuffers> buffers(added.size());
   for (size_t i = 0; i < added.size(); ++i) {
     const auto capacity = static_cast<uint64_t>(added[i].capacity);
-    NF_TRY(gpu.create_buffer(capacity * row_bytes(), usage, what, &buffers[i].vectors));
-    NF_TRY(gpu.create_buffer(capacity / 32 * sizeof(uint32_t), usage, what, &buffers[i].live));
-    if (has_side(options_.metric))
-      NF_TRY(gpu.create_buffer(capacity * sizeof(float), usage, what, &buffers[i].side));
+    NF_TRY(queue.allocate(capacity * row_bytes(), Use::kStorage, what, &buffers[i].vectors));
+    NF_TRY(queue.allocate(capacity / 32 * sizeof(uint32_t), Use::kStorage, what, &buffers[i].live));
+    if (has_side()) NF_TRY(queue.allocate(capacity * sizeof(float), Use::kStorage, what, &buffers[i].side));
   }
   // Whatever may throw comes before the first change: the map and the slabs must never disagree.
   SlabMap map = map_;
@@ -72,8 +69,8 @@ Status WgpuStore::add_slabs(int64_t rows, const char* what) {
   return {};
 }
 
-Status WgpuStore::grow(int64_t count, const std::function<Status()>& fill, const std::vector<bool>* live,
-                       const char* what) {
+Status GpuStore::grow(int64_t count, const std::function<Status()>& fill, const std::vector<bool>* live,
+                      const char* what) {
   live_.reserve(static_cast<size_t>(groups_of(rows_ + count)));
   SlabMap map_before = map_;
   const size_t slabs_before = slabs_.size();
@@ -98,12 +95,14 @@ Status WgpuStore::grow(int64_t count, const std::function<Status()>& fill, const
     if (!status.ok() || map_.capacity() < rows_ + count) status = add_slabs(rows_ + count, what);
     if (status.ok()) status = fill();
   } catch (...) {  // out of host memory
-    context_->gpu().drain();
+    context_->queue().discard();
+    context_->queue().drain();
     roll_back();
     throw;
   }
-  context_->gpu().drain();
-  if (status.ok()) status = context_->gpu().take_error(what);
+  context_->queue().discard();
+  context_->queue().drain();
+  if (status.ok()) status = context_->queue().take_error(what);
   if (status.ok()) {
     rows_ += count;
     live_.resize(static_cast<size_t>(groups_of(rows_)));
@@ -118,21 +117,21 @@ Status WgpuStore::grow(int64_t count, const std::function<Status()>& fill, const
   return status;
 }
 
-Status WgpuStore::write_live(int64_t first_group, int64_t last_group, const char* what) {
+Status GpuStore::write_live(int64_t first_group, int64_t last_group, const char* what) {
   // The last slab first: when a growth fails half-way, the words of old slabs are still untouched.
   for (size_t i = slabs_.size(); i-- > 0;) {
     const int64_t slab_first = map_.slabs()[i].first / 32;
     const int64_t slab_last = slab_first + map_.slabs()[i].capacity / 32 - 1;
     const int64_t from = std::max(first_group, slab_first), to = std::min(last_group, slab_last);
     if (from > to) continue;
-    context_->gpu().write(slabs_[i].live, static_cast<uint64_t>(from - slab_first) * sizeof(uint32_t),
-                          live_.data() + from, static_cast<uint64_t>(to - from + 1) * sizeof(uint32_t));
-    NF_TRY(context_->gpu().take_error(what));
+    context_->queue().write(slabs_[i].live, static_cast<uint64_t>(from - slab_first) * sizeof(uint32_t),
+                            live_.data() + from, static_cast<uint64_t>(to - from + 1) * sizeof(uint32_t));
+    NF_TRY(context_->queue().take_error(what));
   }
   return {};
 }
 
-Status WgpuStore::append(const HostRows& from, const Call& call) {
+Status GpuStore::append(const HostRows& from, const Call& call) {
   const int64_t first = rows_;
   return grow(
       from.rows,
@@ -143,17 +142,18 @@ Status WgpuStore::append(const HostRows& from, const Call& call) {
       nullptr, "append");
 }
 
-Status WgpuStore::write(std::span<const int64_t> rows, const HostRows& from, const Call& call) {
+Status GpuStore::write(std::span<const int64_t> rows, const HostRows& from, const Call& call) {
   NF_TRY(call.poll());
+  const Drain drain(context_->queue());
   // Not interrupted once begun: half of the rows overwritten would be neither the old state nor the new one.
   NF_TRY(upload(
       from, [&](int64_t i) { return rows[static_cast<size_t>(i)]; }, nullptr, "replace"));
-  context_->gpu().drain();
-  return context_->gpu().take_error("replace");
+  context_->queue().drain();
+  return context_->queue().take_error("replace");
 }
 
-Status WgpuStore::upload(const HostRows& from, const std::function<int64_t(int64_t)>& row_of,
-                         const Call* call, const char* what) {
+Status GpuStore::upload(const HostRows& from, const std::function<int64_t(int64_t)>& row_of, const Call* call,
+                        const char* what) {
   const int64_t most = std::min(staged_rows(), from.rows);
   WorkSizes sizes{};
   sizes[kStaging] = static_cast<uint64_t>(most) * row_bytes();
@@ -178,11 +178,11 @@ Status WgpuStore::upload(const HostRows& from, const std::function<int64_t(int64
                     static_cast<size_t>(options_.dim) * sizeof(float));
       data = padded.data();
     }
-    Gpu& gpu = context_->gpu();
-    gpu.write(context_->work(kStaging), 0, data, static_cast<uint64_t>(count) * row_bytes());
-    if (has_side(options_.metric))
-      gpu.write(context_->work(kStagingSide), 0, from.side + begin,
-                static_cast<uint64_t>(count) * sizeof(float));
+    Queue& queue = context_->queue();
+    queue.write(context_->work(kStaging), 0, data, static_cast<uint64_t>(count) * row_bytes());
+    if (has_side())
+      queue.write(context_->work(kStagingSide), 0, from.side + begin,
+                  static_cast<uint64_t>(count) * sizeof(float));
     steps.clear();
     for (int64_t i = 0; i < count; ++i) {
       const SlabMap::Place place = map_.place(row_of(begin + i));
@@ -190,21 +190,20 @@ Status WgpuStore::upload(const HostRows& from, const std::function<int64_t(int64
     }
     std::stable_sort(steps.begin(), steps.end(),
                      [](const Step& a, const Step& b) { return a.to_slab < b.to_slab; });
-    Commands commands(*context_);
-    NF_TRY(encode_moves(&commands, steps, nullptr));
-    NF_TRY(commands.submit(0, what));
+    NF_TRY(encode_moves(steps, nullptr));
+    NF_TRY(context_->queue().submit(0, what));
   }
   return {};
 }
 
-Status WgpuStore::encode_moves(Commands* commands, const std::vector<Step>& steps, const WgpuStore* source) {
-  const Pipeline* pipeline = nullptr;
-  NF_TRY(context_->pipelines().get(kMoveKernel, {}, &pipeline));
+Status GpuStore::encode_moves(const std::vector<Step>& steps, const GpuStore* source) {
   std::vector<Move> moves(steps.size());
   for (size_t i = 0; i < steps.size(); ++i) moves[i] = steps[i].move;
-  context_->gpu().write(context_->work(kMoves), 0, moves.data(), moves.size() * sizeof(Move));
+  Queue& queue = context_->queue();
+  queue.write(context_->work(kMoves), 0, moves.data(), moves.size() * sizeof(Move));
   const Buffer& unused = context_->work(kUnused);
-  const bool side = has_side(options_.metric);
+  const bool side = has_side();
+  uint32_t dispatches = 0;
   for (size_t begin = 0, end; begin < steps.size(); begin = end) {
     const Step& first = steps[begin];
     for (end = begin; end < steps.size() && steps[end].from_slab == first.from_slab &&
@@ -220,24 +219,27 @@ Status WgpuStore::encode_moves(Commands* commands, const std::vector<Step>& step
     params.to_tile = to_tile;
     params.has_side = side && to_tile;
     params.move_begin = static_cast<uint32_t>(begin);
-    const Grid grid = context_->grid((static_cast<uint64_t>(params.count) * chunks() + kLanes - 1) / kLanes);
-    params.grid_x = grid.x;
-    if (commands->full()) NF_TRY(commands->submit(0, "move"));
+    const uint64_t lanes = queue.limits().lanes;
+    const Grid grid = context_->grid((static_cast<uint64_t>(params.count) * chunks() + lanes - 1) / lanes);
+    if (dispatches == queue.limits().dispatches) {
+      NF_TRY(queue.submit(0, "move"));
+      dispatches = 0;
+    }
+    ++dispatches;
     const Buffer* from_side = !params.has_side ? &unused
                               : from_tile      ? &from->side
                                                : &context_->work(kStagingSide);
     NF_TRY(
-        commands->dispatch(*pipeline, params,
+        context_->dispatch(kMove, {}, params, grid,
                            {&context_->work(kMoves), from_tile ? &from->vectors : &context_->work(kStaging),
                             to_tile ? &to->vectors : &context_->work(kStaging), from_side,
-                            params.has_side ? &to->side : &context_->work(kUnusedWrite)},
-                           grid));
+                            params.has_side ? &to->side : &context_->work(kUnusedWrite)}));
   }
   return {};
 }
 
-Status WgpuStore::append_from(Store& other, std::span<const int64_t> rows, const Call& call) {
-  auto& from = static_cast<WgpuStore&>(other);  // of the same device, by contract
+Status GpuStore::append_from(Store& other, std::span<const int64_t> rows, const Call& call) {
+  auto& from = static_cast<GpuStore&>(other);  // of the same device, by contract
   const int64_t first = rows_;
   const auto count = static_cast<int64_t>(rows.size());
   std::vector<bool> live(rows.size());
@@ -262,18 +264,18 @@ Status WgpuStore::append_from(Store& other, std::span<const int64_t> rows, const
       std::stable_sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) {
         return a.from_slab != b.from_slab ? a.from_slab < b.from_slab : a.to_slab < b.to_slab;
       });
-      Commands commands(*context_);
-      NF_TRY(encode_moves(&commands, steps, &from));
-      NF_TRY(commands.submit(0, "compact"));
+      NF_TRY(encode_moves(steps, &from));
+      NF_TRY(context_->queue().submit(0, "compact"));
     }
     return {};
   };
   return grow(count, fill, &live, "compact");
 }
 
-Status WgpuStore::read(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call) {
+Status GpuStore::read(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call) {
   const auto count = static_cast<int64_t>(rows.size());
   if (count == 0) return {};
+  const Drain drain(context_->queue());
   const int64_t most = std::min(staged_rows(), count);
   WorkSizes sizes{};
   sizes[kStaging] = sizes[kReadback] = static_cast<uint64_t>(most) * row_bytes();
@@ -293,12 +295,11 @@ Status WgpuStore::read(std::span<const int64_t> rows, float* out, int64_t stride
     }
     std::stable_sort(steps.begin(), steps.end(),
                      [](const Step& a, const Step& b) { return a.from_slab < b.from_slab; });
-    Commands commands(*context_);
-    NF_TRY(encode_moves(&commands, steps, this));
+    NF_TRY(encode_moves(steps, this));
     const uint64_t bytes = static_cast<uint64_t>(piece) * row_bytes();
-    commands.copy(context_->work(kStaging), 0, context_->work(kReadback), 0, bytes);
-    NF_TRY(commands.submit(0, "read"));
-    NF_TRY(context_->gpu().map_read(context_->work(kReadback), bytes, plain.data() + begin * width, "read"));
+    context_->queue().copy(context_->work(kStaging), 0, context_->work(kReadback), 0, bytes);
+    NF_TRY(context_->queue().submit(0, "read"));
+    NF_TRY(context_->queue().read(context_->work(kReadback), bytes, plain.data() + begin * width, "read"));
   }
   for (int64_t i = 0; i < count; ++i)
     std::memcpy(out + i * stride, plain.data() + i * width,
@@ -306,10 +307,10 @@ Status WgpuStore::read(std::span<const int64_t> rows, float* out, int64_t stride
   return {};
 }
 
-Status WgpuStore::set_live(std::span<const int64_t> rows, bool live, const Call& call) {
+Status GpuStore::set_live(std::span<const int64_t> rows, bool live, const Call& call) {
   NF_TRY(call.poll());
   if (rows.empty()) return {};
-  NF_TRY(context_->gpu().health());
+  NF_TRY(context_->queue().health());
   const std::vector<uint32_t> before = live_;
   const auto [low, high] = std::minmax_element(rows.begin(), rows.end());
   for (const int64_t row : rows) {
@@ -325,4 +326,4 @@ Status WgpuStore::set_live(std::span<const int64_t> rows, bool live, const Call&
   return status;
 }
 
-}  // namespace nearfield::wgpu
+}  // namespace nearfield::gpu

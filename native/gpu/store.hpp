@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows on a WebGPU device: slabs of tile32 groups, a live bit each.
+// Rows on a GPU: slabs of tile32 groups, a live bit each.
 #pragma once
 
 #include <functional>
@@ -8,29 +8,26 @@
 #include "context.hpp"
 #include "slabs.hpp"
 
-namespace nearfield::wgpu {
+namespace nearfield::gpu {
 
 // Row numbers travel as u32 in the kernels, 0xffffffff means "none".
 inline constexpr int64_t kMaxRows = 0xfffffffe;
 // The first progress word while rows are copied (nearfield.h: nf_call).
 inline constexpr int64_t kPhaseCopy = 2;
-// The largest k of the fused selection (flat.cpp); beyond it, the radix selection (select.cpp).
-inline constexpr int32_t kMaxListK = 512;
 
 struct SlabBuffers {
   Buffer vectors;
-  Buffer side;  // of COSINE (1/|v|) and POINCARE (alpha) only: the other metrics have no use for it here
+  Buffer side;  // where Context::has_side(metric)
   Buffer live;  // one word per group
 };
 
 // Bytes of a slab on the device.
-uint64_t slab_device_bytes(const SlabMap::Slab& slab, int32_t metric, int32_t dim);
-inline bool has_side(int32_t metric) { return metric == NF_COSINE || metric == NF_POINCARE; }
+uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, int32_t dim);
 
-class WgpuStore final : public Store {
+class GpuStore final : public Store {
  public:
-  WgpuStore(std::shared_ptr<Context> context, const StoreOptions& options);
-  ~WgpuStore() override;
+  GpuStore(std::shared_ptr<Context> context, const StoreOptions& options);
+  ~GpuStore() override;
 
   int64_t rows() const override { return rows_; }
   uint64_t device_bytes() const override { return device_bytes_; }
@@ -61,9 +58,10 @@ class WgpuStore final : public Store {
   Status upload(const HostRows& from, const std::function<int64_t(int64_t)>& row_of, const Call* call,
                 const char* what);
   // Encodes `steps`, which lie in the workspace at kMoves in this order.
-  Status encode_moves(Commands* commands, const std::vector<Step>& steps, const WgpuStore* source);
+  Status encode_moves(const std::vector<Step>& steps, const GpuStore* source);
   Status write_live(int64_t first_group, int64_t last_group, const char* what);
   int64_t staged_rows() const;  // rows of one staging buffer
+  bool has_side() const { return context_->has_side(options_.metric); }
   uint32_t chunks() const { return static_cast<uint32_t>(padded_dim(options_.dim) / kChunkFloats); }
   uint64_t row_bytes() const { return static_cast<uint64_t>(padded_dim(options_.dim)) * sizeof(float); }
 
@@ -76,4 +74,4 @@ class WgpuStore final : public Store {
   uint64_t device_bytes_ = 0;
 };
 
-}  // namespace nearfield::wgpu
+}  // namespace nearfield::gpu

@@ -2,9 +2,9 @@
 // Ranks of chosen rows: a gather over (query, row) pairs, sorted by slab.
 #include <algorithm>
 
-#include "store.hpp"
+#include "scan.hpp"
 
-namespace nearfield::wgpu {
+namespace nearfield::gpu {
 namespace {
 
 constexpr int64_t kMostPairs = 1 << 18;  // of one window: 2 MiB up, 1 MiB back
@@ -14,13 +14,12 @@ constexpr double kGatherCost = 4;
 
 }  // namespace
 
-Status WgpuStore::score(const ScorePlan& plan, const Call& call) {
-  const Drain drain(context_->gpu());
+Status GpuStore::score(const ScorePlan& plan, const Call& call) {
+  Queue& queue = context_->queue();
+  const Drain drain(queue);
   const int64_t total = plan.offsets[plan.batch] - plan.offsets[0];
   if (total == 0) return {};
-  Gpu& gpu = context_->gpu();
-  const Pipeline* pipeline = nullptr;
-  NF_TRY(context_->pipelines().get(kScoreKernel, {options_.metric, 1, 1}, &pipeline));
+  const uint32_t lanes = queue.limits().lanes;
   // Half of the workspace for pairs, which take their keys on the device and on the way back along.
   const uint64_t half = context_->free_workspace() / 2, binding = context_->binding_limit();
   const auto most_pairs = static_cast<int64_t>(
@@ -60,42 +59,40 @@ Status WgpuStore::score(const ScorePlan& plan, const Call& call) {
     pairs.resize(located.size());
     for (size_t i = 0; i < located.size(); ++i) pairs[i] = located[i].pair;
     for (int64_t q = first_query; q <= last_query; ++q)
-      gpu.write(context_->work(kQueries), static_cast<uint64_t>(q - first_query) * row_bytes(),
-                plan.queries + q * plan.query_stride, row_bytes());
-    gpu.write(context_->work(kMoves), 0, pairs.data(), pairs.size() * sizeof(Pair));
+      queue.write(context_->work(kQueries), static_cast<uint64_t>(q - first_query) * row_bytes(),
+                  plan.queries + q * plan.query_stride, row_bytes());
+    queue.write(context_->work(kMoves), 0, pairs.data(), pairs.size() * sizeof(Pair));
 
-    Commands commands(*context_);
+    uint32_t dispatches = 0;
     double units = 0;
     const double per_pair = kGatherCost * chunks();
     for (size_t begin = 0, end; begin < located.size(); begin = end) {
       NF_TRY(call.poll());
       const int64_t slab = located[begin].slab;
       const auto most =
-          static_cast<size_t>(std::max<double>(kLanes, (gpu.units_per_dispatch() - units) / per_pair));
+          static_cast<size_t>(std::max<double>(lanes, (queue.units_per_dispatch() - units) / per_pair));
       for (end = begin; end < located.size() && located[end].slab == slab && end - begin < most;) ++end;
       const SlabBuffers& buffers = slabs_[static_cast<size_t>(slab)];
       ScoreParams p{};
       p.chunks = chunks();
       p.pair_begin = static_cast<uint32_t>(begin);
       p.pair_end = static_cast<uint32_t>(end);
-      const Grid grid = context_->grid((end - begin + kLanes - 1) / kLanes);
-      p.grid_x = grid.x;
-      NF_TRY(commands.dispatch(
-          *pipeline, p,
-          {&buffers.vectors, has_side(options_.metric) ? &buffers.side : &context_->work(kUnused),
-           &context_->work(kQueries), &context_->work(kMoves), &context_->work(kParts)},
-          grid));
+      NF_TRY(context_->dispatch(
+          kScore, {options_.metric, 1, 1}, p, context_->grid((end - begin + lanes - 1) / lanes),
+          {&buffers.vectors, has_side() ? &buffers.side : &context_->work(kUnused), &context_->work(kQueries),
+           &context_->work(kMoves), &context_->work(kParts)}));
       units += static_cast<double>(end - begin) * per_pair;
-      if (commands.full() || units >= gpu.units_per_dispatch()) {
-        NF_TRY(commands.submit(units, "score"));
+      if (++dispatches == queue.limits().dispatches || units >= queue.units_per_dispatch()) {
+        NF_TRY(queue.submit(units, "score"));
         units = 0;
+        dispatches = 0;
       }
     }
     const uint64_t bytes = located.size() * sizeof(uint32_t);
-    commands.copy(context_->work(kParts), 0, context_->work(kReadback), 0, bytes);
-    NF_TRY(commands.submit(units, "score"));
+    queue.copy(context_->work(kParts), 0, context_->work(kReadback), 0, bytes);
+    NF_TRY(queue.submit(units, "score"));
     keys.resize(located.size());
-    NF_TRY(gpu.map_read(context_->work(kReadback), bytes, keys.data(), "score"));
+    NF_TRY(queue.read(context_->work(kReadback), bytes, keys.data(), "score"));
     for (size_t i = 0; i < located.size(); ++i)
       ranks[static_cast<size_t>(located[i].at - plan.offsets[0])] = rank_of_key(keys[i]);
   }
@@ -103,4 +100,4 @@ Status WgpuStore::score(const ScorePlan& plan, const Call& call) {
   return {};
 }
 
-}  // namespace nearfield::wgpu
+}  // namespace nearfield::gpu

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the Device and the Stores of one nf_context share: the queue, the workspace, the limits.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+
+#include "backend.hpp"
+#include "queue.hpp"
+
+namespace nearfield::gpu {
+
+// Workspace buffers, grown when needed and kept between calls.
+enum Work : uint32_t {
+  kUnused,       // bound where a kernel has no use for a read-only buffer
+  kUnusedWrite,  // likewise, writable
+  kQueries,
+  kTileQueries,  // matrix: the queries in tile32
+  kBounds,       // matrix: Bound per query
+  kMasks,
+  kParts,    // flat: lists of the parts of a scan; radix: collected entries; matrix: candidates; score: keys
+  kCounts,   // matrix: candidates per query
+  kBest,     // flat, matrix: the k best so far; radix: bins
+  kLimits,   // flat, matrix: per query a key that k rows do not exceed; radix: digits
+  kStaging,  // plain rows on their way in or out
+  kStagingSide,
+  kMoves,  // index pairs of a move or a scoring
+  kReadback,
+  kWorkCount
+};
+using WorkSizes = std::array<uint64_t, kWorkCount>;
+
+// DeviceOptions::force_path of the GPU backends; the last two only where a matrix form is served.
+enum class Path : uint8_t {
+  kAutomatic,
+  kSmallGrid,  // "small-grid": 2-D grids occur with a few rows; for tests
+  kDirect,     // "direct": never the matrix form
+  kMatrix,     // "matrix": the matrix form for every batch, where the metric has one
+};
+
+class Context {
+ public:
+  // `backend`: for messages.
+  static Status create(std::unique_ptr<Queue> queue, const char* backend, const DeviceOptions& options,
+                       std::shared_ptr<Context>* out);
+
+  Queue& queue() { return *queue_; }
+  const Queue& queue() const { return *queue_; }
+
+  uint64_t slab_bytes() const { return slab_bytes_; }
+  uint64_t binding_limit() const { return binding_limit_; }  // bytes of a buffer that a kernel sees
+  uint64_t memory_limit() const { return memory_limit_; }    // of all stores, 0: none
+  Path path() const { return path_; }
+  uint64_t store_bytes = 0;  // allocated by all stores
+
+  // Whether a value is kept beside each row (metric.hpp: row_side).
+  bool has_side(int32_t metric) const;
+
+  // Makes every buffer at least `wanted` bytes large, freeing others when the limit asks for it.
+  Status reserve(const WorkSizes& wanted, const char* what);
+  const Buffer& work(Work which) const { return work_[which]; }
+  uint64_t workspace_bytes() const;
+  // What the limit leaves to the buffers whose size an operation chooses.
+  uint64_t free_workspace() const;
+
+  // Workgroups in two dimensions; x * y may exceed `workgroups`.
+  Grid grid(uint64_t workgroups) const;
+
+  // `params` gets its grid_x from `grid`; `buffers` follow Kernel::access.
+  template <typename Params>
+  Status dispatch(const Kernel& kernel, const Variant& variant, Params params, Grid grid,
+                  std::initializer_list<const Buffer*> buffers) {
+    params.grid_x = grid.x;
+    return queue_->dispatch(
+        {kernel, variant, &params, sizeof(params), {buffers.begin(), buffers.size()}, grid});
+  }
+
+ private:
+  uint64_t fixed_workspace() const;
+
+  std::unique_ptr<Queue> queue_;
+  std::array<Buffer, kWorkCount> work_;
+  uint64_t binding_limit_ = 0, slab_bytes_ = 0, memory_limit_ = 0, workspace_limit_ = 0;
+  uint32_t max_grid_ = 0;
+  Path path_ = Path::kAutomatic;
+};
+
+}  // namespace nearfield::gpu

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exact search: the direct form with the selection fused into the scan. matrix.cpp has the matrix form,
+// select.cpp large k.
+#include <algorithm>
+#include <bit>
+
+#include "scan.hpp"
+
+namespace nearfield::gpu {
+
+namespace {
+
+// What Path::kMatrix pretends a batch to be.
+constexpr int64_t kManyQueries = 1 << 20;
+constexpr uint32_t kMostParts = 1024;  // lists per query and submission
+constexpr uint64_t kPartsBytes = 64ull << 20;
+
+// Loop iterations of sorting one list, the last of each loop, which only leaves it, included. A sort of n
+// entries by L lanes takes log2(n) (log2(n) + 1) / 2 steps of n / 2L pairs a lane.
+uint32_t sort_loops(const FlatShape& shape, uint32_t lanes) {
+  const auto levels = static_cast<uint32_t>(std::bit_width(shape.list_capacity) - 1);
+  const uint32_t steps = levels * (levels + 1) / 2;
+  const uint32_t pairs = std::max(1u, shape.list_capacity / 2 / lanes);
+  return levels + 1 + steps + levels + steps * (pairs + 1) + shape.list_capacity / lanes;
+}
+
+WorkSizes sizes_for(const Scan& scan, int64_t first, int64_t count, uint32_t query_block, uint32_t parts) {
+  WorkSizes sizes{};
+  scan.add_sizes(first, count, query_block, &sizes);
+  const uint64_t best = static_cast<uint64_t>(count) * static_cast<uint64_t>(scan.plan().k) * sizeof(Entry);
+  sizes[kBest] = sizes[kReadback] = best;
+  sizes[kParts] = best * parts;
+  sizes[kLimits] = static_cast<uint64_t>(count) * sizeof(uint32_t);
+  return sizes;
+}
+
+Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& shape, uint32_t max_parts,
+                    std::vector<Entry>* entries) {
+  Context& context = scan->context();
+  Queue& queue = context.queue();
+  const auto k = static_cast<uint32_t>(scan->plan().k);
+  const Variant flat{scan->metric(), shape.query_block, shape.list_capacity};
+  const Variant merge{1, 1, shape.list_capacity};
+  // At worst every list is sorted at every tile.
+  const uint32_t sort = sort_loops(shape, queue.limits().lanes);
+  scan->load(first, count, shape.query_block, shape.query_block * (sort + 16) + 16);
+  const std::vector<uint32_t> no_limits(static_cast<size_t>(count), kEmpty);
+  queue.write(context.work(kLimits), 0, no_limits.data(), no_limits.size() * sizeof(uint32_t));
+  const Buffer &parts = context.work(kParts), &best = context.work(kBest), &limits = context.work(kLimits);
+  const uint64_t bytes = static_cast<uint64_t>(count) * k * sizeof(Entry);
+  std::vector<Scan::Range> ranges;
+  for (bool is_first = true; !scan->done(); is_first = false) {
+    NF_TRY(scan->call().poll());
+    const double units = scan->next(max_parts, kMaxRows, &ranges);
+    uint32_t lists = 0;
+    for (const Scan::Range& range : ranges) lists += range.parts;
+    // One list of all rows is the answer already.
+    const bool direct = is_first && scan->done() && lists == 1;
+    uint32_t base = 0;
+    for (const Scan::Range& range : ranges) {
+      ScanParams p = scan->params(range);
+      p.k = k;
+      p.part_base = base;
+      p.part_stride = lists;
+      base += range.parts;
+      const SlabBuffers& slab = scan->slab(range);
+      NF_TRY(context.dispatch(kFlat, flat, p, scan->grid(range),
+                              {&slab.vectors, &scan->side(range), &slab.live, &context.work(kQueries),
+                               &scan->masks(), direct ? &best : &parts, &limits}));
+    }
+    if (!direct) {
+      MergeParams m{};
+      m.batch = static_cast<uint32_t>(count);
+      m.k = k;
+      m.lists = m.part_stride = lists;
+      m.first = is_first;
+      NF_TRY(context.dispatch(kMerge, merge, m, context.grid(static_cast<uint64_t>(count)),
+                              {&parts, &best, &limits}));
+    }
+    if (scan->done()) queue.copy(best, 0, context.work(kReadback), 0, bytes);
+    NF_TRY(queue.submit(units, "search"));
+  }
+  entries->resize(static_cast<size_t>(count) * k);
+  return queue.read(context.work(kReadback), bytes, entries->data(), "search");
+}
+
+}  // namespace
+
+Status direct_search(Scan* scan, Hit* hits) {
+  Context& context = scan->context();
+  const SearchPlan& plan = scan->plan();
+  const Limits& limits = context.queue().limits();
+  const FlatShape shape = context.queue().flat_shape(plan.batch, plan.k);
+  const auto k = static_cast<uint32_t>(plan.k);
+  std::vector<Entry> entries;
+  for (int64_t first = 0, count; first < plan.batch; first += count) {
+    count = std::min(plan.batch - first, round_up(scan->queries_per_dispatch(), shape.query_block));
+    while (count > 1 && !scan->fits(sizes_for(*scan, first, count, shape.query_block, 1)))
+      count = (count + 1) / 2;
+    // A merge reads tile_rows entries a step and sorts at most once a step.
+    const uint64_t steps = limits.loops / (sort_loops(shape, limits.lanes) + 16) - k / limits.lanes - 1;
+    auto parts = static_cast<uint32_t>(std::min<uint64_t>(kMostParts, steps * limits.tile_rows / k));
+    while (parts > 1) {
+      const WorkSizes sizes = sizes_for(*scan, first, count, shape.query_block, parts);
+      if (sizes[kParts] <= kPartsBytes && scan->fits(sizes)) break;
+      parts /= 2;
+    }
+    NF_TRY(context.reserve(sizes_for(*scan, first, count, shape.query_block, parts), "search"));
+    NF_TRY(search_chunk(scan, first, count, shape, parts, &entries));
+    put_hits(entries, hits + first * plan.k);
+  }
+  return {};
+}
+
+Status GpuStore::search(const SearchPlan& plan, const Call& call) {
+  Queue& queue = context_->queue();
+  NF_TRY(queue.health());
+  Scan scan(*this, plan, call);
+  const Drain drain(queue);
+  std::vector<Hit> hits(static_cast<size_t>(plan.batch) * static_cast<size_t>(plan.k));
+  std::vector<int32_t> rescored(static_cast<size_t>(plan.batch));
+  const Path path = context_->path();
+  MatrixShape shape;
+  if (path != Path::kDirect)
+    shape = queue.matrix_shape(options_.metric, options_.dim,
+                               path == Path::kMatrix ? kManyQueries : plan.batch, plan.k);
+  if (plan.k > queue.limits().most_list_k)
+    NF_TRY(radix_search(&scan, hits.data()));
+  else if (shape.query_tile != 0)
+    NF_TRY(matrix_search(&scan, shape, hits.data(), rescored.data()));
+  else
+    NF_TRY(direct_search(&scan, hits.data()));
+  // Nothing is given out before all of it is known.
+  std::copy(hits.begin(), hits.end(), plan.hits);
+  if (plan.rescored != nullptr) std::copy(rescored.begin(), rescored.end(), plan.rescored);
+  return {};
+}
+
+}  // namespace nearfield::gpu

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exact search of many queries by the matrix form: products propose candidates under a certificate
+// (bounds.hpp), the canonical form decides. Rows come in windows: a first one in which every row is a
+// candidate, then larger ones as the limits tighten, so that a query's candidates fit the room it has. Where
+// they do not (rows sorted by distance, thousands of duplicates), `rescore` scans the window directly:
+// slower, and exact.
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "bounds.hpp"
+#include "metric.hpp"
+#include "scan.hpp"
+
+namespace nearfield::gpu {
+namespace {
+
+// Candidates that a query has room for: the next window may then hold eight times as many rows as were seen,
+// with a factor of four to spare; at most 64 KiB a query.
+uint32_t capacity_for(int32_t k) {
+  return std::bit_ceil(static_cast<uint32_t>(std::clamp(32 * k, 1024, 16 * 1024)));
+}
+constexpr int64_t kSpare = 4;
+
+WorkSizes sizes_for(const Scan& scan, int64_t first, int64_t count, const MatrixShape& shape,
+                    uint32_t capacity) {
+  WorkSizes sizes{};
+  scan.add_sizes(first, count, shape.query_tile, &sizes);
+  const auto n = static_cast<uint64_t>(count);
+  const auto padded = static_cast<uint64_t>(round_up(count, shape.query_tile));
+  sizes[kTileQueries] =
+      sizes[kQueries] / padded * static_cast<uint64_t>(round_up(static_cast<int64_t>(padded), kGroupRows));
+  sizes[kMoves] = padded * sizeof(Move);
+  sizes[kBounds] = n * sizeof(Bound);
+  sizes[kParts] = n * capacity * sizeof(uint32_t);
+  sizes[kCounts] = 2 * n * sizeof(uint32_t);
+  sizes[kLimits] = n * sizeof(uint32_t);
+  sizes[kBest] = n * static_cast<uint64_t>(scan.plan().k) * sizeof(Entry);
+  sizes[kReadback] = sizes[kBest] + n * sizeof(uint32_t);
+  return sizes;
+}
+
+// Sends what the kernels want of the queries beside the queries themselves.
+Status prepare(Scan* scan, int64_t first, int64_t count, const MatrixShape& shape,
+               const MatrixBounds& bounds) {
+  Context& context = scan->context();
+  Queue& queue = context.queue();
+  const SearchPlan& plan = scan->plan();
+  const auto n = static_cast<size_t>(count);
+  std::vector<Bound> bound(n);
+  for (size_t q = 0; q < n; ++q) {
+    const float* from = plan.queries + (first + static_cast<int64_t>(q)) * plan.query_stride;
+    bound[q] = bounds.of(squared_norm(from, scan->dim()));
+  }
+  const std::vector<uint32_t> no_limits(n, kEmpty), zeros(2 * n, 0);
+  const auto padded = static_cast<size_t>(round_up(count, shape.query_tile));
+  std::vector<Move> moves(padded);
+  for (size_t i = 0; i < padded; ++i) moves[i] = {static_cast<uint32_t>(i), static_cast<uint32_t>(i)};
+  queue.write(context.work(kBounds), 0, bound.data(), n * sizeof(Bound));
+  queue.write(context.work(kLimits), 0, no_limits.data(), n * sizeof(uint32_t));
+  queue.write(context.work(kCounts), 0, zeros.data(), 2 * n * sizeof(uint32_t));
+  queue.write(context.work(kMoves), 0, moves.data(), padded * sizeof(Move));
+  MoveParams m{};
+  m.chunks = scan->chunks();
+  m.count = static_cast<uint32_t>(padded);
+  m.to_tile = 1;
+  const uint64_t lanes = queue.limits().lanes;
+  const Grid grid = context.grid((uint64_t{m.count} * m.chunks + lanes - 1) / lanes);
+  return context.dispatch(kMove, {}, m, grid,
+                          {&context.work(kMoves), &context.work(kQueries), &context.work(kTileQueries),
+                           &context.work(kUnused), &context.work(kUnusedWrite)});
+}
+
+Status dispatch_window(Scan* scan, const Scan::Range& range, const MatrixShape& shape, MatrixParams p) {
+  Context& context = scan->context();
+  const SlabBuffers& slab = scan->slab(range);
+  const Buffer &queries = context.work(kQueries), &candidates = context.work(kParts),
+               &counts = context.work(kCounts), &limits = context.work(kLimits);
+  p.first_row = scan->first_row(range);
+  p.group_begin = range.group_begin;
+  p.group_end = range.group_end;
+  p.has_masks = scan->has_masks();
+  p.query_tiles = static_cast<uint32_t>((p.batch + shape.query_tile - 1) / shape.query_tile);
+  const uint32_t rows = (range.group_end - range.group_begin) * static_cast<uint32_t>(kGroupRows);
+  p.workgroups = (rows + shape.row_tile - 1) / shape.row_tile * p.query_tiles;
+  NF_TRY(context.dispatch(kMatrix, {scan->metric(), shape.query_tile, 1}, p, context.grid(p.workgroups),
+                          {&slab.vectors, &scan->side(range), &slab.live, &context.work(kTileQueries),
+                           &scan->masks(), &context.work(kBounds), &limits, &counts, &candidates}));
+  p.workgroups = p.batch;
+  return context.dispatch(kRescore, {scan->metric(), 1, shape.list_capacity}, p, context.grid(p.batch),
+                          {&slab.vectors, &scan->side(range), &slab.live, &queries, &scan->masks(),
+                           &candidates, &counts, &context.work(kBest), &limits});
+}
+
+}  // namespace
+
+Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* rescored) {
+  Context& context = scan->context();
+  Queue& queue = context.queue();
+  const SearchPlan& plan = scan->plan();
+  const MatrixBounds bounds(scan->metric(), scan->dim());
+  uint32_t capacity = capacity_for(plan.k);
+  std::vector<uint8_t> back;
+  for (int64_t first = 0, count; first < plan.batch; first += count) {
+    count = std::min(plan.batch - first, round_up(scan->queries_per_dispatch(), shape.query_tile));
+    while (count > 1 && !scan->fits(sizes_for(*scan, first, count, shape, capacity))) count = (count + 1) / 2;
+    while (capacity > kGroupRows && !scan->fits(sizes_for(*scan, first, count, shape, capacity)))
+      capacity /= 2;
+    const WorkSizes sizes = sizes_for(*scan, first, count, shape, capacity);
+    NF_TRY(context.reserve(sizes, "search"));
+    scan->load(first, count, shape.query_tile, 0);
+    NF_TRY(prepare(scan, first, count, shape, bounds));
+    MatrixParams p{};
+    p.chunks = scan->chunks();
+    p.batch = static_cast<uint32_t>(count);
+    p.k = static_cast<uint32_t>(plan.k);
+    p.capacity = capacity;
+    p.scale = bounds.scale();
+    p.first = 1;
+    std::vector<Scan::Range> ranges;
+    int64_t seen = 0, window = std::max<int64_t>(1, capacity / kGroupRows);  // groups
+    while (!scan->done()) {
+      NF_TRY(scan->call().poll());
+      const double units = scan->next(kEmpty, window, &ranges);
+      for (const Scan::Range& range : ranges) {
+        NF_TRY(dispatch_window(scan, range, shape, p));
+        p.first = 0;
+        seen += range.group_end - range.group_begin;
+      }
+      window = std::max(window, seen * capacity / (kSpare * plan.k));
+      NF_TRY(queue.submit(units, "search"));
+    }
+    const uint64_t best = sizes[kBest], sums = static_cast<uint64_t>(count) * sizeof(uint32_t);
+    queue.copy(context.work(kBest), 0, context.work(kReadback), 0, best);
+    queue.copy(context.work(kCounts), sums, context.work(kReadback), best, sums);
+    NF_TRY(queue.submit(0, "search"));
+    back.resize(best + sums);
+    NF_TRY(queue.read(context.work(kReadback), back.size(), back.data(), "search"));
+    put_hits({reinterpret_cast<const Entry*>(back.data()), best / sizeof(Entry)}, hits + first * plan.k);
+    const auto* counted = reinterpret_cast<const uint32_t*>(back.data() + best);
+    for (int64_t q = 0; q < count; ++q)
+      rescored[first + q] = static_cast<int32_t>(std::min<uint32_t>(counted[q], INT32_MAX));
+  }
+  return {};
+}
+
+}  // namespace nearfield::gpu

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sizes that the WGSL kernels are written for.
+#pragma once
+
+#include <cstdint>
+
+namespace nearfield::wgpu {
+
+inline constexpr uint32_t kLanes = 64;  // WG: a multiple of 32, at most the 128 that every adapter allows
+inline constexpr uint32_t kRowsPerLane = 2;                   // ROWS of rows.wgsl
+inline constexpr uint32_t kTileRows = kLanes * kRowsPerLane;  // TILE_ROWS
+
+// Loop iterations of one workgroup, all its loops together. llvmpipe (lavapipe) ends every loop of an
+// invocation once 65,535 iterations have been made, silently; so parts of a scan and merges are cut shorter,
+// which costs nothing elsewhere. The inner loops over QB and ROWS are unrolled by its compiler; a margin of a
+// quarter covers what a count like this one forgets.
+inline constexpr uint32_t kMostLoops = 50'000;
+
+// Lists hold k + kTileRows entries: 256 of them for small k, 1024 otherwise.
+inline constexpr int32_t kSmallListK = 256 - kTileRows;
+inline constexpr int32_t kMostListK = 512;
+
+}  // namespace nearfield::wgpu
