@@ -3,7 +3,6 @@
 // docs/numerics-cpu.md has the derivation in full.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
