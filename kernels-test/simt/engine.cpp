@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace nearfield::simt {
+namespace {
+
+std::string text(const Site& s) { return std::string(s.file_name()) + ":" + std::to_string(s.line()); }
+
+std::string text(const Dim3& d) {
+  return "(" + std::to_string(d.x) + ", " + std::to_string(d.y) + ", " + std::to_string(d.z) + ")";
+}
+
+bool same(const Site& a, const Site& b) {
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
+}
+
+Dim3 position_of(unsigned index, Dim3 size) {
+  return {index % size.x, index / size.x % size.y, index / size.x / size.y};
+}
+
+// Stacks outlive a launch: making one costs two system calls.
+Stack& stack_of(size_t index) {
+  thread_local std::vector<std::unique_ptr<Stack>> stacks;
+  while (stacks.size() <= index) stacks.push_back(std::make_unique<Stack>());
+  return *stacks[index];
+}
+
+class Running {
+ public:
+  explicit Running(Engine* now) : engine_(engine), current_(current) { engine = now; }
+  ~Running() {
+    engine = engine_;
+    current = current_;
+  }
+
+ private:
+  Engine* const engine_;
+  const Current current_;
+};
+
+}  // namespace
+
+Engine::Engine(Dim3 grid, Dim3 size, const std::function<void()>& body, const Options& options)
+    : options_(options),
+      body_(body),
+      block_{{}, grid, size, options.warp_size},
+      random_(options.seed),
+      shared_(options.shared_limit),
+      accessor_(options.warp_size) {
+  const unsigned threads = size.count();
+  if (threads == 0 || threads > options.most_threads)
+    throw Error(std::string(options.name) + ": a block of " + std::to_string(threads) +
+                " threads, the limit is " + std::to_string(options.most_threads));
+  if (options.warp_size == 0 || options.warp_size > kMostLanes)
+    throw Error("a warp has 1 to " + std::to_string(kMostLanes) + " lanes, asked for " +
+                std::to_string(options.warp_size));
+  fibers_.resize(threads);
+  warps_.resize((threads + options.warp_size - 1) / options.warp_size);
+  for (unsigned i = 0; i < threads; ++i) {
+    Fiber& fiber = fibers_[i];
+    fiber.position = position_of(i, size);
+    fiber.index = i;
+    fiber.lane = i % options.warp_size;
+    fiber.warp = i / options.warp_size;
+    fiber.stack = &stack_of(i);
+  }
+}
+
+void Engine::run() {
+  const Running running(this);
+  const unsigned blocks = block_.grid.count();
+  std::vector<unsigned> order(blocks);
+  for (unsigned i = 0; i < blocks; ++i)
+    order[i] = options_.schedule == Schedule::kReverse ? blocks - 1 - i : i;
+  if (options_.schedule == Schedule::kRandom) std::shuffle(order.begin(), order.end(), random_);
+  for (const unsigned number : order) {
+    begin_block(number);
+    run_block();
+  }
+}
+
+void Engine::begin_block(unsigned number) {
+  block_.position = position_of(number, block_.grid);
+  accessor_.begin_block(static_cast<unsigned>(warps_.size()));
+  const auto pattern = static_cast<uint8_t>(random_());
+  shared_.begin(options_.schedule == Schedule::kForward   ? 0xff
+                : options_.schedule == Schedule::kReverse ? 0
+                                                          : pattern);
+  for (Warp& warp : warps_) warp.running = warp.waiting = 0;
+  alive_ = fibers_.size();
+  votes_ = 0;
+  for (Fiber& fiber : fibers_) {
+    fiber.state = Fiber::State::kReady;
+    fiber.copies.clear();
+    fiber.copy_groups.clear();
+    warps_[fiber.warp].running |= Lanes{1} << fiber.lane;
+    fiber.stack->start(&Engine::enter, fiber.index % 64 * 64);
+  }
+  tsan_release(&barrier_token_);
+}
+
+void Engine::enter() {
+  Engine& e = *engine;
+  e.switch_.arrived(nullptr);
+  tsan_acquire(&e.barrier_token_);
+  try {
+    e.body_();
+  } catch (...) {
+    e.thrown_ = std::current_exception();
+  }
+  tsan_release(&e.barrier_token_);
+  e.self_->state = Fiber::State::kDone;
+  e.switch_.back(*e.self_->stack, true);
+}
+
+void Engine::resume(Fiber& fiber) {
+  self_ = &fiber;
+  current = {&fiber, &block_};
+  accessor_.resume(fiber);
+  switch_.to_fiber(*fiber.stack);
+  if (thrown_) std::rethrow_exception(thrown_);
+  if (!failure_.empty()) throw Error(failure_);
+  if (fiber.state == Fiber::State::kAtWarp) {
+    release_warp(fiber);
+  } else if (fiber.state == Fiber::State::kDone) {
+    --alive_;
+    warps_[fiber.warp].running &= ~(Lanes{1} << fiber.lane);
+    if (warps_[fiber.warp].waiting != 0) release_waiting(fiber.warp);
+  }
+}
+
+// Resumes the warp's threads until none of them is ready; in a random schedule, each at most once.
+bool Engine::resume_warp(unsigned warp, const std::vector<unsigned>& lanes) {
+  bool any = false;
+  for (bool progress = true; progress;) {
+    progress = false;
+    for (const unsigned lane : lanes) {
+      const size_t index = size_t{warp} * options_.warp_size + lane;
+      if (index >= fibers_.size() || fibers_[index].state != Fiber::State::kReady) continue;
+      resume(fibers_[index]);
+      progress = any = true;
+    }
+    if (options_.schedule == Schedule::kRandom) break;
+  }
+  return any;
+}
+
+void Engine::run_block() {
+  std::vector<unsigned> warps(warps_.size()), lanes(options_.warp_size);
+  for (unsigned i = 0; i < warps.size(); ++i) warps[i] = i;
+  for (unsigned i = 0; i < lanes.size(); ++i) lanes[i] = i;
+  if (options_.schedule == Schedule::kReverse) {
+    std::reverse(warps.begin(), warps.end());
+    std::reverse(lanes.begin(), lanes.end());
+  }
+  while (alive_ > 0) {
+    bool progress = false;
+    if (options_.schedule == Schedule::kRandom) std::shuffle(warps.begin(), warps.end(), random_);
+    for (const unsigned warp : warps) {
+      if (options_.schedule == Schedule::kRandom) std::shuffle(lanes.begin(), lanes.end(), random_);
+      progress |= resume_warp(warp, lanes);
+    }
+    if (!progress && alive_ > 0 && !release_barrier()) throw Error(describe(deadlock()));
+  }
+  tsan_acquire(&barrier_token_);
+}
+
+// When every thread has arrived. A device hangs, or worse, where some thread has returned or waits elsewhere.
+bool Engine::release_barrier() {
+  const Fiber* first = nullptr;
+  const Fiber* missing = nullptr;
+  for (const Fiber& fiber : fibers_) {
+    if (fiber.state != Fiber::State::kAtBarrier) {
+      missing = &fiber;
+      continue;
+    }
+    if (first == nullptr) first = &fiber;
+    if (!same(fiber.where, first->where))
+      throw Error(describe("divergent barrier: thread " + std::to_string(first->index) + " waits at " +
+                           text(first->where) + ", thread " + std::to_string(fiber.index) + " at " +
+                           text(fiber.where)));
+  }
+  if (first == nullptr) return false;
+  if (missing != nullptr)
+    throw Error(describe(
+        "divergent barrier: thread " + std::to_string(first->index) + " waits at " + text(first->where) +
+        ", thread " + std::to_string(missing->index) +
+        (missing->state == Fiber::State::kDone ? " has returned" : " waits at " + text(missing->where))));
+  accessor_.at_barrier(first->orders);
+  last_votes_ = votes_;
+  votes_ = 0;
+  for (Fiber& fiber : fibers_) fiber.state = Fiber::State::kReady;
+  return true;
+}
+
+// `last` has just arrived, or was waiting when another lane returned: is its group complete?
+void Engine::release_warp(const Fiber& last) {
+  Warp& warp = warps_[last.warp];
+  const Lanes group = last.mask != 0 ? last.mask : warp.running;
+  if (const Lanes gone = group & ~warp.running; gone != 0)
+    throw Error(describe(text(last.where) + ": the mask names lane " + std::to_string(__builtin_ctzll(gone)) +
+                         ", which has returned or does not exist"));
+  if ((group & ~warp.waiting) != 0) return;
+  Fiber* const lanes = &fibers_[size_t{last.warp} * options_.warp_size];
+  for (unsigned lane = 0; lane < options_.warp_size; ++lane) {
+    if (!(group >> lane & 1)) continue;
+    if (lanes[lane].mask != last.mask || !same(lanes[lane].where, last.where))
+      throw Error(describe("divergent warp operation: lane " + std::to_string(last.lane) + " of warp " +
+                           std::to_string(last.warp) + " waits at " + text(last.where) + ", lane " +
+                           std::to_string(lane) + " at " + text(lanes[lane].where) +
+                           (lanes[lane].mask != last.mask ? " with another mask" : "")));
+  }
+  if (group == warp.running) accessor_.at_warp(last.warp, last.orders);
+  for (unsigned lane = 0; lane < options_.warp_size; ++lane) {
+    if (!(group >> lane & 1)) continue;
+    warp.out[lane] = warp.in[lane];
+    lanes[lane].mask = group;
+    lanes[lane].state = Fiber::State::kReady;
+  }
+  warp.waiting &= ~group;
+}
+
+void Engine::release_waiting(unsigned warp) {
+  for (unsigned lane = 0; lane < options_.warp_size; ++lane)
+    if (warps_[warp].waiting >> lane & 1) release_warp(fibers_[size_t{warp} * options_.warp_size + lane]);
+}
+
+std::string Engine::deadlock() const {
+  std::string message = "deadlock:";
+  int named = 0;
+  for (const Fiber& fiber : fibers_) {
+    if (fiber.state == Fiber::State::kDone) continue;
+    if (++named > 4) return message + " ...";
+    message += " thread " + std::to_string(fiber.index) + " waits at " + text(fiber.where) + ";";
+  }
+  return message;
+}
+
+std::string Engine::describe(const std::string& message) const {
+  return std::string(options_.name) + ", block " + text(block_.position) + ": " + message;
+}
+
+void Engine::yield() {
+  tsan_release(&barrier_token_);
+  switch_.back(*self_->stack, false);
+}
+
+unsigned Engine::barrier(unsigned orders, Site where, bool vote) {
+  Fiber& self = *self_;
+  self.where = where;
+  self.orders = orders;
+  self.state = Fiber::State::kAtBarrier;
+  votes_ += vote;
+  yield();
+  tsan_acquire(&barrier_token_);
+  return last_votes_;  // nobody is at the next barrier before all have left this one
+}
+
+Lanes Engine::exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where) {
+  Fiber& self = *self_;
+  Warp& warp = warps_[self.warp];
+  if (mask != 0 && !(mask >> self.lane & 1))
+    simt::fail("lane " + std::to_string(self.lane) + " is not in its own mask", where);
+  std::memcpy(warp.in[self.lane].bytes, value, bytes);
+  warp.waiting |= Lanes{1} << self.lane;
+  self.mask = mask;
+  self.orders = orders;
+  self.where = where;
+  self.state = Fiber::State::kAtWarp;
+  yield();
+  if (orders != kOrdersNothing) tsan_acquire(&barrier_token_);
+  return self_->mask;
+}
+
+void* Engine::shared_array(const void* key, size_t bytes, Site where) {
+  std::string problem;
+  void* const memory = shared_.array(key, bytes, &problem);
+  if (memory == nullptr) simt::fail(problem, where);
+  return memory;
+}
+
+void* Engine::dynamic_shared(size_t align, Site where) {
+  if (options_.dynamic_shared == 0) simt::fail("the launch gives no dynamic shared memory", where);
+  if (align > 16)
+    simt::fail("dynamic shared memory is aligned to 16 bytes, not " + std::to_string(align), where);
+  return shared_array(this, options_.dynamic_shared, where);
+}
+
+void Engine::fail(std::string message) {
+  failure_ = describe("thread " + text(self_->position) + ": " + message);
+  self_->state = Fiber::State::kDone;
+  switch_.back(*self_->stack, true);
+  __builtin_unreachable();
+}
+
+// ---- simt.hpp ----
+
+void launch(Dim3 grid, Dim3 size, const std::function<void()>& body, const Options& options) {
+  Engine(grid, size, body, options).run();
+}
+
+void fail(const std::string& message) {
+  if (engine == nullptr) throw Error(message);
+  engine->fail(message);
+}
+
+void fail(const std::string& message, Site where) { fail(text(where) + ": " + message); }
+
+unsigned barrier(unsigned orders, Site where, bool vote) { return engine->barrier(orders, where, vote); }
+
+Lanes exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where) {
+  return engine->exchange(mask, value, bytes, orders, where);
+}
+
+void exchanged(unsigned lane, void* value, size_t bytes) {
+  std::memcpy(value, engine->exchanged(lane), bytes);
+}
+
+void* shared_array(const void* key, size_t bytes, Site where) {
+  return engine->shared_array(key, bytes, where);
+}
+void* dynamic_shared(size_t align, Site where) { return engine->dynamic_shared(align, where); }
+
+void copy_async(void* to, const void* from, size_t bytes, bool checked) {
+  engine->self().copies.push_back({to, from, bytes, checked ? __builtin_return_address(0) : nullptr});
+}
+
+void copy_async_commit() {
+  Fiber& self = engine->self();
+  self.copy_groups.push_back(self.copies.size());
+}
+
+void copy_async_wait(unsigned groups_left) {
+  Fiber& self = engine->self();
+  if (self.copy_groups.size() <= groups_left) return;
+  const size_t groups = self.copy_groups.size() - groups_left;
+  const size_t end = self.copy_groups[groups - 1];
+  for (size_t i = 0; i < end; ++i) {
+    const Fiber::AsyncCopy& copy = self.copies[i];
+    if (copy.place != nullptr) {
+      note_access(copy.from, copy.bytes, kRead, copy.place);
+      note_access(copy.to, copy.bytes, kWrite, copy.place);
+    }
+    std::memcpy(copy.to, copy.from, copy.bytes);
+  }
+  self.copies.erase(self.copies.begin(), self.copies.begin() + static_cast<ptrdiff_t>(end));
+  self.copy_groups.erase(self.copy_groups.begin(), self.copy_groups.begin() + static_cast<ptrdiff_t>(groups));
+  for (size_t& group : self.copy_groups) group -= end;
+}
+
+}  // namespace nearfield::simt

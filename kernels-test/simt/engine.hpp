@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// One block in flight: who waits where, and who may go on.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "access.hpp"
+#include "fiber.hpp"
+#include "simt.hpp"
+
+namespace nearfield::simt {
+
+struct Fiber : Thread {
+  enum class State : uint8_t { kReady, kAtBarrier, kAtWarp, kDone };
+  struct AsyncCopy {
+    void* to;
+    const void* from;
+    size_t bytes;
+    const void* place;
+  };
+
+  State state = State::kReady;
+  unsigned orders = 0;
+  Site where;
+  Lanes mask = 0;  // asked for; after the exchange: who took part
+  Stack* stack = nullptr;
+  std::vector<AsyncCopy> copies;
+  std::vector<size_t> copy_groups;  // ends in `copies`
+};
+
+struct Warp {
+  struct alignas(16) Slot {
+    unsigned char bytes[kSlotBytes];
+  };
+  Lanes running = 0, waiting = 0;
+  std::array<Slot, kMostLanes> in, out;
+};
+
+// Runs the blocks of a launch one after the other on the calling thread.
+class Engine {
+ public:
+  Engine(Dim3 grid, Dim3 size, const std::function<void()>& body, const Options& options);
+  void run();  // throws Error
+
+  // Called on a fiber.
+  unsigned barrier(unsigned orders, Site where, bool vote);
+  Lanes exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where);
+  const void* exchanged(unsigned lane) const { return warps_[self_->warp].out[lane].bytes; }
+  void* shared_array(const void* key, size_t bytes, Site where);
+  void* dynamic_shared(size_t align, Site where);
+  [[noreturn]] void fail(std::string message);
+  Fiber& self() { return *self_; }
+  Accessor& accessor() { return accessor_; }
+
+ private:
+  static void enter();
+  void begin_block(unsigned number);
+  void run_block();
+  bool resume_warp(unsigned warp, const std::vector<unsigned>& lanes);
+  void resume(Fiber& fiber);
+  void release_warp(const Fiber& last);
+  void release_waiting(unsigned warp);
+  bool release_barrier();
+  std::string deadlock() const;
+  std::string describe(const std::string& message) const;
+  void yield();
+
+  const Options options_;
+  const std::function<void()>& body_;
+  Block block_;
+  std::vector<Fiber> fibers_;
+  std::vector<Warp> warps_;
+  std::mt19937_64 random_;
+  Switch switch_;
+  Fiber* self_ = nullptr;
+  size_t alive_ = 0;
+  unsigned votes_ = 0;       // at the barrier that comes next
+  unsigned last_votes_ = 0;  // at the last one
+  std::exception_ptr thrown_;
+  std::string failure_;
+  SharedMemory shared_;
+  Accessor accessor_;
+  char barrier_token_ = 0;  // TSan's
+};
+
+// The engine of the launch in progress on this thread.
+inline constinit thread_local Engine* engine = nullptr;
+
+}  // namespace nearfield::simt

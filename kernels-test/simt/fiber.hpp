@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stack to run on, and the switch between two: callee-saved registers and a stack pointer, no system call.
+// The sanitizers are told about every switch; TSan is told that it orders nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#elif defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace nearfield::simt {
+
+// Sanitizers make frames several times larger.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr size_t kStackBytes = 512 * 1024;
+#else
+inline constexpr size_t kStackBytes = 64 * 1024;
+#endif
+
+extern "C" void nearfield_simt_switch(void** save, void* load) asm("nearfield_simt_switch");
+
+class Stack {
+ public:
+  Stack();  // throws std::bad_alloc
+  ~Stack();
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+
+  // The next switch to this stack calls entry(), which must not return. `shift`: bytes left out at the top,
+  // so that a thousand stacks do not share the same cache sets.
+  void start(void (*entry)(), size_t shift);
+
+ private:
+  friend class Switch;
+  char* base_;
+  void* sp_ = nullptr;
+  void* fake_ = nullptr;  // ASan's
+  void* tsan_ = nullptr;
+};
+
+// Between the caller of launch() and its fibers.
+class Switch {
+ public:
+  void to_fiber(Stack& fiber) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(&fake_, fiber.base_, kStackBytes);
+#elif defined(__SANITIZE_THREAD__)
+    tsan_ = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(fiber.tsan_, __tsan_switch_to_fiber_no_sync);
+#endif
+    nearfield_simt_switch(&sp_, fiber.sp_);
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(fake_, nullptr, nullptr);
+#endif
+  }
+
+  // From a fiber. `last`: it will not be resumed.
+  void back(Stack& fiber, bool last) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(last ? nullptr : &fiber.fake_, caller_stack_, caller_bytes_);
+#elif defined(__SANITIZE_THREAD__)
+    __tsan_switch_to_fiber(tsan_, __tsan_switch_to_fiber_no_sync);
+#endif
+    static_cast<void>(last);
+    nearfield_simt_switch(&fiber.sp_, sp_);
+    arrived(fiber.fake_);
+  }
+
+  // First thing on a fiber.
+  void arrived([[maybe_unused]] void* fake) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(fake, &caller_stack_, &caller_bytes_);
+#endif
+  }
+
+ private:
+  void* sp_ = nullptr;
+  [[maybe_unused]] void* fake_ = nullptr;
+  [[maybe_unused]] void* tsan_ = nullptr;
+  [[maybe_unused]] const void* caller_stack_ = nullptr;
+  [[maybe_unused]] size_t caller_bytes_ = 0;
+};
+
+// Happens-before edges for TSan: what a barrier orders. Nothing elsewhere.
+inline void tsan_release([[maybe_unused]] void* at) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_release(at);
+#endif
+}
+inline void tsan_acquire([[maybe_unused]] void* at) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_acquire(at);
+#endif
+}
+
+}  // namespace nearfield::simt

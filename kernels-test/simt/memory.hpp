@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory of the emulated device. All of it lies in one reserved range of addresses, with marks beside it: per
+// word of four bytes whether it is allocated and which bytes were written, and who wrote and read it last
+// (access.hpp). Under ASan and TSan it comes from the heap instead, whose checks are theirs.
+// Any thread may call this.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "simt.hpp"
+
+namespace nearfield::simt {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kHeapMemory = true;
+#else
+inline constexpr bool kHeapMemory = false;
+#endif
+
+// Global memory, aligned to 256 bytes, not initialised; NULL when there is no room.
+void* allocate(size_t bytes);
+void release(void* memory);  // NULL is fine
+// Whether [p, p + bytes) lies in one live allocation. Of the heap: in one that starts at p or before.
+bool allocated(const void* p, size_t bytes);
+uint64_t allocated_bytes();
+// What the host copied or set, and what a copy on the device moved, carries marks of having been written.
+void mark_written(const void* p, size_t bytes);
+void copy_marks(void* to, const void* from, size_t bytes);
+
+// Who touched a word last, for writes and for reads: access.cpp.
+struct Touch {
+  uint32_t interval = 0;  // of the launch and block, see Accessor; 0: never
+  uint16_t thread = 0;
+  uint16_t sync = 0;
+  uint32_t place = 0;  // in the program, see access.cpp
+};
+struct WordMarks {
+  Touch write, read;
+};
+
+// The reserved range. Nothing here is checked: the caller has compared with kArenaBytes.
+inline constexpr uint64_t kArenaBytes = uint64_t{1} << 36;
+inline constexpr uint8_t kAllocated = 0x10;  // in `states`; the low four bits: bytes that were written
+struct Arena {
+  char* base = nullptr;
+  uint8_t* states = nullptr;     // per word
+  WordMarks* touches = nullptr;  // per word
+};
+const Arena& arena();
+
+// What one block declared with NF_SHARED, with a gap between arrays that belongs to none.
+class SharedMemory {
+ public:
+  explicit SharedMemory(size_t limit) : limit_(limit) {}
+  ~SharedMemory() { clear(); }
+  SharedMemory(const SharedMemory&) = delete;
+  SharedMemory& operator=(const SharedMemory&) = delete;
+
+  // A new block: nothing is declared, and what will be is filled with `pattern`.
+  void begin(uint8_t pattern);
+  // The array of this key; `*problem` is set instead when it does not fit.
+  void* array(const void* key, size_t bytes, std::string* problem);
+  static bool owns(const void* p);  // of this thread
+
+ private:
+  struct Array {
+    const void* key;
+    char* memory;
+    size_t bytes;
+  };
+  void clear();
+
+  const size_t limit_;
+  uint8_t pattern_ = 0xff;
+  size_t used_ = 0;    // bytes declared
+  size_t offset_ = 0;  // where the next one starts, gaps included
+  std::vector<Array> arrays_;
+};
+
+}  // namespace nearfield::simt
