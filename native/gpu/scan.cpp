@@ -43,8 +43,10 @@ void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t til
   Queue& queue = context().queue();
   count_ = count;
   query_block_ = query_block;
-  most_part_groups_ = static_cast<uint32_t>(std::min<uint64_t>(
-      std::max(1u, queue.limits().loops / (store_.chunks() + tile_loops)) * uint64_t{tile_groups()}, kEmpty));
+  // A store's groups bound it, so that products with a number of parts fit 64 bits.
+  const uint64_t part_tiles = std::max(1u, queue.limits().loops / (store_.chunks() + tile_loops));
+  most_part_groups_ = static_cast<uint32_t>(std::min(
+      part_tiles * tile_groups(), static_cast<uint64_t>(round_up(groups_of(kMaxRows), tile_groups()))));
   const int64_t width = padded_dim(store_.options_.dim);
   const float* from = plan_.queries + first * plan_.query_stride;
   if (plan_.query_stride == width) {
