@@ -126,7 +126,7 @@ Status GpuStore::search(const SearchPlan& plan, const Call& call) {
                                path == Path::kMatrix ? kManyQueries : plan.batch, plan.k);
   if (plan.k > queue.limits().most_list_k)
     NF_TRY(radix_search(&scan, hits.data()));
-  else if (shape.query_tile != 0)
+  else if (shape.query_tile != 0 && matrix_fits(scan, shape))
     NF_TRY(matrix_search(&scan, shape, hits.data(), rescored.data()));
   else
     NF_TRY(direct_search(&scan, hits.data()));

@@ -6,7 +6,6 @@
 // slower, and exact.
 #include <algorithm>
 #include <bit>
-#include <numeric>
 
 #include "bounds.hpp"
 #include "metric.hpp"
@@ -93,6 +92,10 @@ Status dispatch_window(Scan* scan, const Scan::Range& range, const MatrixShape& 
 }
 
 }  // namespace
+
+bool matrix_fits(const Scan& scan, const MatrixShape& shape) {
+  return scan.fits(sizes_for(scan, 0, 1, shape, kGroupRows));
+}
 
 Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* rescored) {
   Context& context = scan->context();

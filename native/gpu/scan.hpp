@@ -96,7 +96,9 @@ inline void put_hits(std::span<const Entry> entries, Hit* hits) {
 // they are. The caller drains the queue.
 Status direct_search(Scan* scan, Hit* hits);  // k <= Limits::most_list_k
 Status radix_search(Scan* scan, Hit* hits);   // any k
-// k <= Limits::most_list_k; rescored: per query.
+// k <= Limits::most_list_k; rescored: per query. The workspace may be too small for a tile of queries: the
+// direct form needs less.
+bool matrix_fits(const Scan& scan, const MatrixShape& shape);
 Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* rescored);
 
 }  // namespace nearfield::gpu
