@@ -22,7 +22,10 @@ function(nearfield_backend name)
   target_link_libraries(nearfield_${name} PRIVATE nearfield_common nearfield_flags Threads::Threads ${CMAKE_DL_LIBS})
   set_target_properties(nearfield_${name} PROPERTIES OUTPUT_NAME nearfield_${name})
   if(APPLE)
-    target_link_options(nearfield_${name} PRIVATE -Wl,-exported_symbol,_nf_get_api)
+    set_target_properties(nearfield_${name} PROPERTIES INSTALL_NAME_DIR @rpath BUILD_WITH_INSTALL_NAME_DIR ON)
+    if(CMAKE_HOST_APPLE)  # zig's linker knows no such list: there, all else being hidden has to do
+      target_link_options(nearfield_${name} PRIVATE -Wl,-exported_symbol,_nf_get_api)
+    endif()
   elseif(UNIX)
     target_link_options(nearfield_${name} PRIVATE
       -Wl,--version-script=${CMAKE_SOURCE_DIR}/native/exports.map -Wl,--no-undefined)

@@ -1,9 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # Toolchain of the libraries that are shipped, for any Linux of glibc 2.28 (RHEL 8, Debian 10) or later: zig's clang links
 # against the symbols of exactly that glibc, whatever this machine has, with libc++ inside. Comes from a hashed wheel,
-# installed by pip into the build folder. Included with `arch` set to what zig calls the architecture.
-set(CMAKE_SYSTEM_NAME Linux)
+# installed by pip into the build folder. Included with `arch` set to what zig calls the architecture. With `system` set to
+# macos: for macOS 14 or later, against zig's list of the symbols of its libSystem, likewise with libc++ inside.
 set(CMAKE_SYSTEM_PROCESSOR ${arch})
+if(system STREQUAL "macos")
+  set(CMAKE_SYSTEM_NAME Darwin)
+  set(target ${arch}-macos.14.0)
+  set(CMAKE_OSX_DEPLOYMENT_TARGET "" CACHE STRING "part of the target")
+  # CMake asks for them on every Darwin; nothing is installed from here.
+  set(CMAKE_INSTALL_NAME_TOOL ${CMAKE_COMMAND})
+else()
+  set(CMAKE_SYSTEM_NAME Linux)
+  set(target ${arch}-linux-gnu.2.28)
+endif()
 
 cmake_path(GET CMAKE_CURRENT_LIST_DIR PARENT_PATH checkout)
 set(requirements ${checkout}/native/requirements-zig.txt)
@@ -28,7 +38,6 @@ endif()
 
 set(NEARFIELD_ZIG ${zig_folder})  # its licences go into the jars
 set(zig ${zig_folder}/ziglang/zig)
-set(target ${arch}-linux-gnu.2.28)
 foreach(language C CXX)
   # zig's own driver options: no -march beyond the architecture's baseline, as any compiler without options.
   set(CMAKE_${language}_COMPILER_TARGET ${target})

@@ -5,9 +5,15 @@
 #define MTL_PRIVATE_IMPLEMENTATION
 #include "device.hpp"
 
+#include <Availability.h>
+// Without them metal-cpp looks its constants up by dlsym(): some are newer than macOS 14, and none is used here.
+#undef __MAC_26_0
+#undef __IPHONE_26_0
+#undef __TVOS_26_0
+
 #include <Foundation/Foundation.hpp>
 #include <Metal/Metal.hpp>
-#include <cstring>
+#include <cstdio>
 #include <utility>
 
 #include "kernel_text.hpp"
