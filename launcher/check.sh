@@ -137,6 +137,7 @@ run_test() {
   native native-all "" all
   native_tests "Native suite and ABI" release
   counted_tests "Launcher tests" "$state/launcher-tests.log" "$root/launcher/test.sh"
+  counted_tests "Proof tests" "$state/proof-tests.log" python3 "$root/prove/test"
   if [ "$level" = quick ]; then
     java_tests "Java unit tests" test
   else

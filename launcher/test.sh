@@ -21,6 +21,8 @@ trap 'rm -rf "$work"' EXIT
 . "$here/test/check_test.sh"
 # shellcheck source=launcher/test/bench_test.sh
 . "$here/test/bench_test.sh"
+# shellcheck source=launcher/test/prove_test.sh
+. "$here/test/prove_test.sh"
 
 if [ $# -eq 0 ]; then
   # shellcheck disable=SC2046 # names of functions

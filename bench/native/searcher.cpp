@@ -56,6 +56,9 @@ Reply Searcher::hello(const Command& command) {
       .set("version", library_->api().build)
       .set("backend", library_->api().backend)
       .set("device", info.name)
+      .set("driver", info.driver)
+      .set("software", info.software)
+      .set("emulated", info.emulated)
       .set("settings", (path.empty() ? info.driver : path) + format(", %d threads", threads))
       .set("threads", threads);
 }

@@ -81,6 +81,10 @@ class Peer:
         """What `search` returned as (distances, rows), smaller is better."""
         raise NotImplementedError
 
+    def limits(self, bytes_: int, seconds: float) -> dict:
+        """What its device can do, as this library reaches it."""
+        raise Refused("limits are not measured by this peer", unsupported=True)
+
 
 class Worker:
     def __init__(self, peer: Peer):
@@ -139,11 +143,14 @@ class Worker:
                 distances.write(widened(d, self.k, np.nan).astype("<f4").tobytes())
         return {"count": count}
 
+    def limits(self, command: dict) -> dict:
+        return self.peer.limits(command["bytes"], command.get("seconds", 0.3))
+
     def answer(self, line: str) -> dict:
         try:
             command = json.loads(line)
             work = {"hello": self.hello, "load": self.load, "workload": self.workload, "run": self.run,
-                    "tune": self.tune, "answers": self.answers, "quit": lambda _: {}}.get(command["command"])  # fmt: skip
+                    "tune": self.tune, "answers": self.answers, "limits": self.limits, "quit": lambda _: {}}.get(command["command"])  # fmt: skip
             if work is None:
                 raise Refused(f"no command {command['command']}", unsupported=True)
             return {"ok": True, **work(command)}

@@ -8,13 +8,13 @@ test_counts() {
   jdk "$machine/jvm/jdk" 25
   start test
   is "$status" 0
-  # 5 of the suite and 2 programs without a count, 2 of the launcher, 3 of the benchmark, 9 of Java.
-  is "${out##*$'\n'}" '21 passed, 0 failed, 4 skipped' # no shipped libraries for this machine
+  # 5 of the suite and 2 programs without a count, 2 of the launcher, 4 of the proof, 3 of the benchmark, 9 of Java.
+  is "${out##*$'\n'}" '25 passed, 0 failed, 4 skipped' # no shipped libraries for this machine
   has "$out" $'a case\n'
   is "$(calls sanitize)" 0
   is "$(calls '^mvn.* deploy')" 1
   CTEST=$'5 passed, 0 failed\n100% tests passed, 0 tests failed out of 3\n\t  2 - gpu (Skipped)' start test --quick
-  is "${out##*$'\n'}" '20 passed, 0 failed, 2 skipped'
+  is "${out##*$'\n'}" '24 passed, 0 failed, 2 skipped'
   is "$(calls '^mvn.* deploy')" 1
   is "$(calls '^mvn.* test$')" 1
   is "$(calls '^cmake')" 2
@@ -28,16 +28,16 @@ test_failures_are_counted() {
   # One failed case, and a program that died before it could count.
   CTEST_STATUS=8 CTEST=$'1: 5 passed, 1 failed\n33% tests passed, 2 tests failed out of 3' start test --quick
   is "$status" 1
-  is "${out##*$'\n'}" '20 passed, 2 failed, 1 skipped'
+  is "${out##*$'\n'}" '24 passed, 2 failed, 1 skipped'
   MAVEN_STATUS=1 JAVA_TESTS='tests="10" errors="1" skipped="0" failures="2"' start test --quick
   is "$status" 1
-  is "${out##*$'\n'}" '19 passed, 3 failed, 2 skipped'
+  is "${out##*$'\n'}" '23 passed, 3 failed, 2 skipped'
   MAVEN_STATUS=1 start test --quick # as when it does not compile
   is "$status" 1
-  is "${out##*$'\n'}" '21 passed, 1 failed, 3 skipped'
+  is "${out##*$'\n'}" '25 passed, 1 failed, 3 skipped'
   CTEST_STATUS=1 CTEST='No tests were found' start test --quick
   is "$status" 1
-  is "${out##*$'\n'}" '14 passed, 1 failed, 1 skipped'
+  is "${out##*$'\n'}" '18 passed, 1 failed, 1 skipped'
   JAVA_TESTS='tests="0" errors="0" skipped="0" failures="0"' start test --quick
   is "$status" 1
 }
@@ -79,15 +79,15 @@ printf 'suite %s\n' "$*" >>"$CALLS"
 echo 4 passed, 0 failed
 TEXT
   start test
-  # 21 as in test_counts, 3 of the files, twice 4 of the suite, 3 of the applications.
-  is "${out##*$'\n'}" '35 passed, 0 failed, 3 skipped'
+  # 24 as in test_counts but 3 of the proof, 3 of the files, twice 4 of the suite, 3 of the applications.
+  is "${out##*$'\n'}" '38 passed, 0 failed, 3 skipped'
   is "$(calls 'cmake --build --preset dist-linux-x86_64')" 1
   is "$(calls 'suite --lib-dir .*/build/dist-linux-x86_64/lib')" 2
   is "$(calls '^mvn.* -DaltDeploymentRepository=build::file://.*a%20checkout/build/launcher/repository deploy')" 1
   is "$(calls 'python3 .*consumer/test.py .*/build/launcher/repository')" 1
   PYTHON_FAILS=1 start test
   is "$status" 1
-  is "${out##*$'\n'}" '35 passed, 3 failed, 3 skipped'
+  is "${out##*$'\n'}" '38 passed, 4 failed, 3 skipped'
   : >"$CALLS"
   start test --quick
   is "$(calls 'dist-linux-x86_64')" 0

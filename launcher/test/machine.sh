@@ -76,6 +76,18 @@ TEXT
   printf 'Usage: ./nearfield bench\n' >"$checkout/bench/driver/usage.txt"
 }
 
+# proving: the program in prove/, as a stand-in that writes down its arguments; it refuses --wrong.
+proving() {
+  script "$machine/bin/python3" <<'TEXT'
+case " $* " in *' --wrong '*) echo 'nearfield: wrong' >&2; exit 2 ;; esac
+[ "$1" != -c ] || exit "${PYTHON_IS_OLD:-0}"
+printf 'python3 %s\n' "$*" >>"$CALLS"
+TEXT
+  mkdir -p "$checkout/prove" "$checkout/bench/java/src"
+  touch "$checkout/bench/java/pom.xml"
+  printf 'Usage: ./nearfield prove\n' >"$checkout/prove/usage.txt"
+}
+
 # checking_tools: what `test` needs beyond them. $CTEST is what ctest prints, $JAVA_TESTS the attributes of a Surefire report.
 checking_tools() {
   local tool
@@ -83,7 +95,10 @@ checking_tools() {
   printf 'echo libvulkan.so.1\n' | script "$machine/bin/ldconfig"
   printf 'echo 2 passed, 0 failed\n' | script "$checkout/launcher/test.sh"
   script "$machine/bin/python3" <<'TEXT'
-case $1 in */bench/test) echo 3 passed, 0 failed ;; esac
+case $1 in
+  */bench/test) echo 3 passed, 0 failed ;;
+  */prove/test) echo 4 passed, 0 failed ;;
+esac
 TEXT
   script "$machine/bin/ctest" <<'TEXT'
 printf 'ctest %s FULL=%s\n' "$*" "${NEARFIELD_TEST_FULL:-}" >>"$CALLS"

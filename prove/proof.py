@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The phases of a proof, and the record they fill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import building
+import java_api
+import kernel_times
+import phases
+import record
+import sanitizers
+import session as sessions
+import speed
+import suite
+import support
+import surroundings
+from errors import Missing, say
+from interruption import Interrupted
+from machine import ROOT
+from phases import Absent, CutShort, Failed, Phase
+from session import Session
+from worker import Worker
+
+TAIL = 4000  # characters of each log of a phase that failed, kept in the record: the machine may be gone tomorrow
+# A rehearsal runs one case of each operation: an emulator runs each thread in turn.
+REHEARSED_CASES = ("--case", "(metric=l2")
+
+
+def run(options) -> int:
+    session, about = _session(options)
+    if "absent" in about and not options.rehearse:
+        say(_not_proven(session.backend, about["absent"], options))
+        return 3
+    written = record.begin(session, options)
+    clock, status = phases.Clock(options.seconds), 1
+    try:
+        phases.carry_out(_phases(session, about, written), lambda name: name == "build" or name in options.only, clock, written.phases,
+                         written.save, lambda entry, begun: _keep_logs(session, entry, begun))  # fmt: skip
+        status = written.finish("complete")
+    except Interrupted as interrupted:
+        written.finish("interrupted")
+        status = interrupted.status
+    finally:
+        Worker.stop_all()
+        shutil.rmtree(session.folder, ignore_errors=True)
+    if options.out is None and not options.rehearse:
+        support.write()
+    sys.stdout.write(written.markdown())
+    say(f"Written: {written.path}.json and .md")
+    return status
+
+
+def _session(options) -> tuple[Session, dict]:
+    """The session, and what the driver says before anything is built."""
+    backend = "metal" if sys.platform == "darwin" else "cuda"
+    parent = ROOT / "build"
+    parent.mkdir(exist_ok=True)
+    environment, column, shape = {}, backend, sessions.REAL
+    if options.rehearse:
+        backend, column, shape = "cuda", "cuda+simt", sessions.TINY
+        folder = Path(options.build or ROOT / "build" / "release").resolve() / "simt" / "cuda"
+        if not (folder / "libcuda.so.1").exists():
+            raise Missing(f"the emulated driver {folder}/libcuda.so.1 is not built; start through ./nearfield prove --rehearse")
+        environment = {"LD_LIBRARY_PATH": str(folder)}
+    about = surroundings.cuda_device(environment, rates=False) if backend == "cuda" else {}
+    scratch = tempfile.mkdtemp(dir=parent, prefix="proof-")
+    session = Session(options, backend, column, scratch, environment, shape, options.rehearse)
+    if options.rehearse:
+        session.smoke_cases = REHEARSED_CASES
+    if "absent" in about:
+        os.rmdir(scratch)
+    return session, about
+
+
+def _not_proven(backend: str, reason: str, options) -> str:
+    shape = sessions.REAL
+    count = len(shape.dims) * len(shape.batches) * len(shape.ks)
+    what = {"device": "that the library finds the device", "suite": f"the test suite on {backend}",
+            "speed": f"the speed of {count} workloads beside torch and the device's own limits", "kernels": "kernel times",
+            "memcheck": "no access out of bounds (memcheck)", "racecheck": "no race (racecheck)",
+            "wgpu": "the WebGPU kernels on a real GPU", "java": "the Java API on the device"}  # fmt: skip
+    lines = [f"There is no GPU to prove {backend} on: {reason}. Not proven:"]
+    lines += [f"  {what[name]}" for name in options.only]
+    return "\n".join(lines + ["./nearfield prove --rehearse tries the script out on the emulator."])
+
+
+def _phases(session: Session, about: dict, written) -> list[Phase]:
+    slow = session.emulated
+    return [
+        Phase("build", "Build", 5, 600 if slow else 170, lambda entry, s: _build(session, about, entry, s)),
+        Phase("device", "The device", 5, 30, lambda entry, s: _device(session, entry, s, written)),
+        Phase("suite", f"Test suite on {session.column}", 60, 600 if slow else 110, lambda entry, s: _suite(session, entry, s)),
+        Phase("speed", "Speed", 90, 400 if slow else 170, lambda entry, s: speed.measure(session, entry, s, written.save)),
+        Phase("kernels", "Kernel times", 15, 40, lambda entry, s: kernel_times.measure(session, entry, s)),
+        Phase("memcheck", "memcheck over the small cases", 25, 70, lambda entry, s: sanitizers.check("memcheck", session, entry, s)),
+        Phase("racecheck", "racecheck over the small cases", 25, 70, lambda entry, s: sanitizers.check("racecheck", session, entry, s)),
+        Phase("wgpu", "Test suite on wgpu, the vendor's Vulkan", 20, 60, lambda entry, s: _wgpu(session, entry, s)),
+        Phase("java", "Java API", 15, 120 if slow else 40, lambda entry, s: java_api.measure(session, entry, s)),
+    ]
+
+
+def _build(session: Session, about: dict, entry: dict, seconds: float) -> str:
+    session.build = building.find(session.options, session.backend, about.get("compute_capability", ""), entry, seconds,
+                                  session.log("build"))  # fmt: skip
+    if "build_failed" in entry:
+        raise Failed(f"{entry['build_failed']}; went on with {entry['from']}")
+    return f"{session.build.folder}" if entry["from"] != "built here" else "built here"
+
+
+def _need_build(session: Session) -> None:
+    if session.build is None:
+        raise Absent("there is no build")
+
+
+def _device(session: Session, entry: dict, seconds: float, written) -> str:
+    _need_build(session)
+    with session.workers(seconds):
+        hello = session.hello(session.ours())
+    emulated = hello["emulated"] == 1
+    if emulated != session.emulated:
+        raise Failed(f"{hello['device']} is {'an emulator, which proves nothing of a GPU' if emulated else 'no emulator'}")
+    driver = {} if session.backend == "metal" else surroundings.cuda_device(session.environment, rates=not session.emulated)
+    session.device = {**driver, "name": hello["device"], "driver": hello["driver"], "emulated": emulated}
+    entry["library"] = hello["version"]
+    written.device(session.device)
+    return f"{hello['device']}, {hello['driver']}" + (", emulated" if emulated else "")
+
+
+def _suite(session: Session, entry: dict, seconds: float) -> str:
+    _need_build(session)
+    more = ("--smoke",) + session.smoke_cases if session.emulated else ()
+    column = suite.run(session.build, session.column, session.log("suite"), seconds, session.environment, *more)
+    entry["suite"] = column.as_record()
+    if column.failed or (column.status != 0 and not column.cut_short):
+        raise Failed(suite.sentence(column))
+    if column.cut_short:
+        raise CutShort(f"{suite.sentence(column)} when the time was over")
+    return suite.sentence(column)
+
+
+def _wgpu(session: Session, entry: dict, seconds: float) -> str:
+    _need_build(session)
+    if session.emulated:
+        raise Absent("an emulator has no Vulkan")
+    if not session.build.library("wgpu").exists():
+        raise Absent(f"{session.build.library('wgpu')} was not brought along; it cannot be built without pip")
+    environment = {}
+    if session.backend == "cuda":
+        environment, reason = surroundings.vulkan()
+        if reason:
+            raise Absent(reason)
+    column = suite.run(session.build, "wgpu", session.log("wgpu"), seconds, environment)
+    entry["suite"] = column.as_record()
+    if column.absent:
+        raise Absent(column.absent)
+    if column.failed or (column.status != 0 and not column.cut_short):
+        raise Failed(suite.sentence(column))
+    if column.cut_short:
+        raise CutShort(f"{suite.sentence(column)} when the time was over")
+    return f"{column.device}: {suite.sentence(column)}"
+
+
+def _keep_logs(session: Session, entry: dict, begun: float) -> None:
+    if entry["outcome"] not in (phases.FAILED, phases.CUT_SHORT):
+        return
+    entry["logs"] = {}
+    for log in sorted(Path(session.folder).glob("*.log*")):
+        if log.suffix != ".in" and log.stat().st_mtime >= begun:
+            entry["logs"][log.name] = log.read_text(encoding="utf-8", errors="replace")[-TAIL:]
+
+

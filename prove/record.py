@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run's record: JSON for the table in docs/support.md, Markdown for people. docs/proof/README.md says how to read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+
+import goals
+import phases
+import surroundings
+from machine import ROOT
+
+MOST_FAILURES = 5  # shown; the JSON has more
+FORMAT = 1  # of the JSON; a reader refuses others
+FOLDER = ROOT / "docs" / "proof"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Record:
+    def __init__(self, folder: Path, content: dict):
+        self.folder, self.content = folder, content
+        self.phases: list[dict] = content["phases"]
+        self.path = ""
+
+    def device(self, about: dict) -> None:
+        self.content["device"] = about
+        self.save()
+
+    def save(self) -> None:
+        """Both files, whole or not at all."""
+        if not self.path:
+            if not self.content["device"]:
+                return  # the name has the device's in it, and nothing was found yet
+            self._choose_path()
+        for ending, written in ((".json", as_json(self.content)), (".md", self.markdown())):
+            handle, partial = tempfile.mkstemp(dir=self.folder, prefix=".record-")
+            with os.fdopen(handle, "w", encoding="utf-8") as out:
+                out.write(written.replace(f"{ROOT}/", ""))  # the machine's folders are nobody's business
+            os.chmod(partial, 0o644)
+            os.replace(partial, self.path + ending)
+
+    def _choose_path(self) -> None:
+        kind = self.content["device"].get("name") or "no device"
+        name = "-".join([self.content["started"][:10], *(["rehearsal"] if self.content["emulated"] else []),
+                         re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-"), self.content["commit"].split()[0][:12]])  # fmt: skip
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path, number = self.folder / name, 1
+        while Path(f"{path}.json").exists():
+            number += 1
+            path = self.folder / f"{name}-{number}"
+        self.path = str(path)
+
+    def finish(self, how: str) -> int:
+        """The exit status."""
+        self.content.update(ended=how, finished=_now())
+        self.content["device"] = self.content["device"] or {"name": "no device"}
+        self.save()
+        return self.status()
+
+    def status(self) -> int:
+        bad = [e for e in self.phases if e["outcome"] == phases.FAILED or e["name"] == "suite" and e["outcome"] == phases.CUT_SHORT]
+        return 1 if bad else 0
+
+    def markdown(self) -> str:
+        return text(self.content)
+
+
+def begin(session, options) -> Record:
+    folder = Path(options.out).resolve() if options.out else FOLDER
+    if options.rehearse and not options.out:
+        folder = Path(tempfile.mkdtemp(prefix="nearfield-rehearsal-"))
+    content = {"format": FORMAT, "kind": "rehearsal" if session.emulated else "proof", "emulated": session.emulated,
+               "backend": session.backend, "column": session.column, "started": _now(), "finished": None, "ended": "running",
+               "commit": surroundings.commit(), "device": {}, "machine": surroundings.describe(), "allowed_s": options.seconds,
+               "phases": []}  # fmt: skip
+    return Record(folder, content)
+
+
+def as_json(content: dict) -> str:
+    """Indented, but short lists of numbers on one line."""
+    whole = json.dumps(content, indent=1, ensure_ascii=False)
+    return re.sub(r"\[\s+(\d+),\s+(\d+),\s+(\d+)\s+\]", r"[\1, \2, \3]", whole) + "\n"
+
+
+# ---- Markdown ----
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in row) + " |" for row in rows] + [""]
+
+
+def text(content: dict) -> str:
+    emulated, device = content["emulated"], content["device"]
+    lines = [f"# {'Rehearsal' if emulated else 'Proof'} of {content['backend']}: {device.get('name', 'no device')}, {content['started'][:10]}", ""]
+    if emulated:
+        lines += ["**A rehearsal on an emulator. It shows that the script works and proves nothing of a GPU; there are no times in it.**", ""]
+    if content["ended"] != "complete":
+        lines += [f"**This run is not complete: {content['ended']}.**", ""]
+    lines += _facts(content)
+    lines += ["## Phases", ""]
+    lines += table(["phase", "outcome", "seconds", "what"],
+                   [[e["title"], e["outcome"], f"{e['seconds']:.0f}", e["sentence"]] for e in content["phases"]])  # fmt: skip
+    by_name = {entry["name"]: entry for entry in content["phases"]}
+    for name in ("suite", "wgpu"):
+        lines += _suite(by_name.get(name, {}), emulated and name == "suite")
+    lines += _speed(by_name.get("speed", {})) + _kernels(by_name.get("kernels", {})) + _java(by_name.get("java", {}))
+    if not emulated:
+        lines += ["## Targets", ""]
+        lines += table(["workload", "target", "measured", ""], [[g.workload, g.target, g.measured, _met(g)] for g in goals.goals(content)])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _met(goal) -> str:
+    if goal.met is None:
+        return "" if goal.measured == goals.NOT_MEASURED else "stated for another device"
+    return "met" if goal.met else "**missed**"
+
+
+def _facts(content: dict) -> list[str]:
+    device, machine = content["device"], content["machine"]
+    facts = [("device", device.get("name")), ("driver", device.get("driver")), ("compute capability", device.get("compute_capability")),
+             ("multiprocessors", device.get("compute_units")), ("nvcc", machine.get("nvcc")), ("commit", content["commit"]),
+             ("started, finished", f"{content['started']}, {content['finished'] or '-'}"), ("host", machine.get("cpu")),
+             ("system", machine.get("system")), ("nvidia-smi", ", ".join(f"{k} {v}" for k, v in machine.get("nvidia_smi", {}).items()))]  # fmt: skip
+    return table(["", ""], [[name, str(value)] for name, value in facts if value])
+
+
+def _suite(entry: dict, emulated: bool) -> list[str]:
+    column = entry.get("suite")
+    if not column or not column["operations"]:
+        return []
+    word = "sim" if emulated else "ok"
+    rows = []
+    for operation, metrics in column["operations"].items():
+        cells = [f"{metric} {'FAIL ' + str(failed) if failed else word + ' ' + str(passed) if passed else '-'}"
+                 for metric, (passed, failed, _) in sorted(metrics.items())]  # fmt: skip
+        rows.append([operation, ", ".join(cells)])
+    lines = [f"## Suite: {column['name']}", "", f"{column['passed']} passed, {column['failed']} failed, {column['skipped']} not applicable. "
+             f"{column['device']}", ""] + table(["operation", "metric and cases"], rows)  # fmt: skip
+    return lines + [f"- {failure}" for failure in column["failures"][:MOST_FAILURES]] + ([""] if column["failures"] else [])
+
+
+def _rate(value: float | None, unit: str, scale: float) -> str:
+    return f"{value / scale:.4g} {unit}" if value else "not measured"
+
+
+def _times(of: dict | None) -> str:
+    if not of:
+        return "-"
+    return f"{goals.seconds(of['median_s'])} ({goals.seconds(of['min_s'])} to {goals.seconds(of['max_s'])}, {of['rounds']})"
+
+
+def limit_share(point: dict, limits: dict) -> str:
+    """Of the least time that reading the rows once, or multiplying them with the queries, can take."""
+    ours, copy, peak = point.get("nearfield"), limits.get("copy_bytes_per_s"), limits.get("f32_flops_per_s")
+    if not ours or not copy or not peak:
+        return "-"
+    size = point["rows"] * point["dim"]
+    return f"{max(4 * size / copy, 2 * size * point['batch'] / peak) / ours['median_s']:.1%}"
+
+
+def _speed(entry: dict) -> list[str]:
+    points = entry.get("points")
+    if not points:
+        return []
+    limits = entry["limits"]
+    lines = ["## Speed", ""]
+    if entry["timed"]:
+        lines += ["Exact L2 search in f32. Wall time of one call through the ABI, results on the host: median (least to most, rounds). Limits of the "
+                  f"device, measured in the same run: copying {_rate(limits['copy_bytes_per_s'], 'TB/s', 1e12)} read and written, f32 "
+                  f"{_rate(limits['f32_flops_per_s'], 'TFLOP/s', 1e12)}, bf16 {_rate(limits['bf16_flops_per_s'], 'TFLOP/s', 1e12)}. "
+                  + (f"torch {entry['torch']['version']} on {entry['torch']['device']}, the fastest of its forms." if "torch" in entry
+                     else f"Without torch: {entry.get('without_torch', 'not asked')}."), ""]  # fmt: skip
+    else:
+        lines += ["Answers compared with float64 and with torch's; no times.", ""]
+    rows = []
+    for p in points:
+        ours = p.get("nearfield")
+        qps = f"{p['batch'] / ours['median_s']:,.0f}" if ours else "-"
+        rows.append([f"{p['rows']:,} x {p['dim']}", f"{p['batch']:,}", str(p["k"]), _times(ours), qps, limit_share(p, limits),
+                     _times(p.get("torch")), f"{p['ratio']:.2f} x" if p.get("ratio") else "-", f"{p['recall']:g}",
+                     f"{p['agreement']:g}" if "agreement" in p else "-"])  # fmt: skip
+    return lines + table(["rows", "batch", "k", "Nearfield", "queries/s", "of the limit", "torch", "torch / ours", "recall", "rows as torch's"], rows)
+
+
+def _kernels(entry: dict) -> list[str]:
+    if not entry.get("workloads"):
+        return []
+    rows = [[f"{w['rows']:,} x {w['dim']}", f"{w['batch']:,}", str(w["k"]), goals.seconds(w["seconds"]), f"{w['bytes_read'] / 1e6:,.0f} MB",
+             ", ".join(f"{name} {v['launches']:g} x, {goals.seconds(v['seconds'])}" for name, v in w["kernels"].items())]
+            for w in entry["workloads"]]  # fmt: skip
+    return ["## Kernel times", "", f"Sums over the kernels of one search ({entry['source']}).", ""] + table(
+        ["rows", "batch", "k", "kernel time", "read from memory", "kernels"], rows)  # fmt: skip
+
+
+def _java(entry: dict) -> list[str]:
+    if not entry.get("points"):
+        return []
+    rows = [[f"{p['batch']:,}", _times(p["nearfield"]), _times(p["nearfield-java"]), goals.seconds(p["added_s"])] for p in entry["points"]]
+    return [f"## Java {entry['java']}", ""] + table(["batch", "ABI", "Java API", "added at p50"], rows)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all phases share: the options, the build, the scratch folder, and how a worker is started."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import phases
+from building import Build
+from worker import Worker
+
+GRACE = 5  # seconds beyond its time after which a phase's workers are ended: a device may hang
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is measured."""
+
+    rows: int
+    dims: tuple[int, ...]
+    batches: tuple[int, ...]
+    ks: tuple[int, ...]
+    run_seconds: float = 0.05  # a run makes as many calls as fill this
+    rounds: int = 5  # at least
+    limit_seconds: float = 0.3  # for each limit of the device
+
+    @property
+    def queries(self) -> int:
+        return 2 * max(max(self.batches), 1000 if self.rows >= 1_000_000 else 0)
+
+
+REAL = Shape(1_000_000, (128, 768), (1, 16, 200, 1000, 10_000), (10, 100))
+TINY = Shape(700, (8, 20), (1, 16, 40), (3, 10), run_seconds=0.0, rounds=1, limit_seconds=0.0)
+
+
+@dataclass
+class Session:
+    options: object
+    backend: str  # of the library: cuda or metal
+    column: str  # of the suite: cuda, metal or cuda+simt
+    folder: str  # scratch
+    environment: dict[str, str]  # of everything that loads the backend
+    shape: Shape
+    emulated: bool
+    build: Build | None = None
+    device: dict = field(default_factory=dict)
+    smoke_cases: tuple[str, ...] = ()  # options of the suite beside --smoke
+    data: dict[int, tuple[str, str]] = field(default_factory=dict)  # by dimension: .fbin of base and of queries
+
+    def log(self, name: str) -> str:
+        return os.path.join(self.folder, f"{name}.log")
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def ours(self, name: str = "nearfield") -> Worker:
+        assert self.build is not None
+        return Worker(name, [self.build.program("nearfield_bench")], self.log(name), self.environment)
+
+    def hello(self, worker: Worker) -> dict:
+        assert self.build is not None
+        return worker.ask("hello", backend=self.backend, library=str(self.build.lib))
+
+    def dataset(self, dim: int, tool: Worker) -> tuple[str, str]:
+        """Made once; later phases measure the same rows."""
+        if dim not in self.data:
+            base, queries = self.path(f"base-{dim}.fbin"), self.path(f"queries-{dim}.fbin")
+            common = {"dim": dim, "metric": "l2", "seed": 1}
+            tool.ask("generate", to=base, rows=self.shape.rows, **common)
+            tool.ask("generate", to=queries, rows=self.shape.queries, first=self.shape.rows, **common)
+            self.data[dim] = (base, queries)
+        return self.data[dim]
+
+    @contextmanager
+    def workers(self, seconds: float):
+        """The workers of a phase end with it, and soon after its time: a device that hangs must not hold the run."""
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            for worker in list(Worker.running):
+                worker.process.kill()
+
+        timer = threading.Timer(seconds + GRACE, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception:
+            if late.is_set():
+                raise phases.Failed(f"no answer for {GRACE} s beyond the {seconds:.0f} s of this phase") from None
+            raise
+        finally:
+            timer.cancel()
+            Worker.stop_all()
+
+    def java_class_path(self) -> str | None:
+        """Of the Java worker: what prove/carry.sh packed, or what Maven compiled here."""
+        root = Path(__file__).resolve().parents[1]
+        folders = [self.build.folder] if self.build else []
+        for folder in [*folders, root / "build" / "carry"]:
+            if (folder / "java").is_dir():
+                return os.pathsep.join([str(folder / "java"), *map(str, sorted((folder / "java").glob("*.jar")))])
+        listed = root / "bench" / "java" / "target" / "classpath.txt"
+        if not listed.exists():
+            return None
+        return f"{listed.parent / 'classes'}{os.pathsep}{listed.read_text(encoding='utf-8').strip()}"

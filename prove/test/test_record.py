@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records, their targets and docs/support.md, from a record as an H200 would write it."""
+
+import copy
+import json
+
+import goals
+import record
+import support
+from errors import BenchError
+from stand_ins import StandInTest
+
+COPY, PEAK = 4.3e12, 60e12
+
+
+def times(median: float) -> dict:
+    return {"median_s": median, "min_s": median * 0.98, "max_s": median * 1.1, "p50_s": median, "rounds": 9, "calls": 3}
+
+
+def point(dim: int, batch: int, k: int, ours: float, ratio: float = 2.0) -> dict:
+    return {"rows": 1_000_000, "dim": dim, "batch": batch, "k": k, "metric": "l2", "recall": 1.0, "wrong_distances": 0, "agreement": 0.9999,
+            "torch_settings": "matmul", "nearfield": times(ours), "torch": times(ours * ratio), "ratio": ratio}  # fmt: skip
+
+
+def column(**counts: list) -> dict:
+    operations = {op: {"l2": list(counts.get(op.replace("-", "_"), [2, 0, 0]))} for ops in support.KERNELS.values() for op in ops}
+    return {"name": "cuda", "passed": 30, "failed": 0, "skipped": 0, "cut_short": False, "status": 0, "device": "cuda on it", "absent": "",
+            "operations": operations, "failures": []}  # fmt: skip
+
+
+def made() -> dict:
+    """A good run."""
+    wall = {(128, 1): 180e-6, (128, 16): 200e-6, (128, 200): 2e-3, (128, 1000): 6e-3, (128, 10_000): 0.05,
+            (768, 1): 760e-6, (768, 16): 800e-6, (768, 200): 9e-3, (768, 1000): 30e-3, (768, 10_000): 0.3}  # fmt: skip
+    points = [point(dim, batch, k, seconds * (1 if k == 10 else 1.3)) for k in (10, 100) for (dim, batch), seconds in wall.items()]
+    kernels = [{"rows": 1_000_000, "dim": 128, "batch": 1, "k": 10, "calls": 5, "seconds": 140e-6, "bytes_read": 512_000_000,
+                "kernels": {"flat_m1_q1_c64": {"launches": 1, "seconds": 135e-6}, "merge_c64": {"launches": 1, "seconds": 5e-6}}},
+               {"rows": 1_000_000, "dim": 768, "batch": 1, "k": 10, "calls": 5, "seconds": 740e-6, "bytes_read": 3_072_000_000, "kernels": {}}]  # fmt: skip
+    entries = [{"name": "suite", "title": "Suite", "outcome": "passed", "sentence": "fine", "seconds": 30.0, "suite": column()},
+               {"name": "speed", "title": "Speed", "outcome": "passed", "sentence": "20 workloads", "seconds": 90.0, "timed": True, "points": points,
+                "limits": {"driver": {}, "copy_bytes_per_s": COPY, "f32_flops_per_s": PEAK, "bf16_flops_per_s": 790e12},
+                "torch": {"version": "2.11.0", "backend": "cuda", "device": "NVIDIA H200"}},
+               {"name": "kernels", "title": "Kernels", "outcome": "passed", "sentence": "", "seconds": 9.0, "source": "ncu", "workloads": kernels},
+               {"name": "java", "title": "Java", "outcome": "passed", "sentence": "", "seconds": 9.0, "java": 25,
+                "points": [{"batch": 1, "nearfield": times(180e-6), "nearfield-java": times(185e-6), "added_s": 5e-6}]}]  # fmt: skip
+    return {"format": 1, "kind": "proof", "emulated": False, "backend": "cuda", "column": "cuda", "started": "2026-12-01T10:00:00Z",
+            "finished": "2026-12-01T10:06:00Z", "ended": "complete", "commit": "0123456789ab", "allowed_s": 460,
+            "device": {"name": "NVIDIA H200", "driver": "CUDA 13.0 / 580.159", "compute_capability": "9.0", "compute_units": 132},
+            "machine": {"cpu": "a CPU", "nvidia_smi": {}}, "phases": entries}  # fmt: skip
+
+
+def of(content: dict, name: str) -> dict:
+    return next(entry for entry in content["phases"] if entry["name"] == name)
+
+
+def change(content: dict, dim: int, batch: int, k: int, ours: float) -> None:
+    found = next(p for p in of(content, "speed")["points"] if (p["dim"], p["batch"], p["k"]) == (dim, batch, k))
+    found.update(point(dim, batch, k, ours, found["torch"]["median_s"] / ours))
+
+
+class GoalsTest(StandInTest):
+    def missed(self, content: dict) -> list[str]:
+        return [f"{g.workload}: {g.target}" for g in goals.goals(content) if g.met is False]
+
+    def test_a_good_run_meets_them_all(self):
+        self.assertEqual([g for g in goals.goals(made()) if g.met is not True], [])
+
+    def test_each_can_be_missed(self):
+        content = made()
+        of(content, "kernels")["workloads"][0]["seconds"] = 151e-6
+        self.assertEqual(self.missed(content), ["1M x 128 f32, batch 1, k 10: 150 us kernel time (ncu), on an H200"])
+        for (dim, batch, k, seconds), words in {(128, 1, 10, 191e-6): "190 us through", (768, 16, 10, 1e-3): "1.3 x of batch 1",
+                                                (128, 10_000, 10, 0.0545): "185 k queries", (128, 200, 100, 3.1e-3): "1.5 x of k 10",
+                                                (768, 1000, 10, 0.07): "ahead in every row"}.items():  # fmt: skip
+            content = made()
+            change(content, dim, batch, k, seconds)
+            self.assertTrue(any(words in line for line in self.missed(content)), (words, self.missed(content)))
+        content = made()
+        of(content, "kernels")["workloads"][1]["seconds"] = 1e-3
+        self.assertEqual(self.missed(content), ["1M x 768 f32, batch 1: 85% of measured copy bandwidth"])
+
+    def test_wall_time_where_there_is_no_kernel_time(self):
+        content = made()
+        content["phases"] = [e for e in content["phases"] if e["name"] != "kernels"]
+        words = {g.target: g.measured for g in goals.goals(content)}
+        self.assertIn("wall time", words["85% of measured copy bandwidth"])
+        self.assertEqual(words["150 us kernel time (ncu), on an H200"], goals.NOT_MEASURED)
+
+    def test_absolute_times_are_for_the_device_they_are_stated_for(self):
+        content = made()
+        content["device"]["name"] = "NVIDIA L4"
+        found = {g.target: g for g in goals.goals(content)}
+        self.assertIsNone(found["190 us through the ABI, results on the host, on an H200"].met)
+        self.assertTrue(found["ahead in every row"].met)
+
+    def test_nothing_measured(self):
+        content = {**made(), "phases": []}
+        self.assertEqual({g.met for g in goals.goals(content)}, {None})
+
+
+class MarkdownTest(StandInTest):
+    def test_a_good_run(self):
+        text = record.text(made())
+        for words in ("# Proof of cuda: NVIDIA H200, 2026-12-01", "580.159", "180 us (176.4 us to 198 us, 9)", "2.00 x", "| met |",
+                      "4.3 TB/s", "flat_m1_q1_c64 1 x, 135 us", "5 us", "66.1%", "200,000"):  # fmt: skip
+            self.assertIn(words, text)
+        self.assertNotIn("missed", text)
+        self.assertNotIn("earsal", text)
+
+    def test_failures_and_misses_stand_out(self):
+        content = made()
+        suite = of(content, "suite")["suite"]
+        suite["operations"]["search"]["l2"] = [1, 2, 0]
+        suite["failures"] = ["FAIL cuda search(x) row 3 is missing rerun: y"] * 9
+        change(content, 128, 1, 10, 1e-3)
+        text = record.text(content)
+        self.assertIn("l2 FAIL 2", text)
+        self.assertEqual(text.count("row 3 is missing"), record.MOST_FAILURES)
+        self.assertIn("**missed**", text)
+
+    def test_an_interrupted_one(self):
+        text = record.text({**made(), "ended": "interrupted", "finished": None})
+        self.assertIn("not complete: interrupted", text)
+
+    def test_a_rehearsal_has_no_times(self):
+        content = {**made(), "emulated": True, "kind": "rehearsal", "device": {"name": "simt", "driver": "none", "emulated": True}}
+        content["phases"] = [of(content, "suite"), {**of(content, "speed"), "timed": False}]
+        for p in content["phases"][1]["points"]:
+            for key in ("nearfield", "torch", "ratio"):
+                del p[key]
+        text = record.text(content)
+        self.assertIn("# Rehearsal", text)
+        self.assertIn("proves nothing of a GPU", text)
+        self.assertIn("sim 2", text)
+        self.assertNotIn("ok 2", text)
+        for word in (" us", " ms", "Targets"):
+            self.assertNotIn(word, text)
+
+
+class FileTest(StandInTest):
+    def test_names_and_places(self):
+        content = {**made(), "machine": {"path": f"{record.ROOT}/build/x"}}
+        first = record.Record(self.folder / "new", content)
+        first.save()
+        self.assertEqual(first.path, str(self.folder / "new" / "2026-12-01-nvidia-h200-0123456789ab"))
+        written = json.loads((self.folder / "new" / "2026-12-01-nvidia-h200-0123456789ab.json").read_text())
+        self.assertEqual(written["machine"]["path"], "build/x")
+        again = record.Record(self.folder / "new", copy.deepcopy(content))
+        again.save()
+        self.assertTrue(again.path.endswith("0123456789ab-2"))
+        self.assertEqual(len(list((self.folder / "new").iterdir())), 4)  # and nothing half-written
+
+    def test_the_exit_status(self):
+        content = made()
+        self.assertEqual(record.Record(self.folder, content).status(), 0)
+        of(content, "kernels")["outcome"] = "absent"
+        of(content, "speed")["outcome"] = "cut short"
+        self.assertEqual(record.Record(self.folder, content).status(), 0)
+        of(content, "suite")["outcome"] = "cut short"  # half a suite proves nothing
+        self.assertEqual(record.Record(self.folder, content).status(), 1)
+
+
+class SupportTest(StandInTest):
+    def put(self, name: str, content: dict) -> None:
+        (self.folder / f"{name}.json").write_text(record.as_json(content))
+
+    def lines(self, word: str) -> list[str]:
+        return [line for line in support.text(self.folder).splitlines() if line.startswith(f"| `{word}` | ")]
+
+    def test_the_page_in_this_checkout_is_up_to_date(self):
+        self.assertEqual(support.PAGE.read_text(encoding="utf-8"), support.text())
+
+    def test_nothing_has_run(self):
+        self.assertEqual([len(self.lines(b)) for b in support.GPUS], [8, 8, 6])
+        for backend in support.GPUS:
+            for line in self.lines(backend):
+                self.assertIn(support.NOT_YET, line)
+
+    def test_a_proof(self):
+        self.put("a", made())
+        for line in self.lines("cuda"):
+            self.assertIn("| NVIDIA H200 (CUDA 13.0 / 580.159) | passed | 2026-12-01 | 0123456789ab | [record](proof/a.md) |", line)
+        self.assertIn(support.NOT_YET, self.lines("metal")[0])
+
+    def test_rehearsals_and_half_suites_do_not_count(self):
+        self.put("a", {**made(), "kind": "rehearsal", "emulated": True})
+        self.put("b", {**made(), "emulated": True})
+        content = made()
+        of(content, "suite").update(outcome="cut short", suite={**column(), "cut_short": True})
+        self.put("c", content)
+        self.assertTrue(all(support.NOT_YET in line for line in self.lines("cuda")))
+
+    def test_a_failure_counts_for_the_kernels_it_needs(self):
+        content = made()
+        of(content, "suite").update(outcome="failed", suite=column(score=[3, 1, 0], compact=[0, 0, 2]))
+        self.put("a", content)
+        states = {line.split("|")[2].strip(): line.split("|")[4].strip() for line in self.lines("cuda")}
+        self.assertEqual(states["score"], "FAILED")
+        self.assertEqual(states["flat"], "passed")
+        self.assertEqual(states["move"], "")  # compact did not run: nothing is known
+
+    def test_the_latest_counts_on_each_device(self):
+        self.put("old", made())
+        self.put("new", {**made(), "started": "2027-01-01T00:00:00Z", "commit": "feedfeedfeed"})
+        self.put("other", {**made(), "device": {"name": "NVIDIA L4", "driver": "x"}})
+        lines = self.lines("cuda")
+        self.assertEqual(len(lines), 16)
+        self.assertEqual(sum("feedfeedfeed" in line for line in lines), 8)
+        self.assertFalse(any("proof/old" in line for line in lines))
+
+    def test_what_is_no_record(self):
+        (self.folder / "x.json").write_text("{}")
+        with self.assertRaisesRegex(BenchError, "is no record"):
+            support.text(self.folder)
+        self.put("x", {**made(), "format": 9})
+        with self.assertRaisesRegex(BenchError, "format 9"):
+            support.text(self.folder)
