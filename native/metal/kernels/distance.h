@@ -9,7 +9,7 @@
 namespace nearfield {
 namespace kernels {
 
-constant constexpr int L2SQ = 1;
+// nearfield.h's numbers; 1 is L2.
 constant constexpr int COSINE = 2;
 constant constexpr int DOT = 3;
 constant constexpr int POINCARE = 4;
