@@ -20,6 +20,7 @@ def arguments():
     parser.add_argument("--zig", required=True, type=pathlib.Path, help="folder of zig's wheel")
     parser.add_argument("--highway", type=pathlib.Path, help="folder of hwy/highway.h, for the cpu backend")
     parser.add_argument("--wheel", type=pathlib.Path, help="folder of the wgpu wheel, for the wgpu backend")
+    parser.add_argument("--metal-cpp", type=pathlib.Path, help="folder of metal_cpp.py, for the metal backend")
     parser.add_argument("--to", required=True, type=pathlib.Path)
     parser.add_argument("files", nargs="+", type=pathlib.Path, help="the backend's library, then what it opens beside it")
     return parser.parse_args()
@@ -66,29 +67,37 @@ class Parts:
             "  Copyright Google LLC. Apache License 2.0: META-INF/LICENSE"
         )
 
-    def runtime(self, wheel):
+    def runtime(self, wheel, platform):
         version = wheel_version(wheel, "ziglang")
         purl = f"pkg:pypi/ziglang@{version}"
-        self.components += [
-            component("libc++", version, purl + "#lib/libcxx", "Apache-2.0 WITH LLVM-exception"),
-            component("libc++abi", version, purl + "#lib/libcxxabi", "Apache-2.0 WITH LLVM-exception"),
-            component("libunwind", version, purl + "#lib/libunwind", "Apache-2.0 WITH LLVM-exception"),
-            component("compiler_rt", version, purl + "#lib/compiler_rt", "MIT"),
-        ]
+        lib = wheel / "ziglang/lib"
+        llvm = ["libc++", "libc++abi"]
+        if not platform.startswith("osx"):  # macOS has an unwinder in its libSystem
+            llvm.append("libunwind")
+        self.components += [component(name, version, f"{purl}#lib/{name.replace('+', 'x')}", "Apache-2.0 WITH LLVM-exception") for name in llvm]
+        self.components.append(component("compiler_rt", version, purl + "#lib/compiler_rt", "MIT"))
         self.inside += [
-            f"libc++, libc++abi and libunwind of LLVM (https://llvm.org), as zig {version} brings them\n"
+            f"{', '.join(llvm[:-1])} and {llvm[-1]} of LLVM (https://llvm.org), as zig {version} brings them\n"
             "  Copyright the LLVM contributors. Apache License 2.0 with LLVM exceptions: META-INF/licenses/llvm.txt",
             f"compiler_rt of zig {version} (https://ziglang.org)\n"
             "  Copyright Zig contributors. MIT: META-INF/licenses/zig.txt",
-            "Start code of the GNU C Library, which its licence lets any program be linked with\n"
-            "  LGPL 2.1 or later with that exception: META-INF/licenses/glibc.txt",
         ]
-        lib = wheel / "ziglang/lib"
-        self.licences |= {
-            "llvm.txt": lib / "libcxx/LICENSE.TXT",
-            "zig.txt": wheel / "ziglang/LICENSE",
-            "glibc.txt": lib / "libc/glibc/LICENSES",
-        }
+        self.licences |= {"llvm.txt": lib / "libcxx/LICENSE.TXT", "zig.txt": wheel / "ziglang/LICENSE"}
+        if platform.startswith("linux"):
+            self.inside.append(
+                "Start code of the GNU C Library, which its licence lets any program be linked with\n"
+                "  LGPL 2.1 or later with that exception: META-INF/licenses/glibc.txt"
+            )
+            self.licences["glibc.txt"] = lib / "libc/glibc/LICENSES"
+
+    def metal_cpp(self, folder):
+        version = (folder / "VERSION").read_text(encoding="utf-8").strip()
+        self.components.append(component("metal-cpp", version, f"pkg:pypi/mlx-metal@{version}#mlx/include/metal_cpp", "Apache-2.0"))
+        self.inside.append(
+            f"metal-cpp, headers, as the Python wheel mlx-metal {version} brings them (https://developer.apple.com/metal/cpp)\n"
+            "  Copyright Apple Inc. Apache License 2.0: META-INF/licenses/metal-cpp.txt"
+        )
+        self.licences["metal-cpp.txt"] = folder / "LICENSE.txt"
 
     def wgpu_native(self, library, wheel):
         version = wheel_version(wheel, "wgpu")
@@ -142,7 +151,9 @@ def main():
     parts = Parts()
     if given.highway:
         parts.highway(given.highway)
-    parts.runtime(given.zig)
+    if given.metal_cpp:
+        parts.metal_cpp(given.metal_cpp)
+    parts.runtime(given.zig, given.platform)
     if given.wheel:
         parts.wgpu_native(given.files[1], given.wheel)
 

@@ -30,21 +30,19 @@ constant constexpr uint PRODUCT_FLOATS = QUERY_TILE * PRODUCT_STRIDE;
 constant constexpr uint SHARED_FLOATS = STAGE_FLOATS > PRODUCT_FLOATS ? STAGE_FLOATS : PRODUCT_FLOATS;
 
 // All lanes: dimensions [4 first, 4 first + STAGE_DIMS) of 64 tile32 rows from group `group`, transposed;
-// zeros from `group_end` and from `chunks` on.
-inline void stage(device const float4* from, uint group, uint group_end, uint first, uint chunks, uint lane,
+// zeros from `chunks` on and for a lane's row, lane % 64, where it is not `present`.
+inline void stage(device const float4* from, uint group, bool present, uint first, uint chunks, uint lane,
                   threadgroup float* to) {
-  for (uint i = lane; i < STAGE_CHUNKS * ROW_TILE; i += LANES) {
-    const uint row = i % ROW_TILE;
-    const uint chunk = i / ROW_TILE;
-    const uint g = group + row / 32;
+  const uint row = lane % ROW_TILE;
+  device const float4* at = from + ulong(group + row / 32) * chunks * 32 + row % 32;
+  for (uint chunk = lane / ROW_TILE; chunk < STAGE_CHUNKS; chunk += LANES / ROW_TILE) {
     float4 v = float4(0.0f);
-    if (g < group_end && first + chunk < chunks)
-      v = from[(ulong(g) * chunks + first + chunk) * 32 + row % 32];
-    threadgroup float* at = to + chunk * 4 * STAGE_STRIDE + row;
-    at[0] = v.x;
-    at[STAGE_STRIDE] = v.y;
-    at[2 * STAGE_STRIDE] = v.z;
-    at[3 * STAGE_STRIDE] = v.w;
+    if (present && first + chunk < chunks) v = at[(first + chunk) * 32];
+    threadgroup float* column = to + chunk * 4 * STAGE_STRIDE + row;
+    column[0] = v.x;
+    column[STAGE_STRIDE] = v.y;
+    column[2 * STAGE_STRIDE] = v.z;
+    column[3 * STAGE_STRIDE] = v.w;
   }
 }
 
@@ -66,6 +64,9 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   const uint first_group = p.group_begin + index / p.query_tiles * (ROW_TILE / 32);
   threadgroup float* staged_queries = shared;
   threadgroup float* staged_rows = shared + STAGE_DIMS * STAGE_STRIDE;
+  // Only live rows are read: what is not was perhaps never written.
+  const uint staged_group = first_group + lane % ROW_TILE / 32;
+  const bool present = staged_group < p.group_end && ((live[staged_group] >> (lane % 32)) & 1) != 0;
   const uint query_half = quarter / 2;
   const uint row_half = quarter % 2;
 
@@ -74,9 +75,8 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
     for (uint j = 0; j < FRAGMENTS; ++j) sums[i][j] = zero_fragment();
   for (uint first = 0; first < p.chunks; first += STAGE_CHUNKS) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    stage(queries, first_query / 32, first_query / 32 + QUERY_TILE / 32, first, p.chunks, lane,
-          staged_queries);
-    stage(vectors, first_group, p.group_end, first, p.chunks, lane, staged_rows);
+    stage(queries, first_query / 32, true, first, p.chunks, lane, staged_queries);
+    stage(vectors, first_group, present, first, p.chunks, lane, staged_rows);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint d = 0; d < STAGE_DIMS; d += 8) {
       Fragment q[FRAGMENTS];

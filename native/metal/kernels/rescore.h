@@ -54,6 +54,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
     parity ^= 1;
   }
   const uint n = prune(lists, 0, p.k, lane);
+  threadgroup_barrier(mem_flags::mem_device);  // all have read what is overwritten now
   write_list(lists, 0, n, p.k, lane, mine);
   if (lane == 0) {
     counts[q] = 0;

@@ -107,9 +107,9 @@ template <uint QUERIES, uint CAPACITY>
 inline void prune_full(thread const Lists<QUERIES, CAPACITY>& lists, uint k, uint parity, uint lane) {
   for (uint j = 0; j < QUERIES; ++j)
     if (size_of(lists, j) > CAPACITY - TILE_ROWS) prune(lists, j, k, lane);
-  // All have seen it: a raised flag means that a list was pruned. It is raised again two tiles later at the
-  // earliest.
   if (lane == 0) atomic_store_explicit(&lists.full[parity], 0u, memory_order_relaxed);
+  // Nobody may offer entries of the next tile while another still asks for the sizes.
+  threadgroup_barrier(mem_flags::mem_threadgroup);
 }
 
 // All lanes, after prune(): its `n` entries, padded to k by EMPTY.

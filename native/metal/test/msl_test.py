@@ -20,7 +20,7 @@ FLAGS = ["-target", "aarch64-macos.14.0", "-x", "c++", "-std=c++14", "-nostdinc"
 # Mistakes that must be found: what to replace in the text, by what, and a part of the message.
 PLANTED = {
     "a pointer to threadgroup memory used for device memory": (
-        "threadgroup float* at = to +", "device float* at = to +", "cannot initialize a variable of type"),
+        "threadgroup float* column = to +", "device float* column = to +", "cannot initialize a variable of type"),
     "no address space on a pointer": ("threadgroup ulong* list = ", " ulong* list = ", "cannot initialize a variable of type"),
     "a write through constant memory": ("const uint limit = limits[q];", "p.k = 1; const uint limit = limits[q];", "cannot assign"),
     "a buffer that is only read, written": (
