@@ -6,7 +6,9 @@
 //   FIXTURE_SHORT_TABLE    its table ends before the index functions
 //   FIXTURE_NULL_ENTRY     its table has no index_search
 //   FIXTURE_DEVICES=N      reports N devices
+//   FIXTURE_WHY=S          with 0 devices, the status in call->error
 //   FIXTURE_SOFTWARE       all its devices are software, else device 1 is
+//   FIXTURE_EMULATED       all its devices are emulated
 //   FIXTURE_COUNT_STATUS=S device_count fails with S
 // context_create on device S answers status S, so a test reaches every status: 0 succeeds.
 #include <nearfield/nearfield.h>
@@ -44,6 +46,9 @@ static nf_status fail(nf_status status, const char* what, nf_call* call) {
 
 static nf_status device_count(int32_t* count, nf_call* call) {
   *count = FIXTURE_DEVICES;
+#ifdef FIXTURE_WHY
+  fail(FIXTURE_WHY, "device_count", call);
+#endif
   return fail(FIXTURE_COUNT_STATUS, "device_count", call);
 }
 
@@ -58,6 +63,9 @@ static nf_status device_info(int32_t device, nf_device_info* info, nf_call* call
   info->software = 1;
 #else
   info->software = device == 1;
+#endif
+#ifdef FIXTURE_EMULATED
+  info->emulated = 1;
 #endif
   return NF_OK;
 }

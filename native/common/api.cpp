@@ -78,7 +78,7 @@ nf_status device_count(int32_t* count, nf_call* call) {
     int32_t found = 0;
     std::string why_none;
     NF_TRY(backend.device_count(&found, &why_none));
-    if (found == 0) report(sink, NF_UNAVAILABLE, 0, why_none);
+    if (found == 0) report(sink, backend.why_none_status(), 0, why_none);
     *count = found;
     return {};
   });

@@ -144,6 +144,9 @@ class Backend {
   virtual const char* build() const = 0;  // "0.1.0 AVX2;AVX3"
   // 0 devices is NF_OK: `why_none` then holds the sentence (driver missing, loader not found).
   virtual Status device_count(int32_t* count, std::string* why_none) = 0;
+  // Of 0 devices: NF_UNAVAILABLE when the driver is missing, NF_FAILED_PRECONDITION when it is older than
+  // needed, NF_OK when it works and finds no device.
+  virtual nf_status why_none_status() { return NF_UNAVAILABLE; }
   virtual Status device_info(int32_t device, nf_device_info* out) = 0;
   virtual Status create_device(const DeviceOptions& options, std::unique_ptr<Device>* out,
                                const Call& call) = 0;

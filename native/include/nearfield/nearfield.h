@@ -193,7 +193,7 @@ typedef struct nf_index_info {
 } nf_index_info;
 
 /* One typedef per function: jextract keeps parameter names of typedefs, not of inline pointers. */
-typedef nf_status nf_device_count_fn(int32_t *count, nf_call *call); /* 0 devices is NF_OK, and call->error then says why: NF_UNAVAILABLE */
+typedef nf_status nf_device_count_fn(int32_t *count, nf_call *call); /* 0 devices is NF_OK, and call->error then says why; its status: driver missing NF_UNAVAILABLE, too old NF_FAILED_PRECONDITION, works and finds none NF_OK */
 typedef nf_status nf_device_info_fn(int32_t device, nf_device_info *info, nf_call *call);
 typedef nf_status nf_context_create_fn(const nf_context_desc *desc, nf_context **out, nf_call *call);
 typedef void nf_context_destroy_fn(nf_context *context);

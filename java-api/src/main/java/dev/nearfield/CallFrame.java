@@ -153,6 +153,11 @@ final class CallFrame implements AutoCloseable {
     return message.isEmpty() ? function + ": status [" + status + "] without a message" : message;
   }
 
+  /** The status in the library's own description of the last call; NF_OK where it left none. */
+  int describedStatus() {
+    return nf_error.status(error);
+  }
+
   /** UTF-8 in an array of fixed size, which a careless library may have filled to the last byte. */
   static String text(MemorySegment array) {
     long length = 0;

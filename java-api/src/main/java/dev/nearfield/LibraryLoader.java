@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
@@ -36,11 +35,6 @@ import org.jspecify.annotations.Nullable;
  * A library stays loaded until the JVM ends: its handles are in use by other threads.
  */
 final class LibraryLoader {
-  /**
-   * Backends without a library in this version; a library named by its path is loaded all the same.
-   */
-  private static final Set<BackendKind> NOT_BUILT_YET = Set.of(BackendKind.CUDA, BackendKind.METAL);
-
   /** What glibc says where a file system is mounted noexec; truncated files are refused earlier. */
   private static final String FORBIDDEN = "failed to map segment";
 
@@ -230,10 +224,8 @@ final class LibraryLoader {
     return new LoadException(
         Reason.NOT_FOUND,
         "no %s was found".formatted(System.mapLibraryName("nearfield_" + kind.id())),
-        NOT_BUILT_YET.contains(kind)
-            ? "This version of Nearfield has no " + kind.id() + " backend yet."
-            : "Add the dependency dev.nearfield:%s:%s:%s, or build the library and set -D%s=FILE."
-                .formatted(artifact(), NearfieldVersion.current(), platform, property));
+        "Add the dependency dev.nearfield:%s:%s:%s, or build the library and set -D%s=FILE."
+            .formatted(artifact(), NearfieldVersion.current(), platform, property));
   }
 
   private Outcome tryExplicit(String property, String value) {

@@ -32,30 +32,37 @@ final class NativeDevices {
 
   private static int count(BackendKind kind, NativeCalls calls) throws LoadException {
     int status;
+    int described;
     String message;
     int count;
     try (CallFrame frame = new CallFrame(CallControl.NONE)) {
       MemorySegment out = frame.room(ValueLayout.JAVA_INT, 1);
       status = calls.deviceCount(out, frame);
+      described = frame.describedStatus();
       message = frame.message(status, "nf_device_count");
       count = out.get(ValueLayout.JAVA_INT, 0);
     }
-    if (status == nearfield_h.NF_UNAVAILABLE()) {
-      throw new LoadException(Reason.DRIVER_MISSING, message, "Install the driver it names.");
+    if (status == nearfield_h.NF_OK() && count > 0) {
+      return count;
     }
-    if (status == nearfield_h.NF_FAILED_PRECONDITION()) {
+    // No device is no failure of the call: the reason then stands in its description.
+    int why = status == nearfield_h.NF_OK() ? described : status;
+    if (why == nearfield_h.NF_UNAVAILABLE()) {
+      throw new LoadException(
+          Reason.DRIVER_MISSING,
+          message,
+          "Install the driver it names, if this machine has a device for it.");
+    }
+    if (why == nearfield_h.NF_FAILED_PRECONDITION()) {
       throw new LoadException(Reason.DRIVER_TOO_OLD, message, "Update the driver it names.");
     }
-    if (status != nearfield_h.NF_OK()) {
+    if (why != nearfield_h.NF_OK()) {
       throw new LoadException(Reason.LOAD_FAILED, message, LoadException.REPORT_HINT);
     }
-    if (count < 1) {
-      throw new LoadException(
-          Reason.NO_DEVICE,
-          "the " + kind.id() + " library found no device",
-          "Check that the device is visible to this process and its driver is installed.");
-    }
-    return count;
+    throw new LoadException(
+        Reason.NO_DEVICE,
+        "the " + kind.id() + " library found no device",
+        "Check that the device is visible to this process and its driver is installed.");
   }
 
   static Facts facts(NativeCalls calls, int ordinal) {
@@ -67,7 +74,8 @@ final class NativeDevices {
           CallFrame.text(nf_device_info.driver(info)),
           nf_device_info.memory_bytes(info),
           nf_device_info.free_bytes(info),
-          nf_device_info.software(info) != 0);
+          // An emulator runs kernels on the CPU, too: never chosen, only used by name.
+          nf_device_info.software(info) != 0 || nf_device_info.emulated(info) != 0);
     }
   }
 }

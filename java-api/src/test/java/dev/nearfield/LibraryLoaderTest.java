@@ -130,6 +130,9 @@ class LibraryLoaderTest {
     refused(NativeBuild.fixture("no_device"), Reason.NO_DEVICE, "no device");
     refused(NativeBuild.fixture("no_driver"), Reason.DRIVER_MISSING, "device_count: status 14");
     refused(NativeBuild.fixture("old_driver"), Reason.DRIVER_TOO_OLD, "device_count: status 9");
+    // As the shipped libraries say it: the call succeeds, and describes why there is none.
+    refused(NativeBuild.fixture("absent_driver"), Reason.DRIVER_MISSING, "device_count: status 14");
+    refused(NativeBuild.fixture("outdated_driver"), Reason.DRIVER_TOO_OLD, "status 9");
   }
 
   @Test
@@ -191,7 +194,7 @@ class LibraryLoaderTest {
     assertTrue(attempts.get(1).outcome().contains("[" + folder + "]"), attempts.toString());
     assertTrue(attempts.get(2).outcome().contains("META-INF/nearfield/cuda/"), attempts.toString());
     assertEquals(3, attempts.size(), attempts.toString());
-    assertEquals("This version of Nearfield has no cuda backend yet.", status.hint());
+    assertTrue(status.hint().contains("dev.nearfield:nearfield-native-cuda:"), status.hint());
   }
 
   @Test

@@ -72,7 +72,7 @@ class ReportTest {
             "cpu     available",
             "java    available",
             "Searches run on wgpu:0 (Fixture 0).",
-            "Next step: cuda: Install the driver it names.")) {
+            "Next step: cuda: Install the driver it names, if this machine has a device for it.")) {
       assertTrue(report.contains(part), () -> "no [" + part + "] in:\n" + report);
     }
   }
@@ -120,6 +120,48 @@ class ReportTest {
     DeviceChoice java = DeviceChoice.of(Acceleration.DISABLED);
     assertEquals(BackendKind.JAVA, java.device().backend());
     assertEquals(Reason.DISABLED_BY_CONFIG, java.passedOver().getFirst().reason());
+  }
+
+  @Test
+  void cudaComesBeforeMetalBeforeWgpu() {
+    List<String> order = List.of("cuda", "metal", "wgpu");
+    for (String gpu : order) {
+      use(gpu, "status");
+    }
+    for (String gpu : order) {
+      assertEquals(gpu + ":0", DeviceChoice.of(Acceleration.PREFERRED).device().id());
+      assertEquals(gpu + ":0", DeviceChoice.of(Acceleration.REQUIRED).device().id());
+      properties.set("nearfield." + gpu + ".enabled", "false");
+    }
+    assertEquals(BackendKind.CPU, DeviceChoice.of(Acceleration.PREFERRED).device().backend());
+  }
+
+  @Test
+  void emulatorsAreUsedByNameAlone() {
+    withoutGpus();
+    properties.set("nearfield.cuda.enabled", "true");
+    use("cuda", "emulated");
+    assertEquals(BackendKind.CPU, DeviceChoice.of(Acceleration.PREFERRED).device().backend());
+    assertThrows(
+        BackendUnavailableException.class, () -> DeviceChoice.of(Acceleration.REQUIRED));
+    Device named = Accelerators.device("cuda");
+    assertTrue(named.software());
+    assertEquals(List.of(named), IndexTargets.of(Acceleration.PREFERRED, named, null).devices());
+    assertTrue(Accelerators.report().contains("cuda    available, in software only"));
+  }
+
+  @Test
+  void reportSaysWhatAnAbsentGpuNeeds() {
+    withoutGpus();
+    properties.set("nearfield.cuda.enabled", "true");
+    use("cuda", "outdated_driver");
+    assertTrue(Accelerators.report().contains("Next step: cuda: Update the driver it names."));
+    use("cuda", "absent_driver");
+    assertTrue(Accelerators.report().contains("cuda    not available: device_count: status 14"));
+    use("cuda", "no_device");
+    String report = Accelerators.report();
+    assertTrue(report.contains("cuda    not available: the cuda library found no device"), report);
+    assertTrue(report.contains("Next step: none needed; no GPU of this machine"), report);
   }
 
   @Test
