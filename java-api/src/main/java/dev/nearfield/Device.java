@@ -21,8 +21,8 @@ public sealed interface Device permits DeviceInfo {
   long totalMemoryBytes();
 
   /**
-   * A GPU interface that runs on the CPU, such as lavapipe or WARP, or an emulator. Ranks below {@link
-   * BackendKind#CPU} and is used only when asked for by name.
+   * A GPU interface that runs on the CPU, such as lavapipe or WARP, or an emulator. Ranks below
+   * {@link BackendKind#CPU} and is used only when asked for by name.
    */
   boolean software();
 }

@@ -142,8 +142,7 @@ class ReportTest {
     properties.set("nearfield.cuda.enabled", "true");
     use("cuda", "emulated");
     assertEquals(BackendKind.CPU, DeviceChoice.of(Acceleration.PREFERRED).device().backend());
-    assertThrows(
-        BackendUnavailableException.class, () -> DeviceChoice.of(Acceleration.REQUIRED));
+    assertThrows(BackendUnavailableException.class, () -> DeviceChoice.of(Acceleration.REQUIRED));
     Device named = Accelerators.device("cuda");
     assertTrue(named.software());
     assertEquals(List.of(named), IndexTargets.of(Acceleration.PREFERRED, named, null).devices());
