@@ -18,6 +18,7 @@ run_bench() {
 
 build_bench() { # the words of the command line
   case $1 in
+    *' --backend cuda '* | *' --backend=cuda '* | *' --backend metal '* | *' --backend=metal '*) native native-bench-gpu "compiler cmake ninja highway pip" nearfield_libraries nearfield_bench ;;
     *' --backend wgpu '* | *' --backend=wgpu '*) native native-bench-wgpu "compiler cmake ninja highway pip vulkan" nearfield_libraries nearfield_bench ;;
     *) native native-bench "compiler cmake ninja highway" nearfield_cpu nearfield_bench ;;
   esac

@@ -106,8 +106,17 @@ run_devices() {
 run_demo() {
   require_jdk
   case " $* " in
+    *" --backend cuda "* | *" --backend metal "*) native native-libraries "compiler cmake ninja highway maven pip" nearfield_libraries ;;
+    *" --backend cpu "* | *" --backend java "*) native native-cpu "compiler cmake ninja highway maven" nearfield_cpu ;;
     *" --backend wgpu "*) native native-libraries "compiler cmake ninja highway maven pip vulkan" nearfield_libraries ;;
-    *) native native-cpu "compiler cmake ninja highway maven" nearfield_cpu ;;
+    *)
+      # The best device there is: a GPU's library only where its driver is.
+      if have_gpu; then
+        native native-libraries "compiler cmake ninja highway maven pip" nearfield_libraries
+      else
+        native native-cpu "compiler cmake ninja highway maven" nearfield_cpu
+      fi
+      ;;
   esac
   local classpath=$root/demo/target/classpath.txt
   # The class path names files of Maven's local repository, which may have been emptied.

@@ -62,6 +62,12 @@ have_vulkan() {
   case $(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null) in *libvulkan.so.1*) ;; *) return 1 ;; esac
 }
 
+# A GPU that the CUDA or the Metal backend drives.
+have_gpu() {
+  [ "$(uname -s)" != Darwin ] || return 0
+  case $(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null) in *libcuda.so.1*) ;; *) return 1 ;; esac
+}
+
 # Mesa's software GPU, which the tests run on where there is no other.
 have_lavapipe() {
   local manifest

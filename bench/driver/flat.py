@@ -112,7 +112,7 @@ def start_peers(options: Flat, made: Dataset, folder: str, threads: int, notes: 
         except BenchError as failed:
             leave_out(name, failed, notes)
             continue
-        systems.append(System(name, worker, f"{machine.cpu_name()}; {about['version']}, {settings}", about))
+        systems.append(System(name, worker, f"{about['device'] or machine.cpu_name()}; {about['version']}, {settings}", about))
     return systems
 
 

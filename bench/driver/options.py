@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from errors import UsageError
 
 METRICS = ("l2", "cosine", "dot", "poincare", "manhattan")
-BACKENDS = ("cpu", "wgpu")
+BACKENDS = ("cpu", "wgpu", "cuda", "metal")
 PEERS = ("faiss", "usearch", "numpy")
-MORE_PEERS = ("faiss-default",)  # on request: faiss as it comes, not tuned
+MORE_PEERS = ("faiss-default", "torch")  # on request: faiss as it comes, not tuned; the torch that this machine has
 PATHS = ("avx512", "avx2", "neon", "emu128")
 MOST = 2**32 - 1  # rows and dimensions of an .fbin file
 MOST_K = 2**31 - 1

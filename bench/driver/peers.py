@@ -18,6 +18,7 @@ from worker import Worker, WorkerFailed
 
 FOLDER = ROOT / "bench" / "peers"
 INSTALLED = ROOT / "build" / "bench" / "python"
+OWN = ("torch",)  # the machine's own, never installed: its wheels are gigabytes and fit one driver
 DEFAULT = "-default"  # after a peer's name: as it comes
 # Settings are compared on a part of the base: seconds instead of minutes. Small batches are bound by memory, and take enough
 # rows to be so there, too.
@@ -78,10 +79,11 @@ def variants(name: str, path: str) -> list[dict[str, str]]:
 
 def start(name: str, threads: int, environment: dict[str, str], log: str) -> Worker:
     package = name.removesuffix(DEFAULT)
-    folder = install(package)
+    site = [str(install(package))] if package not in OWN else []
+    site += [os.environ["PYTHONPATH"]] if package in OWN and os.environ.get("PYTHONPATH") else []
     count = str(threads)
     return Worker(name, [sys.executable, str(FOLDER / f"{package}_worker.py")], log, {
-        "PYTHONPATH": str(folder),
+        "PYTHONPATH": os.pathsep.join(site),
         "OMP_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
         "OMP_WAIT_POLICY": "passive",  # an idle peer leaves the cores to whose turn it is,

@@ -36,6 +36,8 @@ test_bench_builds_what_it_needs() {
   printf 'echo libvulkan.so.1\n' | script "$machine/bin/ldconfig"
   start bench flat --backend wgpu
   has "$(cat "$CALLS")" 'nearfield_libraries nearfield_bench'
+  start bench flat --backend=cuda
+  is "$(calls 'nearfield_libraries nearfield_bench')" 2
   start bench report records.json
   is "$(calls '^python3 .*bench/driver report records.json')" 1
 }

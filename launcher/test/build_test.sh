@@ -88,6 +88,25 @@ test_devices() {
   is "$(calls ^mvn)" 1
 }
 
+test_demo_builds_for_the_gpu_there_is() {
+  machine demo_gpu
+  build_tools
+  jdk "$machine/jvm/jdk" 25
+  start demo
+  lacks "$(cat "$CALLS")" nearfield_libraries
+  printf 'echo libcuda.so.1\n' | script "$machine/bin/ldconfig"
+  start demo --backend cpu
+  lacks "$(cat "$CALLS")" nearfield_libraries
+  start demo
+  is "$(calls 'nearfield_libraries')" 1
+  start demo --backend cuda
+  is "$(calls 'nearfield_libraries')" 1
+  printf '' | script "$machine/bin/ldconfig"
+  touch "$checkout/native/new.cpp"
+  start demo --backend cuda # asked for by name: its report says why it is absent
+  is "$(calls 'nearfield_libraries')" 2
+}
+
 test_moved_checkout() {
   machine moved
   build_tools
