@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the files that go into native jars: whether they load wherever the README says, and tell nothing of the machine that built them.
 
-library_test.py FOLDER: the `jar` folder of a dist preset. Needs readelf. The last line is `N passed, N failed`.
+library_test.py FOLDER: the `jar` folder of a dist preset. Needs readelf, or for macOS nothing. The last line is `N passed, N failed`.
 """
 
 import hashlib
@@ -9,11 +9,29 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
+
+import macho
 
 GLIBC_FLOOR = (2, 28)  # RHEL 8, Debian 10
 SYSTEM = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 # The only paths that a library of ours opens itself.
 OPENED = ("/proc/", "/sys/", "/dev/")
+MACOS_FLOOR = (14, 0)
+MACOS_NAMES = {"osx-aarch_64": "arm64", "osx-x86_64": "x86_64"}
+MACOS_SYSTEM = ("/System/Library/Frameworks/", "/usr/lib/")
+MACOS_NEEDED = {
+    "libnearfield_cpu.dylib": {"/usr/lib/libSystem.B.dylib"},
+    "libnearfield_metal.dylib": {
+        "/System/Library/Frameworks/Foundation.framework/Versions/C/Foundation",
+        "/System/Library/Frameworks/Metal.framework/Versions/A/Metal",
+        "/usr/lib/libSystem.B.dylib",
+        "/usr/lib/libobjc.A.dylib",
+    },
+}
+# Exported beside our own: what zig's linker adds to every library, and C++'s memory operators, weak by the language's rules, so
+# that the loader takes one definition for all libraries of a process; every definition there is calls malloc and free.
+MACOS_EXPORTS = re.compile(r"__mh_dylib_header|___dso_handle|__Z(nw|na|dl|da)[A-Za-z0-9_]*")
 
 
 def readelf(*arguments):
@@ -51,7 +69,8 @@ def has_no_executable_stack(library):
 
 def names_no_path(library):
     texts = [text.decode() for text in re.findall(rb"[\x20-\x7e]{4,}", library.read_bytes())]
-    paths = [text for text in texts if re.search(r"(^|[\s:'\"=])/[\w.+-]+/[\w.+-]+", text) and not text.startswith(OPENED)]
+    known = OPENED + (MACOS_SYSTEM if library.suffix == ".dylib" else ())
+    paths = [text for text in texts if re.search(r"(^|[\s:'\"=])/[\w.+-]+/[\w.+-]+", text) and not text.startswith(known)]
     home = [text for text in texts if str(pathlib.Path.home()) + "/" in text or str(pathlib.Path.cwd()) + "/" in text]
     assert not paths + home, paths + home
 
@@ -88,24 +107,76 @@ def checks_can_fail(library):
         raise AssertionError(f"{check.__name__} found nothing wrong with it")
 
 
+def is_mach_o(library):
+    """What `file` says: Mach-O 64-bit, a dynamic library for its platform's processor; found by the loader beside whoever loads it."""
+    found, platform = macho.MachO(library), library.parent.name
+    assert found.arch == MACOS_NAMES[platform], f"is for {found.arch}, and lies in {platform}"
+    assert found.install_name == f"@rpath/{library.name}", f"is called {found.install_name}"
+    assert found.minimum == MACOS_FLOOR, f"asks for macOS {found.minimum}"
+    assert not found.rpaths, f"searches {found.rpaths}"
+
+
+def needs_macos_only(library):
+    found = macho.MachO(library)
+    assert set(found.needed) == MACOS_NEEDED[library.name], f"needs {found.needed}"
+    lost = {symbol: owner for symbol, owner in found.undefined.items() if owner.removesuffix(" (weak)") not in found.needed}
+    assert found.undefined and not lost, f"has symbols that are in no library: {lost}"
+
+
+def exports_one_symbol_macos(library):
+    exported = [symbol for symbol in macho.MachO(library).exported if not MACOS_EXPORTS.fullmatch(symbol)]
+    assert exported == ["_nf_get_api"], f"exports {exported}"
+
+
+def macos_checks_can_fail(library):
+    """A library of another processor, one whose symbols say that no library has them, and a file that is no Mach-O."""
+    content = library.read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder) / library.parent.name / library.name
+        place.parent.mkdir()
+        wrong = content.replace(b"libSystem.B", b"libSysten.B"), content[:4] + b"\x07\0\0\x01" + content[8:], b"\x7fELF" + content[4:]
+        if library.parent.name == "osx-x86_64":
+            wrong = (wrong[0], content[:4] + b"\x0c\0\0\x01" + content[8:], wrong[2])
+        for bytes_of_it, check in zip(wrong, (needs_macos_only, is_mach_o, is_mach_o), strict=True):
+            place.write_bytes(bytes_of_it)
+            try:
+                check(place)
+            except AssertionError:
+                continue
+            raise AssertionError(f"{check.__name__} found nothing wrong with it")
+
+
 OURS = (
     needs_old_glibc, needs_system_libraries_only, has_no_search_path, exports_one_symbol, has_no_executable_stack,
     names_no_path, is_described, has_notices)  # fmt: skip
 
 
+MACOS = (
+    is_mach_o, needs_macos_only, exports_one_symbol_macos, names_no_path, is_described, has_notices, macos_checks_can_fail)  # fmt: skip
+
+
+def checks_of(library):
+    if library.suffix == ".dylib":
+        return MACOS
+    return OURS if library.name.startswith("libnearfield_") else (wgpu_native_loads, checks_can_fail)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    libraries = sorted(folder.glob("*/META-INF/nearfield/*/*/*.so"))
+    libraries = sorted(path for path in folder.glob("*/META-INF/nearfield/*/*/*") if path.suffix in (".so", ".dylib"))
     passed, failed = 0, 0
     for library in libraries:
-        for check in OURS if library.name.startswith("libnearfield_") else (wgpu_native_loads, checks_can_fail):
+        for check in checks_of(library):
             try:
                 check(library)
                 passed += 1
             except AssertionError as e:
                 failed += 1
                 print(f"FAIL {library}: {check.__name__}: {e}")
-    if {library.name for library in libraries} != {"libnearfield_cpu.so", "libnearfield_wgpu.so", "libwgpu_native-release.so"}:
+    expected = {"libnearfield_cpu.so", "libnearfield_wgpu.so", "libwgpu_native-release.so"}
+    if any(library.suffix == ".dylib" for library in libraries):
+        expected = set(MACOS_NEEDED)
+    if {library.name for library in libraries} != expected:
         failed += 1
         print(f"FAIL {folder} holds {[library.name for library in libraries]}")
     print(f"{passed} passed, {failed} failed")

@@ -25,7 +25,7 @@ class MachO:
         assert kind == DYLIB, f"no dynamic library: file type {kind}"
         self.arch = ARCHITECTURES.get(cpu, hex(cpu))
         self.install_name, self.needed, self.minimum, self.rpaths, self.exported, self.undefined = None, [], None, [], [], {}
-        at = 32
+        at, table = 32, None
         for _ in range(count):
             command, size = struct.unpack_from("<2I", self.data, at)
             if command == ID_DYLIB:
@@ -39,8 +39,10 @@ class MachO:
                 assert platform == MACOS, f"built for platform {platform}, not macOS"
                 self.minimum = (minimum >> 16, minimum >> 8 & 0xFF)
             elif command == SYMTAB:
-                self.symbols(*struct.unpack_from("<4I", self.data, at + 8))
+                table = struct.unpack_from("<4I", self.data, at + 8)
             at += size
+        if table:
+            self.symbols(*table)  # names libraries by their place in `needed`
 
     def string(self, at, end):
         (offset,) = struct.unpack_from("<I", self.data, at + 8)
