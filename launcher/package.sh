@@ -28,11 +28,31 @@ shipped_libraries() {
     "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend wgpu,wgpu+lavapipe --smoke
 }
 
+# macos_libraries LEVEL: builds the libraries of Macs here, and looks into them. Rosetta's processor with the full level only.
+macos_libraries() {
+  local platform platforms=osx-aarch_64 start=$SECONDS
+  [ "$1" != full ] || platforms="$platforms osx-x86_64"
+  for platform in $platforms; do
+    if ! quietly "Building the libraries of Macs (dist-$platform)" "$state/build-dist-$platform.log" \
+      configure_and_build "dist-$platform" nearfield_jars; then
+      record "Libraries of Macs" "$start" 0 1
+      return
+    fi
+    counted_tests "Libraries of Macs: files ($platform)" "$state/library-files-$platform.log" \
+      python3 "$root/packaging/library_test.py" "$root/build/dist-$platform/jar"
+  done
+  counted_tests "Metal: unknown symbols, grammar of kernels" "$state/metal-checks.log" \
+    cmake --build --preset dist-osx-aarch_64 --target nearfield_metal_checks
+}
+
 # package_tests LEVEL: the Java tests and packages in any case, what needs shipped libraries where there are some.
 package_tests() {
   local platform
   platform=$(dist_platform)
-  [ -z "$platform" ] || shipped_libraries "$platform"
+  if [ -n "$platform" ]; then
+    shipped_libraries "$platform"
+    macos_libraries "$1"
+  fi
   rm -rf "$package_repository"
   # As `mvn verify`, with every artifact in package_repository afterwards.
   java_tests "Java (mvn deploy, into a folder)" -Dspotless.check.skip=true -Dmaven.install.skip=true \
