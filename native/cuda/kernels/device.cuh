@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernels use beyond the common CUDA subset, in thin wrappers. Each has a host form, taken when no CUDA
+// compiler reads this file: kernels-test/simt runs the kernels there, after its own cuda_dialect.hpp.
+#pragma once
+
+#include "kernel_params.h"
+
+#ifdef __CUDACC__
+// An array of the block; the emulator has its own definition.
+#define NF_SHARED(T, name, n) __shared__ T name[n]
+#define NF_UNROLL _Pragma("unroll")
+#define NF_NO_UNROLL _Pragma("unroll 1")
+#else
+#define NF_UNROLL
+#define NF_NO_UNROLL
+#endif
+
+namespace nearfield::cuda {
+
+inline constexpr uint32_t kWarp = 32;  // also the rows of a group
+
+// 16 bytes that this launch reads once: they stay out of L1, which holds the queries.
+__device__ inline float4 load_stream(const float4* from) {
+#ifdef __CUDACC__
+  float4 v;
+  asm("ld.global.nc.L1::no_allocate.v4.f32 {%0, %1, %2, %3}, [%4];"
+      : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+      : "l"(from));
+  return v;
+#else
+  return *from;
+#endif
+}
+
+// A word that other blocks change by atomics meanwhile: any value it ever had will do.
+__device__ inline uint32_t load_relaxed(const uint32_t* from) {
+#ifdef __CUDACC__
+  uint32_t v;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(v) : "l"(from) : "memory");
+  return v;
+#else
+  return __atomic_load_n(from, __ATOMIC_RELAXED);
+#endif
+}
+
+// 16 bytes from global to shared memory; zeros when `valid` is false, `from` is not read then. Seen by the
+// block after copies_done() and a barrier.
+__device__ inline void copy_async(float4* to, const float4* from, bool valid) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                   static_cast<uint32_t>(__cvta_generic_to_shared(to))),
+               "l"(from), "r"(valid ? 16 : 0)
+               : "memory");
+#else
+  *to = valid ? *from : float4{0, 0, 0, 0};
+#endif
+}
+__device__ inline void copies_done() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
+}  // namespace nearfield::cuda

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// One block per query: canonical ranks of its candidates of a window, merged with the best so far. When the
+// candidates did not fit their room, all rows of the window are scored instead: the answer is the same.
+// counts: [batch] candidates of this window, set to 0 for the next; then [batch] sums of the rows rescored.
+#pragma once
+
+#include "rows.cuh"
+#include "select.cuh"
+#include "shapes.h"
+
+namespace nearfield::cuda {
+
+template <int METRIC, uint32_t CAPACITY>
+__device__ inline void rescore(const MatrixParams& p, const float4* vectors, const float* sides,
+                               const uint32_t* live, const float4* queries, const uint32_t* masks,
+                               const uint32_t* candidates, uint32_t* counts_of, Entry* best, uint32_t* limits) {
+  NF_SHARED(uint64_t, entries, CAPACITY);
+  NF_SHARED(uint64_t, bounds, 1);
+  NF_SHARED(uint32_t, counts, 1);
+  const Lists<1, CAPACITY, kScanThreads, kScanThreads> list{entries, bounds, counts};
+  const uint32_t q = blockIdx.x + blockIdx.y * p.grid_x;
+  if (q >= p.workgroups) return;
+  const Slab slab{vectors, sides, live, masks, p.chunks, p.first_row, p.has_masks};
+  const uint32_t limit = limits[q], count = counts_of[q];
+  Entry* mine = best + static_cast<uint64_t>(q) * p.k;
+  list.clear();
+  for (uint32_t start = 0; p.first == 0 && start < p.k; start += kScanThreads) {
+    bool full = false;
+    if (start + threadIdx.x < p.k) {
+      const Entry e = mine[start + threadIdx.x];
+      full = list.offer(0, e.key, e.row, NEARFIELD_EMPTY);
+    }
+    if (__syncthreads_or(full)) list.prune(0, p.k);
+  }
+  if (count <= p.capacity) {
+    const uint32_t* rows = candidates + static_cast<uint64_t>(q) * p.capacity;
+    const float4* query = queries + static_cast<uint64_t>(q) * p.chunks;
+    for (uint32_t start = 0; start < count; start += kScanThreads) {
+      bool full = false;
+      if (start + threadIdx.x < count) {
+        const uint32_t row = rows[start + threadIdx.x];
+        full = list.offer(0, row_key<METRIC>(slab, row - p.first_row, query), row, limit);
+      }
+      if (__syncthreads_or(full)) list.prune(0, p.k);
+    }
+  } else {
+    for (uint32_t tile = p.group_begin; tile < p.group_end; tile += kTileRows / kWarp) {
+      const auto found = score_one<METRIC>(slab, tile, p.group_end, queries, q, p.batch);
+      if (__syncthreads_or(list.offer(0, found.key(0, 0), found.rows[0], limit))) list.prune(0, p.k);
+    }
+  }
+  const uint32_t kept = list.prune(0, p.k);
+  list.write(0, kept, p.k, mine);
+  if (threadIdx.x == 0) {
+    counts_of[q] = 0;
+    counts_of[p.batch + q] += count <= p.capacity ? count : (p.group_end - p.group_begin) * kWarp;
+    if (kept == p.k) limits[q] = list.bound_key(0) < limit ? list.bound_key(0) : limit;
+  }
+}
+
+}  // namespace nearfield::cuda

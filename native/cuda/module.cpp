@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "module.hpp"
+
+#include <cstring>
+
+#include "cuda_build.hpp"
+#include "kernels/shapes.h"
+
+// The fatbin that nvcc made, as fatbin.S embeds it.
+extern "C" const unsigned char nearfield_cuda_fatbin[];
+
+namespace nearfield::cuda {
+
+std::string entry_name(const gpu::Kernel& kernel, const gpu::Variant& variant) {
+  // One entry serves all lists that flat's shapes bring to it.
+  const uint32_t capacity = std::strcmp(kernel.name, gpu::kMerge.name) == 0 ? 1 : variant.list_capacity;
+  return std::string(kernel.name) + "_m" + std::to_string(variant.metric) + "_q" +
+         std::to_string(variant.query_block) + "_c" + std::to_string(capacity);
+}
+
+uint32_t block_threads(const gpu::Kernel& kernel, const gpu::Variant& variant) {
+  const auto is = [&](const gpu::Kernel& other) { return std::strcmp(kernel.name, other.name) == 0; };
+  if (is(gpu::kFlat) || is(gpu::kHistogram) || is(gpu::kCollect) || is(gpu::kRescore)) return kScanThreads;
+  if (is(gpu::kMatrix)) return variant.query_block == 128 ? kMatrixThreads<128> : kMatrixThreads<32>;
+  if (is(gpu::kMerge)) return kMergeThreads;
+  if (is(gpu::kScore) || is(gpu::kMove)) return kLaneThreads;
+  return 0;
+}
+
+Status Module::load(const Driver& driver, const Gpu& gpu) {
+  const Result result = driver.symbols().cuModuleLoadData(&handle_, nearfield_cuda_fatbin);
+  if (result == kNoBinary || result == kUnsupportedPtx)
+    return Status(NF_UNAVAILABLE,
+                  error(NF_UNAVAILABLE, "context_create: %s has compute capability %d.%d, this library has code for %s: %s",
+                        gpu.name.c_str(), gpu.capability / 10, gpu.capability % 10, NEARFIELD_CUDA_CODE,
+                        driver.describe(result).c_str())
+                      .message(),
+                  result);
+  return driver.status(result, "context_create", "cuModuleLoadData");
+}
+
+void Module::unload(const Driver& driver) {
+  if (handle_ != nullptr) driver.symbols().cuModuleUnload(handle_);
+  handle_ = nullptr;
+  functions_.clear();
+}
+
+Status Module::get(const Driver& driver, const gpu::Kernel& kernel, const gpu::Variant& variant,
+                   const Function** out) {
+  const std::string name = entry_name(kernel, variant);
+  auto found = functions_.find(name);
+  if (found == functions_.end()) {
+    Function function;
+    function.threads = block_threads(kernel, variant);
+    NF_TRY(driver.status(driver.symbols().cuModuleGetFunction(&function.handle, handle_, name.c_str()), name.c_str(),
+                         "cuModuleGetFunction"));
+    found = functions_.emplace(name, function).first;
+  }
+  *out = &found->second;
+  return {};
+}
+
+}  // namespace nearfield::cuda

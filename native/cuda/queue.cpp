@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "queue.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "kernels/shapes.h"
+
+namespace nearfield::cuda {
+namespace {
+
+// Until the first dispatch has been measured. A unit is four dimensions of one row for one query, 16 bytes when
+// they are read once: 20 to 270 of them come from memory in a nanosecond. The emulator does some thousandths.
+constexpr double kFirstUnitsPerNs = 50;
+constexpr double kFirstUnitsPerNsEmulated = 0.005;
+// Large slabs mean few launches; a store grows by at most this much at once.
+constexpr uint64_t kSlabBytes = 1ull << 30;
+// Blocks of `flat` for one query that a multiprocessor holds (instances.cu).
+constexpr uint32_t kBlocksPerMultiprocessor = 7;
+constexpr uint32_t kEmulatedWorkgroups = 4;
+// What the pool keeps when memory is freed: workspaces that grow do so without asking the driver.
+constexpr uint64_t kKeptBytes = 64ull << 20;
+constexpr int32_t kMostListK = 512;
+constexpr int32_t kSmallListK = 128;
+// One pass of the direct form serves this many queries; for more, the matrix form does half of the arithmetic.
+constexpr int64_t kMostDirectBatch = 16;
+// Up to here tiles of 32 queries waste less than tiles of 128.
+constexpr int64_t kMostSmallTileBatch = 96;
+// How long an event is asked for without giving the core away; a search of one query ends within it.
+constexpr auto kSpin = std::chrono::microseconds(200);
+constexpr auto kNap = std::chrono::microseconds(50);
+
+class CudaMemory final : public gpu::Memory {
+ public:
+  CudaMemory(CudaQueue& queue, DevicePointer device, void* host) : queue_(queue), device_(device), host_(host) {}
+  ~CudaMemory() override { queue_.release(device_, host_); }
+  CudaMemory(const CudaMemory&) = delete;
+  CudaMemory& operator=(const CudaMemory&) = delete;
+  DevicePointer device() const { return device_; }
+  void* host() const { return host_; }  // Use::kReadback
+
+ private:
+  CudaQueue& queue_;
+  DevicePointer device_;
+  void* host_;
+};
+
+const CudaMemory& memory_of(const gpu::Buffer& buffer) { return static_cast<const CudaMemory&>(buffer.memory()); }
+
+unsigned long long ull(uint64_t value) { return value; }
+
+}  // namespace
+
+void fill_info(const Driver& driver, const Gpu& gpu, nf_device_info* out) {
+  std::snprintf(out->name, sizeof(out->name), "%s", gpu.name.c_str());
+  std::snprintf(out->driver, sizeof(out->driver), "%s", driver.text().c_str());
+  out->memory_bytes = out->max_binding_bytes = gpu.memory_bytes;
+  out->free_bytes = 0;  // known to a context only
+  out->dispatch_target_ns = gpu::Queue::kDispatchTargetNs;
+  out->simd_width = 32;
+  out->compute_units = gpu.multiprocessors;
+  out->unified_memory = gpu.integrated;
+  out->software = 0;
+  out->emulated = driver.emulated();
+}
+
+CudaQueue::CudaQueue(std::shared_ptr<Driver> driver, const Gpu& gpu)
+    : driver_(std::move(driver)),
+      gpu_(gpu),
+      pace_(driver_->emulated() ? kFirstUnitsPerNsEmulated : kFirstUnitsPerNs) {
+  limits_.binding_bytes = gpu_.memory_bytes;
+  limits_.slab_bytes = std::min(kSlabBytes, gpu_.memory_bytes);
+  limits_.grid = INT32_MAX;
+  limits_.workgroups = driver_->emulated()
+                           ? kEmulatedWorkgroups
+                           : kBlocksPerMultiprocessor * static_cast<uint32_t>(std::max(1, gpu_.multiprocessors));
+  limits_.lanes = kLaneThreads;
+  limits_.tile_rows = kTileRows;
+  limits_.most_list_k = kMostListK;
+  limits_.sides_of_products = true;
+}
+
+Status CudaQueue::create(std::shared_ptr<Driver> driver, const Gpu& gpu, std::unique_ptr<CudaQueue>* out) {
+  auto queue = std::make_unique<CudaQueue>(std::move(driver), gpu);
+  NF_TRY(queue->start());
+  *out = std::move(queue);
+  return {};
+}
+
+Status CudaQueue::start() {
+  const Symbols& s = symbols();
+  const auto check = [&](Result result, const char* call) { return driver_->status(result, "context_create", call); };
+  NF_TRY(check(s.cuDevicePrimaryCtxRetain(&context_, gpu_.device), "cuDevicePrimaryCtxRetain"));
+  const Current current(s, context_);
+  NF_TRY(module_.load(*driver_, gpu_));
+  NF_TRY(check(s.cuStreamCreate(&stream_, kStreamNonBlocking), "cuStreamCreate"));
+  if (gpu_.pools) {
+    PoolProperties properties;
+    properties.location_id = gpu_.device;
+    NF_TRY(check(s.cuMemPoolCreate(&pool_, &properties), "cuMemPoolCreate"));
+    uint64_t kept = kKeptBytes;
+    NF_TRY(check(s.cuMemPoolSetAttribute(pool_, kPoolReleaseThreshold, &kept), "cuMemPoolSetAttribute"));
+  }
+  return check(staging_.create(s), "cuMemHostAlloc");
+}
+
+CudaQueue::~CudaQueue() {
+  if (context_ == nullptr) return;
+  const Symbols& s = symbols();
+  {
+    const Current current(s, context_);
+    discard();
+    drain();
+    for (EventHandle event : spare_) s.cuEventDestroy_v2(event);
+    staging_.destroy(s);
+    if (pool_ != nullptr) s.cuMemPoolDestroy(pool_);
+    if (stream_ != nullptr) s.cuStreamDestroy_v2(stream_);
+    module_.unload(*driver_);
+  }
+  s.cuDevicePrimaryCtxRelease_v2(gpu_.device);
+}
+
+void CudaQueue::info(nf_device_info* out) const {
+  fill_info(*driver_, gpu_, out);
+  const Current current(symbols(), context_);
+  size_t free_bytes = 0, total = 0;
+  if (symbols().cuMemGetInfo_v2(&free_bytes, &total) == kSuccess) out->free_bytes = free_bytes;
+}
+
+gpu::FlatShape CudaQueue::flat_shape(int64_t batch, int32_t k) const {
+  // Lists take 8 bytes an entry of the 48 KiB of shared memory that every block may have.
+  if (k > kSmallListK) return {batch > 1 ? 4u : 1u, 1024};
+  return {batch == 1 ? 1u : batch <= 4 ? 4u : batch <= 8 ? 8u : 16u, 256};
+}
+
+gpu::MatrixShape CudaQueue::matrix_shape(int32_t metric, int32_t, int64_t batch, int32_t k) const {
+  if ((metric != NF_L2SQ && metric != NF_COSINE && metric != NF_DOT) || batch <= kMostDirectBatch || k > kMostListK)
+    return {};
+  const uint32_t capacity = k > kSmallListK ? 1024 : 256;
+  if (batch <= kMostSmallTileBatch) return {32, kMatrixRowTile<32>, capacity};
+  return {128, kMatrixRowTile<128>, capacity};
+}
+
+Status CudaQueue::health() const {
+  if (lost_.empty()) return {};
+  return error(NF_DEVICE_LOST, "the device %s was lost: %s", gpu_.name.c_str(), lost_.c_str());
+}
+
+void CudaQueue::fail(Result result, const char* call) {
+  if (result == kSuccess) return;
+  if (error_ == kSuccess) {
+    error_ = result;
+    error_call_ = call;
+  }
+  if (lost_.empty() && Driver::is_sticky(result)) lost_ = std::string(call) + ": " + driver_->describe(result);
+}
+
+Status CudaQueue::take_error(const char* what) {
+  const Result result = std::exchange(error_, kSuccess);
+  if (result != kSuccess && lost_.empty()) return driver_->status(result, what, error_call_);
+  if (Status lost = health(); !lost.ok()) return Status(lost.code(), lost.message(), result);
+  return {};
+}
+
+Status CudaQueue::allocate(uint64_t bytes, gpu::Use use, const char* what, gpu::Buffer* out) {
+  NF_TRY(health());
+  const Symbols& s = symbols();
+  const Current current(s, context_);
+  DevicePointer device = 0;
+  void* host = nullptr;
+  Result result;
+  if (use == gpu::Use::kReadback)
+    result = s.cuMemHostAlloc(&host, bytes, 0);
+  else if (pool_ != nullptr)
+    result = s.cuMemAllocFromPoolAsync(&device, bytes, pool_, stream_);
+  else
+    result = s.cuMemAlloc_v2(&device, bytes);
+  if (result == kOutOfMemory) {
+    size_t free_bytes = 0, total = 0;
+    s.cuMemGetInfo_v2(&free_bytes, &total);
+    const Status full = error(NF_RESOURCE_EXHAUSTED, "%s: no room for %llu bytes on %s, %llu of %llu are free: %s", what,
+                              ull(bytes), use == gpu::Use::kReadback ? "the host" : gpu_.name.c_str(), ull(free_bytes),
+                              ull(total), driver_->describe(result).c_str());
+    return Status(full.code(), full.message(), result);
+  }
+  if (result != kSuccess) {
+    fail(result, "memory allocation");
+    return take_error(what);
+  }
+  unmarked_ = true;
+  *out = gpu::Buffer(std::make_unique<CudaMemory>(*this, device, host), bytes);
+  return {};
+}
+
+void CudaQueue::release(DevicePointer device, void* host) {
+  const Symbols& s = symbols();
+  const Current current(s, context_);
+  if (host != nullptr) {
+    drain();
+    s.cuMemFreeHost(host);
+  } else if (pool_ != nullptr) {
+    s.cuMemFreeAsync(device, stream_);
+  } else {
+    drain();
+    s.cuMemFree_v2(device);
+  }
+}
+
+void CudaQueue::write(const gpu::Buffer& to, uint64_t offset, const void* data, uint64_t bytes) {
+  if (bytes == 0 || !lost_.empty()) return;
+  const Current current(symbols(), context_);
+  unmarked_ = true;
+  fail(staging_.write(symbols(), stream_, memory_of(to).device() + offset, data, bytes,
+                      [this](EventHandle event) { return wait(event); }),
+       "cuMemcpyHtoDAsync");
+}
+
+Status CudaQueue::dispatch(const gpu::Dispatch& dispatch) {
+  NF_TRY(health());
+  const Current current(symbols(), context_);
+  Command command;
+  if (dispatch.params_bytes > sizeof(command.params) || dispatch.buffers.size() > kMostBuffers)
+    return error(NF_INTERNAL, "%s: %zu bytes of parameters and %zu buffers, at most %zu and %zu are launched",
+                 dispatch.kernel.name, dispatch.params_bytes, dispatch.buffers.size(), sizeof(command.params),
+                 kMostBuffers);
+  NF_TRY(module_.get(*driver_, dispatch.kernel, dispatch.variant, &command.function));
+  measurable_ = measurable_ && std::exchange(command.function->used, true);
+  command.grid = dispatch.grid;
+  std::memcpy(command.params, dispatch.params, dispatch.params_bytes);
+  for (const gpu::Buffer* buffer : dispatch.buffers)
+    command.addresses[command.buffers++] = memory_of(*buffer).device();
+  gathered_.push_back(command);
+  return {};
+}
+
+void CudaQueue::copy(const gpu::Buffer& from, uint64_t from_offset, const gpu::Buffer& to, uint64_t to_offset,
+                     uint64_t bytes) {
+  Command command;
+  command.addresses[0] = memory_of(from).device() + from_offset;
+  command.bytes = bytes;
+  if (void* host = memory_of(to).host(); host != nullptr)
+    command.host = static_cast<unsigned char*>(host) + to_offset;
+  else
+    command.addresses[1] = memory_of(to).device() + to_offset;
+  gathered_.push_back(command);
+}
+
+Result CudaQueue::enqueue(const Command& command) {
+  const Symbols& s = symbols();
+  if (command.function == nullptr) {
+    if (command.host != nullptr)
+      return s.cuMemcpyDtoHAsync_v2(command.host, command.addresses[0], command.bytes, stream_);
+    return s.cuMemcpyDtoDAsync_v2(command.addresses[1], command.addresses[0], command.bytes, stream_);
+  }
+  // The driver copies what the array points to before it returns.
+  void* arguments[1 + kMostBuffers] = {const_cast<unsigned char*>(command.params)};
+  for (size_t i = 0; i < command.buffers; ++i)
+    arguments[i + 1] = const_cast<DevicePointer*>(&command.addresses[i]);
+  return s.cuLaunchKernel(command.function->handle, command.grid.x, command.grid.y, 1, command.function->threads, 1, 1,
+                          0, stream_, arguments, nullptr);
+}
+
+Status CudaQueue::submit(double units, const char* what) {
+  if (gathered_.empty()) return {};
+  const Current current(symbols(), context_);
+  while (flights_.size() >= 2) wait_oldest();
+  NF_TRY(take_error(what));
+  if (!std::exchange(measurable_, true)) units = 0;
+  Result result = kSuccess;
+  for (size_t i = 0; i < gathered_.size() && result == kSuccess; ++i) {
+    result = enqueue(gathered_[i]);
+    fail(result, gathered_[i].function != nullptr ? "cuLaunchKernel" : "cuMemcpyAsync");
+  }
+  gathered_.clear();
+  fail(mark(units), "cuEventRecord");
+  return take_error(what);
+}
+
+void CudaQueue::discard() {
+  gathered_.clear();
+  measurable_ = true;
+}
+
+Result CudaQueue::mark(double units) {
+  EventHandle event = nullptr;
+  if (!spare_.empty()) {
+    event = spare_.back();
+    spare_.pop_back();
+  } else if (const Result result = symbols().cuEventCreate(&event, kEventNoTiming); result != kSuccess) {
+    return result;
+  }
+  const Result result = symbols().cuEventRecord(event, stream_);
+  if (result == kSuccess) {
+    flights_.push_back({event, units, gpu::Pace::Clock::now()});
+    unmarked_ = false;
+  } else {
+    spare_.push_back(event);
+  }
+  return result;
+}
+
+Result CudaQueue::wait(EventHandle event) const {
+  const auto start = gpu::Pace::Clock::now();
+  for (;;) {
+    const Result result = symbols().cuEventQuery(event);
+    if (result != kNotReady) return result;
+    if (gpu::Pace::Clock::now() - start > kSpin) std::this_thread::sleep_for(kNap);
+  }
+}
+
+void CudaQueue::wait_oldest() {
+  const Flight flight = flights_.front();
+  flights_.pop_front();
+  const Result result = lost_.empty() ? wait(flight.event) : kSuccess;
+  spare_.push_back(flight.event);
+  if (result != kSuccess)
+    fail(result, "cuEventQuery");
+  else
+    pace_.ended(flight.submitted, flight.units);
+}
+
+void CudaQueue::drain() {
+  if (!unmarked_ && flights_.empty()) return;
+  const Current current(symbols(), context_);
+  if (unmarked_ && lost_.empty()) fail(mark(0), "cuEventRecord");
+  unmarked_ = false;
+  while (!flights_.empty()) wait_oldest();
+}
+
+Status CudaQueue::read(const gpu::Buffer& from, uint64_t bytes, void* to, const char* what) {
+  drain();
+  NF_TRY(take_error(what));
+  std::memcpy(to, memory_of(from).host(), bytes);
+  return {};
+}
+
+}  // namespace nearfield::cuda
