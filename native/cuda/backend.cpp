@@ -32,7 +32,8 @@ class CudaBackend final : public Backend {
     return {};
   }
 
-  Status create_device(const DeviceOptions& options, std::unique_ptr<Device>* out, const Call& call) override {
+  Status create_device(const DeviceOptions& options, std::unique_ptr<Device>* out,
+                       const Call& call) override {
     NF_TRY(call.poll());
     const std::shared_ptr<Driver> driver = open();
     const auto& gpus = driver->gpus();

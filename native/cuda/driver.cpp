@@ -59,19 +59,20 @@ bool Driver::load(const char* file) {
     why_none_ = "the NVIDIA driver was not found: " + reason;
     return false;
   }
-  const auto version_of = reinterpret_cast<decltype(Symbols::cuDriverGetVersion)>(find(library, "cuDriverGetVersion"));
+  const auto version_of =
+      reinterpret_cast<decltype(Symbols::cuDriverGetVersion)>(find(library, "cuDriverGetVersion"));
   if (version_of == nullptr || version_of(&version_) != kSuccess) {
     why_none_ = std::string(file) + " is no CUDA driver: it does not tell its version";
     return false;
   }
   if (version_ < kNeededVersion) {
-    why_none_ = "the NVIDIA driver is too old: it serves " + version_text(version_) + ", this library needs " +
-                version_text(kNeededVersion) + " or later";
+    why_none_ = "the NVIDIA driver is too old: it serves " + version_text(version_) +
+                ", this library needs " + version_text(kNeededVersion) + " or later";
     return false;
   }
   const char* missing = nullptr;
-#define X(name, arguments)                                                                 \
-  symbols_.name = reinterpret_cast<decltype(symbols_.name)>(find(library, #name));         \
+#define X(name, arguments)                                                         \
+  symbols_.name = reinterpret_cast<decltype(symbols_.name)>(find(library, #name)); \
   if (symbols_.name == nullptr && missing == nullptr) missing = #name;
   NF_CUDA_SYMBOLS(X)
 #undef X
@@ -101,7 +102,8 @@ void Driver::enumerate() {
     size_t bytes = 0;
     int major = 0, minor = 0, integrated = 0, pools = 0;
     const Symbols& s = symbols_;
-    if (s.cuDeviceGet(&gpu.device, i) != kSuccess || s.cuDeviceGetName(name, sizeof(name), gpu.device) != kSuccess ||
+    if (s.cuDeviceGet(&gpu.device, i) != kSuccess ||
+        s.cuDeviceGetName(name, sizeof(name), gpu.device) != kSuccess ||
         s.cuDeviceTotalMem_v2(&bytes, gpu.device) != kSuccess ||
         s.cuDeviceGetAttribute(&gpu.multiprocessors, kMultiprocessors, gpu.device) != kSuccess ||
         s.cuDeviceGetAttribute(&major, kCapabilityMajor, gpu.device) != kSuccess ||

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CUDA driver API, opened at run time: libcuda.so.1 or nvcuda.dll. Declared here as far as it is used, so that
-// no header of the toolkit is needed; names, numbers and layouts are NVIDIA's stable driver ABI.
+// The CUDA driver API, opened at run time: libcuda.so.1 or nvcuda.dll. Declared here as far as it is used, so
+// that no header of the toolkit is needed; names, numbers and layouts are NVIDIA's stable driver ABI.
 #pragma once
 
 #include <cstddef>
@@ -16,8 +16,8 @@ namespace nearfield::cuda {
 using Result = int;  // CUresult
 using DevicePointer = unsigned long long;
 
-inline constexpr Result kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNoBinary = 209, kUnsupportedPtx = 222,
-                        kNotReady = 600;
+inline constexpr Result kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNoBinary = 209,
+                        kUnsupportedPtx = 222, kNotReady = 600;
 
 enum Attribute : int {  // CUdevice_attribute
   kIntegrated = 18,
@@ -55,44 +55,44 @@ inline constexpr int kPoolReleaseThreshold = 4;  // CUmemPool_attribute
 inline constexpr unsigned kStreamNonBlocking = 1, kEventNoTiming = 2;
 
 // Every function this backend calls, by its exported name.
-#define NF_CUDA_SYMBOLS(X)                                                                                       \
-  X(cuInit, (unsigned flags))                                                                                    \
-  X(cuDriverGetVersion, (int* version))                                                                          \
-  X(cuGetErrorName, (Result result, const char** name))                                                          \
-  X(cuGetErrorString, (Result result, const char** text))                                                        \
-  X(cuDeviceGetCount, (int* count))                                                                              \
-  X(cuDeviceGet, (int* device, int ordinal))                                                                     \
-  X(cuDeviceGetName, (char* name, int bytes, int device))                                                        \
-  X(cuDeviceGetAttribute, (int* value, int attribute, int device))                                               \
-  X(cuDeviceTotalMem_v2, (size_t* bytes, int device))                                                            \
-  X(cuDevicePrimaryCtxRetain, (ContextHandle* context, int device))                                              \
-  X(cuDevicePrimaryCtxRelease_v2, (int device))                                                                  \
-  X(cuCtxPushCurrent_v2, (ContextHandle context))                                                                \
-  X(cuCtxPopCurrent_v2, (ContextHandle* context))                                                                \
-  X(cuMemGetInfo_v2, (size_t* free_bytes, size_t* total_bytes))                                                  \
-  X(cuModuleLoadData, (ModuleHandle* module, const void* image))                                                 \
-  X(cuModuleUnload, (ModuleHandle module))                                                                       \
-  X(cuModuleGetFunction, (FunctionHandle* function, ModuleHandle module, const char* name))                      \
-  X(cuLaunchKernel, (FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, \
-                     unsigned block_y, unsigned block_z, unsigned shared_bytes, StreamHandle stream,             \
-                     void** arguments, void** extra))                                                            \
-  X(cuStreamCreate, (StreamHandle* stream, unsigned flags))                                                      \
-  X(cuStreamDestroy_v2, (StreamHandle stream))                                                                   \
-  X(cuEventCreate, (EventHandle* event, unsigned flags))                                                         \
-  X(cuEventDestroy_v2, (EventHandle event))                                                                      \
-  X(cuEventRecord, (EventHandle event, StreamHandle stream))                                                     \
-  X(cuEventQuery, (EventHandle event))                                                                           \
-  X(cuMemPoolCreate, (PoolHandle* pool, const PoolProperties* properties))                                       \
-  X(cuMemPoolDestroy, (PoolHandle pool))                                                                         \
-  X(cuMemPoolSetAttribute, (PoolHandle pool, int attribute, void* value))                                        \
-  X(cuMemAllocFromPoolAsync, (DevicePointer* address, size_t bytes, PoolHandle pool, StreamHandle stream))       \
-  X(cuMemFreeAsync, (DevicePointer address, StreamHandle stream))                                                \
-  X(cuMemAlloc_v2, (DevicePointer* address, size_t bytes))                                                       \
-  X(cuMemFree_v2, (DevicePointer address))                                                                       \
-  X(cuMemHostAlloc, (void** address, size_t bytes, unsigned flags))                                              \
-  X(cuMemFreeHost, (void* address))                                                                              \
-  X(cuMemcpyHtoDAsync_v2, (DevicePointer to, const void* from, size_t bytes, StreamHandle stream))               \
-  X(cuMemcpyDtoHAsync_v2, (void* to, DevicePointer from, size_t bytes, StreamHandle stream))                     \
+#define NF_CUDA_SYMBOLS(X)                                                                                  \
+  X(cuInit, (unsigned flags))                                                                               \
+  X(cuDriverGetVersion, (int* version))                                                                     \
+  X(cuGetErrorName, (Result result, const char** name))                                                     \
+  X(cuGetErrorString, (Result result, const char** text))                                                   \
+  X(cuDeviceGetCount, (int* count))                                                                         \
+  X(cuDeviceGet, (int* device, int ordinal))                                                                \
+  X(cuDeviceGetName, (char* name, int bytes, int device))                                                   \
+  X(cuDeviceGetAttribute, (int* value, int attribute, int device))                                          \
+  X(cuDeviceTotalMem_v2, (size_t * bytes, int device))                                                      \
+  X(cuDevicePrimaryCtxRetain, (ContextHandle * context, int device))                                        \
+  X(cuDevicePrimaryCtxRelease_v2, (int device))                                                             \
+  X(cuCtxPushCurrent_v2, (ContextHandle context))                                                           \
+  X(cuCtxPopCurrent_v2, (ContextHandle * context))                                                          \
+  X(cuMemGetInfo_v2, (size_t * free_bytes, size_t * total_bytes))                                           \
+  X(cuModuleLoadData, (ModuleHandle * module, const void* image))                                           \
+  X(cuModuleUnload, (ModuleHandle module))                                                                  \
+  X(cuModuleGetFunction, (FunctionHandle * function, ModuleHandle module, const char* name))                \
+  X(cuLaunchKernel, (FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,            \
+                     unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,           \
+                     StreamHandle stream, void** arguments, void** extra))                                  \
+  X(cuStreamCreate, (StreamHandle * stream, unsigned flags))                                                \
+  X(cuStreamDestroy_v2, (StreamHandle stream))                                                              \
+  X(cuEventCreate, (EventHandle * event, unsigned flags))                                                   \
+  X(cuEventDestroy_v2, (EventHandle event))                                                                 \
+  X(cuEventRecord, (EventHandle event, StreamHandle stream))                                                \
+  X(cuEventQuery, (EventHandle event))                                                                      \
+  X(cuMemPoolCreate, (PoolHandle * pool, const PoolProperties* properties))                                 \
+  X(cuMemPoolDestroy, (PoolHandle pool))                                                                    \
+  X(cuMemPoolSetAttribute, (PoolHandle pool, int attribute, void* value))                                   \
+  X(cuMemAllocFromPoolAsync, (DevicePointer * address, size_t bytes, PoolHandle pool, StreamHandle stream)) \
+  X(cuMemFreeAsync, (DevicePointer address, StreamHandle stream))                                           \
+  X(cuMemAlloc_v2, (DevicePointer * address, size_t bytes))                                                 \
+  X(cuMemFree_v2, (DevicePointer address))                                                                  \
+  X(cuMemHostAlloc, (void** address, size_t bytes, unsigned flags))                                         \
+  X(cuMemFreeHost, (void* address))                                                                         \
+  X(cuMemcpyHtoDAsync_v2, (DevicePointer to, const void* from, size_t bytes, StreamHandle stream))          \
+  X(cuMemcpyDtoHAsync_v2, (void* to, DevicePointer from, size_t bytes, StreamHandle stream))                \
   X(cuMemcpyDtoDAsync_v2, (DevicePointer to, DevicePointer from, size_t bytes, StreamHandle stream))
 
 #if defined(_WIN32)
@@ -125,9 +125,9 @@ class Driver {
   const Symbols& symbols() const { return symbols_; }
   const std::vector<Gpu>& gpus() const { return gpus_; }
   const std::string& why_none() const { return why_none_; }
-  int version() const { return version_; }       // 13000 for CUDA 13.0
-  bool emulated() const { return emulated_; }    // the tests' stand-in, which runs kernels on the host
-  std::string text() const;                      // "CUDA 13.0"
+  int version() const { return version_; }     // 13000 for CUDA 13.0
+  bool emulated() const { return emulated_; }  // the tests' stand-in, which runs kernels on the host
+  std::string text() const;                    // "CUDA 13.0"
 
   // kSuccess: OK. Otherwise "<what>: <name of the call>: CUDA_ERROR_... (its text)".
   Status status(Result result, const char* what, const char* call) const;
@@ -147,8 +147,8 @@ class Driver {
   bool emulated_ = false;
 };
 
-// Makes a context current while it lives. The thread's own current context comes back: other code of the process may
-// use CUDA too.
+// Makes a context current while it lives. The thread's own current context comes back: other code of the
+// process may use CUDA too.
 class Current {
  public:
   Current(const Symbols& symbols, ContextHandle context) : symbols_(symbols) {

@@ -31,7 +31,8 @@ Status Module::load(const Driver& driver, const Gpu& gpu) {
   const Result result = driver.symbols().cuModuleLoadData(&handle_, nearfield_cuda_fatbin);
   if (result == kNoBinary || result == kUnsupportedPtx)
     return Status(NF_UNAVAILABLE,
-                  error(NF_UNAVAILABLE, "context_create: %s has compute capability %d.%d, this library has code for %s: %s",
+                  error(NF_UNAVAILABLE,
+                        "context_create: %s has compute capability %d.%d, this library has code for %s: %s",
                         gpu.name.c_str(), gpu.capability / 10, gpu.capability % 10, NEARFIELD_CUDA_CODE,
                         driver.describe(result).c_str())
                       .message(),
@@ -52,8 +53,8 @@ Status Module::get(const Driver& driver, const gpu::Kernel& kernel, const gpu::V
   if (found == functions_.end()) {
     Function function;
     function.threads = block_threads(kernel, variant);
-    NF_TRY(driver.status(driver.symbols().cuModuleGetFunction(&function.handle, handle_, name.c_str()), name.c_str(),
-                         "cuModuleGetFunction"));
+    NF_TRY(driver.status(driver.symbols().cuModuleGetFunction(&function.handle, handle_, name.c_str()),
+                         name.c_str(), "cuModuleGetFunction"));
     found = functions_.emplace(name, function).first;
   }
   *out = &found->second;

@@ -30,7 +30,8 @@ class Module {
   // The context is current, here and in the other methods.
   Status load(const Driver& driver, const Gpu& gpu);
   void unload(const Driver& driver);
-  Status get(const Driver& driver, const gpu::Kernel& kernel, const gpu::Variant& variant, const Function** out);
+  Status get(const Driver& driver, const gpu::Kernel& kernel, const gpu::Variant& variant,
+             const Function** out);
 
  private:
   ModuleHandle handle_ = nullptr;

@@ -11,8 +11,9 @@
 namespace nearfield::cuda {
 namespace {
 
-// Until the first dispatch has been measured. A unit is four dimensions of one row for one query, 16 bytes when
-// they are read once: 20 to 270 of them come from memory in a nanosecond. The emulator does some thousandths.
+// Until the first dispatch has been measured. A unit is four dimensions of one row for one query, 16 bytes
+// when they are read once: 20 to 270 of them come from memory in a nanosecond. The emulator does some
+// thousandths.
 constexpr double kFirstUnitsPerNs = 50;
 constexpr double kFirstUnitsPerNsEmulated = 0.005;
 // Large slabs mean few launches; a store grows by at most this much at once.
@@ -24,7 +25,8 @@ constexpr uint32_t kEmulatedWorkgroups = 4;
 constexpr uint64_t kKeptBytes = 64ull << 20;
 constexpr int32_t kMostListK = 512;
 constexpr int32_t kSmallListK = 128;
-// One pass of the direct form serves this many queries; for more, the matrix form does half of the arithmetic.
+// One pass of the direct form serves this many queries; for more, the matrix form does half of the
+// arithmetic.
 constexpr int64_t kMostDirectBatch = 16;
 // Up to here tiles of 32 queries waste less than tiles of 128.
 constexpr int64_t kMostSmallTileBatch = 96;
@@ -34,7 +36,8 @@ constexpr auto kNap = std::chrono::microseconds(50);
 
 class CudaMemory final : public gpu::Memory {
  public:
-  CudaMemory(CudaQueue& queue, DevicePointer device, void* host) : queue_(queue), device_(device), host_(host) {}
+  CudaMemory(CudaQueue& queue, DevicePointer device, void* host)
+      : queue_(queue), device_(device), host_(host) {}
   ~CudaMemory() override { queue_.release(device_, host_); }
   CudaMemory(const CudaMemory&) = delete;
   CudaMemory& operator=(const CudaMemory&) = delete;
@@ -47,7 +50,9 @@ class CudaMemory final : public gpu::Memory {
   void* host_;
 };
 
-const CudaMemory& memory_of(const gpu::Buffer& buffer) { return static_cast<const CudaMemory&>(buffer.memory()); }
+const CudaMemory& memory_of(const gpu::Buffer& buffer) {
+  return static_cast<const CudaMemory&>(buffer.memory());
+}
 
 unsigned long long ull(uint64_t value) { return value; }
 
@@ -73,9 +78,9 @@ CudaQueue::CudaQueue(std::shared_ptr<Driver> driver, const Gpu& gpu)
   limits_.binding_bytes = gpu_.memory_bytes;
   limits_.slab_bytes = std::min(kSlabBytes, gpu_.memory_bytes);
   limits_.grid = INT32_MAX;
-  limits_.workgroups = driver_->emulated()
-                           ? kEmulatedWorkgroups
-                           : kBlocksPerMultiprocessor * static_cast<uint32_t>(std::max(1, gpu_.multiprocessors));
+  limits_.workgroups = driver_->emulated() ? kEmulatedWorkgroups
+                                           : kBlocksPerMultiprocessor *
+                                                 static_cast<uint32_t>(std::max(1, gpu_.multiprocessors));
   limits_.lanes = kLaneThreads;
   limits_.tile_rows = kTileRows;
   limits_.most_list_k = kMostListK;
@@ -91,7 +96,9 @@ Status CudaQueue::create(std::shared_ptr<Driver> driver, const Gpu& gpu, std::un
 
 Status CudaQueue::start() {
   const Symbols& s = symbols();
-  const auto check = [&](Result result, const char* call) { return driver_->status(result, "context_create", call); };
+  const auto check = [&](Result result, const char* call) {
+    return driver_->status(result, "context_create", call);
+  };
   NF_TRY(check(s.cuDevicePrimaryCtxRetain(&context_, gpu_.device), "cuDevicePrimaryCtxRetain"));
   const Current current(s, context_);
   NF_TRY(module_.load(*driver_, gpu_));
@@ -136,7 +143,8 @@ gpu::FlatShape CudaQueue::flat_shape(int64_t batch, int32_t k) const {
 }
 
 gpu::MatrixShape CudaQueue::matrix_shape(int32_t metric, int32_t, int64_t batch, int32_t k) const {
-  if ((metric != NF_L2SQ && metric != NF_COSINE && metric != NF_DOT) || batch <= kMostDirectBatch || k > kMostListK)
+  if ((metric != NF_L2SQ && metric != NF_COSINE && metric != NF_DOT) || batch <= kMostDirectBatch ||
+      k > kMostListK)
     return {};
   const uint32_t capacity = k > kSmallListK ? 1024 : 256;
   if (batch <= kMostSmallTileBatch) return {32, kMatrixRowTile<32>, capacity};
@@ -154,7 +162,8 @@ void CudaQueue::fail(Result result, const char* call) {
     error_ = result;
     error_call_ = call;
   }
-  if (lost_.empty() && Driver::is_sticky(result)) lost_ = std::string(call) + ": " + driver_->describe(result);
+  if (lost_.empty() && Driver::is_sticky(result))
+    lost_ = std::string(call) + ": " + driver_->describe(result);
 }
 
 Status CudaQueue::take_error(const char* what) {
@@ -180,9 +189,10 @@ Status CudaQueue::allocate(uint64_t bytes, gpu::Use use, const char* what, gpu::
   if (result == kOutOfMemory) {
     size_t free_bytes = 0, total = 0;
     s.cuMemGetInfo_v2(&free_bytes, &total);
-    const Status full = error(NF_RESOURCE_EXHAUSTED, "%s: no room for %llu bytes on %s, %llu of %llu are free: %s", what,
-                              ull(bytes), use == gpu::Use::kReadback ? "the host" : gpu_.name.c_str(), ull(free_bytes),
-                              ull(total), driver_->describe(result).c_str());
+    const Status full =
+        error(NF_RESOURCE_EXHAUSTED, "%s: no room for %llu bytes on %s, %llu of %llu are free: %s", what,
+              ull(bytes), use == gpu::Use::kReadback ? "the host" : gpu_.name.c_str(), ull(free_bytes),
+              ull(total), driver_->describe(result).c_str());
     return Status(full.code(), full.message(), result);
   }
   if (result != kSuccess) {
@@ -258,8 +268,8 @@ Result CudaQueue::enqueue(const Command& command) {
   void* arguments[1 + kMostBuffers] = {const_cast<unsigned char*>(command.params)};
   for (size_t i = 0; i < command.buffers; ++i)
     arguments[i + 1] = const_cast<DevicePointer*>(&command.addresses[i]);
-  return s.cuLaunchKernel(command.function->handle, command.grid.x, command.grid.y, 1, command.function->threads, 1, 1,
-                          0, stream_, arguments, nullptr);
+  return s.cuLaunchKernel(command.function->handle, command.grid.x, command.grid.y, 1,
+                          command.function->threads, 1, 1, 0, stream_, arguments, nullptr);
 }
 
 Status CudaQueue::submit(double units, const char* what) {

@@ -54,7 +54,8 @@ class Staging {
       const auto count = static_cast<size_t>(std::min<uint64_t>(bytes, kPieceBytes - used_));
       unsigned char* at = memory_ + piece_ * kPieceBytes + used_;
       std::memcpy(at, from, count);
-      if (const Result result = s.cuMemcpyHtoDAsync_v2(to, at, count, stream); result != kSuccess) return result;
+      if (const Result result = s.cuMemcpyHtoDAsync_v2(to, at, count, stream); result != kSuccess)
+        return result;
       // The next data starts on a 16-byte boundary, as copies like it.
       used_ = std::min(kPieceBytes, (used_ + count + 15) / 16 * 16);
       from += count;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernels use beyond the common CUDA subset, in thin wrappers. Each has a host form, taken when no CUDA
-// compiler reads this file: kernels-test/simt runs the kernels there, after its own cuda_dialect.hpp.
+// What the kernels use beyond the common CUDA subset, in thin wrappers. Each has a host form, taken when no
+// CUDA compiler reads this file: kernels-test/simt runs the kernels there, after its own cuda_dialect.hpp.
 #pragma once
 
 #include "kernel_params.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact scan with the selection fused: block = one part of a slab's groups by QUERIES queries; out: the part's k
-// best of each query, sorted, NEARFIELD_EMPTY-padded, [batch][part_stride][k].
+// Exact scan with the selection fused: block = one part of a slab's groups by QUERIES queries; out: the
+// part's k best of each query, sorted, NEARFIELD_EMPTY-padded, [batch][part_stride][k].
 //
-// From 8 queries on the block's halves take half of the queries each and two rows a lane: a chunk of a query then
-// serves two rows, and the rows that both halves read come from the caches the second time. Several queries
-// lie in shared memory chunk by chunk, so that their reads need no address arithmetic.
+// From 8 queries on the block's halves take half of the queries each and two rows a lane: a chunk of a query
+// then serves two rows, and the rows that both halves read come from the caches the second time. Several
+// queries lie in shared memory chunk by chunk, so that their reads need no address arithmetic.
 #pragma once
 
 #include "rows.cuh"
@@ -17,14 +17,14 @@ template <int METRIC, uint32_t QUERIES, uint32_t CAPACITY>
 __device__ inline void flat(const ScanParams& p, const float4* vectors, const float* sides,
                             const uint32_t* live, const float4* queries, const uint32_t* masks, Entry* lists,
                             uint32_t* limits) {
-  constexpr uint32_t split = QUERIES >= 8 ? 2 : 1;     // parts of the block, and rows of a lane
-  constexpr uint32_t mine = QUERIES / split;           // queries of a lane
+  constexpr uint32_t split = QUERIES >= 8 ? 2 : 1;  // parts of the block, and rows of a lane
+  constexpr uint32_t mine = QUERIES / split;        // queries of a lane
   constexpr uint32_t warps = kScanThreads / kWarp / split;
   constexpr uint32_t unroll = mine == 1 ? kOneQueryUnroll : mine == 8 ? 2 : 4;
   constexpr uint32_t tile_groups = kTileRows / kWarp;
   static_assert(warps * split == tile_groups, "a block scores one tile a step");
   NF_SHARED(float4, staged, QUERIES == 1 ? 1 : QUERIES * kQueryChunks);
-  NF_SHARED(uint64_t, entries, QUERIES* CAPACITY);
+  NF_SHARED(uint64_t, entries, QUERIES * CAPACITY);
   NF_SHARED(uint64_t, bounds, QUERIES);
   NF_SHARED(uint32_t, counts, QUERIES);
   const Lists<QUERIES, CAPACITY, kTileRows, kScanThreads> list{entries, bounds, counts};

@@ -11,60 +11,60 @@
 
 namespace nearfield::cuda {
 
-// Launch bounds: threads, and the blocks of a multiprocessor that the registers must leave room for: as many as the
-// kernels fit into without spilling.
+// Launch bounds: threads, and the blocks of a multiprocessor that the registers must leave room for: as many
+// as the kernels fit into without spilling.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000  // pairs of registers there
 #define NF_FLAT_BLOCKS(q) (q == 1 ? 7 : q == 4 ? 3 : q == 8 ? 3 : 2)
 #else
 #define NF_FLAT_BLOCKS(q) (q == 1 ? 7 : q == 4 ? 5 : 3)
 #endif
-#define NF_SCAN_ARGUMENTS                                                                       \
-  const float4 *vectors, const float *sides, const uint32_t *live, const float4 *queries,       \
+#define NF_SCAN_ARGUMENTS                                                                 \
+  const float4 *vectors, const float *sides, const uint32_t *live, const float4 *queries, \
       const uint32_t *masks
 
-#define NF_ENTRY_flat(name, m, q, c)                                                                           \
-  extern "C" __global__ void __launch_bounds__(kScanThreads, NF_FLAT_BLOCKS(q))                                  \
-      name(const ScanParams p, NF_SCAN_ARGUMENTS, Entry* lists, uint32_t* limits) {                            \
-    flat<m, q, c>(p, vectors, sides, live, queries, masks, lists, limits);                                     \
+#define NF_ENTRY_flat(name, m, q, c)                                                \
+  extern "C" __global__ void __launch_bounds__(kScanThreads, NF_FLAT_BLOCKS(q))     \
+      name(const ScanParams p, NF_SCAN_ARGUMENTS, Entry* lists, uint32_t* limits) { \
+    flat<m, q, c>(p, vectors, sides, live, queries, masks, lists, limits);          \
   }
-#define NF_ENTRY_histogram(name, m, q, c)                                                                      \
-  extern "C" __global__ void __launch_bounds__(kScanThreads, 6)                                                \
-      name(const ScanParams p, NF_SCAN_ARGUMENTS, const Digits* digits, uint32_t* bins, Entry*) {              \
-    histogram<m>(p, vectors, sides, live, queries, masks, digits, bins);                                       \
+#define NF_ENTRY_histogram(name, m, q, c)                                                         \
+  extern "C" __global__ void __launch_bounds__(kScanThreads, 6)                                   \
+      name(const ScanParams p, NF_SCAN_ARGUMENTS, const Digits* digits, uint32_t* bins, Entry*) { \
+    histogram<m>(p, vectors, sides, live, queries, masks, digits, bins);                          \
   }
-#define NF_ENTRY_collect(name, m, q, c)                                                                        \
-  extern "C" __global__ void __launch_bounds__(kScanThreads, 6)                                                \
-      name(const ScanParams p, NF_SCAN_ARGUMENTS, const Digits* digits, uint32_t* counts, Entry* out) {        \
-    collect<m>(p, vectors, sides, live, queries, masks, digits, counts, out);                                  \
+#define NF_ENTRY_collect(name, m, q, c)                                                                 \
+  extern "C" __global__ void __launch_bounds__(kScanThreads, 6)                                         \
+      name(const ScanParams p, NF_SCAN_ARGUMENTS, const Digits* digits, uint32_t* counts, Entry* out) { \
+    collect<m>(p, vectors, sides, live, queries, masks, digits, counts, out);                           \
   }
-#define NF_ENTRY_score(name, m, q, c)                                                                          \
-  extern "C" __global__ void __launch_bounds__(kLaneThreads, 4)                                                \
-      name(const ScoreParams p, const float4* vectors, const float* sides, const float4* queries,              \
-           const Pair* pairs, uint32_t* keys) {                                                                \
-    score<m>(p, vectors, sides, queries, pairs, keys);                                                         \
+#define NF_ENTRY_score(name, m, q, c)                                                             \
+  extern "C" __global__ void __launch_bounds__(kLaneThreads, 4)                                   \
+      name(const ScoreParams p, const float4* vectors, const float* sides, const float4* queries, \
+           const Pair* pairs, uint32_t* keys) {                                                   \
+    score<m>(p, vectors, sides, queries, pairs, keys);                                            \
   }
-#define NF_ENTRY_matrix(name, m, q, c)                                                                         \
-  extern "C" __global__ void __launch_bounds__(kMatrixThreads<q>, 512 / kMatrixThreads<q>)                     \
-      name(const MatrixParams p, NF_SCAN_ARGUMENTS, const Bound* bounds, const uint32_t* limits,               \
-           uint32_t* counts, uint32_t* candidates) {                                                           \
-    matrix<m, q>(p, vectors, sides, live, queries, masks, bounds, limits, counts, candidates);                 \
+#define NF_ENTRY_matrix(name, m, q, c)                                                           \
+  extern "C" __global__ void __launch_bounds__(kMatrixThreads<q>, 512 / kMatrixThreads<q>)       \
+      name(const MatrixParams p, NF_SCAN_ARGUMENTS, const Bound* bounds, const uint32_t* limits, \
+           uint32_t* counts, uint32_t* candidates) {                                             \
+    matrix<m, q>(p, vectors, sides, live, queries, masks, bounds, limits, counts, candidates);   \
   }
-#define NF_ENTRY_rescore(name, m, q, c)                                                                        \
-  extern "C" __global__ void __launch_bounds__(kScanThreads, 5)                                                \
-      name(const MatrixParams p, NF_SCAN_ARGUMENTS, const uint32_t* candidates, uint32_t* counts, Entry* best, \
-           uint32_t* limits) {                                                                                 \
-    rescore<m, c>(p, vectors, sides, live, queries, masks, candidates, counts, best, limits);                  \
+#define NF_ENTRY_rescore(name, m, q, c)                                                           \
+  extern "C" __global__ void __launch_bounds__(kScanThreads, 5)                                   \
+      name(const MatrixParams p, NF_SCAN_ARGUMENTS, const uint32_t* candidates, uint32_t* counts, \
+           Entry* best, uint32_t* limits) {                                                       \
+    rescore<m, c>(p, vectors, sides, live, queries, masks, candidates, counts, best, limits);     \
   }
-#define NF_ENTRY_merge(name, m, q, c)                                                                          \
-  extern "C" __global__ void __launch_bounds__(kMergeThreads)                                                  \
-      name(const MergeParams p, const Entry* lists, Entry* best, uint32_t* limits) {                           \
-    merge(p, lists, best, limits);                                                                             \
+#define NF_ENTRY_merge(name, m, q, c)                                                \
+  extern "C" __global__ void __launch_bounds__(kMergeThreads)                        \
+      name(const MergeParams p, const Entry* lists, Entry* best, uint32_t* limits) { \
+    merge(p, lists, best, limits);                                                   \
   }
-#define NF_ENTRY_move(name, m, q, c)                                                                           \
-  extern "C" __global__ void __launch_bounds__(kLaneThreads)                                                   \
-      name(const MoveParams p, const Move* moves, const float4* source, float4* destination,                   \
-           const float* source_sides, float* destination_sides) {                                              \
-    move(p, moves, source, destination, source_sides, destination_sides);                                      \
+#define NF_ENTRY_move(name, m, q, c)                                                         \
+  extern "C" __global__ void __launch_bounds__(kLaneThreads)                                 \
+      name(const MoveParams p, const Move* moves, const float4* source, float4* destination, \
+           const float* source_sides, float* destination_sides) {                            \
+    move(p, moves, source, destination, source_sides, destination_sides);                    \
   }
 
 #define NF_KERNEL(operation, m, q, c) NF_ENTRY_##operation(operation##_m##m##_q##q##_c##c, m, q, c)

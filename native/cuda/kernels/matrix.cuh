@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of a tile of rows with a tile of queries, and the selection in the epilogue: a row that the bound of
-// its product cannot rule out (kernel_params.h: Bound) becomes a candidate of the query. No product is stored.
+// Products of a tile of rows with a tile of queries, and the selection in the epilogue: a row that the bound
+// of its product cannot rule out (kernel_params.h: Bound) becomes a candidate of the query. No product is
+// stored.
 //
-// A thread owns 8 queries by 8 rows, strided so that eight neighbouring lanes read 128 contiguous bytes of shared
-// memory. Both operands are tile32, so a step of 16 dimensions comes by 16-byte copies, one step ahead of
-// the arithmetic.
+// A thread owns 8 queries by 8 rows, strided so that eight neighbouring lanes read 128 contiguous bytes of
+// shared memory. Both operands are tile32, so a step of 16 dimensions comes by 16-byte copies, one step ahead
+// of the arithmetic.
 #pragma once
 
 #include "rows.cuh"
@@ -36,7 +37,8 @@ __device__ inline void matrix(const MatrixParams& p, const float4* vectors, cons
   // A warp spans `across` threads along the queries, its other lanes lie along the rows.
   constexpr uint32_t across = query_threads < 8 ? query_threads : 8;
   constexpr uint32_t query_elements = QUERY_TILE * kStepChunks, row_elements = row_tile * kStepChunks;
-  static_assert(kWarp % query_threads == 0 && kWarp % row_threads == 0, "a thread's rows are a fixed stride apart");
+  static_assert(kWarp % query_threads == 0 && kWarp % row_threads == 0,
+                "a thread's rows are a fixed stride apart");
   NF_SHARED(float4, query_steps, 2 * query_elements);
   NF_SHARED(float4, row_steps, 2 * row_elements);
 
@@ -58,7 +60,8 @@ __device__ inline void matrix(const MatrixParams& p, const float4* vectors, cons
   constexpr uint32_t apart = threads / (kWarp * kStepChunks);
   const uint32_t my_group = threadIdx.x / (kWarp * kStepChunks), my_chunk = warp % kStepChunks;
   const uint32_t stride = apart * p.chunks * kWarp;
-  const float4* query_from = queries + (static_cast<uint64_t>(q0 / kWarp + my_group) * p.chunks + my_chunk) * kWarp + lane;
+  const float4* query_from =
+      queries + (static_cast<uint64_t>(q0 / kWarp + my_group) * p.chunks + my_chunk) * kWarp + lane;
   const float4* row_from = row_of(slab, group0 + my_group, lane) + my_chunk * kWarp;
   const auto load = [&](uint32_t step) {
     const bool inside = step * kStepChunks + my_chunk < p.chunks;
@@ -69,7 +72,8 @@ __device__ inline void matrix(const MatrixParams& p, const float4* vectors, cons
       copy_async(query_to + i * threads, query_from + i * stride, inside);
     NF_UNROLL
     for (uint32_t i = 0; i < row_elements / threads; ++i)
-      copy_async(row_to + i * threads, row_from + i * stride, inside && group0 + my_group + i * apart < p.group_end);
+      copy_async(row_to + i * threads, row_from + i * stride,
+                 inside && group0 + my_group + i * apart < p.group_end);
     query_from += kStepChunks * kWarp;
     row_from += kStepChunks * kWarp;
   };

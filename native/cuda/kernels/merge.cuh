@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One block per query: the k best of `lists` sorted lists of k entries and of the best so far.
 //
-// First the heads of all lists: the k-th of them bounds the answer, and for rows in random order little more than k
-// entries lie below it. Then each thread follows its lists, two entries a step, until they pass the bound.
+// First the heads of all lists: the k-th of them bounds the answer, and for rows in random order little more
+// than k entries lie below it. Then each thread follows its lists, two entries a step, until they pass the
+// bound.
 #pragma once
 
 #include "select.cuh"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Selection for large k. The scan is recomputed for each digit of the composite (key, row): `histogram` counts one
-// digit of the rows that match the digits fixed so far, the host fixes the digit that holds the k-th entry;
-// `collect` then writes everything not beyond the bound, at most k entries in any order. No score is
-// stored. One query a block.
+// Selection for large k. The scan is recomputed for each digit of the composite (key, row): `histogram`
+// counts one digit of the rows that match the digits fixed so far, the host fixes the digit that holds the
+// k-th entry; `collect` then writes everything not beyond the bound, at most k entries in any order. No score
+// is stored. One query a block.
 #pragma once
 
 #include "rows.cuh"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ranks in the canonical final form (docs/numerics.md): four partial sums by dimension mod 4, each a chain of fma
-// over the chunks in ascending order, then (s0+s2)+(s1+s3). The intrinsics round once each and are never
-// contracted. Every kernel but `matrix`, which only proposes rows, computes ranks by accumulate() and finish().
+// Ranks in the canonical final form (docs/numerics.md): four partial sums by dimension mod 4, each a chain of
+// fma over the chunks in ascending order, then (s0+s2)+(s1+s3). The intrinsics round once each and are never
+// contracted. Every kernel but `matrix`, which only proposes rows, computes ranks by accumulate() and
+// finish().
 #pragma once
 
 #include "device.cuh"

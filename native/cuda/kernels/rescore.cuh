@@ -13,7 +13,8 @@ namespace nearfield::cuda {
 template <int METRIC, uint32_t CAPACITY>
 __device__ inline void rescore(const MatrixParams& p, const float4* vectors, const float* sides,
                                const uint32_t* live, const float4* queries, const uint32_t* masks,
-                               const uint32_t* candidates, uint32_t* counts_of, Entry* best, uint32_t* limits) {
+                               const uint32_t* candidates, uint32_t* counts_of, Entry* best,
+                               uint32_t* limits) {
   NF_SHARED(uint64_t, entries, CAPACITY);
   NF_SHARED(uint64_t, bounds, 1);
   NF_SHARED(uint32_t, counts, 1);

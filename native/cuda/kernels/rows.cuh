@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Canonical ranks of the rows of a slab. A lane owns one row of a group and reads 16 bytes of it a step (tile32:
-// coalesced), several steps in flight.
+// Canonical ranks of the rows of a slab. A lane owns one row of a group and reads 16 bytes of it a step
+// (tile32: coalesced), several steps in flight.
 #pragma once
 
 #include "rank.cuh"
@@ -29,8 +29,8 @@ __device__ inline uint32_t wanted_word(const Slab& slab, uint32_t live, uint32_t
   return live & slab.masks[static_cast<uint64_t>(offset) + slab.first_row / kWarp + group];
 }
 
-// ROWS rows by QUERIES queries of one lane: adds the terms of `chunks` chunks to the sums. Query j has its chunk c
-// at queries[c * STRIDE + j]; `rows` point to the first chunk.
+// ROWS rows by QUERIES queries of one lane: adds the terms of `chunks` chunks to the sums. Query j has its
+// chunk c at queries[c * STRIDE + j]; `rows` point to the first chunk.
 template <int METRIC, uint32_t QUERIES, uint32_t ROWS, uint32_t UNROLL, uint32_t STRIDE>
 __device__ inline void add_chunks(const float4* const (&rows)[ROWS], const float (&sides)[ROWS],
                                   const float4* queries, uint32_t chunks, float4 (&sums)[ROWS][QUERIES]) {

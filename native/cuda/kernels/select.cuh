@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact selection of the k smallest entries by one block, for QUERIES queries at once: entries below the bound are
-// appended to a list in shared memory; when a list might overflow at the next step, it is sorted (bitonic) and
-// cut to k, and the k-th entry becomes the bound. A list of CAPACITY entries takes k + STEP, STEP being
-// what a block may offer between two barriers.
+// Exact selection of the k smallest entries by one block, for QUERIES queries at once: entries below the
+// bound are appended to a list in shared memory; when a list might overflow at the next step, it is sorted
+// (bitonic) and cut to k, and the k-th entry becomes the bound. A list of CAPACITY entries takes k + STEP,
+// STEP being what a block may offer between two barriers.
 #pragma once
 
 #include "rank.cuh"
@@ -36,8 +36,8 @@ struct Lists {
     return slot + 1 > CAPACITY - STEP;
   }
 
-  // Every thread, after a barrier that follows the last offer. Sorts list j and cuts it to k; returns how many
-  // remain; ends with a barrier.
+  // Every thread, after a barrier that follows the last offer. Sorts list j and cuts it to k; returns how
+  // many remain; ends with a barrier.
   __device__ inline uint32_t prune(uint32_t j, uint32_t k) const {
     uint64_t* list = entries + j * CAPACITY;
     const uint32_t n = counts[j];

@@ -14,14 +14,14 @@ inline constexpr uint32_t kMergeThreads = 512;
 inline constexpr uint32_t kMergeCapacity = 2048;
 inline constexpr uint32_t kLaneThreads = 256;  // score, move: one item a thread
 
-// `matrix`: a thread owns 8 queries by 8 rows. 128 by 128 for batches that fill the arithmetic units; 32 by 256
-// where reading the rows is what takes the time.
+// `matrix`: a thread owns 8 queries by 8 rows. 128 by 128 for batches that fill the arithmetic units; 32 by
+// 256 where reading the rows is what takes the time.
 inline constexpr uint32_t kThreadTile = 8;
 inline constexpr uint32_t kStepChunks = 4;  // of 4 dimensions, in shared memory at once, twice
 template <uint32_t QUERY_TILE>
 inline constexpr uint32_t kMatrixThreads = QUERY_TILE == 128 ? 256 : 128;
 template <uint32_t QUERY_TILE>
-inline constexpr uint32_t kMatrixRowTile =
-    kMatrixThreads<QUERY_TILE> / (QUERY_TILE / kThreadTile) * kThreadTile;
+inline constexpr uint32_t kMatrixRowTile = kMatrixThreads<QUERY_TILE> /
+                                           (QUERY_TILE / kThreadTile) * kThreadTile;
 
 }  // namespace nearfield::cuda

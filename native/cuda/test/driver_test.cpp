@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the backend says when there is no driver, one that is too old or one that finds nothing, and what driver errors
-// become. Arguments: the stand-ins `old`, `bare`, `empty`, `broken` (CMakeLists.txt).
+// What the backend says when there is no driver, one that is too old or one that finds nothing, and what
+// driver errors become. Arguments: the stand-ins `old`, `bare`, `empty`, `broken` (CMakeLists.txt).
+#include "driver.hpp"
+
 #include <cstdio>
 #include <set>
 #include <string>
 
-#include "driver.hpp"
 #include "kernels/shapes.h"
 #include "module.hpp"
 
@@ -42,10 +43,10 @@ void expect_status(const cuda::Driver& driver, cuda::Result result, nf_status wa
 // Every shape that the host chooses has an instance, and every instance a number of threads.
 void expect_instances() {
   std::set<std::string> names;
-#define NF_KERNEL(operation, m, q, c)                                                                  \
-  names.insert(#operation "_m" #m "_q" #q "_c" #c);                                                    \
-  expect(cuda::block_threads({#operation, ""}, {m, q, c}) % 32 == 0 &&                                 \
-             cuda::block_threads({#operation, ""}, {m, q, c}) > 0,                                     \
+#define NF_KERNEL(operation, m, q, c)                                  \
+  names.insert(#operation "_m" #m "_q" #q "_c" #c);                    \
+  expect(cuda::block_threads({#operation, ""}, {m, q, c}) % 32 == 0 && \
+             cuda::block_threads({#operation, ""}, {m, q, c}) > 0,     \
          "a whole number of warps", #operation);
 #include "kernels/instances.inc"
 #undef NF_KERNEL
@@ -56,7 +57,8 @@ void expect_instances() {
   for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
     for (const uint32_t q : {1u, 4u, 8u, 16u}) has(gpu::kFlat, {metric, q, 256});
     for (const uint32_t q : {1u, 4u}) has(gpu::kFlat, {metric, q, 1024});
-    for (const gpu::Kernel& kernel : {gpu::kHistogram, gpu::kCollect, gpu::kScore}) has(kernel, {metric, 1, 1});
+    for (const gpu::Kernel& kernel : {gpu::kHistogram, gpu::kCollect, gpu::kScore})
+      has(kernel, {metric, 1, 1});
   }
   for (const int32_t metric : {NF_L2SQ, NF_COSINE, NF_DOT}) {
     for (const uint32_t q : {32u, 128u}) has(gpu::kMatrix, {metric, q, 1});
@@ -70,7 +72,8 @@ void expect_instances() {
 
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
-  expect_none("libnearfield_no_such_driver.so.1", "the NVIDIA driver was not found: libnearfield_no_such_driver.so.1");
+  expect_none("libnearfield_no_such_driver.so.1",
+              "the NVIDIA driver was not found: libnearfield_no_such_driver.so.1");
   expect_none("libm.so.6", "libm.so.6 is no CUDA driver");
   expect_none(argv[1], "the NVIDIA driver is too old: it serves CUDA 10.2, this library needs CUDA ");
   expect_none(argv[2], "the NVIDIA driver, CUDA 99.1, has no function cuInit");
@@ -81,7 +84,8 @@ int main(int argc, char** argv) {
   expect_status(*driver, 0, NF_OK, false);
   expect_status(*driver, 1, NF_INTERNAL, false);
   expect_status(*driver, 2, NF_RESOURCE_EXHAUSTED, false);
-  for (const cuda::Result result : {214, 700, 702, 719, 999}) expect_status(*driver, result, NF_DEVICE_LOST, true);
+  for (const cuda::Result result : {214, 700, 702, 719, 999})
+    expect_status(*driver, result, NF_DEVICE_LOST, true);
   expect_instances();
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed != 0;

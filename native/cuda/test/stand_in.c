@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stand-ins for libcuda.so.1 that fail early: STAND_IN_VERSION is what the driver says it is, STAND_IN_FUNCTIONS adds
-// the other functions, which find no GPU.
-int cuDriverGetVersion(int *version) {
+// Stand-ins for libcuda.so.1 that fail early: STAND_IN_VERSION is what the driver says it is,
+// STAND_IN_FUNCTIONS adds the other functions, which find no GPU.
+int cuDriverGetVersion(int* version) {
   *version = STAND_IN_VERSION;
   return 0;
 }
@@ -11,11 +11,11 @@ int cuInit(unsigned flags) {
   (void)flags;
   return STAND_IN_INIT;
 }
-int cuGetErrorName(int result, const char **name) {
+int cuGetErrorName(int result, const char** name) {
   *name = result == 804 ? "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE" : "CUDA_ERROR";
   return 0;
 }
-int cuGetErrorString(int result, const char **text) {
+int cuGetErrorString(int result, const char** text) {
   (void)result;
   *text = "a text";
   return 0;
