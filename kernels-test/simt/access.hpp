@@ -25,7 +25,8 @@ namespace nearfield::simt {
 // through all launches: a block begins one, each barrier begins one for the memory that it orders.
 class Accessor {
  public:
-  explicit Accessor(unsigned warp_size);
+  // `padded`: Options::padded.
+  Accessor(unsigned warp_size, const std::vector<const void*>& padded);
   void begin_block(unsigned warps);
   void at_barrier(unsigned orders);
   // All running lanes of the warp have met.
@@ -42,6 +43,10 @@ class Accessor {
   struct Syncs {
     uint16_t shared = 0, global = 0;
   };
+  struct Range {
+    const char *begin, *end;
+  };
+  bool is_padded(const void* p) const;
   bool concurrent(const Touch& before, bool shared) const;
   void check_race(WordMarks& marks, bool shared, Access access, const void* place);
   void note_read(Touch& read, bool shared, const Touch& now) const;
@@ -51,6 +56,7 @@ class Accessor {
   uint16_t thread_ = 0;
   unsigned warp_ = 0, warp_size_;
   std::vector<Syncs> syncs_;  // per warp
+  std::vector<Range> padded_;
 };
 
 }  // namespace nearfield::simt

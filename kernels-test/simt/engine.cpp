@@ -50,7 +50,7 @@ Engine::Engine(Dim3 grid, Dim3 size, const std::function<void()>& body, const Op
       block_{{}, grid, size, options.warp_size},
       random_(options.seed),
       shared_(options.shared_limit),
-      accessor_(options.warp_size) {
+      accessor_(options.warp_size, options.padded) {
   const unsigned threads = size.count();
   if (threads == 0 || threads > options.most_threads)
     throw Error(std::string(options.name) + ": a block of " + std::to_string(threads) +

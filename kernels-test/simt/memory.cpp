@@ -46,6 +46,7 @@ class Memory {
     if (p == nullptr) return nullptr;
     live_[p] = size;
     sum_ += size;
+    std::memset(p, 0xff, size);
     if (!kHeapMemory) std::memset(states(p), kAllocated, up(size, 4) / 4);
     return p;
   }
@@ -76,6 +77,12 @@ class Memory {
     --next;
     const auto offset = static_cast<size_t>(static_cast<const char*>(p) - next->first);
     return offset <= next->second && bytes <= next->second - offset;
+  }
+
+  size_t size_of(const void* start) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = live_.find(const_cast<char*>(static_cast<const char*>(start)));
+    return found == live_.end() ? 0 : found->second;
   }
 
   uint64_t sum() {
@@ -160,6 +167,7 @@ char* window() {
 void* allocate(size_t bytes) { return memory().allocate(bytes); }
 void release(void* p) { memory().release(p); }
 bool allocated(const void* p, size_t bytes) { return memory().allocated(p, bytes); }
+size_t allocation_bytes(const void* start) { return memory().size_of(start); }
 uint64_t allocated_bytes() { return memory().sum(); }
 const Arena& arena() {
   static const Arena& the = memory().arena();

@@ -20,12 +20,13 @@ inline constexpr bool kHeapMemory = true;
 inline constexpr bool kHeapMemory = false;
 #endif
 
-// Global memory, aligned to 256 bytes, not initialised; NULL when there is no room.
+// Global memory, aligned to 256 bytes, full of NaN; NULL when there is no room.
 void* allocate(size_t bytes);
 void release(void* memory);  // NULL is fine
 // Whether [p, p + bytes) lies in one live allocation. Of the heap: in one that starts at p or before.
 bool allocated(const void* p, size_t bytes);
 uint64_t allocated_bytes();
+size_t allocation_bytes(const void* start);  // 0: nothing starts there
 // What the host copied or set, and what a copy on the device moved, carries marks of having been written.
 void mark_written(const void* p, size_t bytes);
 void copy_marks(void* to, const void* from, size_t bytes);

@@ -38,6 +38,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #define NEARFIELD_SIMT 1
 
@@ -66,6 +67,9 @@ struct Options {
   size_t shared_limit = 48 * 1024;  // bytes of a block; CUDA without opt-in, Metal has 32 KiB
   size_t dynamic_shared = 0;        // bytes behind NF_DYNAMIC_SHARED
   unsigned most_threads = 1024;     // of a block
+  // Allocations whose unwritten words may be read: kernels read whole groups of rows, and judge only those
+  // that are there. Such words are NaN.
+  std::vector<const void*> padded = {};
 };
 
 // Runs `body` once per thread of every block, on the calling thread: it calls the kernel with its arguments.

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+// libcuda.so.1 for tests: the driver API that native/cuda uses, on the emulator. control.hpp lists the faults
+// that it can be asked for. It is stricter than the driver: a call without a current context, a copy into
+// host memory that is not page-locked, an argument that is no device memory are errors.
+#include "driver.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <set>
+
+#include "device.hpp"
+#include "kernels.hpp"
+#include "simt.hpp"
+#include "stream.hpp"
+
+namespace simt = nearfield::simt;
+using namespace nearfield::cuda;
+using simt::cuda::Device;
+
+namespace nearfield::cuda {
+struct ContextTag {};
+struct PoolTag {};
+struct ModuleTag {
+  std::set<const simt::cuda::Kernel*> functions;
+};
+}  // namespace nearfield::cuda
+
+namespace {
+
+ContextTag the_context;
+
+void* pointer(DevicePointer p) { return reinterpret_cast<void*>(p); }
+
+FunctionHandle handle_of(const simt::cuda::Kernel* kernel) {
+  return reinterpret_cast<FunctionHandle>(const_cast<simt::cuda::Kernel*>(kernel));
+}
+
+// A mistake that a device answers with an illegal address: the context is gone.
+Result broken(const std::string& why) {
+  std::fprintf(stderr, "emulated CUDA: %s\n", why.c_str());
+  Device::get().lose(simt::cuda::kLaunchFailed, why);
+  return simt::cuda::kLaunchFailed;
+}
+
+std::string range(const void* p, size_t bytes) {
+  char text[64];
+  std::snprintf(text, sizeof(text), "%zu bytes at %p", bytes, p);
+  return text;
+}
+
+Result copy(StreamHandle stream, StreamTag::Step step) {
+  if (const Result result = Device::get().usable(); result != kSuccess) return result;
+  if (stream == nullptr) return simt::cuda::kInvalidHandle;
+  stream->push(std::move(step));
+  return kSuccess;
+}
+
+// The arguments of a launch, copied when it is enqueued, as the driver does.
+struct Launch {
+  const simt::cuda::Kernel* kernel;
+  simt::Dim3 grid, block;
+  size_t shared_bytes;
+  std::vector<std::vector<unsigned char>> arguments;
+
+  Result operator()() {
+    if (simt::fault_strikes("lost"))
+      return broken(std::string(kernel->name) + ": a test asked for the loss of the device");
+    std::vector<void*> addresses, buffers;
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      addresses.push_back(arguments[i].data());
+      void* p = nullptr;
+      if (!kernel->pointers[i]) continue;
+      std::memcpy(&p, arguments[i].data(), sizeof(p));
+      if (!simt::allocated(p, 1))
+        return broken(std::string(kernel->name) + ": argument " + std::to_string(i) +
+                      " is no device memory: " + range(p, 1));
+      buffers.push_back(p);
+    }
+    try {
+      simt::Options options = simt::options_of(kernel->name, buffers);
+      options.dynamic_shared = shared_bytes;
+      simt::launch(
+          grid, block, [&] { kernel->run(addresses.data()); }, options);
+    } catch (const simt::Error& e) {
+      return broken(e.what());
+    }
+    return kSuccess;
+  }
+};
+
+}  // namespace
+
+#define NF_EXPORT __attribute__((visibility("default")))
+#define NF_USABLE() \
+  if (const Result usable = Device::get().usable(); usable != kSuccess) return usable
+
+extern "C" {
+
+// Tells native/cuda that kernels run on the host.
+NF_EXPORT int nearfield_simt_version() { return 1; }
+
+NF_EXPORT Result cuInit(unsigned) { return simt::fault("no-device", 0) != 0 ? kNoDevice : kSuccess; }
+
+NF_EXPORT Result cuDriverGetVersion(int* version) {
+  *version = static_cast<int>(simt::fault("driver", 13000));
+  return kSuccess;
+}
+
+NF_EXPORT Result cuGetErrorName(Result result, const char** name) {
+  switch (result) {
+    case kSuccess:
+      *name = "CUDA_SUCCESS";
+      return kSuccess;
+    case kOutOfMemory:
+      *name = "CUDA_ERROR_OUT_OF_MEMORY";
+      return kSuccess;
+    case kNoDevice:
+      *name = "CUDA_ERROR_NO_DEVICE";
+      return kSuccess;
+    case kNoBinary:
+      *name = "CUDA_ERROR_NO_BINARY_FOR_GPU";
+      return kSuccess;
+    case simt::cuda::kInvalidContext:
+      *name = "CUDA_ERROR_INVALID_CONTEXT";
+      return kSuccess;
+    case simt::cuda::kLaunchOutOfResources:
+      *name = "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES";
+      return kSuccess;
+    case simt::cuda::kLaunchFailed:
+      *name = "CUDA_ERROR_LAUNCH_FAILED";
+      return kSuccess;
+    default:
+      *name = nullptr;
+      return simt::cuda::kInvalidValue;
+  }
+}
+
+NF_EXPORT Result cuGetErrorString(Result result, const char** text) {
+  *text = Device::get().why_lost(result);
+  if (*text == nullptr) *text = "emulated";
+  return kSuccess;
+}
+
+NF_EXPORT Result cuDeviceGetCount(int* count) {
+  *count = 1;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuDeviceGet(int* device, int ordinal) {
+  *device = 0;
+  return ordinal == 0 ? kSuccess : simt::cuda::kInvalidDevice;
+}
+
+NF_EXPORT Result cuDeviceGetName(char* name, int bytes, int) {
+  std::snprintf(name, static_cast<size_t>(bytes), "emulated NVIDIA GPU");
+  return kSuccess;
+}
+
+NF_EXPORT Result cuDeviceGetAttribute(int* value, int attribute, int) {
+  const auto capability = static_cast<int>(simt::fault("capability", 90));
+  switch (attribute) {
+    case kMultiprocessors:
+      *value = 2;
+      return kSuccess;
+    case kCapabilityMajor:
+      *value = capability / 10;
+      return kSuccess;
+    case kCapabilityMinor:
+      *value = capability % 10;
+      return kSuccess;
+    case kIntegrated:
+      *value = 0;
+      return kSuccess;
+    case kMemoryPools:
+      *value = simt::fault("pools", 1) != 0;
+      return kSuccess;
+    default:
+      return simt::cuda::kInvalidValue;
+  }
+}
+
+NF_EXPORT Result cuDeviceTotalMem_v2(size_t* bytes, int) {
+  *bytes = Device::get().total_bytes();
+  return kSuccess;
+}
+
+NF_EXPORT Result cuDevicePrimaryCtxRetain(ContextHandle* context, int) {
+  Device::get().retain();
+  *context = &the_context;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuDevicePrimaryCtxRelease_v2(int) {
+  return Device::get().release() ? kSuccess : simt::cuda::kInvalidContext;
+}
+
+NF_EXPORT Result cuCtxPushCurrent_v2(ContextHandle context) {
+  if (context != &the_context) return simt::cuda::kInvalidContext;
+  simt::cuda::push_context();
+  return kSuccess;
+}
+
+NF_EXPORT Result cuCtxPopCurrent_v2(ContextHandle* context) {
+  if (!simt::cuda::pop_context()) return simt::cuda::kInvalidContext;
+  if (context != nullptr) *context = &the_context;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes) {
+  NF_USABLE();
+  *total_bytes = Device::get().total_bytes();
+  const size_t used = simt::allocated_bytes();
+  *free_bytes = *total_bytes > used ? *total_bytes - used : 0;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuModuleLoadData(ModuleHandle* module, const void* image) {
+  NF_USABLE();
+  constexpr uint32_t kFatbin = 0xba55ed50;  // what a fatbin starts with
+  uint32_t magic = 0;
+  if (image != nullptr) std::memcpy(&magic, image, sizeof(magic));
+  if (magic != kFatbin) return simt::cuda::kInvalidImage;
+  if (simt::fault("no-code", 0) != 0 || simt::fault("capability", 90) < 75) return kNoBinary;
+  *module = new ModuleTag;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuModuleUnload(ModuleHandle module) {
+  delete module;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuModuleGetFunction(FunctionHandle* function, ModuleHandle, const char* name) {
+  NF_USABLE();
+  const simt::cuda::Kernel* const kernel = simt::cuda::find_kernel(name);
+  if (kernel == nullptr) return simt::cuda::kNotFound;
+  *function = handle_of(kernel);
+  return kSuccess;
+}
+
+NF_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                                StreamHandle stream, void** arguments, void** extra) {
+  NF_USABLE();
+  const simt::Dim3 grid{grid_x, grid_y, grid_z}, block{block_x, block_y, block_z};
+  if (function == nullptr || stream == nullptr) return simt::cuda::kInvalidHandle;
+  if (grid.count() == 0 || block.count() == 0 || block.count() > 1024 || extra != nullptr ||
+      grid_y > 65'535 || grid_z > 65'535)
+    return simt::cuda::kInvalidValue;
+  if (simt::fault_strikes("launch")) return simt::cuda::kLaunchOutOfResources;
+  const auto* const kernel = reinterpret_cast<const simt::cuda::Kernel*>(function);
+  Launch launch{kernel, grid, block, shared_bytes, {}};
+  for (size_t i = 0; i < kernel->sizes.size(); ++i) {
+    const auto* const bytes = static_cast<const unsigned char*>(arguments[i]);
+    launch.arguments.emplace_back(bytes, bytes + kernel->sizes[i]);
+  }
+  stream->push(std::move(launch));
+  return kSuccess;
+}
+
+NF_EXPORT Result cuStreamCreate(StreamHandle* stream, unsigned) {
+  NF_USABLE();
+  *stream = new StreamTag;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuStreamDestroy_v2(StreamHandle stream) {
+  const Result result = stream->run();
+  delete stream;
+  return result;
+}
+
+NF_EXPORT Result cuEventCreate(EventHandle* event, unsigned) {
+  NF_USABLE();
+  *event = new EventTag;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuEventDestroy_v2(EventHandle event) {
+  if (event->stream != nullptr) event->stream->run();
+  delete event;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuEventRecord(EventHandle event, StreamHandle stream) {
+  NF_USABLE();
+  event->reached = false;
+  event->stream = stream;
+  event->ready = Clock::now() + std::chrono::milliseconds(simt::fault("slow", 0));
+  stream->push([event] {
+    event->reached = true;
+    event->stream = nullptr;
+    return kSuccess;
+  });
+  return kSuccess;
+}
+
+NF_EXPORT Result cuEventQuery(EventHandle event) {
+  NF_USABLE();
+  if (event->stream != nullptr)
+    if (const Result result = event->stream->run(); result != kSuccess) return result;
+  return event->reached && Clock::now() >= event->ready ? kSuccess : kNotReady;
+}
+
+NF_EXPORT Result cuMemPoolCreate(PoolHandle* pool, const PoolProperties* properties) {
+  NF_USABLE();
+  if (properties->allocation_type != 1 || properties->location_type != 1 || properties->location_id != 0)
+    return simt::cuda::kInvalidValue;
+  *pool = new PoolTag;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemPoolDestroy(PoolHandle pool) {
+  delete pool;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemPoolSetAttribute(PoolHandle, int, void*) { return kSuccess; }
+
+NF_EXPORT Result cuMemAlloc_v2(DevicePointer* address, size_t bytes) {
+  NF_USABLE();
+  void* const memory = Device::get().allocate(bytes);
+  if (memory == nullptr) return kOutOfMemory;
+  *address = reinterpret_cast<DevicePointer>(memory);
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemAllocFromPoolAsync(DevicePointer* address, size_t bytes, PoolHandle pool,
+                                         StreamHandle stream) {
+  if (pool == nullptr || stream == nullptr) return simt::cuda::kInvalidHandle;
+  return cuMemAlloc_v2(address, bytes);
+}
+
+// At once, whatever is still enqueued.
+NF_EXPORT Result cuMemFree_v2(DevicePointer address) {
+  NF_USABLE();
+  if (!simt::allocated(pointer(address), 1)) return simt::cuda::kInvalidValue;
+  simt::release(pointer(address));
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemFreeAsync(DevicePointer address, StreamHandle stream) {
+  if (stream == nullptr) return simt::cuda::kInvalidHandle;
+  const Result usable = Device::get().usable();
+  if (usable == simt::cuda::kInvalidContext) return usable;
+  // Also of a context that was lost: nothing runs there any more.
+  if (usable != kSuccess) {
+    simt::release(pointer(address));
+    return usable;
+  }
+  stream->push([address] {
+    if (!simt::allocated(pointer(address), 1))
+      return broken("memory is freed twice: " + range(pointer(address), 0));
+    simt::release(pointer(address));
+    return kSuccess;
+  });
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemHostAlloc(void** address, size_t bytes, unsigned) {
+  NF_USABLE();
+  if (simt::fault_strikes("allocation")) return kOutOfMemory;
+  *address = Device::get().lock_host(bytes);
+  return *address != nullptr ? kSuccess : kOutOfMemory;
+}
+
+NF_EXPORT Result cuMemFreeHost(void* address) {
+  return Device::get().unlock_host(address) ? kSuccess : simt::cuda::kInvalidValue;
+}
+
+// From memory that is not page-locked the data is taken before the call returns, else when the copy runs.
+NF_EXPORT Result cuMemcpyHtoDAsync_v2(DevicePointer to, const void* from, size_t bytes, StreamHandle stream) {
+  const bool locked = Device::get().is_locked(from, bytes);
+  const auto* const data = static_cast<const unsigned char*>(from);
+  std::vector<unsigned char> taken;
+  if (!locked) taken.assign(data, data + bytes);
+  return copy(stream, [=, taken = std::move(taken)] {
+    if (!simt::allocated(pointer(to), bytes))
+      return broken("a copy to no device memory: " + range(pointer(to), bytes));
+    if (locked && !Device::get().is_locked(data, bytes))
+      return broken("a copy from freed memory: " + range(data, bytes));
+    std::memcpy(pointer(to), locked ? data : taken.data(), bytes);
+    simt::mark_written(pointer(to), bytes);
+    return kSuccess;
+  });
+}
+
+NF_EXPORT Result cuMemcpyDtoHAsync_v2(void* to, DevicePointer from, size_t bytes, StreamHandle stream) {
+  return copy(stream, [=] {
+    if (!simt::allocated(pointer(from), bytes))
+      return broken("a copy from no device memory: " + range(pointer(from), bytes));
+    if (!Device::get().is_locked(to, bytes))
+      return broken("a copy to host memory that is not page-locked: " + range(to, bytes));
+    std::memcpy(to, pointer(from), bytes);
+    return kSuccess;
+  });
+}
+
+NF_EXPORT Result cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes,
+                                      StreamHandle stream) {
+  return copy(stream, [=] {
+    if (!simt::allocated(pointer(to), bytes) || !simt::allocated(pointer(from), bytes))
+      return broken("a copy outside of device memory: from " + range(pointer(from), bytes) + " to " +
+                    range(pointer(to), bytes));
+    std::memcpy(pointer(to), pointer(from), bytes);
+    simt::copy_marks(pointer(to), pointer(from), bytes);
+    return kSuccess;
+  });
+}
+
+}  // extern "C"

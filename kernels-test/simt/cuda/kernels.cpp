@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels.hpp"
+
+#include "cuda_dialect.hpp"
+// The entry points, as nvcc compiles them.
+#include "kernels/instances.cu"
+
+namespace nearfield::simt::cuda {
+namespace {
+
+template <auto FUNCTION>
+struct Bound;
+
+template <class... T, void (*FUNCTION)(T...)>
+struct Bound<FUNCTION> {
+  static void run(void* const* arguments) {
+    [&]<size_t... I>(std::index_sequence<I...>) {
+      FUNCTION(*static_cast<std::remove_reference_t<T>*>(arguments[I])...);
+    }
+    (std::index_sequence_for<T...>{});
+  }
+  static Kernel kernel(const char* name) { return {name, {sizeof(T)...}, {std::is_pointer_v<T>...}, &run}; }
+};
+
+#define NF_KERNEL(operation, m, q, c) \
+  Bound<&nearfield::cuda::operation##_m##m##_q##q##_c##c>::kernel(#operation "_m" #m "_q" #q "_c" #c),
+const std::vector<Kernel>& kernels() {
+  static const std::vector<Kernel> all = {
+#include "kernels/instances.inc"
+  };
+  return all;
+}
+#undef NF_KERNEL
+
+}  // namespace
+
+const Kernel* find_kernel(const std::string& name) {
+  for (const Kernel& kernel : kernels())
+    if (name == kernel.name) return &kernel;
+  return nullptr;
+}
+
+}  // namespace nearfield::simt::cuda
