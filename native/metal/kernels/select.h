@@ -28,8 +28,7 @@ inline void init(thread const Lists<QUERIES, CAPACITY>& lists, uint lane) {
     lists.bounds[lane] = NO_ENTRY;
   }
   if (lane < 2) atomic_store_explicit(&lists.full[lane], 0u, memory_order_relaxed);
-  // Device memory too: what all lanes have read of the query's limit, the first will overwrite.
-  threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
 }
 
 // All lanes. `limit`: a key that at least k entries are known not to exceed, EMPTY when none is known.
