@@ -6,7 +6,8 @@
 #include "device.hpp"
 
 #include <Availability.h>
-// Without them metal-cpp looks its constants up by dlsym(): some are newer than macOS 14, and none is used here.
+// Without them metal-cpp looks its constants up by dlsym(): some are newer than macOS 14, and none is used
+// here.
 #undef __MAC_26_0
 #undef __IPHONE_26_0
 #undef __TVOS_26_0
@@ -91,6 +92,10 @@ class MetalCommands final : public Commands {
       // The serial kind: a dispatch sees what the ones before it wrote.
       compute_ = NS::RetainPtr(buffer_->computeCommandEncoder());
     }
+    if (compute_.get() == nullptr) {
+      incomplete_ = true;
+      return;
+    }
     compute_->setComputePipelineState(static_cast<const MetalPipeline&>(pipeline).state());
     compute_->setBytes(params, params_bytes, 0);
     for (size_t i = 0; i < buffers.size(); ++i) compute_->setBuffer(buffer_of(*buffers[i]), 0, i + 1);
@@ -104,6 +109,10 @@ class MetalCommands final : public Commands {
       end();
       blit_ = NS::RetainPtr(buffer_->blitCommandEncoder());
     }
+    if (blit_.get() == nullptr) {
+      incomplete_ = true;
+      return;
+    }
     blit_->copyFromBuffer(buffer_of(from), from_offset, buffer_of(to), to_offset, bytes);
   }
 
@@ -116,6 +125,10 @@ class MetalCommands final : public Commands {
   Fault wait(std::string* reason) override {
     const Pool pool;
     buffer_->waitUntilCompleted();
+    if (incomplete_) {
+      *reason = "no command encoder";
+      return Fault::kOutOfMemory;
+    }
     if (buffer_->status() != MTL::CommandBufferStatusError) return Fault::kNone;
     NS::Error* e = buffer_->error();
     *reason = text(e);
@@ -146,6 +159,7 @@ class MetalCommands final : public Commands {
   NS::SharedPtr<MTL::CommandBuffer> buffer_;
   NS::SharedPtr<MTL::ComputeCommandEncoder> compute_;  // one of the two at most
   NS::SharedPtr<MTL::BlitCommandEncoder> blit_;
+  bool incomplete_ = false;  // a command is missing
 };
 
 // The family of the M1: simdgroup matrices, simdgroups of 32, unified memory.

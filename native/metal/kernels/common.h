@@ -12,6 +12,9 @@
 #define NF_SHARED(type, name, count) threadgroup type name[count]
 #endif
 
+// Before a loop whose index picks a register: arrays of registers must not end up in memory.
+#define NF_UNROLL _Pragma("clang loop unroll(full)")
+
 namespace nearfield {
 namespace kernels {
 

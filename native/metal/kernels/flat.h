@@ -37,6 +37,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   for (uint tile = begin; tile < end; tile += TILE_GROUPS) {
     ulong found[QUERIES];
     score_tile<METRIC, QUERIES>(p, rows, tile, q0, lane, found);
+    NF_UNROLL
     for (uint j = 0; j < QUERIES; ++j) {
       const uint limit = atomic_load_explicit(&limits[min(q0 + j, p.batch - 1)], memory_order_relaxed);
       offer(lists, j, found[j], limit, parity);

@@ -71,8 +71,13 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   const uint row_half = quarter % 2;
 
   Fragment sums[FRAGMENTS][FRAGMENTS];
-  for (uint i = 0; i < FRAGMENTS; ++i)
-    for (uint j = 0; j < FRAGMENTS; ++j) sums[i][j] = zero_fragment();
+  NF_UNROLL
+  for (uint i = 0; i < FRAGMENTS; ++i) {
+    NF_UNROLL
+    for (uint j = 0; j < FRAGMENTS; ++j) {
+      sums[i][j] = zero_fragment();
+    }
+  }
   for (uint first = 0; first < p.chunks; first += STAGE_CHUNKS) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
     stage(queries, first_query / 32, true, first, p.chunks, lane, staged_queries);
@@ -81,12 +86,18 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
     for (uint d = 0; d < STAGE_DIMS; d += 8) {
       Fragment q[FRAGMENTS];
       Fragment v[FRAGMENTS];
+      NF_UNROLL
       for (uint i = 0; i < FRAGMENTS; ++i) {
         load_transposed(q[i], staged_queries + d * STAGE_STRIDE + query_half * 32 + i * 8, STAGE_STRIDE);
         load(v[i], staged_rows + d * STAGE_STRIDE + row_half * 32 + i * 8, STAGE_STRIDE);
       }
-      for (uint i = 0; i < FRAGMENTS; ++i)
-        for (uint j = 0; j < FRAGMENTS; ++j) multiply_accumulate(sums[i][j], q[i], v[j]);
+      NF_UNROLL
+      for (uint i = 0; i < FRAGMENTS; ++i) {
+        NF_UNROLL
+        for (uint j = 0; j < FRAGMENTS; ++j) {
+          multiply_accumulate(sums[i][j], q[i], v[j]);
+        }
+      }
     }
   }
 
@@ -107,9 +118,13 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   for (uint half_tile = 0; half_tile < 2; ++half_tile) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (row_half == half_tile) {
-      for (uint i = 0; i < FRAGMENTS; ++i)
-        for (uint j = 0; j < FRAGMENTS; ++j)
+      NF_UNROLL
+      for (uint i = 0; i < FRAGMENTS; ++i) {
+        NF_UNROLL
+        for (uint j = 0; j < FRAGMENTS; ++j) {
           store(sums[i][j], shared + (query_half * 32 + i * 8) * PRODUCT_STRIDE + j * 8, PRODUCT_STRIDE);
+        }
+      }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const uint g = first_group + half_tile;

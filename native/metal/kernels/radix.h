@@ -19,7 +19,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
                           device const uint4* digits [[buffer(6)]], device atomic_uint* bins [[buffer(7)]],
                           device uint2* unused [[buffer(8)]], uint3 group [[threadgroup_position_in_grid]],
                           uint lane [[thread_index_in_threadgroup]]) {
-  NF_SHARED(atomic_uint, local, NEARFIELD_BINS);
+  NF_SHARED(atomic_uint, counted, NEARFIELD_BINS);
   const uint index = group.x + group.y * p.grid_x;
   if (index >= p.workgroups) return;
   (void)unused;
@@ -29,7 +29,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   const uint end = min(begin + p.groups_per_part, p.group_end);
   const uint4 fixed = digits[q];  // key, row, key mask, row mask
   for (uint i = lane; i < NEARFIELD_BINS; i += LANES)
-    atomic_store_explicit(&local[i], 0u, memory_order_relaxed);
+    atomic_store_explicit(&counted[i], 0u, memory_order_relaxed);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (uint tile = begin; tile < end; tile += TILE_GROUPS) {
     ulong found[1];
@@ -38,13 +38,13 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
     const uint row = row_of(found[0]);
     if (found[0] != NO_ENTRY && (key & fixed.z) == fixed.x && (row & fixed.w) == fixed.y) {
       const uint word = p.digit_stage != 0 ? row : key;
-      atomic_fetch_add_explicit(&local[(word >> p.digit_shift) & (NEARFIELD_BINS - 1)], 1u,
+      atomic_fetch_add_explicit(&counted[(word >> p.digit_shift) & (NEARFIELD_BINS - 1)], 1u,
                                 memory_order_relaxed);
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (uint i = lane; i < NEARFIELD_BINS; i += LANES) {
-    const uint n = atomic_load_explicit(&local[i], memory_order_relaxed);
+    const uint n = atomic_load_explicit(&counted[i], memory_order_relaxed);
     if (n != 0) atomic_fetch_add_explicit(&bins[ulong(q) * NEARFIELD_BINS + i], n, memory_order_relaxed);
   }
 }

@@ -26,19 +26,27 @@ constant constexpr uint AHEAD = 4;
 template <int METRIC, uint QUERIES>
 inline void sum_row(device const float4* row, device const float4* queries, uint chunks, float side,
                     float zero, thread float4* sums) {
+  NF_UNROLL
   for (uint j = 0; j < QUERIES; ++j) sums[j] = float4(0.0f);
   uint c = 0;
   for (; c + AHEAD <= chunks; c += AHEAD) {
     float4 v[AHEAD];
+    NF_UNROLL
     for (uint i = 0; i < AHEAD; ++i) v[i] = row[(c + i) * 32];
-    for (uint j = 0; j < QUERIES; ++j)
-      for (uint i = 0; i < AHEAD; ++i)
+    NF_UNROLL
+    for (uint j = 0; j < QUERIES; ++j) {
+      NF_UNROLL
+      for (uint i = 0; i < AHEAD; ++i) {
         sums[j] = accumulate<METRIC>(queries[ulong(j) * chunks + c + i], v[i], side, zero, sums[j]);
+      }
+    }
   }
   for (; c < chunks; ++c) {
     const float4 v = row[c * 32];
-    for (uint j = 0; j < QUERIES; ++j)
+    NF_UNROLL
+    for (uint j = 0; j < QUERIES; ++j) {
       sums[j] = accumulate<METRIC>(queries[ulong(j) * chunks + c], v, side, zero, sums[j]);
+    }
   }
 }
 
@@ -62,6 +70,7 @@ inline void score_tile(constant Params& p, thread const Rows& rows, uint tile, u
   const uint bit = lane & 31;
   bool want[QUERIES];
   bool any = false;
+  NF_UNROLL
   for (uint j = 0; j < QUERIES; ++j) {
     want[j] = false;
     if (group < p.group_end && q0 + j < p.batch) want[j] = ((wanted(p, rows, group, q0 + j) >> bit) & 1) != 0;
@@ -74,6 +83,7 @@ inline void score_tile(constant Params& p, thread const Rows& rows, uint tile, u
   float4 sums[QUERIES];
   sum_row<METRIC, QUERIES>(rows.vectors + ulong(group) * p.chunks * 32 + bit,
                            rows.queries + ulong(q0) * p.chunks, p.chunks, side, p.zero, sums);
+  NF_UNROLL
   for (uint j = 0; j < QUERIES; ++j)
     if (want[j]) entries[j] = entry_of(finish<METRIC>(sums[j], side), p.first_row + uint(row));
 }
