@@ -102,7 +102,7 @@ format_check() {
 shell_check() {
   cd "$root" || return
   # What is sourced is checked with the script that sources it.
-  shellcheck --external-sources --check-sourced nearfield .ci/run launcher/test.sh bindings/generate.sh packaging/reproducible_test.sh
+  shellcheck --external-sources --check-sourced nearfield .ci/run launcher/test.sh prove/carry.sh bindings/generate.sh packaging/reproducible_test.sh
 }
 
 style_checks() {

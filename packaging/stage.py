@@ -20,6 +20,7 @@ def arguments():
     parser.add_argument("--zig", required=True, type=pathlib.Path, help="folder of zig's wheel")
     parser.add_argument("--highway", type=pathlib.Path, help="folder of hwy/highway.h, for the cpu backend")
     parser.add_argument("--wheel", type=pathlib.Path, help="folder of the wgpu wheel, for the wgpu backend")
+    parser.add_argument("--cuda", type=pathlib.Path, help="folder of what native/cuda/compile.py made, for the cuda backend")
     parser.add_argument("--metal-cpp", type=pathlib.Path, help="folder of metal_cpp.py, for the metal backend")
     parser.add_argument("--to", required=True, type=pathlib.Path)
     parser.add_argument("files", nargs="+", type=pathlib.Path, help="the backend's library, then what it opens beside it")
@@ -57,6 +58,8 @@ class Parts:
         self.inside = []
         self.beside = []
         self.licences = {}
+        self.notes = []
+        self.properties = []
 
     def highway(self, folder):
         header = folder / "hwy/highway.h"
@@ -89,6 +92,15 @@ class Parts:
                 "  LGPL 2.1 or later with that exception: META-INF/licenses/glibc.txt"
             )
             self.licences["glibc.txt"] = lib / "libc/glibc/LICENSES"
+
+    def cuda(self, folder):
+        """What nvcc makes of our sources is ours; of NVIDIA's own files none is inside, not even the CUDA runtime."""
+        nvcc, code = first(r"# nvcc (\S+)", folder / "report.txt"), first(r'NEARFIELD_CUDA_CODE "([^"]+)"', folder / "cuda_build.hpp")
+        self.properties += [("nearfield:nvcc", nvcc), ("nearfield:gpu-code", code)]
+        self.notes.append(
+            f"The code for NVIDIA GPUs in it ({code}) was compiled from Nearfield's own sources by nvcc {nvcc}.\n"
+            "No file of NVIDIA's is inside or beside it: the driver of the machine (libcuda.so.1) is opened at run time."
+        )
 
     def metal_cpp(self, folder):
         version = (folder / "VERSION").read_text(encoding="utf-8").strip()
@@ -139,6 +151,7 @@ class Parts:
 
     def notice(self, library):
         text = f"{library} contains, compiled in:\n\n" + "\n\n".join(self.inside) + "\n"
+        text += "".join(f"\n{note}\n" for note in self.notes)
         return text + "".join(f"\nBeside it lies\n\n{part}\n" for part in self.beside)
 
 
@@ -151,6 +164,8 @@ def main():
     parts = Parts()
     if given.highway:
         parts.highway(given.highway)
+    if given.cuda:
+        parts.cuda(given.cuda)
     if given.metal_cpp:
         parts.metal_cpp(given.metal_cpp)
     parts.runtime(given.zig, given.platform)
@@ -179,6 +194,8 @@ def main():
     purl = f"pkg:maven/dev.nearfield/{artifact}@{release}?classifier={given.platform}"
     described = component(artifact, release, purl, "Apache-2.0", group="dev.nearfield")
     described["hashes"] = [{"alg": "SHA-256", "content": sha256(given.files[0])}]
+    if parts.properties:
+        described["properties"] = [{"name": name, "value": value} for name, value in parts.properties]
     bill = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}
     bill |= {"metadata": {"component": described}, "components": parts.components}
     (meta / "sbom/bom.cdx.json").write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")

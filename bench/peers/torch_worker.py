@@ -87,8 +87,8 @@ class Torch(Peer):
     def _distances(self, queries: torch.Tensor) -> torch.Tensor:
         if self.method == "cdist":
             return torch.cdist(queries, self.base, p=1.0 if self.metric == "manhattan" else 2.0)
-        if self.metric == "l2":  # |q|^2 is the same for all rows: added to the k answers alone
-            return torch.addmm(self.squares, queries, self.base.T, alpha=-2)
+        if self.metric == "l2":  # |q|^2 is the same for all rows: added to the k answers alone. Doubling is exact.
+            return torch.addmm(self.squares, queries * -2, self.base.T)
         return queries @ self.base.T * -1
 
     def answers(self, found, metric: str):
