@@ -35,8 +35,8 @@ pack_java() {
   mkdir -p "$carry/java"
   "$JAVA_HOME/bin/jar" --create --date=2000-01-01T00:00:00Z --file "$carry/java/nearfield.jar" -C "$root/java-api/target/classes" .
   "$JAVA_HOME/bin/jar" --create --date=2000-01-01T00:00:00Z --file "$carry/java/nearfield-bench.jar" -C "$root/bench/java/target/classes" dev/nearfield/bench
-  modules=$("$JAVA_HOME/bin/jdeps" --ignore-missing-deps --print-module-deps --multi-release base -cp "$carry/java/nearfield.jar" \
-    "$carry"/java/*.jar) # what is only for compilers is not there
+  # Missing is what only compilers read: annotations.
+  modules=$("$JAVA_HOME/bin/jdeps" --ignore-missing-deps --print-module-deps "$carry"/java/*.jar)
   "$JAVA_HOME/bin/jlink" --add-modules "$modules" --strip-debug --no-header-files --no-man-pages --compress zip-9 --output "$carry/jre"
 }
 
