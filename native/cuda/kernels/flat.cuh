@@ -75,6 +75,7 @@ __device__ inline void flat(const ScanParams& p, const float4* vectors, const fl
       list.prune(j, p.k);
       if (threadIdx.x == 0) atomicMin(&limits[q0 + j], list.bound_key(j));
     }
+    __syncthreads();  // the lists' lengths are compared before any thread offers again
   }
   for (uint32_t j = 0; j < QUERIES && q0 + j < p.batch; ++j) {
     const uint32_t kept = list.prune(j, p.k);

@@ -63,6 +63,13 @@ __device__ inline void matrix(const MatrixParams& p, const float4* vectors, cons
   const float4* query_from =
       queries + (static_cast<uint64_t>(q0 / kWarp + my_group) * p.chunks + my_chunk) * kWarp + lane;
   const float4* row_from = row_of(slab, group0 + my_group, lane) + my_chunk * kWarp;
+  // Rows that are not live are never read: bit i tells of the i-th group.
+  uint32_t alive = 0;
+  NF_UNROLL
+  for (uint32_t i = 0; i < row_elements / threads; ++i) {
+    const uint32_t group = group0 + my_group + i * apart;
+    if (group < p.group_end) alive |= (live[group] >> lane & 1) << i;
+  }
   const auto load = [&](uint32_t step) {
     const bool inside = step * kStepChunks + my_chunk < p.chunks;
     float4* const query_to = query_steps + (step & 1) * query_elements + threadIdx.x;
@@ -72,8 +79,7 @@ __device__ inline void matrix(const MatrixParams& p, const float4* vectors, cons
       copy_async(query_to + i * threads, query_from + i * stride, inside);
     NF_UNROLL
     for (uint32_t i = 0; i < row_elements / threads; ++i)
-      copy_async(row_to + i * threads, row_from + i * stride,
-                 inside && group0 + my_group + i * apart < p.group_end);
+      copy_async(row_to + i * threads, row_from + i * stride, inside && (alive >> i & 1) != 0);
     query_from += kStepChunks * kWarp;
     row_from += kStepChunks * kWarp;
   };

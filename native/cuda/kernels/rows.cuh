@@ -94,19 +94,24 @@ struct Tile {
     NF_UNROLL
     for (uint32_t r = 0; r < ROWS; ++r) {
       const uint32_t at = group + r * stride;
-      const bool inside = at < end;
-      const uint32_t live = inside ? slab.live[at] : 0;
+      const uint32_t live = at < end ? slab.live[at] : 0;
+      uint32_t of_row = 0;
       NF_UNROLL
       for (uint32_t j = 0; j < QUERIES; ++j) {
         const uint32_t word = q0 + j < batch ? wanted_word(slab, live, at, q0 + j) : 0;
-        wanted |= (word >> bit & 1) << (r * QUERIES + j);
+        of_row |= (word >> bit & 1) << j;
         sums[r][j] = float4{0, 0, 0, 0};
       }
+      wanted |= of_row << (r * QUERIES);
       rows[r] = slab.first_row + at * kWarp + bit;
-      // A row that is not there is read as another one that is, when the lane reads at all.
-      from[r] = row_of(slab, inside ? at : group, bit);
-      sides[r] = kHasSide<METRIC> && inside ? slab.sides[at * kWarp + bit] : 0.0f;
+      // A row that nobody wants is never read: the lane reads another of its rows twice, or nothing.
+      from[r] = of_row != 0 ? row_of(slab, at, bit) : nullptr;
+      sides[r] = kHasSide<METRIC> && of_row != 0 ? slab.sides[at * kWarp + bit] : 0.0f;
     }
+    static_assert(ROWS <= 2, "the other row");
+    NF_UNROLL
+    for (uint32_t r = 0; r < ROWS; ++r)
+      if (from[r] == nullptr) from[r] = from[ROWS - 1 - r];
   }
 
   template <uint32_t UNROLL, uint32_t STRIDE>
