@@ -128,8 +128,15 @@ def exports_one_symbol_macos(library):
     assert exported == ["_nf_get_api"], f"exports {exported}"
 
 
+def is_signed(library):
+    found = macho.MachO(library)
+    assert found.signature or found.arch != "arm64", "has no signature, without which arm64 loads nothing"
+    changed = found.changed_pages() if found.signature else []
+    assert not changed, f"differs from its signature in pages {changed}"
+
+
 def macos_checks_can_fail(library):
-    """A library of another processor, one whose symbols say that no library has them, and a file that is no Mach-O."""
+    """One that needs another library, changed after it was signed; one of another processor; a file that is no Mach-O."""
     content = library.read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder) / library.parent.name / library.name
@@ -137,7 +144,10 @@ def macos_checks_can_fail(library):
         wrong = content.replace(b"libSystem.B", b"libSysten.B"), content[:4] + b"\x07\0\0\x01" + content[8:], b"\x7fELF" + content[4:]
         if library.parent.name == "osx-x86_64":
             wrong = (wrong[0], content[:4] + b"\x0c\0\0\x01" + content[8:], wrong[2])
-        for bytes_of_it, check in zip(wrong, (needs_macos_only, is_mach_o, is_mach_o), strict=True):
+        checks = [needs_macos_only, is_mach_o, is_mach_o]
+        if macho.MachO(library).signature:
+            wrong, checks = (*wrong, wrong[0]), [*checks, is_signed]
+        for bytes_of_it, check in zip(wrong, checks, strict=True):
             place.write_bytes(bytes_of_it)
             try:
                 check(place)
@@ -152,7 +162,8 @@ OURS = (
 
 
 MACOS = (
-    is_mach_o, needs_macos_only, exports_one_symbol_macos, names_no_path, is_described, has_notices, macos_checks_can_fail)  # fmt: skip
+    is_mach_o, needs_macos_only, exports_one_symbol_macos, is_signed, names_no_path, is_described, has_notices,
+    macos_checks_can_fail)  # fmt: skip
 
 
 def checks_of(library):
