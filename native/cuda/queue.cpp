@@ -18,9 +18,12 @@ constexpr double kFirstUnitsPerNs = 50;
 constexpr double kFirstUnitsPerNsEmulated = 0.005;
 // Large slabs mean few launches; a store grows by at most this much at once.
 constexpr uint64_t kSlabBytes = 1ull << 30;
-// Blocks of `flat` for one query that a multiprocessor holds (instances.cu).
-constexpr uint32_t kBlocksPerMultiprocessor = 7;
+// A multiple of the blocks of `flat` that a multiprocessor holds at once, 6, 4 or 3 (instances.cu): whole
+// waves.
+constexpr uint32_t kBlocksPerMultiprocessor = 12;
 constexpr uint32_t kEmulatedWorkgroups = 4;
+// 0.3 MB of rows: a few microseconds of one block, the price of its list in the merge many times over.
+constexpr double kLeastPartUnits = 2e4;
 // What the pool keeps when memory is freed: workspaces that grow do so without asking the driver.
 constexpr uint64_t kKeptBytes = 64ull << 20;
 constexpr int32_t kMostListK = 512;
@@ -81,6 +84,7 @@ CudaQueue::CudaQueue(std::shared_ptr<Driver> driver, const Gpu& gpu)
   limits_.workgroups = driver_->emulated() ? kEmulatedWorkgroups
                                            : kBlocksPerMultiprocessor *
                                                  static_cast<uint32_t>(std::max(1, gpu_.multiprocessors));
+  if (!driver_->emulated()) limits_.least_part_units = kLeastPartUnits;
   limits_.lanes = kLaneThreads;
   limits_.tile_rows = kTileRows;
   limits_.most_list_k = kMostListK;

@@ -12,7 +12,7 @@ namespace {
 
 // What Path::kMatrix pretends a batch to be.
 constexpr int64_t kManyQueries = 1 << 20;
-constexpr uint32_t kMostParts = 1024;  // lists per query and submission
+constexpr uint32_t kMostParts = 4096;  // lists per query and submission: several slabs that fill the device
 constexpr uint64_t kPartsBytes = 64ull << 20;
 
 // Loop iterations of sorting one list, the last of each loop, which only leaves it, included. A sort of n

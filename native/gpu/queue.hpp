@@ -92,16 +92,17 @@ struct Dispatch {
 
 // What the device allows, and what its kernels are built for.
 struct Limits {
-  uint64_t binding_bytes = 0;   // of a buffer that a kernel sees
-  uint64_t fixed_bytes = 0;     // allocated by the queue itself, counted as workspace
-  uint64_t slab_bytes = 0;      // default upper bound of a slab's vectors, at most binding_bytes
-  uint32_t grid = 65'535;       // workgroups per dimension
-  uint32_t dispatches = 256;    // of one submission
-  uint32_t workgroups = 1024;   // that fill the device
-  uint32_t loops = UINT32_MAX;  // iterations of one workgroup, all its loops together
-  uint32_t lanes = 0;           // threads of a workgroup of score and move
-  uint32_t tile_rows = 0;       // rows of a workgroup's step in flat, histogram and collect: a multiple of 32
-  int32_t most_list_k = 0;      // largest k of flat's lists; beyond it: radix selection
+  uint64_t binding_bytes = 0;     // of a buffer that a kernel sees
+  uint64_t fixed_bytes = 0;       // allocated by the queue itself, counted as workspace
+  uint64_t slab_bytes = 0;        // default upper bound of a slab's vectors, at most binding_bytes
+  uint32_t grid = 65'535;         // workgroups per dimension
+  uint32_t dispatches = 256;      // of one submission
+  uint32_t workgroups = 1024;     // that fill the device
+  double least_part_units = 1e5;  // of a part of a scan that is worth its list and the merge
+  uint32_t loops = UINT32_MAX;    // iterations of one workgroup, all its loops together
+  uint32_t lanes = 0;             // threads of a workgroup of score and move
+  uint32_t tile_rows = 0;   // rows of a workgroup's step in flat, histogram and collect: a multiple of 32
+  int32_t most_list_k = 0;  // largest k of flat's lists; beyond it: radix selection
   bool sides_of_products =
       false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
 };

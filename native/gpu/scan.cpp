@@ -6,13 +6,6 @@
 #include <map>
 
 namespace nearfield::gpu {
-namespace {
-
-// A part of less work than this is not worth its list and the merge (software: about half a millisecond).
-constexpr double kLeastPartUnits = 1e5;
-
-}  // namespace
-
 void Scan::add_sizes(int64_t first, int64_t count, uint32_t query_block, WorkSizes* sizes) const {
   (*sizes)[kQueries] = static_cast<uint64_t>(round_up(count, query_block)) * row_bytes();
   std::map<const uint32_t*, bool> distinct;
@@ -100,8 +93,11 @@ double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ra
     int64_t groups = std::min<int64_t>(groups_in(slab_) - group_, round_up(affordable, tile_groups()));
     groups = std::min({groups, max_groups, int64_t{most_part_groups_} * (max_parts - parts)});
     const auto worth = static_cast<uint32_t>(
-        std::clamp(static_cast<double>(groups) * per_group / kLeastPartUnits, 1.0, 1e6));
-    const uint32_t wanted = std::min({std::max(1u, fill / blocks), worth, max_parts - parts});
+        std::clamp(static_cast<double>(groups) * per_group / queue.limits().least_part_units, 1.0, 1e6));
+    uint32_t wanted = std::min(std::max(1u, fill / blocks), worth);
+    // The rest of a submission's parts would not fill the device: the slab waits for the next one.
+    if (!ranges->empty() && wanted > max_parts - parts) break;
+    wanted = std::min(wanted, max_parts - parts);
     Range range{slab_, group_, group_ + static_cast<uint32_t>(groups), 0, 0};
     range.groups_per_part =
         static_cast<uint32_t>(round_up((groups + wanted - 1) / wanted, int64_t{tile_groups()}));

@@ -14,9 +14,9 @@ namespace nearfield::cuda {
 // Launch bounds: threads, and the blocks of a multiprocessor that the registers must leave room for: as many
 // as the kernels fit into without spilling.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000  // pairs of registers there
-#define NF_FLAT_BLOCKS(q) (q == 1 ? 7 : q == 4 ? 3 : q == 8 ? 3 : 2)
+#define NF_FLAT_BLOCKS(q) (q == 1 ? 6 : q == 4 || q == 8 ? 3 : 2)
 #else
-#define NF_FLAT_BLOCKS(q) (q == 1 ? 7 : q == 4 ? 4 : 3)
+#define NF_FLAT_BLOCKS(q) (q == 1 ? 6 : q == 4 ? 4 : 3)
 #endif
 #define NF_SCAN_ARGUMENTS                                                                 \
   const float4 *vectors, const float *sides, const uint32_t *live, const float4 *queries, \

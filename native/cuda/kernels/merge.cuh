@@ -2,8 +2,8 @@
 // One block per query: the k best of `lists` sorted lists of k entries and of the best so far.
 //
 // First the heads of all lists: the k-th of them bounds the answer, and for rows in random order little more
-// than k entries lie below it. Then each thread follows its lists, two entries a step, until they pass the
-// bound.
+// than k entries lie below it. Then each thread follows its lists until they pass the bound, two lists at a
+// time, so that their reads are under way together.
 #pragma once
 
 #include "select.cuh"
@@ -12,11 +12,11 @@
 namespace nearfield::cuda {
 
 __device__ inline void merge(const MergeParams& p, const Entry* lists, Entry* best, uint32_t* limits) {
-  constexpr uint32_t ahead = 2;
+  constexpr uint32_t width = 2;
   NF_SHARED(uint64_t, entries, kMergeCapacity);
   NF_SHARED(uint64_t, bounds, 1);
   NF_SHARED(uint32_t, counts, 1);
-  const Lists<1, kMergeCapacity, ahead * kMergeThreads, kMergeThreads> list{entries, bounds, counts};
+  const Lists<1, kMergeCapacity, width * kMergeThreads, kMergeThreads> list{entries, bounds, counts};
   const uint32_t q = blockIdx.x + blockIdx.y * p.grid_x;
   if (q >= p.batch) return;
   const uint32_t limit = limits[q];
@@ -33,31 +33,33 @@ __device__ inline void merge(const MergeParams& p, const Entry* lists, Entry* be
       if (__syncthreads_or(full)) list.prune(0, p.k);
     }
   }
-  for (uint32_t start = 0; start < p.lists; start += kMergeThreads) {
+  // The entries at place `at` of the thread's lists of the round that starts at `start`; what is offered
+  // stays alive.
+  const auto round = [&](uint32_t start, uint32_t at, bool(&alive)[width]) {
+    Entry found[width];
+    NF_UNROLL
+    for (uint32_t i = 0; i < width; ++i) {
+      const uint32_t l = start + i * kMergeThreads + threadIdx.x;
+      alive[i] = alive[i] && l < p.lists;
+      found[i] = alive[i] ? from[static_cast<uint64_t>(l) * p.k + at] : Entry{NEARFIELD_EMPTY, 0};
+    }
     bool full = false;
-    if (start + threadIdx.x < p.lists) {
-      const Entry e = from[static_cast<uint64_t>(start + threadIdx.x) * p.k];
-      full = list.offer(0, e.key, e.row, limit);
+    NF_UNROLL
+    for (uint32_t i = 0; i < width; ++i) {
+      alive[i] = found[i].key != NEARFIELD_EMPTY && found[i].key <= limit &&
+                 entry_of(found[i].key, found[i].row) < bounds[0];
+      full |= list.offer(0, found[i].key, found[i].row, limit);
     }
     if (__syncthreads_or(full)) list.prune(0, p.k);
+  };
+  for (uint32_t start = 0; start < p.lists; start += width * kMergeThreads) {
+    bool all[width] = {true, true};
+    round(start, 0, all);
   }
   list.prune(0, p.k);
-  for (uint32_t start = 0; start < p.lists; start += kMergeThreads) {
-    const Entry* at = from + static_cast<uint64_t>(start + threadIdx.x) * p.k;
-    uint32_t next = 1;
-    bool alive = start + threadIdx.x < p.lists && p.k > 1;
-    // A head beyond the bound ends its list; one that is the bound was offered already.
-    if (alive) alive = at->key <= limit && entry_of(at->key, at->row) <= bounds[0];
-    while (__syncthreads_or(alive)) {
-      bool full = false;
-      for (uint32_t i = 0; i < ahead && alive; ++i) {
-        const Entry e = at[next];
-        alive = e.key != NEARFIELD_EMPTY && e.key <= limit && entry_of(e.key, e.row) < bounds[0];
-        if (alive) full |= list.offer(0, e.key, e.row, limit);
-        alive = alive && ++next < p.k;
-      }
-      if (__syncthreads_or(full)) list.prune(0, p.k);
-    }
+  for (uint32_t start = 0; start < p.lists; start += width * kMergeThreads) {
+    bool alive[width] = {true, true};
+    for (uint32_t at = 1; at < p.k && __syncthreads_or(alive[0] || alive[1]); ++at) round(start, at, alive);
   }
   const uint32_t kept = list.prune(0, p.k);
   list.write(0, kept, p.k, mine);
