@@ -14,7 +14,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 METAL = HERE.parent
-FLAGS = ["-target", "aarch64-macos.14.0", "-x", "c++", "-std=c++14", "-nostdinc", "-nostdinc++", "-O0", "-c", "-emit-llvm", "-Wall", "-Wextra",
+FLAGS = ["-target", "aarch64-macos.14.0", "-x", "c++", "-std=c++14", "-nostdinc", "-nostdinc++", "-O0", "-c", "-emit-llvm", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
          "-Werror", "-Wno-unknown-attributes", "-Wno-unused-command-line-argument", "-D__METAL_VERSION__=300", "-I", str(HERE)]  # fmt: skip
 
 # Mistakes that must be found: what to replace in the text, by what, and a part of the message.
@@ -42,6 +42,17 @@ def expanded(folder):
     return text
 
 
+def misplaced_arrays(text):
+    """Lines that declare threadgroup memory outside a kernel function, which Metal allows nowhere else. Functions start in column 0."""
+    function, found = "", []
+    for line in text.splitlines():
+        if re.match(r"(\[\[kernel\]\]|inline|struct|constant|template) ", line):
+            function = line
+        if line.lstrip().startswith("NF_SHARED(") and not function.startswith("[[kernel]]"):
+            found.append(line)
+    return found
+
+
 def compile_text(clang, folder, text):
     source = folder / "checked.metal"
     source.write_text(text, encoding="utf-8")
@@ -60,6 +71,13 @@ def main():
         else:
             failed += 1
             print(f"FAIL kernels.metal\n{result.stderr}")
+        helper = "inline uint row_of(ulong entry) {\n  NF_SHARED(uint, x, 1);"
+        for misplaced, wanted in (misplaced_arrays(text), 0), (misplaced_arrays(f"{helper}\n{text}"), 1):
+            if len(misplaced) == wanted:
+                passed += 1
+            else:
+                failed += 1
+                print(f"FAIL threadgroup memory outside kernel functions: {misplaced}, {wanted} expected")
         for title, (before, after, message) in PLANTED.items():
             assert before in text, f"nothing to plant [{title}] in: [{before}] is not in the kernels"
             result = compile_text(clang, folder, text.replace(before, after, 1))
