@@ -40,8 +40,9 @@ class Build:
 
 
 def brought(options, backend: str) -> Build | None:
-    """The first that is whole: --build, what prove/carry.sh packed, the launcher's own."""
-    folders = [Path(options.build)] if options.build else [ROOT / "build" / "carry", ROOT / "build" / "release"]
+    """The first that is whole: --build, what prove/carry.sh packed, the launcher's own, which alone has an emulated driver."""
+    release = ROOT / "build" / "release"
+    folders = [Path(options.build)] if options.build else [release] if options.rehearse else [ROOT / "build" / "carry", release]
     for folder in folders:
         build = Build(folder.resolve(), backend)
         if not build.missing():

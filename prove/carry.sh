@@ -38,6 +38,7 @@ pack_java() {
   # Missing is what only compilers read: annotations.
   modules=$("$JAVA_HOME/bin/jdeps" --ignore-missing-deps --print-module-deps "$carry"/java/*.jar)
   "$JAVA_HOME/bin/jlink" --add-modules "$modules" --strip-debug --no-header-files --no-man-pages --compress zip-9 --output "$carry/jre"
+  strip --strip-unneeded "$carry"/jre/lib/*.so "$carry/jre/lib/server/libjvm.so" # half of the JVM is symbols
 }
 
 # The loader is no part of a driver, and often missing on machines for computing.

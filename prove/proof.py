@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -34,9 +33,12 @@ REHEARSED_CASES = ("--case", "(metric=l2")
 
 def run(options) -> int:
     session, about = _session(options)
-    if "absent" in about and not options.rehearse:
+    if "absent" in about:
+        if options.rehearse:
+            raise Missing(f"the emulated driver cannot be used: {about['absent']}")
         say(_not_proven(session.backend, about["absent"], options))
         return 3
+    session.folder = tempfile.mkdtemp(dir=ROOT / "build", prefix="proof-")
     written = record.begin(session, options)
     clock, status = phases.Clock(options.seconds), 1
     try:
@@ -59,8 +61,7 @@ def run(options) -> int:
 def _session(options) -> tuple[Session, dict]:
     """The session, and what the driver says before anything is built."""
     backend = "metal" if sys.platform == "darwin" else "cuda"
-    parent = ROOT / "build"
-    parent.mkdir(exist_ok=True)
+    (ROOT / "build").mkdir(exist_ok=True)
     environment, column, shape = {}, backend, sessions.REAL
     if options.rehearse:
         backend, column, shape = "cuda", "cuda+simt", sessions.TINY
@@ -69,12 +70,9 @@ def _session(options) -> tuple[Session, dict]:
             raise Missing(f"the emulated driver {folder}/libcuda.so.1 is not built; start through ./nearfield prove --rehearse")
         environment = {"LD_LIBRARY_PATH": str(folder)}
     about = surroundings.cuda_device(environment, rates=False) if backend == "cuda" else {}
-    scratch = tempfile.mkdtemp(dir=parent, prefix="proof-")
-    session = Session(options, backend, column, scratch, environment, shape, options.rehearse)
+    session = Session(options, backend, column, "", environment, shape, options.rehearse)
     if options.rehearse:
         session.smoke_cases = REHEARSED_CASES
-    if "absent" in about:
-        os.rmdir(scratch)
     return session, about
 
 
