@@ -7,6 +7,7 @@ library_test.py FOLDER: the `jar` folder of a dist preset. Needs readelf, or for
 import hashlib
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import macho
 
 GLIBC_FLOOR = (2, 28)  # RHEL 8, Debian 10
 SYSTEM = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+FATBIN_MAGIC = 0xBA55ED50  # of the header of what nvcc -fatbin writes
 # The only paths that a library of ours opens itself.
 OPENED = ("/proc/", "/sys/", "/dev/")
 MACOS_FLOOR = (14, 0)
@@ -67,8 +69,17 @@ def has_no_executable_stack(library):
     assert flags and "E" not in flags.group(1), f"GNU_STACK {flags and flags.group(1)}"
 
 
+def without_gpu_code(content):
+    """GPU code is compressed: noise, in which any short text occurs. Its header has the size behind 16 bytes."""
+    at = content.find(struct.pack("<I", FATBIN_MAGIC))
+    if at < 0:
+        return content
+    (size,) = struct.unpack_from("<Q", content, at + 8)
+    return content[:at] + content[at + 16 + size :]
+
+
 def names_no_path(library):
-    texts = [text.decode() for text in re.findall(rb"[\x20-\x7e]{4,}", library.read_bytes())]
+    texts = [text.decode() for text in re.findall(rb"[\x20-\x7e]{4,}", without_gpu_code(library.read_bytes()))]
     known = OPENED + (MACOS_SYSTEM if library.suffix == ".dylib" else ())
     paths = [text for text in texts if re.search(r"(^|[\s:'\"=])/[\w.+-]+/[\w.+-]+", text) and not text.startswith(known)]
     home = [text for text in texts if str(pathlib.Path.home()) + "/" in text or str(pathlib.Path.cwd()) + "/" in text]
@@ -89,6 +100,16 @@ def has_notices(library):
         assert (meta / name).stat().st_size > 0, name
     for name in re.findall(r"META-INF/(licenses/[\w.-]+)", (meta / "THIRD-PARTY.txt").read_text(encoding="utf-8")):
         assert (meta / name).stat().st_size > 0, name
+
+
+def has_gpu_code(library):
+    """A fatbin of the GPU generations that the notice names, and nothing of the CUDA runtime, which our notice says is not inside."""
+    content, notice = library.read_bytes(), (library.parents[3] / "THIRD-PARTY.txt").read_text(encoding="utf-8")
+    code = re.search(r"NVIDIA GPUs in it \(([^)]+)\)", notice)
+    assert code and len(re.findall(r"sm_\d+", code.group(1))) > 1, "the notice names no code for NVIDIA GPUs"
+    assert len(content) - len(without_gpu_code(content)) > len(content) // 2, "has no fatbin, or one of a few kernels"
+    for name in (b"cudaMalloc", b"cudaLaunchKernel", b"libcudart"):
+        assert name not in content, f"names {name.decode()} of the CUDA runtime"
 
 
 def wgpu_native_loads(library):
@@ -169,6 +190,8 @@ MACOS = (
 def checks_of(library):
     if library.suffix == ".dylib":
         return MACOS
+    if library.name == "libnearfield_cuda.so":
+        return (*OURS, has_gpu_code)
     return OURS if library.name.startswith("libnearfield_") else (wgpu_native_loads, checks_can_fail)
 
 
@@ -184,7 +207,7 @@ def main():
             except AssertionError as e:
                 failed += 1
                 print(f"FAIL {library}: {check.__name__}: {e}")
-    expected = {"libnearfield_cpu.so", "libnearfield_wgpu.so", "libwgpu_native-release.so"}
+    expected = {"libnearfield_cpu.so", "libnearfield_wgpu.so", "libnearfield_cuda.so", "libwgpu_native-release.so"}
     if any(library.suffix == ".dylib" for library in libraries):
         expected = set(MACOS_NEEDED)
     if {library.name for library in libraries} != expected:
