@@ -15,6 +15,8 @@ from machine import ROOT
 from phases import Absent, Failed
 
 HERE = ROOT / "build" / "prove"
+# Where a generation has instructions that only its own machine code may use, as in native/cuda/CMakeLists.txt.
+SPECIFIC = {"9.0": "90a"}
 PROGRAMS = ("nearfield_suite", "nearfield_bench")
 LIBRARY = "lib{}.dylib" if sys.platform == "darwin" else "lib{}.so"
 
@@ -87,9 +89,9 @@ def _cannot_build(backend: str) -> str:
 def _build(backend: str, compute_capability: str, seconds: float, log: str) -> str:
     """Empty when it worked. Only this device's machine code: that of all generations takes minutes."""
     generator = ["-G", "Ninja"] if surroundings.tool("ninja") else ["-G", "Unix Makefiles"]
-    wanted = {"CMAKE_BUILD_TYPE": "Release", "NEARFIELD_WGPU": "OFF", f"NEARFIELD_{backend.upper()}": "ON"}
+    wanted = {"CMAKE_BUILD_TYPE": "Release", "NEARFIELD_WGPU": "OFF", "NEARFIELD_METAL": "OFF", f"NEARFIELD_{backend.upper()}": "ON"}
     if backend == "cuda":
-        wanted["NEARFIELD_CUDA_ARCHITECTURES"] = compute_capability.replace(".", "")
+        wanted["NEARFIELD_CUDA_ARCHITECTURES"] = SPECIFIC.get(compute_capability, compute_capability.replace(".", ""))
         wanted["NEARFIELD_NVCC"] = surroundings.tool("nvcc")
     configure = [surroundings.tool("cmake"), "-S", str(ROOT), "-B", str(HERE), *generator, *[f"-D{k}={v}" for k, v in wanted.items()]]
     if (HERE / "CMakeCache.txt").exists():

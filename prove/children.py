@@ -8,6 +8,8 @@ import signal
 import subprocess
 from dataclasses import dataclass
 
+import interruption
+
 
 @dataclass
 class Ended:
@@ -19,19 +21,20 @@ class Ended:
 def run(command: list[str], log: str, seconds: float, environment: dict[str, str] | None = None,
         stdin: str = "", folder: str | None = None) -> Ended:
     """Leads a process group of its own, all of which is ended with it, also when this program is interrupted."""
-    with open(log, "wb") as out, open(log + ".in", "w+", encoding="utf-8") as words:
-        words.write(stdin)
-        words.seek(0)
-        process = subprocess.Popen(command, stdin=words, stdout=out, stderr=subprocess.STDOUT, cwd=folder,
-                                   env={**os.environ, **(environment or {})}, start_new_session=True)  # fmt: skip
-    cut_short = False
+    process, cut_short = None, False
     try:
+        with interruption.held(), open(log, "wb") as out, open(log + ".in", "w+", encoding="utf-8") as words:
+            words.write(stdin)
+            words.seek(0)
+            process = subprocess.Popen(command, stdin=words, stdout=out, stderr=subprocess.STDOUT, cwd=folder,
+                                       env={**os.environ, **(environment or {})}, start_new_session=True)  # fmt: skip
         process.wait(timeout=max(0.1, seconds))
     except subprocess.TimeoutExpired:
         cut_short = True
     finally:
-        if process.poll() is None:
-            _end(process)
+        if process is not None and process.poll() is None:
+            with interruption.held():
+                _end(process)
     with open(log, encoding="utf-8", errors="replace") as text:
         return Ended(process.returncode, text.read(), cut_short)
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_held, _pending = 0, 0
 
 
 class Interrupted(BaseException):
@@ -15,6 +17,21 @@ class Interrupted(BaseException):
 
 
 def interrupt(number: int, _frame) -> None:
-    for each in SIGNALS:  # a second Ctrl-C must not keep the first from writing the record
-        signal.signal(each, signal.SIG_IGN)
-    raise Interrupted(number)
+    global _pending
+    _pending = number
+    if not _held:
+        raise Interrupted(number)
+
+
+@contextmanager
+def held():
+    """An interruption waits for the end of the block: between the start of a process and knowing it, and while the record is written."""
+    global _held
+    _held += 1
+    before = _pending
+    try:
+        yield
+    finally:
+        _held -= 1
+    if _pending != before and not _held:
+        raise Interrupted(_pending)

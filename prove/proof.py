@@ -20,7 +20,7 @@ import suite
 import support
 import surroundings
 from errors import Missing, say
-from interruption import Interrupted
+from interruption import Interrupted, held
 from machine import ROOT
 from phases import Absent, CutShort, Failed, Phase
 from session import Session
@@ -46,11 +46,13 @@ def run(options) -> int:
                          written.save, lambda entry, begun: _keep_logs(session, entry, begun))  # fmt: skip
         status = written.finish("complete")
     except Interrupted as interrupted:
-        written.finish("interrupted")
+        with held():
+            written.finish("interrupted")
         status = interrupted.status
     finally:
-        Worker.stop_all()
-        shutil.rmtree(session.folder, ignore_errors=True)
+        with held():
+            Worker.stop_all()
+            shutil.rmtree(session.folder, ignore_errors=True)
     if options.out is None and not options.rehearse:
         support.write()
     sys.stdout.write(written.markdown())

@@ -13,7 +13,7 @@ import phases
 from building import Build
 from worker import Worker
 
-GRACE = 5  # seconds beyond its time after which a phase's workers are ended: a device may hang
+GRACE = 20  # seconds beyond its time after which a phase's workers are ended: a device may hang
 
 
 @dataclass(frozen=True)

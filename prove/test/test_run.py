@@ -19,7 +19,7 @@ import sys
 sys.path[:0] = [{prove!r}, {prove!r} + "/test", {driver!r}]
 import session
 from stand_ins import SMALL
-session.REAL = SMALL
+session.REAL, session.GRACE = SMALL, 2
 import runpy
 sys.argv[:] = ["prove", *sys.argv[1:]]
 runpy.run_path({prove!r}, run_name="__main__")
@@ -158,7 +158,7 @@ touch '{building.HERE}/lib/libnearfield_cuda.so' '{building.HERE}/bin/nearfield_
         self.assertEqual((build.folder, entry["from"]), (building.HERE, "built here"))
         self.assertTrue((build.lib / "libnearfield_cpu.so").exists())
         calls = (self.folder / "calls").read_text()
-        for word in ("-DNEARFIELD_CUDA=ON", "-DNEARFIELD_WGPU=OFF", "-DNEARFIELD_CUDA_ARCHITECTURES=90", "-G Ninja", "nearfield_suite"):
+        for word in ("-DNEARFIELD_CUDA=ON", "-DNEARFIELD_WGPU=OFF", "-DNEARFIELD_CUDA_ARCHITECTURES=90a", "-G Ninja", "nearfield_suite"):
             self.assertIn(word, calls)
 
     def test_a_failed_build_is_named_and_the_carried_one_used(self):

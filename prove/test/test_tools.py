@@ -9,6 +9,7 @@ import cuda_driver
 import kernel_times
 import sanitizers
 import surroundings
+from machine import ROOT
 from phases import Absent, CutShort, Failed
 from stand_ins import StandInTest
 
@@ -54,6 +55,15 @@ class DriverTest(StandInTest):
         about = surroundings.cuda_device({}, False)
         if "name" not in about:  # a machine with a GPU has one
             self.assertIn("libcuda.so.1", about["absent"])
+
+    def test_the_kernel_can_be_assembled(self):
+        found = surroundings.tool("ptxas") or next(map(str, (ROOT / "build" / "cuda").glob("toolkit-*/nvidia/cu*/bin/ptxas")), None)
+        if found is None:
+            self.skipTest("no ptxas: the CUDA backend was not built here")
+        (self.folder / "it.ptx").write_text(cuda_driver.multiply_add_ptx())
+        done = subprocess.run([found, "-arch=sm_90", "-v", self.folder / "it.ptx", "-o", self.folder / "it"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("0 bytes spill stores", done.stderr)
 
     def test_the_kernel_multiplies_as_often_as_is_counted(self):
         text = cuda_driver.multiply_add_ptx()

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""torch_worker.py as ./nearfield prove sees it: the native worker on the CPU, with what torch adds. FAKE_TORCH in the environment:
+`cpu` sees no GPU, `dies` ends at the fifth run, `wrong` answers with rows in another order than by distance."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+RELEASE = Path(__file__).resolve().parents[2] / "build" / "release"
+MODE = os.environ.get("FAKE_TORCH", "")
+inner = subprocess.Popen([str(RELEASE / "bin" / "nearfield_bench")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+runs = 0
+for line in sys.stdin:
+    command = json.loads(line)
+    name = command["command"]
+    if name == "tune":
+        print(json.dumps({"ok": True, "settings": "as it likes"}), flush=True)
+        continue
+    if name == "limits":
+        print(json.dumps({"ok": True, "copy_bytes_per_s": 5e9, "f32_flops_per_s": 9e13, "bf16_flops_per_s": 8e14}), flush=True)
+        continue
+    if name == "hello":
+        command.update(backend="cpu", library=str(RELEASE / "lib"))
+    runs += name == "run"
+    if MODE == "dies" and runs == 5:
+        sys.exit("out of memory")
+    inner.stdin.write(json.dumps(command) + "\n")
+    inner.stdin.flush()
+    reply = json.loads(inner.stdout.readline())
+    if name == "hello":
+        reply.update(version="2.0", backend="cpu" if MODE == "cpu" else "cuda", device="Fake H200")
+    if name == "answers" and MODE == "wrong":
+        path = Path(command["to"] + ".rows")
+        rows = path.read_bytes()
+        path.write_bytes(struct.pack(f"<{len(rows) // 8}q", *[699] * (len(rows) // 8)))
+    print(json.dumps(reply), flush=True)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measurement beside a stand-in for torch."""
+
+from pathlib import Path
+
+import speed
+from phases import CutShort
+from stand_ins import SMALL, StandInTest
+
+ALL = len(SMALL.dims) * len(SMALL.batches) * len(SMALL.ks)
+
+
+class SpeedTest(StandInTest):
+    def setUp(self):
+        super().setUp()
+        before, speed.PEER = speed.PEER, Path(__file__).with_name("fake_torch.py")
+        self.addCleanup(setattr, speed, "PEER", before)
+        self.saves = 0
+
+    def measure(self, mode: str = "", seconds: float = 60, emulated: bool = False) -> tuple[dict, str]:
+        self.setting("FAKE_TORCH", mode)
+        session, entry = self.session(), {}
+        session.emulated = emulated
+        session.device = {"copy_bytes_per_s": 7e9, "multiply_add_flops_per_s": 6e13}
+
+        def save() -> None:
+            self.saves += 1
+
+        try:
+            return entry, speed.measure(session, entry, seconds, save)
+        except CutShort as short:
+            return entry, str(short)
+
+    def test_beside_torch(self):
+        entry, sentence = self.measure()
+        self.assertEqual(sentence, f"{ALL} workloads beside torch")
+        self.assertEqual((self.saves, len(entry["points"])), (ALL, ALL))
+        for point in entry["points"]:
+            self.assertEqual((point["agreement"], point["recall"], point["torch_recall"]), (1, 1, 1))
+            self.assertAlmostEqual(point["ratio"], point["torch"]["median_s"] / point["nearfield"]["median_s"], delta=0.01 * point["ratio"])
+            self.assertEqual(point["torch_settings"], "as it likes")
+        limits = entry["limits"]  # the better of the driver's and torch's
+        self.assertEqual((limits["copy_bytes_per_s"], limits["f32_flops_per_s"], limits["bf16_flops_per_s"]), (7e9, 9e13, 8e14))
+
+    def test_a_rehearsal_keeps_no_time(self):
+        entry, sentence = self.measure(emulated=True)
+        self.assertIn("no times", sentence)
+        for point in entry["points"]:
+            self.assertEqual(point["agreement"], 1)
+            for key in ("nearfield", "torch", "ratio"):
+                self.assertNotIn(key, point)
+        self.assertNotIn("loads", entry)
+        self.assertIsNone(entry["limits"]["copy_bytes_per_s"])
+        self.assertEqual(entry["limits"]["torch"], {})
+
+    def test_torch_that_dies_is_left_out_from_there_on(self):
+        entry, sentence = self.measure("dies")
+        self.assertEqual(len(entry["points"]), ALL)
+        self.assertIn("out of memory", str([p.get("without_torch") for p in entry["points"]]))
+        self.assertNotIn("torch", entry["points"][-1])
+        self.assertIn("nearfield", entry["points"][-1])
+
+    def test_torch_without_a_gpu_is_no_peer(self):
+        entry, sentence = self.measure("cpu")
+        self.assertIn("without torch: torch 2.0 sees no GPU", sentence)
+
+    def test_wrong_answers_of_torch_are_shown_and_are_not_ours(self):
+        entry, _ = self.measure("wrong")
+        for point in entry["points"]:
+            self.assertEqual(point["recall"], 1)
+            self.assertLess(point["torch_recall"], 1)
+            self.assertLess(point["agreement"], 1)
+
+    def test_no_torch_at_all(self):
+        speed.PEER = self.folder / "torch_worker.py"
+        speed.PEER.write_text("import sys\nraise ModuleNotFoundError(\"No module named 'torch'\")\n")
+        entry, sentence = self.measure()
+        self.assertEqual(sentence, f"{ALL} workloads without torch: it is not installed for this python3")
+
+    def test_no_time(self):
+        entry, sentence = self.measure(seconds=0.0)
+        self.assertIn(f"of {ALL} workloads", sentence)
+        self.assertLess(len(entry["points"]), ALL)
