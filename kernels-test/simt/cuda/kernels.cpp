@@ -24,18 +24,15 @@ struct Bound<FUNCTION> {
 
 #define NF_KERNEL(operation, m, q, c) \
   Bound<&nearfield::cuda::operation##_m##m##_q##q##_c##c>::kernel(#operation "_m" #m "_q" #q "_c" #c),
-const std::vector<Kernel>& kernels() {
-  static const std::vector<Kernel> all = {
+const std::vector<Kernel> kKernels = {
 #include "kernels/instances.inc"
-  };
-  return all;
-}
+};
 #undef NF_KERNEL
 
 }  // namespace
 
 const Kernel* find_kernel(const std::string& name) {
-  for (const Kernel& kernel : kernels())
+  for (const Kernel& kernel : kKernels)
     if (name == kernel.name) return &kernel;
   return nullptr;
 }
