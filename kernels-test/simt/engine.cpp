@@ -2,10 +2,13 @@
 #include "engine.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace nearfield::simt {
 namespace {
+
+constexpr unsigned kLaneStride = 37;  // odd: visits every lane, in an order without neighbours
 
 std::string text(const Site& s) { return std::string(s.file_name()) + ":" + std::to_string(s.line()); }
 
@@ -14,6 +17,7 @@ std::string text(const Dim3& d) {
 }
 
 bool same(const Site& a, const Site& b) {
+  if (std::memcmp(&a, &b, sizeof(Site)) == 0) return true;  // one record of the compiler
   return a.line() == b.line() && a.column() == b.column() &&
          (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
@@ -90,7 +94,7 @@ void Engine::begin_block(unsigned number) {
   shared_.begin(options_.schedule == Schedule::kForward   ? 0xff
                 : options_.schedule == Schedule::kReverse ? 0
                                                           : pattern);
-  for (Warp& warp : warps_) warp.running = warp.waiting = 0;
+  for (Warp& warp : warps_) warp.running = warp.ready = warp.waiting = 0;
   alive_ = fibers_.size();
   votes_ = 0;
   for (Fiber& fiber : fibers_) {
@@ -100,6 +104,7 @@ void Engine::begin_block(unsigned number) {
     warps_[fiber.warp].running |= Lanes{1} << fiber.lane;
     fiber.stack->start(&Engine::enter, fiber.index % 64 * 64);
   }
+  for (Warp& warp : warps_) warp.ready = warp.running;
   tsan_release(&barrier_token_);
 }
 
@@ -119,7 +124,8 @@ void Engine::enter() {
 
 void Engine::resume(Fiber& fiber) {
   self_ = &fiber;
-  current = {&fiber, &block_};
+  warps_[fiber.warp].ready &= ~(Lanes{1} << fiber.lane);
+  current = {&fiber, &block_, warps_[fiber.warp].out.data()};
   accessor_.resume(fiber);
   switch_.to_fiber(*fiber.stack);
   if (thrown_) std::rethrow_exception(thrown_);
@@ -134,36 +140,32 @@ void Engine::resume(Fiber& fiber) {
 }
 
 // Resumes the warp's threads until none of them is ready; in a random schedule, each at most once.
-bool Engine::resume_warp(unsigned warp, const std::vector<unsigned>& lanes) {
-  bool any = false;
-  for (bool progress = true; progress;) {
-    progress = false;
-    for (const unsigned lane : lanes) {
-      const size_t index = size_t{warp} * options_.warp_size + lane;
-      if (index >= fibers_.size() || fibers_[index].state != Fiber::State::kReady) continue;
-      resume(fibers_[index]);
-      progress = any = true;
+bool Engine::resume_warp(unsigned warp) {
+  Lanes& ready = warps_[warp].ready;
+  if (ready == 0) return false;
+  Fiber* const fibers = &fibers_[size_t{warp} * options_.warp_size];
+  if (options_.schedule == Schedule::kRandom) {
+    const auto first = static_cast<unsigned>(random_() % kMostLanes);
+    for (unsigned i = 0; i < kMostLanes; ++i) {
+      const unsigned lane = (first + i * kLaneStride) % kMostLanes;
+      if (ready >> lane & 1) resume(fibers[lane]);
     }
-    if (options_.schedule == Schedule::kRandom) break;
+  } else if (options_.schedule == Schedule::kForward) {
+    while (ready != 0) resume(fibers[std::countr_zero(ready)]);
+  } else {
+    while (ready != 0) resume(fibers[kMostLanes - 1 - static_cast<unsigned>(std::countl_zero(ready))]);
   }
-  return any;
+  return true;
 }
 
 void Engine::run_block() {
-  std::vector<unsigned> warps(warps_.size()), lanes(options_.warp_size);
+  std::vector<unsigned> warps(warps_.size());
   for (unsigned i = 0; i < warps.size(); ++i) warps[i] = i;
-  for (unsigned i = 0; i < lanes.size(); ++i) lanes[i] = i;
-  if (options_.schedule == Schedule::kReverse) {
-    std::reverse(warps.begin(), warps.end());
-    std::reverse(lanes.begin(), lanes.end());
-  }
+  if (options_.schedule == Schedule::kReverse) std::reverse(warps.begin(), warps.end());
   while (alive_ > 0) {
     bool progress = false;
     if (options_.schedule == Schedule::kRandom) std::shuffle(warps.begin(), warps.end(), random_);
-    for (const unsigned warp : warps) {
-      if (options_.schedule == Schedule::kRandom) std::shuffle(lanes.begin(), lanes.end(), random_);
-      progress |= resume_warp(warp, lanes);
-    }
+    for (const unsigned warp : warps) progress |= resume_warp(warp);
     if (!progress && alive_ > 0 && !release_barrier()) throw Error(describe(deadlock()));
   }
   tsan_acquire(&barrier_token_);
@@ -194,6 +196,7 @@ bool Engine::release_barrier() {
   last_votes_ = votes_;
   votes_ = 0;
   for (Fiber& fiber : fibers_) fiber.state = Fiber::State::kReady;
+  for (Warp& warp : warps_) warp.ready = warp.running;
   return true;
 }
 
@@ -222,6 +225,7 @@ void Engine::release_warp(const Fiber& last) {
     lanes[lane].state = Fiber::State::kReady;
   }
   warp.waiting &= ~group;
+  warp.ready |= group;
 }
 
 void Engine::release_waiting(unsigned warp) {
@@ -314,10 +318,6 @@ unsigned barrier(unsigned orders, Site where, bool vote) { return engine->barrie
 
 Lanes exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where) {
   return engine->exchange(mask, value, bytes, orders, where);
-}
-
-void exchanged(unsigned lane, void* value, size_t bytes) {
-  std::memcpy(value, engine->exchanged(lane), bytes);
 }
 
 void* shared_array(const void* key, size_t bytes, Site where) {

@@ -38,10 +38,7 @@ struct Fiber : Thread {
 };
 
 struct Warp {
-  struct alignas(16) Slot {
-    unsigned char bytes[kSlotBytes];
-  };
-  Lanes running = 0, waiting = 0;
+  Lanes running = 0, ready = 0, waiting = 0;
   std::array<Slot, kMostLanes> in, out;
 };
 
@@ -54,7 +51,6 @@ class Engine {
   // Called on a fiber.
   unsigned barrier(unsigned orders, Site where, bool vote);
   Lanes exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where);
-  const void* exchanged(unsigned lane) const { return warps_[self_->warp].out[lane].bytes; }
   void* shared_array(const void* key, size_t bytes, Site where);
   void* dynamic_shared(size_t align, Site where);
   [[noreturn]] void fail(std::string message);
@@ -65,7 +61,7 @@ class Engine {
   static void enter();
   void begin_block(unsigned number);
   void run_block();
-  bool resume_warp(unsigned warp, const std::vector<unsigned>& lanes);
+  bool resume_warp(unsigned warp);
   void resume(Fiber& fiber);
   void release_warp(const Fiber& last);
   void release_waiting(unsigned warp);

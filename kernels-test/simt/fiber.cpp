@@ -26,7 +26,8 @@ nearfield_simt_switch:
   popq %r12
   popq %rbx
   popq %rbp
-  ret
+  popq %rcx
+  jmpq *%rcx  # not `ret`: the processor would predict the return of another fiber
 )");
 #elif defined(__aarch64__)
 // AAPCS64: x19 to x30 and the low halves of v8 to v15 belong to the caller.
@@ -94,7 +95,7 @@ Stack::~Stack() {
 void Stack::start(void (*entry)(), size_t shift) {
   const uintptr_t top = (reinterpret_cast<uintptr_t>(base_) + kStackBytes - shift) & ~uintptr_t{15};
 #if defined(__x86_64__)
-  // `ret` takes entry; it starts with rsp % 16 == 8, as after a call.
+  // The switch jumps to entry, which starts with rsp % 16 == 8, as after a call.
   auto* const sp = reinterpret_cast<void**>(top) - 2;
   sp[0] = reinterpret_cast<void*>(entry);
   sp[1] = nullptr;

@@ -86,9 +86,15 @@ struct Block {
   Dim3 position, grid, size;
   unsigned warp_size;
 };
+inline constexpr unsigned kMostLanes = 64;
+inline constexpr size_t kSlotBytes = 16;
+struct alignas(16) Slot {
+  unsigned char bytes[kSlotBytes];
+};
 struct Current {
   const Thread* thread;
   const Block* block;
+  const Slot* handed;  // per lane of the warp: what it handed over in the last exchange
 };
 inline constinit thread_local Current current{};
 inline const Thread& thread() { return *current.thread; }
@@ -103,13 +109,8 @@ enum : unsigned { kOrdersNothing = 0, kOrdersShared = 1, kOrdersGlobal = 2, kOrd
 // Answers how many threads voted for it.
 unsigned barrier(unsigned orders, Site where, bool vote = false);
 
-inline constexpr unsigned kMostLanes = 64;
-inline constexpr size_t kSlotBytes = 16;
-
 // Hands `value` to the lanes of `mask` (0: all that have not returned); returns who took part.
 Lanes exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where);
-// What `lane` handed over in this thread's last exchange.
-void exchanged(unsigned lane, void* value, size_t bytes);
 
 // One object per `key` and block. `where`: its declaration.
 void* shared_array(const void* key, size_t bytes, Site where);
@@ -141,10 +142,11 @@ Lanes exchange(Lanes mask, const T& value, Site where) {
   return exchange(mask, &value, sizeof(T), kOrdersNothing, where);
 }
 
+// What `lane` handed over in this thread's last exchange.
 template <class T>
 T exchanged(unsigned lane) {
   T value;
-  exchanged(lane, &value, sizeof(T));
+  __builtin_memcpy(&value, current.handed[lane].bytes, sizeof(T));
   return value;
 }
 
