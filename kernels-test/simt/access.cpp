@@ -113,18 +113,17 @@ bool Accessor::concurrent(const Touch& before, bool shared) const {
   return index / warp_size_ != warp_ || before.sync == syncs;
 }
 
-// Several readers of a word: remembered as coarsely as the check of a later write can bear.
+// Readers that nothing orders are remembered together, as coarsely as the check of a later write can bear;
+// one that came after all others stands for them.
 void Accessor::note_read(Touch& read, bool shared, const Touch& now) const {
   const bool several_blocks =
       !shared && read.interval >= launch_ && (read.interval < block_ || (read.thread & kSeveralBlocks));
-  const bool same_interval = read.interval == now.interval;
-  const uint16_t before = read.thread & kIndex;
   uint16_t index = now.thread & kIndex;
-  if (same_interval && before != index) {
-    const bool of_warp = (before & kSeveralOfWarp) && before != kSeveralOfBlock
-                             ? (before & ~kSeveralOfWarp) == warp_
-                             : before != kSeveralOfBlock && before / warp_size_ == warp_;
-    index = of_warp ? static_cast<uint16_t>(kSeveralOfWarp | warp_) : kSeveralOfBlock;
+  if (read.interval >= block_ && concurrent(read, shared)) {
+    const uint16_t before = read.thread & kIndex;
+    const unsigned warp = before & kSeveralOfWarp ? before & ~kSeveralOfWarp : before / warp_size_;
+    index = before != kSeveralOfBlock && warp == warp_ ? static_cast<uint16_t>(kSeveralOfWarp | warp_)
+                                                       : kSeveralOfBlock;
   }
   read = now;
   read.thread =

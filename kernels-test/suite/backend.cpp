@@ -22,19 +22,25 @@ constexpr const char* kSuffix = ".so";
 struct Row {
   const char* name;
   const char* library;
-  int32_t software;  // 1: a GPU API on the CPU, 0: not that, -1: whatever comes first
+  int32_t software;                  // 1: a GPU API on the CPU, 0: not that, -1: whatever comes first
+  int32_t emulated;                  // 1: kernels run in the emulator of kernels-test/simt, 0: they do not
+  bool library_is_emulated = false;  // the library itself is built for that, not only its driver
 };
 constexpr Row kRows[] = {
-    {"cpu", "cpu", -1},
-    {"wgpu", "wgpu", 0},
-    {"wgpu+lavapipe", "wgpu", 1},
+    {"cpu", "cpu", -1, 0},
+    {"wgpu", "wgpu", 0, 0},
+    {"wgpu+lavapipe", "wgpu", 1, 0},
+    {"cuda", "cuda", 0, 0},
+    {"metal", "metal", 0, 0},
+    {"cuda+simt", "cuda", 0, 1},
+    {"metal+simt", "metal_simt", 0, 1, true},
 };
 
 Row find_row(const std::string& name) {
   for (const Row& row : kRows) {
     if (name == row.name) return row;
   }
-  return {name.c_str(), name.c_str(), -1};  // "planted", or a backend under construction
+  return {name.c_str(), name.c_str(), -1, 0};  // "planted", or a backend under construction
 }
 
 template <size_t size>
@@ -74,10 +80,18 @@ std::vector<std::string> default_rows() {
   return names;
 }
 
-Backend::Backend(const std::string& row, const std::string& library_dir, const std::string& path)
+bool is_emulated(const std::string& row) { return find_row(row).emulated == 1; }
+
+std::string emulated_dir(const std::string& library_dir, bool checked) {
+  return library_dir + (checked ? "/../simt_checked" : "/../simt");
+}
+
+Backend::Backend(const std::string& row, const std::string& library_dir, const std::string& path,
+                 bool checked)
     : row_(row), path_(path) {
   const Row wanted = find_row(row);
-  const std::string file = library_dir + "/libnearfield_" + wanted.library + kSuffix;
+  const std::string folder = wanted.library_is_emulated ? emulated_dir(library_dir, checked) : library_dir;
+  const std::string file = folder + "/libnearfield_" + wanted.library + kSuffix;
   library_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library_ == nullptr) {
     absent_ = dlerror();
@@ -98,7 +112,7 @@ Backend::Backend(const std::string& row, const std::string& library_dir, const s
     CallBlock info_call;
     ok(info_call.answer(api_->device_info(device, &info_, info_call.abi())), "device_info");
     check(terminated(info_.name) && terminated(info_.driver), "device_info: a name is not NUL-terminated");
-    if (wanted.software < 0 || info_.software == wanted.software) {
+    if ((wanted.software < 0 || info_.software == wanted.software) && info_.emulated == wanted.emulated) {
       device_ = device;
       return;
     }
@@ -106,6 +120,9 @@ Backend::Backend(const std::string& row, const std::string& library_dir, const s
   const std::string reason = call.answer(NF_OK).message;
   if (count == 0) {
     absent_ = reason.empty() ? "no devices" : reason;
+  } else if (info_.emulated != wanted.emulated) {
+    absent_ = std::string(wanted.emulated == 1 ? "no emulated device" : "no device but an emulated one") +
+              "; there is " + info_.name;
   } else {
     absent_ = std::string(wanted.software == 1 ? "no software adapter" : "no hardware adapter") +
               "; there is " + info_.name;

@@ -47,8 +47,9 @@ struct ContextOptions {
 class Backend {
  public:
   // `row` is a name of default_rows() or a library's, `path` forces a path in every context that does not ask
-  // for another.
-  Backend(const std::string& row, const std::string& library_dir, const std::string& path);
+  // for another, `checked`: see emulated_dir().
+  Backend(const std::string& row, const std::string& library_dir, const std::string& path,
+          bool checked = false);
   ~Backend();
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
@@ -82,5 +83,9 @@ class Backend {
 
 // "cpu", "wgpu", "wgpu+lavapipe", ...: the rows that run when none are named.
 std::vector<std::string> default_rows();
+// Whether a row runs on an emulated device, in a process of its own (row_process.hpp).
+bool is_emulated(const std::string& row);
+// The folder of the emulated libraries that belong to those of `library_dir`.
+std::string emulated_dir(const std::string& library_dir, bool checked);
 
 }  // namespace nearfield::test

@@ -11,6 +11,7 @@
 #include "check.hpp"
 #include "matrix.hpp"
 #include "options.hpp"
+#include "row_process.hpp"
 #include "tests.hpp"
 
 namespace nearfield::test {
@@ -50,24 +51,34 @@ class Suite {
           options_.case_text.c_str());
       return 2;
     }
+    const bool own_process = options_.outcomes >= 0;
+    if (own_process) outcomes_ = fdopen(options_.outcomes, "w");
     open();
-    std::printf("nearfield_suite: %zu cases, %s, seed %llu\n", cases.size(), options_.effort_name(),
-                static_cast<unsigned long long>(options_.seed));
+    if (own_process) RowProcess::write_column(outcomes_, *backends_[0]);
+    if (!own_process)
+      std::printf("nearfield_suite: %zu cases, %s, seed %llu\n", cases.size(), options_.effort_name(),
+                  static_cast<unsigned long long>(options_.seed));
     for (const Case& c : cases) {
+      if (backends_.empty()) break;  // every column has a process of its own
       const Problem problem(c, options_.seed);
       for (const auto& backend : backends_) {
         run_case(backend.get(), c, problem);
-        if (options_.fail_fast && matrix_.total(Outcome::FAIL) != 0) return finish();
+        if (options_.fail_fast && matrix_.total(Outcome::FAIL) != 0) return finish(cases);
       }
     }
-    return finish();
+    return finish(cases);
   }
 
  private:
   void open() {
     for (const std::string& row : options_.rows) {
-      backends_.push_back(std::make_unique<Backend>(row, options_.library_dir, options_.path));
-      matrix_.column(*backends_.back());
+      if (options_.outcomes < 0 && is_emulated(row)) {
+        processes_.push_back(std::make_unique<RowProcess>(options_, row));
+        continue;
+      }
+      backends_.push_back(
+          std::make_unique<Backend>(row, options_.library_dir, options_.path, options_.checked));
+      matrix_.column(Matrix::describe(*backends_.back()));
     }
     // What to agree with: the first backend that is present, or the CPU backend when only another one runs.
     for (const auto& backend : backends_)
@@ -92,7 +103,8 @@ class Suite {
     const Outcome outcome = judge(backend, c, problem, &why);
     const double ms =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-    matrix_.record(c, *backend, outcome);
+    matrix_.record(c, backend->row(), outcome);
+    if (outcomes_ != nullptr) RowProcess::write_outcome(outcomes_, c, outcome);
     if (outcome == Outcome::FAIL) {
       std::printf("FAIL %s %s\n  %s\n  rerun: %s\n", backend->row().c_str(), c.name().c_str(), why.c_str(),
                   options_.rerun(backend->row(), c.name()).c_str());
@@ -127,7 +139,9 @@ class Suite {
     return Outcome::FAIL;
   }
 
-  int finish() {
+  int finish(const std::vector<Case>& cases) {
+    if (outcomes_ != nullptr) return matrix_.total(Outcome::FAIL) == 0 ? 0 : 1;
+    for (const auto& process : processes_) process->finish(cases, &matrix_);
     std::vector<std::string> names;
     for (const Test& test : all_tests()) names.push_back(test.name);
     matrix_.print(names);
@@ -143,6 +157,8 @@ class Suite {
 
   const Options& options_;
   std::vector<std::unique_ptr<Backend>> backends_;
+  std::vector<std::unique_ptr<RowProcess>> processes_;
+  std::FILE* outcomes_ = nullptr;  // of a column's own process
   std::unique_ptr<Backend> extra_;
   Backend* reference_ = nullptr;
   Matrix matrix_;

@@ -17,15 +17,14 @@ std::string pad(const std::string& text, size_t width) {
 
 }  // namespace
 
-void Matrix::column(const Backend& backend) {
+Matrix::Column Matrix::describe(const Backend& backend) {
   const nf_device_info& info = backend.info();
-  columns_.push_back({backend.row(), backend.present() ? info.name : backend.absent(), backend.present(),
-                      backend.present() && info.emulated != 0});
-  if (backend.present()) columns_.back().device += std::string(" (") + info.driver + ")";
+  if (!backend.present()) return {backend.row(), backend.absent(), false, false};
+  return {backend.row(), std::string(info.name) + " (" + info.driver + ")", true, info.emulated != 0};
 }
 
-void Matrix::record(const Case& c, const Backend& backend, Outcome outcome) {
-  ++cells_[{c.test, c.metric}][backend.row()].counts[static_cast<int>(outcome)];
+void Matrix::record(const Case& c, const std::string& row, Outcome outcome) {
+  ++cells_[{c.test, c.metric}][row].counts[static_cast<int>(outcome)];
   ++totals_[static_cast<int>(outcome)];
 }
 

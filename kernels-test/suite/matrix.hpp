@@ -18,20 +18,21 @@ constexpr int kOutcomes = 6;
 
 class Matrix {
  public:
-  // Called once per backend, in the order of the columns.
-  void column(const Backend& backend);
-  void record(const Case& c, const Backend& backend, Outcome outcome);
-  int64_t total(Outcome outcome) const;
-  // The matrix, what the columns are, and the counts.
-  void print(const std::vector<std::string>& tests) const;
-
- private:
   struct Column {
     std::string name;
     std::string device;  // or why it is absent
     bool present;
     bool emulated;
   };
+  static Column describe(const Backend& backend);
+  // Called once per backend, in the order of the columns.
+  void column(const Column& column) { columns_.push_back(column); }
+  void record(const Case& c, const std::string& row, Outcome outcome);
+  int64_t total(Outcome outcome) const;
+  // The matrix, what the columns are, and the counts.
+  void print(const std::vector<std::string>& tests) const;
+
+ private:
   struct Cell {
     int64_t counts[kOutcomes] = {};
   };

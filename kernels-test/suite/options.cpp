@@ -12,13 +12,17 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: nearfield_suite [option]...\n"
-    "  --backend NAME[,NAME]  columns to run: cpu, wgpu, wgpu+lavapipe (default: all), planted\n"
+    "  --backend NAME[,NAME]  columns to run: cpu, wgpu, wgpu+lavapipe, cuda, metal, cuda+simt, metal+simt "
+    "(default:\n"
+    "                         all), planted\n"
     "  --case TEXT            only cases whose name contains TEXT\n"
     "  --seed N               seed of all data (default 1)\n"
     "  --smoke | --quick | --full\n"
     "                         a few cases for sanitizers; the default; the larger product\n"
     "  --path NAME            force a path of the backend (of planted: a fault) in every context\n"
     "  --lib-dir DIR          where libnearfield_* are (default: ../lib beside this program)\n"
+    "  --checked              cuda+simt, metal+simt: check every load and store of the kernels, at ten times "
+    "the time\n"
     "  --fail-fast            stop at the first failure\n"
     "  --list                 print the names of the cases and stop\n"
     "  --verbose              a line per case\n"
@@ -56,7 +60,29 @@ std::string Options::rerun(const std::string& row, const std::string& case_name)
   std::string line =
       program + " --" + effort_name() + " --backend " + row + " --seed " + std::to_string(seed);
   if (!path.empty()) line += " --path " + path;
+  if (checked) line += " --checked";
   return line + " --case '" + case_name + "'";
+}
+
+std::vector<std::string> Options::words() const {
+  std::string names;
+  for (const std::string& row : rows) names += (names.empty() ? "" : ",") + row;
+  std::vector<std::string> words = {program,
+                                    "--backend",
+                                    names,
+                                    "--case",
+                                    case_text,
+                                    "--seed",
+                                    std::to_string(seed),
+                                    std::string("--") + effort_name(),
+                                    "--lib-dir",
+                                    library_dir};
+  if (!path.empty()) words.insert(words.end(), {"--path", path});
+  if (verbose) words.push_back("--verbose");
+  if (fail_fast) words.push_back("--fail-fast");
+  if (checked) words.push_back("--checked");
+  if (outcomes >= 0) words.insert(words.end(), {"--outcomes", std::to_string(outcomes)});
+  return words;
 }
 
 std::optional<Options> parse(int argc, char** argv, std::string* problem) {
@@ -98,6 +124,10 @@ std::optional<Options> parse(int argc, char** argv, std::string* problem) {
       options.library_dir = value();
     } else if (argument == "--fail-fast") {
       options.fail_fast = true;
+    } else if (argument == "--checked") {
+      options.checked = true;
+    } else if (argument == "--outcomes") {  // row_process.cpp
+      options.outcomes = std::atoi(value().c_str());
     } else if (argument == "--list") {
       options.list = true;
     } else if (argument == "--verbose") {

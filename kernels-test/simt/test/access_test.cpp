@@ -178,6 +178,16 @@ const Planted kPlanted[] = {
        __syncwarp();
        a[threadIdx.x ^ 2] = 2;
      }},
+    {"readers ordered by __syncwarp, the last of which writes", "",
+     [](const Buffers&) {
+       NF_SHARED(float, a, kThreads);
+       a[threadIdx.x] = 1;
+       for (unsigned step = 1; step < 32; step *= 2) {
+         __syncwarp();
+         const unsigned to = threadIdx.x ^ step;
+         a[to] = a[to] + 1;
+       }
+     }},
     {"__syncwarp between two warps", "race in shared memory",
      [](const Buffers&) {
        NF_SHARED(float, a, kThreads);
