@@ -42,7 +42,7 @@ macos_libraries() {
       python3 "$root/packaging/library_test.py" "$root/build/dist-$platform/jar"
   done
   counted_tests "Metal: unknown symbols, grammar of kernels" "$state/metal-checks.log" \
-    cmake --build --preset dist-osx-aarch_64 --target nearfield_metal_checks
+    cmake --build "$root/build/dist-osx-aarch_64" --target nearfield_metal_checks
 }
 
 # package_tests LEVEL: the Java tests and packages in any case, what needs shipped libraries where there are some.
