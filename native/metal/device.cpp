@@ -5,7 +5,15 @@
 #define MTL_PRIVATE_IMPLEMENTATION
 #include "device.hpp"
 
-#include <Availability.h>
+// The system's headers that metal-cpp includes, before the names below go, which they compare versions by.
+#include <CoreFoundation/CoreFoundation.h>
+#include <IOSurface/IOSurfaceRef.h>
+#include <TargetConditionals.h>
+#include <dispatch/dispatch.h>
+#include <dlfcn.h>
+#include <mach/mach.h>
+#include <objc/message.h>
+#include <objc/runtime.h>
 // Without them metal-cpp looks its constants up by dlsym(): some are newer than macOS 14, and none is used
 // here.
 #undef __MAC_26_0
