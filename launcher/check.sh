@@ -112,6 +112,16 @@ style_checks() {
   one "Style: spotless" "$state/spotless.log" maven spotless:check -pl '!packaging/bom'
 }
 
+# The whole of ./nearfield prove on the emulator; the emulated driver is one of Linux.
+rehearsal() {
+  if [ "$(uname -s)" = Linux ]; then
+    rm -rf "$state/rehearsal"
+    one "Rehearsal of the proof" "$state/rehearsal.log" python3 "$root/prove" --rehearse --out "$state/rehearsal"
+  else
+    record "Rehearsal of the proof" "$SECONDS" 0 0 1
+  fi
+}
+
 run_test() {
   local level=default thorough=
   [ -z "${CI:-}" ] || [ "$CI" = false ] || thorough=yes
@@ -145,6 +155,7 @@ run_test() {
   fi
   # After Java, whose worker they start.
   counted_tests "Benchmark tests" "$state/bench-tests.log" python3 "$root/bench/test"
+  [ "$level" = quick ] || rehearsal
   if [ -n "$thorough" ]; then
     style_checks
     sanitizer_tests asan "addresses and undefined behaviour"

@@ -166,7 +166,10 @@ def main() -> int:
         driver = Driver()
         about = describe(driver)
         if "--rates" in sys.argv:
-            about.update(rates(driver, about, 0.3))
+            try:
+                about.update(rates(driver, about, 0.3))
+            except (DriverError, AttributeError) as error:
+                about["without_rates"] = str(error)
     except OSError as error:
         about = {"absent": f"the NVIDIA driver is not here: {error}"}
     except AttributeError as error:

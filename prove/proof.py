@@ -27,8 +27,6 @@ from session import Session
 from worker import Worker
 
 TAIL = 4000  # characters of each log of a phase that failed, kept in the record: the machine may be gone tomorrow
-# A rehearsal runs one case of each operation: an emulator runs each thread in turn.
-REHEARSED_CASES = ("--case", "(metric=l2")
 
 
 def run(options) -> int:
@@ -73,8 +71,6 @@ def _session(options) -> tuple[Session, dict]:
         environment = {"LD_LIBRARY_PATH": str(folder)}
     about = surroundings.cuda_device(environment, rates=False) if backend == "cuda" else {}
     session = Session(options, backend, column, "", environment, shape, options.rehearse)
-    if options.rehearse:
-        session.smoke_cases = REHEARSED_CASES
     return session, about
 
 
@@ -125,7 +121,7 @@ def _device(session: Session, entry: dict, seconds: float, written) -> str:
     emulated = hello["emulated"] == 1
     if emulated != session.emulated:
         raise Failed(f"{hello['device']} is {'an emulator, which proves nothing of a GPU' if emulated else 'no emulator'}")
-    driver = {} if session.backend == "metal" else surroundings.cuda_device(session.environment, rates=not session.emulated)
+    driver = {} if session.backend == "metal" else surroundings.cuda_device(session.environment, rates=True)
     session.device = {**driver, "name": hello["device"], "driver": hello["driver"], "emulated": emulated}
     entry["library"] = hello["version"]
     written.device(session.device)

@@ -181,7 +181,7 @@ def _speed(entry: dict) -> list[str]:
                   + (f"torch {entry['torch']['version']} on {entry['torch']['device']}, the fastest of its forms." if "torch" in entry
                      else f"Without torch: {entry.get('without_torch', 'not asked')}."), ""]  # fmt: skip
     else:
-        lines += ["Answers compared with float64 and with torch's; no times.", ""]
+        lines += [f"Answers compared with float64{' and with those of torch' if 'torch' in entry else ''}; no times.", ""]
     rows = []
     for p in points:
         ours = p.get("nearfield")

@@ -57,6 +57,17 @@ class CommandTest(StandInTest):
         self.assertEqual(self.prove("--check", "--wrong").returncode, 2)
         self.assertEqual(self.prove("--check").returncode, 0)
 
+    def test_a_rehearsal_without_the_emulated_driver(self):
+        (self.folder / "lib").mkdir()
+        done = self.prove("--rehearse", "--build", str(self.folder))
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("the emulated driver", done.stderr)
+        (self.folder / "simt" / "cuda").mkdir(parents=True)
+        (self.folder / "simt" / "cuda" / "libcuda.so.1").write_text("no library")
+        done = self.prove("--rehearse", "--build", str(self.folder))
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("cannot be used", done.stderr)
+
     def test_without_a_gpu_it_says_what_is_not_proven(self):
         self.setting("LD_LIBRARY_PATH", self.driver())
         self.setting("FAKE_DEVICES", "0")
