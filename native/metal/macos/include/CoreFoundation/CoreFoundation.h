@@ -5,7 +5,7 @@
 
 #define CF_EXPORT extern
 
-typedef const void *CFTypeRef;
-typedef const struct __CFString *CFStringRef;
+typedef const void* CFTypeRef;
+typedef const struct __CFString* CFStringRef;
 typedef signed long CFIndex;
 typedef double CFTimeInterval;

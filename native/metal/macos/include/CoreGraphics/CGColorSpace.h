@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-typedef struct CGColorSpace *CGColorSpaceRef;
+typedef struct CGColorSpace* CGColorSpaceRef;

@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-typedef struct __IOSurface *IOSurfaceRef;
+typedef struct __IOSurface* IOSurfaceRef;
