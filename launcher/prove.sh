@@ -14,7 +14,7 @@ run_prove() {
   case " $* " in
     *' --support '* | *' --build '* | *' --build='*) ;;
     *' --rehearse '*) build_rehearsal ;;
-    *) if [ "$(uname -s)" = Darwin ]; then native native-prove "compiler cmake ninja highway" nearfield_libraries nearfield_suite nearfield_bench; fi ;;
+    *) if [ "$(uname -s)" = Darwin ]; then native native-prove "compiler cmake ninja highway pip" nearfield_libraries nearfield_suite nearfield_bench; fi ;;
   esac
   # The program replaces the launcher: Ctrl-C is its own.
   exec python3 "$root/prove" "$@"

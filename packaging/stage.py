@@ -103,7 +103,7 @@ class Parts:
         )
 
     def metal_cpp(self, folder):
-        version = (folder / "VERSION").read_text(encoding="utf-8").strip()
+        version = (folder / "metal-cpp-version.txt").read_text(encoding="utf-8").strip()
         self.components.append(component("metal-cpp", version, f"pkg:pypi/mlx-metal@{version}#mlx/include/metal_cpp", "Apache-2.0"))
         self.inside.append(
             f"metal-cpp, headers, as the Python wheel mlx-metal {version} brings them (https://developer.apple.com/metal/cpp)\n"

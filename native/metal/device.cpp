@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// metal-cpp calls Objective-C, which hands out autoreleased objects: every entry below has a pool of its own,
-// for the caller's thread may have none.
+// metal-cpp calls Objective-C, which hands out autoreleased objects: every entry below, the ends of objects
+// included, has a pool of its own, for the caller's thread may have none.
 #define NS_PRIVATE_IMPLEMENTATION
 #define MTL_PRIVATE_IMPLEMENTATION
 #include "device.hpp"
@@ -57,6 +57,29 @@ std::string text(NS::Error* e) {
   return line;
 }
 
+// What macOS calls an internal error and explains by a number of its driver interface,
+// "(0000000e:kIOGPU...)".
+Fault internal_fault(std::string* reason) {
+  unsigned code = 0;
+  const size_t at = reason->find("(000000");
+  if (at != std::string::npos) std::sscanf(reason->c_str() + at, "(%8x", &code);
+  switch (code) {
+    case 2:   // time-out
+    case 3:   // hang
+    case 14:  // it made the screen wait
+      return Fault::kTimeout;
+    case 4:  // submissions of this process are ignored from now on
+      return Fault::kLost;
+    case 5:
+      *reason += " (the GPU was reset because of another program: try again)";
+      return Fault::kOther;
+    case 8:
+      return Fault::kOutOfMemory;
+    default:
+      return Fault::kOther;
+  }
+}
+
 // mathMode and MSL 3.2 came with macOS 15.
 bool has_math_mode() {
   return NS::ProcessInfo::processInfo()->isOperatingSystemAtLeastVersion(
@@ -67,7 +90,12 @@ class MetalBlock final : public Block {
  public:
   explicit MetalBlock(NS::SharedPtr<MTL::Buffer> buffer) : buffer_(std::move(buffer)) {}
   // Command buffers retain what they use.
+  ~MetalBlock() override {
+    const Pool pool;
+    buffer_.reset();
+  }
   void* contents() const override {
+    const Pool pool;
     return buffer_->storageMode() == MTL::StorageModeShared ? buffer_->contents() : nullptr;
   }
   MTL::Buffer* buffer() const { return buffer_.get(); }
@@ -81,6 +109,10 @@ MTL::Buffer* buffer_of(const Block& block) { return static_cast<const MetalBlock
 class MetalPipeline final : public Pipeline {
  public:
   explicit MetalPipeline(NS::SharedPtr<MTL::ComputePipelineState> state) : state_(std::move(state)) {}
+  ~MetalPipeline() override {
+    const Pool pool;
+    state_.reset();
+  }
   MTL::ComputePipelineState* state() const { return state_.get(); }
 
  private:
@@ -90,7 +122,11 @@ class MetalPipeline final : public Pipeline {
 class MetalCommands final : public Commands {
  public:
   explicit MetalCommands(NS::SharedPtr<MTL::CommandBuffer> buffer) : buffer_(std::move(buffer)) {}
-  ~MetalCommands() override { end(); }  // an encoder must not go before it has ended
+  ~MetalCommands() override {
+    const Pool pool;
+    end();  // an encoder must not go before it has ended
+    buffer_.reset();
+  }
 
   void dispatch(const Pipeline& pipeline, const void* params, size_t params_bytes,
                 std::span<const Block* const> buffers, gpu::Grid grid, uint32_t lanes) override {
@@ -127,16 +163,16 @@ class MetalCommands final : public Commands {
   void commit() override {
     const Pool pool;
     end();
-    buffer_->commit();
+    if (!incomplete_) buffer_->commit();
   }
 
   Fault wait(std::string* reason) override {
     const Pool pool;
-    buffer_->waitUntilCompleted();
     if (incomplete_) {
       *reason = "no command encoder";
       return Fault::kOutOfMemory;
     }
+    buffer_->waitUntilCompleted();
     if (buffer_->status() != MTL::CommandBufferStatusError) return Fault::kNone;
     NS::Error* e = buffer_->error();
     *reason = text(e);
@@ -146,11 +182,12 @@ class MetalCommands final : public Commands {
         return Fault::kOutOfMemory;
       case MTL::CommandBufferErrorTimeout:
         return Fault::kTimeout;
-      case MTL::CommandBufferErrorAccessRevoked:  // after faults of this process, for good
-      case MTL::CommandBufferErrorNotPermitted:
+      case MTL::CommandBufferErrorAccessRevoked:  // after faults of this process, as long as it lives
       case MTL::CommandBufferErrorDeviceRemoved:
         return Fault::kLost;
-      default:  // a page fault, a stack overflow, an invalid resource: an error of ours
+      case MTL::CommandBufferErrorInternal:
+        return internal_fault(reason);
+      default:  // a page fault, a stack overflow, an invalid resource: an error of ours; a refusal for once
         return Fault::kOther;
     }
   }
@@ -208,10 +245,18 @@ class MetalDevice final : public Device {
   MetalDevice(NS::SharedPtr<MTL::Device> device, NS::SharedPtr<MTL::CommandQueue> queue)
       : device_(std::move(device)), queue_(std::move(queue)), adapter_(describe(device_.get())) {}
 
+  ~MetalDevice() override {
+    const Pool pool;
+    queue_.reset();
+    device_.reset();
+  }
   const Adapter& adapter() const override { return adapter_; }
 
   std::unique_ptr<Block> allocate(uint64_t bytes, bool host) override {
     const Pool pool;
+    // Metal would allocate more, and the command buffers that use it would fail later.
+    if (adapter_.memory_bytes != 0 && device_->currentAllocatedSize() + bytes > adapter_.memory_bytes)
+      return nullptr;
     const MTL::ResourceOptions mode =
         host || adapter_.unified ? MTL::ResourceStorageModeShared : MTL::ResourceStorageModePrivate;
     NS::SharedPtr<MTL::Buffer> buffer = NS::TransferPtr(device_->newBuffer(bytes, mode));
@@ -251,6 +296,7 @@ Status MetalDevice::compile(const std::string& name, uint32_t lanes, std::unique
   if (has_math_mode()) {
     options->setLanguageVersion(MTL::LanguageVersion3_2);
     options->setMathMode(MTL::MathModeSafe);
+    options->setMathFloatingPointFunctions(MTL::MathFloatingPointFunctionsPrecise);
   } else {
     options->setLanguageVersion(MTL::LanguageVersion3_0);
     options->setFastMathEnabled(false);

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """metal_cpp.py REQUIREMENTS FOLDER: the headers of metal-cpp and their licence, out of the one wheel that REQUIREMENTS pins.
 
-The wheel is for macOS alone and mostly a library, so it is downloaded and opened rather than installed. FOLDER gets VERSION, the
-wheel's version, beside the headers."""
+The wheel is for macOS alone and mostly a library, so it is downloaded and opened rather than installed. FOLDER gets
+metal-cpp-version.txt beside the headers, with the wheel's version: a file called VERSION would be <version> to a compiler on a
+file system that ignores case."""
 import os
 import pathlib
 import shutil
@@ -21,7 +22,8 @@ def main():
     shutil.rmtree(part, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as download:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
-        pip += ["--require-hashes", "--only-binary", ":all:", "--platform", "macosx_14_0_arm64", "--dest", download]
+        # The Python that runs this may be older than what MLX wants; nothing of MLX is run.
+        pip += ["--python-version", "3.12", "--require-hashes", "--only-binary", ":all:", "--platform", "macosx_14_0_arm64", "--dest", download]
         subprocess.run([*pip, "-r", str(requirements)], check=True, env=os.environ | {"PIP_ROOT_USER_ACTION": "ignore"})
         (wheel,) = pathlib.Path(download).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
@@ -30,7 +32,7 @@ def main():
                     to = part / name[len(INSIDE) :]
                     to.parent.mkdir(parents=True, exist_ok=True)
                     to.write_bytes(archive.read(name))
-        (part / "VERSION").write_text(wheel.name.split("-")[1] + "\n", encoding="utf-8")
+        (part / "metal-cpp-version.txt").write_text(wheel.name.split("-")[1] + "\n", encoding="utf-8")
     part.rename(folder)
 
 

@@ -22,9 +22,9 @@ constant constexpr uint STAGE_DIMS = STAGE_CHUNKS * 4;
 // From one dimension to the next, in floats: 4 beyond the tile, so that the rows of a fragment lie in
 // different banks.
 constant constexpr uint STAGE_STRIDE = 68;
-// Products of 32 rows on their way to the lanes that judge them, from one query to the next: odd, for the
-// same reason.
-constant constexpr uint PRODUCT_STRIDE = 33;
+// Products of 32 rows on their way to the lanes that judge them, from one query to the next: two lanes of a
+// simdgroup meet in a bank, and the floats are as many as those staged.
+constant constexpr uint PRODUCT_STRIDE = 34;
 constant constexpr uint STAGE_FLOATS = 2 * STAGE_DIMS * STAGE_STRIDE;
 constant constexpr uint PRODUCT_FLOATS = QUERY_TILE * PRODUCT_STRIDE;
 constant constexpr uint SHARED_FLOATS = STAGE_FLOATS > PRODUCT_FLOATS ? STAGE_FLOATS : PRODUCT_FLOATS;

@@ -13,12 +13,12 @@ inline ulong place(uint chunks, uint row, uint chunk, uint tile) {
   return ulong(row) * chunks + chunk;
 }
 
-// moves: from, to.
+// moves: from, to. Bits are moved, not floats, whose subnormals a GPU may flush.
 template <int METRIC, uint QUERIES, uint CAPACITY>
 [[kernel]] void move(constant MoveParams& p [[buffer(0)]], device const uint2* moves [[buffer(1)]],
-                     device const float4* source [[buffer(2)]], device float4* destination [[buffer(3)]],
-                     device const float* source_sides [[buffer(4)]],
-                     device float* destination_sides [[buffer(5)]],
+                     device const uint4* source [[buffer(2)]], device uint4* destination [[buffer(3)]],
+                     device const uint* source_sides [[buffer(4)]],
+                     device uint* destination_sides [[buffer(5)]],
                      uint3 group [[threadgroup_position_in_grid]],
                      uint lane [[thread_index_in_threadgroup]]) {
   const uint index = (group.x + group.y * p.grid_x) * LANES + lane;
