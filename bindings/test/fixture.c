@@ -47,7 +47,8 @@ static nf_status fail(nf_status status, const char* what, nf_call* call) {
 static nf_status device_count(int32_t* count, nf_call* call) {
   *count = FIXTURE_DEVICES;
 #ifdef FIXTURE_WHY
-  fail(FIXTURE_WHY, "device_count", call);
+  call->error->status = FIXTURE_WHY;
+  snprintf(call->error->message, sizeof(call->error->message), "no device, for reason %d", FIXTURE_WHY);
 #endif
   return fail(FIXTURE_COUNT_STATUS, "device_count", call);
 }

@@ -22,6 +22,7 @@ class CudaBackend final : public Backend {
     if (why_none != nullptr) *why_none = driver.why_none();
     return {};
   }
+  nf_status why_none_status() override { return open()->why_none_status(); }
 
   Status device_info(int32_t device, nf_device_info* out) override {
     const auto& gpus = open()->gpus();

@@ -68,6 +68,7 @@ bool Driver::load(const char* file) {
   if (version_ < kNeededVersion) {
     why_none_ = "the NVIDIA driver is too old: it serves " + version_text(version_) +
                 ", this library needs " + version_text(kNeededVersion) + " or later";
+    why_none_status_ = NF_FAILED_PRECONDITION;
     return false;
   }
   const char* missing = nullptr;
@@ -90,6 +91,7 @@ void Driver::enumerate() {
   if (result == kSuccess) result = symbols_.cuDeviceGetCount(&count);
   if (result == kNoDevice || (result == kSuccess && count == 0)) {
     why_none_ = "the NVIDIA driver, " + text() + ", found no GPU";
+    why_none_status_ = NF_OK;
     return;
   }
   if (result != kSuccess) {

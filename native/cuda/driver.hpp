@@ -125,6 +125,9 @@ class Driver {
   const Symbols& symbols() const { return symbols_; }
   const std::vector<Gpu>& gpus() const { return gpus_; }
   const std::string& why_none() const { return why_none_; }
+  // NF_UNAVAILABLE: the driver is missing or fails; NF_FAILED_PRECONDITION: too old; NF_OK: it works and
+  // finds no GPU.
+  nf_status why_none_status() const { return why_none_status_; }
   int version() const { return version_; }     // 13000 for CUDA 13.0
   bool emulated() const { return emulated_; }  // the tests' stand-in, which runs kernels on the host
   std::string text() const;                    // "CUDA 13.0"
@@ -143,6 +146,7 @@ class Driver {
   Symbols symbols_;
   std::vector<Gpu> gpus_;
   std::string why_none_;
+  nf_status why_none_status_ = NF_UNAVAILABLE;
   int version_ = 0;
   bool emulated_ = false;
 };

@@ -25,10 +25,11 @@ void expect(bool ok, const char* what, const std::string& got) {
   std::printf("FAIL %s; got: %s\n", what, got.c_str());
 }
 
-void expect_none(const char* file, const std::string& wanted) {
+void expect_none(const char* file, nf_status status, const std::string& wanted) {
   const auto driver = cuda::Driver::open(file);
-  expect(driver->gpus().empty() && driver->why_none().find(wanted) != std::string::npos, wanted.c_str(),
-         driver->why_none());
+  expect(driver->gpus().empty() && driver->why_none().find(wanted) != std::string::npos &&
+             driver->why_none_status() == status,
+         wanted.c_str(), driver->why_none());
 }
 
 void expect_status(const cuda::Driver& driver, cuda::Result result, nf_status wanted, bool sticky) {
@@ -72,13 +73,15 @@ void expect_instances() {
 
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
-  expect_none("libnearfield_no_such_driver.so.1",
+  expect_none("libnearfield_no_such_driver.so.1", NF_UNAVAILABLE,
               "the NVIDIA driver was not found: libnearfield_no_such_driver.so.1");
-  expect_none("libm.so.6", "libm.so.6 is no CUDA driver");
-  expect_none(argv[1], "the NVIDIA driver is too old: it serves CUDA 10.2, this library needs CUDA ");
-  expect_none(argv[2], "the NVIDIA driver, CUDA 99.1, has no function cuInit");
-  expect_none(argv[3], "the NVIDIA driver, CUDA 99.1, found no GPU");
-  expect_none(argv[4], "could not be initialised: CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE (a text)");
+  expect_none("libm.so.6", NF_UNAVAILABLE, "libm.so.6 is no CUDA driver");
+  expect_none(argv[1], NF_FAILED_PRECONDITION,
+              "the NVIDIA driver is too old: it serves CUDA 10.2, this library needs CUDA ");
+  expect_none(argv[2], NF_UNAVAILABLE, "the NVIDIA driver, CUDA 99.1, has no function cuInit");
+  expect_none(argv[3], NF_OK, "the NVIDIA driver, CUDA 99.1, found no GPU");
+  expect_none(argv[4], NF_UNAVAILABLE,
+              "could not be initialised: CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE (a text)");
   if (failed != 0) return 1;
   const auto driver = cuda::Driver::open(argv[3]);
   expect_status(*driver, 0, NF_OK, false);

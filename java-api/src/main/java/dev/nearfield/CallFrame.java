@@ -158,6 +158,11 @@ final class CallFrame implements AutoCloseable {
     return nf_error.status(error);
   }
 
+  /** The text in that description; empty where there is none. */
+  String description() {
+    return text(nf_error.message(error));
+  }
+
   /** UTF-8 in an array of fixed size, which a careless library may have filled to the last byte. */
   static String text(MemorySegment array) {
     long length = 0;

@@ -33,12 +33,14 @@ final class NativeDevices {
   private static int count(BackendKind kind, NativeCalls calls) throws LoadException {
     int status;
     int described;
+    String description;
     String message;
     int count;
     try (CallFrame frame = new CallFrame(CallControl.NONE)) {
       MemorySegment out = frame.room(ValueLayout.JAVA_INT, 1);
       status = calls.deviceCount(out, frame);
       described = frame.describedStatus();
+      description = frame.description();
       message = frame.message(status, "nf_device_count");
       count = out.get(ValueLayout.JAVA_INT, 0);
     }
@@ -61,7 +63,7 @@ final class NativeDevices {
     }
     throw new LoadException(
         Reason.NO_DEVICE,
-        "the " + kind.id() + " library found no device",
+        description.isEmpty() ? "the " + kind.id() + " library found no device" : description,
         "Check that the device is visible to this process and its driver is installed.");
   }
 

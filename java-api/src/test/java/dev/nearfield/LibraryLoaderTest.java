@@ -131,8 +131,9 @@ class LibraryLoaderTest {
     refused(NativeBuild.fixture("no_driver"), Reason.DRIVER_MISSING, "device_count: status 14");
     refused(NativeBuild.fixture("old_driver"), Reason.DRIVER_TOO_OLD, "device_count: status 9");
     // As the shipped libraries say it: the call succeeds, and describes why there is none.
-    refused(NativeBuild.fixture("absent_driver"), Reason.DRIVER_MISSING, "device_count: status 14");
-    refused(NativeBuild.fixture("outdated_driver"), Reason.DRIVER_TOO_OLD, "status 9");
+    refused(NativeBuild.fixture("absent_driver"), Reason.DRIVER_MISSING, "for reason 14");
+    refused(NativeBuild.fixture("outdated_driver"), Reason.DRIVER_TOO_OLD, "for reason 9");
+    refused(NativeBuild.fixture("driver_alone"), Reason.NO_DEVICE, "for reason 0");
   }
 
   @Test

@@ -156,7 +156,7 @@ class ReportTest {
     use("cuda", "outdated_driver");
     assertTrue(Accelerators.report().contains("Next step: cuda: Update the driver it names."));
     use("cuda", "absent_driver");
-    assertTrue(Accelerators.report().contains("cuda    not available: device_count: status 14"));
+    assertTrue(Accelerators.report().contains("cuda    not available: no device, for reason 14"));
     use("cuda", "no_device");
     String report = Accelerators.report();
     assertTrue(report.contains("cuda    not available: the cuda library found no device"), report);
