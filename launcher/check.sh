@@ -65,12 +65,18 @@ counted_tests() {
   record "$step" "$start" "$p" "$f" "$s"
 }
 
+# emulated_driver: the folder of the CUDA driver of kernels-test/simt, where there is no other.
+emulated_driver() {
+  if ! have_gpu && [ -e "$root/build/release/simt/cuda/libcuda.so.1" ]; then printf '%s' "$root/build/release/simt/cuda"; fi
+}
+
 # java_tests STEP MAVEN-ARGUMENT...: counts come from Surefire's reports.
 java_tests() {
-  local step=$1 log=$state/maven.log status=0 start=$SECONDS p f s
+  local step=$1 log=$state/maven.log status=0 start=$SECONDS p f s driver
   shift
+  driver=$(emulated_driver)
   rm -rf "$root"/{*,bench/*}/target/surefire-reports
-  quietly "$step" "$log" maven "$@" || status=$?
+  LD_LIBRARY_PATH=${driver:+$driver:}${LD_LIBRARY_PATH:-} quietly "$step" "$log" maven "$@" || status=$?
   read -r p f s <<<"$(cat "$root"/{*,bench/*}/target/surefire-reports/TEST-*.xml 2>/dev/null | surefire_counts)"
   if [ "$status" -ne 0 ] && [ "$f" -eq 0 ] || [ "$p" -eq 0 ]; then f=$((f + 1)); fi
   record "$step" "$start" "$p" "$f" "$s"

@@ -42,6 +42,23 @@ test_failures_are_counted() {
   is "$status" 1
 }
 
+test_java_has_the_emulated_driver_where_there_is_no_other() {
+  machine emulated
+  build_tools
+  checking_tools
+  unset LD_LIBRARY_PATH
+  jdk "$machine/jvm/jdk" 25
+  start test --quick
+  is "$(calls '^driver none')" 1
+  mkdir -p "$checkout/build/release/simt/cuda"
+  touch "$checkout/build/release/simt/cuda/libcuda.so.1"
+  start test --quick
+  is "$(calls '^driver .*/build/release/simt/cuda:')" 1
+  printf 'echo libvulkan.so.1 libcuda.so.1\n' | script "$machine/bin/ldconfig"
+  start test --quick
+  is "$(calls '^driver none')" 2
+}
+
 test_levels() {
   machine levels
   build_tools

@@ -108,6 +108,7 @@ exit "${CTEST_STATUS:-0}"
 TEXT
   script "$machine/bin/mvn" <<'TEXT'
 printf 'mvn %s\n' "$*" >>"$CALLS"
+printf 'driver %s\n' "${LD_LIBRARY_PATH:-none}" >>"$CALLS"
 mkdir -p java-api/target/surefire-reports
 printf '<testsuite name="a"\n %s>' "$JAVA_TESTS" >java-api/target/surefire-reports/TEST-a.xml
 exit "${MAVEN_STATUS:-0}"

@@ -143,7 +143,7 @@ class ConcurrencyTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void nothingIsLost(BackendKind kind) throws Exception {
     TestBackend backend = TestBackend.require(kind);
     Seed seed = new Seed("ConcurrencyTest#nothingIsLost");
@@ -181,7 +181,7 @@ class ConcurrencyTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void oneOfManyWins(BackendKind kind) throws Exception {
     TestBackend backend = TestBackend.require(kind);
     Seed seed = new Seed("ConcurrencyTest#oneOfManyWins");
@@ -231,7 +231,7 @@ class ConcurrencyTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void closeEndsEverything(BackendKind kind) throws Exception {
     TestBackend backend = TestBackend.require(kind);
     Seed seed = new Seed("ConcurrencyTest#closeEndsEverything");

@@ -77,7 +77,7 @@ class MisuseTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void wrongDimensions(BackendKind kind) {
     try (Unharmed harmless = unharmed(kind, Metric.L2_SQUARED)) {
       AcceleratedVectorIndex index = harmless.index;
@@ -130,7 +130,7 @@ class MisuseTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void oneBadVectorRefusesALargeBatch(BackendKind kind) {
     int dim = 1024;
     int rows = 3000; // 12 MB, several chunks
@@ -158,7 +158,7 @@ class MisuseTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void zeroVectorsUnderCosine(BackendKind kind) {
     try (Unharmed harmless = unharmed(kind, Metric.COSINE)) {
       AcceleratedVectorIndex index = harmless.index;
@@ -177,7 +177,7 @@ class MisuseTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void pointsOutsideTheBall(BackendKind kind) {
     try (Unharmed harmless = unharmed(kind, Metric.POINCARE)) {
       AcceleratedVectorIndex index = harmless.index;
@@ -233,7 +233,7 @@ class MisuseTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void noRows(BackendKind kind) {
     try (AcceleratedVectorIndex index =
         TestBackend.require(kind).builder(DIM, Metric.L2_SQUARED).build()) {
@@ -281,7 +281,7 @@ class MisuseTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void staleForeignAndInventedHandles(BackendKind kind) {
     try (Unharmed harmless = unharmed(kind, Metric.L2_SQUARED);
         AcceleratedVectorIndex other =
@@ -322,7 +322,7 @@ class MisuseTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void aBudgetTooSmall(BackendKind kind) {
     int budget = 32 << 20; // more than the first slab and the workspace of any backend
     AcceleratedVectorIndex.Builder builder =
@@ -354,7 +354,7 @@ class MisuseTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void aClosedIndex(BackendKind kind) throws InterruptedException {
     AcceleratedVectorIndex index =
         TestBackend.require(kind).builder(DIM, Metric.L2_SQUARED).build();

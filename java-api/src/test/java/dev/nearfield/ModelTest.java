@@ -25,7 +25,7 @@ class ModelTest {
   @ParameterizedTest
   @EnumSource(
       value = BackendKind.class,
-      names = {"JAVA", "CPU", "WGPU"})
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
   void agreesWithAMap(BackendKind kind) {
     TestBackend backend = TestBackend.require(kind);
     Seed seed = new Seed("ModelTest#agreesWithAMap");

@@ -12,7 +12,8 @@ import java.util.Locale;
 record TestBackend(BackendKind kind) {
   /**
    * Aborts the test when the backend is absent, naming why, and fails it when {@code
-   * NEARFIELD_REQUIRE} lists the backend: {@code cpu}, {@code wgpu} or {@code wgpu+lavapipe}.
+   * NEARFIELD_REQUIRE} lists the backend: {@code cpu}, {@code wgpu}, {@code cuda}, {@code
+   * wgpu+lavapipe} or {@code cuda+simt}.
    */
   static TestBackend require(BackendKind kind) {
     for (BackendStatus status : Accelerators.probe()) {
