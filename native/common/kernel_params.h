@@ -28,7 +28,11 @@ struct ScanParams {
   uint32_t has_masks;
   uint32_t digit_stage;  // radix selection: 0 = digits of the key, 1 = digits of the row
   uint32_t digit_shift;
-  float zero;  // 0.0, unknown to the compiler
+  float zero;            // 0.0, unknown to the compiler
+  uint32_t part_groups;  // flat: of a part's groups, the first ones that are scanned: fewer for a sample
+  uint32_t reserved0;
+  uint32_t reserved1;
+  uint32_t reserved2;
 };
 
 struct MergeParams {
@@ -120,6 +124,8 @@ struct Bound {
 
 // "No entry": larger than the key of every finite rank and of +infinity (0xff800000).
 #define NEARFIELD_EMPTY 0xffffffffu
+// A mark of `rescore` in the sum of a query's rescored rows: some candidates found no room.
+#define NEARFIELD_CUT_SHORT 0x80000000u
 // Digits of 11 bits: three per word, 8 KiB of counters in workgroup memory.
 #define NEARFIELD_BINS 2048u
 

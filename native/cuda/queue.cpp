@@ -18,9 +18,8 @@ constexpr double kFirstUnitsPerNs = 50;
 constexpr double kFirstUnitsPerNsEmulated = 0.005;
 // Large slabs mean few launches; a store grows by at most this much at once.
 constexpr uint64_t kSlabBytes = 1ull << 30;
-// A multiple of the blocks of `flat` that a multiprocessor holds at once, 6, 4 or 3 (instances.cu): whole
-// waves.
-constexpr uint32_t kBlocksPerMultiprocessor = 12;
+// Blocks of a scan in whole waves: with two of them the multiprocessors that end first find more to do.
+constexpr uint32_t kWaves = 2;
 constexpr uint32_t kEmulatedWorkgroups = 4;
 // 0.3 MB of rows: a few microseconds of one block, the price of its list in the merge many times over.
 constexpr double kLeastPartUnits = 2e4;
@@ -28,13 +27,15 @@ constexpr double kLeastPartUnits = 2e4;
 constexpr uint64_t kKeptBytes = 64ull << 20;
 constexpr int32_t kMostListK = 512;
 constexpr int32_t kSmallListK = 128;
+constexpr int32_t kShortListK = 32;
 // One pass of the direct form serves this many queries; for more, the matrix form does half of the
 // arithmetic.
 constexpr int64_t kMostDirectBatch = 16;
 // Up to here tiles of 32 queries waste less than tiles of 128.
 constexpr int64_t kMostSmallTileBatch = 96;
-// How long an event is asked for without giving the core away; a search of one query ends within it.
-constexpr auto kSpin = std::chrono::microseconds(200);
+// How long an event is asked for without giving the core away: a nap of 50 us takes 100, which one query over
+// 3 GB (0.7 ms) would feel.
+constexpr auto kSpin = std::chrono::milliseconds(2);
 constexpr auto kNap = std::chrono::microseconds(50);
 
 class CudaMemory final : public gpu::Memory {
@@ -81,9 +82,7 @@ CudaQueue::CudaQueue(std::shared_ptr<Driver> driver, const Gpu& gpu)
   limits_.binding_bytes = gpu_.memory_bytes;
   limits_.slab_bytes = std::min(kSlabBytes, gpu_.memory_bytes);
   limits_.grid = INT32_MAX;
-  limits_.workgroups = driver_->emulated() ? kEmulatedWorkgroups
-                                           : kBlocksPerMultiprocessor *
-                                                 static_cast<uint32_t>(std::max(1, gpu_.multiprocessors));
+  limits_.workgroups = workgroups(6);
   if (!driver_->emulated()) limits_.least_part_units = kLeastPartUnits;
   limits_.lanes = kLaneThreads;
   limits_.tile_rows = kTileRows;
@@ -141,9 +140,19 @@ void CudaQueue::info(nf_device_info* out) const {
 }
 
 gpu::FlatShape CudaQueue::flat_shape(int64_t batch, int32_t k) const {
-  // Lists take 8 bytes an entry of the 48 KiB of shared memory that every block may have.
-  if (k > kSmallListK) return {batch > 1 ? 4u : 1u, 1024};
-  return {batch == 1 ? 1u : batch <= 4 ? 4u : batch <= 8 ? 8u : 16u, 256};
+  // Lists take 8 bytes an entry of the 48 KiB of shared memory that every block may have. A list that holds
+  // little more than k is sorted at every tile: one query can afford a longer one.
+  const bool is_long = k > (batch == 1 ? kShortListK : kSmallListK);
+  gpu::FlatShape shape{};
+  shape.list_capacity = is_long ? 1024 : 256;
+  shape.query_block = batch == 1 ? 1 : batch <= 4 || is_long ? 4 : batch <= 8 ? 8 : 16;
+  shape.workgroups = workgroups(shape.query_block == 1 ? 6 : shape.query_block == 4 ? 4 : 3);
+  return shape;
+}
+
+uint32_t CudaQueue::workgroups(uint32_t blocks_per_multiprocessor) const {
+  if (driver_->emulated()) return kEmulatedWorkgroups;
+  return kWaves * blocks_per_multiprocessor * static_cast<uint32_t>(std::max(1, gpu_.multiprocessors));
 }
 
 gpu::MatrixShape CudaQueue::matrix_shape(int32_t metric, int32_t, int64_t batch, int32_t k) const {

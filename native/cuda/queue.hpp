@@ -50,7 +50,7 @@ class CudaQueue final : public gpu::Queue {
   struct Command {
     const Function* function = nullptr;  // NULL: a copy of `bytes` from addresses[0] to addresses[1]
     gpu::Grid grid{};
-    alignas(16) unsigned char params[64] = {};
+    alignas(16) unsigned char params[96] = {};
     DevicePointer addresses[kMostBuffers] = {};
     size_t buffers = 0;
     uint64_t bytes = 0;
@@ -62,6 +62,7 @@ class CudaQueue final : public gpu::Queue {
     gpu::Pace::Clock::time_point submitted;
   };
 
+  uint32_t workgroups(uint32_t blocks_per_multiprocessor) const;
   Status start();
   Result enqueue(const Command& command);
   // Keeps the first error for take_error(), and the loss of the device for ever.

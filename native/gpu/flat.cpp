@@ -10,6 +10,10 @@ namespace nearfield::gpu {
 
 namespace {
 
+// A scan of a few queries with a short list waits for memory: sorting its lists now and then is hidden behind
+// it, and two dispatches more would not be.
+constexpr int64_t kLeastSeededBatch = 4;
+constexpr uint32_t kLeastSeededK = 33;
 // What Path::kMatrix pretends a batch to be.
 constexpr int64_t kManyQueries = 1 << 20;
 constexpr uint32_t kMostParts = 4096;  // lists per query and submission: several slabs that fill the device
@@ -43,11 +47,15 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& s
   const Variant merge{1, 1, shape.list_capacity};
   // At worst every list is sorted at every tile.
   const uint32_t sort = sort_loops(shape, queue.limits().lanes);
-  scan->load(first, count, shape.query_block, shape.query_block * (sort + 16) + 16);
+  scan->load(first, count, shape.query_block, shape.workgroups, shape.query_block * (sort + 16) + 16);
   const std::vector<uint32_t> no_limits(static_cast<size_t>(count), kEmpty);
   queue.write(context.work(kLimits), 0, no_limits.data(), no_limits.size() * sizeof(uint32_t));
   const Buffer &parts = context.work(kParts), &best = context.work(kBest), &limits = context.work(kLimits);
   const uint64_t bytes = static_cast<uint64_t>(count) * k * sizeof(Entry);
+  if (count >= kLeastSeededBatch || k >= kLeastSeededK) {
+    int64_t seen = 0;
+    NF_TRY(seed_limits(scan, shape, count, max_parts, &seen));
+  }
   std::vector<Scan::Range> ranges;
   for (bool is_first = true; !scan->done(); is_first = false) {
     NF_TRY(scan->call().poll());

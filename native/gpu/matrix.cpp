@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exact search of many queries by the matrix form: products propose candidates under a certificate
-// (bounds.hpp), the canonical form decides. Rows come in windows: a first one in which every row is a
-// candidate, then larger ones as the limits tighten, so that a query's candidates fit the room it has. Where
-// they do not (rows sorted by distance, thousands of duplicates), `rescore` scans the window directly:
-// slower, and exact.
+// (bounds.hpp), the canonical form decides. A sample gives the first limits (seed.cpp); then rows come in
+// windows, larger ones as the limits tighten, so that a query's candidates fit the room it has. Queries whose
+// candidates do not (rows sorted by distance, thousands of duplicates) are searched again by the direct form.
 #include <algorithm>
 #include <bit>
 
@@ -14,12 +13,26 @@
 namespace nearfield::gpu {
 namespace {
 
-// Candidates that a query has room for: the next window may then hold eight times as many rows as were seen,
-// with a factor of four to spare; at most 64 KiB a query.
-uint32_t capacity_for(int32_t k) {
-  return std::bit_ceil(static_cast<uint32_t>(std::clamp(32 * k, 1024, 16 * 1024)));
+// Candidates that a query has room for: at most 64 KiB of them. Tests, which force the path, have small
+// stores and less room, so that windows grow and candidates find none.
+uint32_t capacity_for(int32_t k, bool forced) {
+  return std::bit_ceil(
+      static_cast<uint32_t>(forced ? std::max(2 * k, 64) : std::clamp(32 * k, 1024, 16 * 1024)));
 }
-constexpr int64_t kSpare = 4;
+// Rows of the next window: with limits from `seen` of them, r rows leave about k r / seen candidates,
+// negative binomially distributed; this many exceed the room of one query in a million for k = 1, fewer for
+// larger k.
+int64_t window_rows(int64_t seen, uint32_t capacity, int32_t k) {
+  return seen * static_cast<int64_t>(capacity) / (4 * int64_t{k} + 12);
+}
+// Lists of a sample: places in the store, as long as the lists take no more than this.
+constexpr uint32_t kSampleParts = 128;
+constexpr uint64_t kSampleBytes = 64ull << 20;
+
+uint32_t sample_parts(uint64_t count, int32_t k) {
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(kSampleParts, kSampleBytes / (count * static_cast<uint64_t>(k) * sizeof(Entry))));
+}
 
 WorkSizes sizes_for(const Scan& scan, int64_t first, int64_t count, const MatrixShape& shape,
                     uint32_t capacity) {
@@ -31,10 +44,12 @@ WorkSizes sizes_for(const Scan& scan, int64_t first, int64_t count, const Matrix
       sizes[kQueries] / padded * static_cast<uint64_t>(round_up(static_cast<int64_t>(padded), kGroupRows));
   sizes[kMoves] = padded * sizeof(Move);
   sizes[kBounds] = n * sizeof(Bound);
-  sizes[kParts] = n * capacity * sizeof(uint32_t);
+  const auto k = static_cast<uint64_t>(scan.plan().k);
+  sizes[kParts] =
+      std::max(n * capacity * sizeof(uint32_t), sample_parts(n, scan.plan().k) * n * k * sizeof(Entry));
   sizes[kCounts] = 2 * n * sizeof(uint32_t);
   sizes[kLimits] = n * sizeof(uint32_t);
-  sizes[kBest] = n * static_cast<uint64_t>(scan.plan().k) * sizeof(Entry);
+  sizes[kBest] = n * k * sizeof(Entry);
   sizes[kReadback] = sizes[kBest] + n * sizeof(uint32_t);
   return sizes;
 }
@@ -86,9 +101,32 @@ Status dispatch_window(Scan* scan, const Scan::Range& range, const MatrixShape& 
                           {&slab.vectors, &scan->side(range), &slab.live, &context.work(kTileQueries),
                            &scan->masks(), &context.work(kBounds), &limits, &counts, &candidates}));
   p.workgroups = p.batch;
-  return context.dispatch(kRescore, {scan->metric(), 1, shape.list_capacity}, p, context.grid(p.batch),
-                          {&slab.vectors, &scan->side(range), &slab.live, &queries, &scan->masks(),
-                           &candidates, &counts, &context.work(kBest), &limits});
+  return context.dispatch(
+      kRescore, {scan->metric(), 1, shape.list_capacity}, p, context.grid(p.batch),
+      {&slab.vectors, &scan->side(range), &queries, &candidates, &counts, &context.work(kBest), &limits});
+}
+
+// The direct form for the queries of these numbers.
+Status search_again(const Scan& scan, const std::vector<int64_t>& queries, Hit* hits) {
+  const SearchPlan& whole = scan.plan();
+  const auto stride = static_cast<size_t>(whole.query_stride), k = static_cast<size_t>(whole.k);
+  std::vector<float> vectors(queries.size() * stride);
+  std::vector<const uint32_t*> masks;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    std::copy_n(whole.queries + static_cast<size_t>(queries[i]) * stride, stride,
+                vectors.data() + i * stride);
+    if (whole.mask_of_query != nullptr) masks.push_back(whole.mask_of_query[queries[i]]);
+  }
+  SearchPlan plan = whole;
+  plan.queries = vectors.data();
+  plan.batch = static_cast<int64_t>(queries.size());
+  plan.mask_of_query = masks.empty() ? nullptr : masks.data();
+  std::vector<Hit> found(queries.size() * k);
+  Scan again(scan.store(), plan, scan.call());
+  NF_TRY(direct_search(&again, found.data()));
+  for (size_t i = 0; i < queries.size(); ++i)
+    std::copy_n(found.data() + i * k, k, hits + static_cast<size_t>(queries[i]) * k);
+  return {};
 }
 
 }  // namespace
@@ -102,8 +140,9 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
   Queue& queue = context.queue();
   const SearchPlan& plan = scan->plan();
   const MatrixBounds bounds(scan->metric(), scan->dim());
-  uint32_t capacity = capacity_for(plan.k);
+  uint32_t capacity = capacity_for(plan.k, context.path() == Path::kMatrix);
   std::vector<uint8_t> back;
+  std::vector<int64_t> cut_short;
   for (int64_t first = 0, count; first < plan.batch; first += count) {
     count = std::min(plan.batch - first, round_up(scan->queries_per_dispatch(), shape.query_tile));
     while (count > 1 && !scan->fits(sizes_for(*scan, first, count, shape, capacity))) count = (count + 1) / 2;
@@ -111,8 +150,12 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
       capacity /= 2;
     const WorkSizes sizes = sizes_for(*scan, first, count, shape, capacity);
     NF_TRY(context.reserve(sizes, "search"));
-    scan->load(first, count, shape.query_tile, 0);
+    scan->load(first, count, shape.query_tile, 1, 0);
     NF_TRY(prepare(scan, first, count, shape, bounds));
+    int64_t seen = 0;
+    NF_TRY(seed_limits(scan, queue.flat_shape(count, plan.k), count,
+                       sample_parts(static_cast<uint64_t>(count), plan.k), &seen));
+    scan->take_blocks_of(shape.query_tile, 1);
     MatrixParams p{};
     p.chunks = scan->chunks();
     p.batch = static_cast<uint32_t>(count);
@@ -121,16 +164,18 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
     p.scale = bounds.scale();
     p.first = 1;
     std::vector<Scan::Range> ranges;
-    int64_t seen = 0, window = std::max<int64_t>(1, capacity / kGroupRows);  // groups
+    // Without limits every row is a candidate.
+    int64_t window = std::max<int64_t>(capacity, window_rows(seen, capacity, plan.k));
+    int64_t scanned = 0;
     while (!scan->done()) {
       NF_TRY(scan->call().poll());
-      const double units = scan->next(kEmpty, window, &ranges);
+      const double units = scan->next(kEmpty, std::max<int64_t>(1, window / kGroupRows), &ranges);
       for (const Scan::Range& range : ranges) {
         NF_TRY(dispatch_window(scan, range, shape, p));
         p.first = 0;
-        seen += range.group_end - range.group_begin;
+        scanned += int64_t{range.group_end - range.group_begin} * kGroupRows;
       }
-      window = std::max(window, seen * capacity / (kSpare * plan.k));
+      window = std::max(window, window_rows(std::max(seen, scanned), capacity, plan.k));
       NF_TRY(queue.submit(units, "search"));
     }
     const uint64_t best = sizes[kBest], sums = static_cast<uint64_t>(count) * sizeof(uint32_t);
@@ -141,10 +186,12 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
     NF_TRY(queue.read(context.work(kReadback), back.size(), back.data(), "search"));
     put_hits({reinterpret_cast<const Entry*>(back.data()), best / sizeof(Entry)}, hits + first * plan.k);
     const auto* counted = reinterpret_cast<const uint32_t*>(back.data() + best);
-    for (int64_t q = 0; q < count; ++q)
-      rescored[first + q] = static_cast<int32_t>(std::min<uint32_t>(counted[q], INT32_MAX));
+    for (int64_t q = 0; q < count; ++q) {
+      rescored[first + q] = static_cast<int32_t>(counted[q] & ~NEARFIELD_CUT_SHORT);
+      if ((counted[q] & NEARFIELD_CUT_SHORT) != 0) cut_short.push_back(first + q);
+    }
   }
-  return {};
+  return cut_short.empty() ? Status() : search_again(*scan, cut_short, hits);
 }
 
 }  // namespace nearfield::gpu

@@ -66,9 +66,9 @@ inline constexpr Kernel kMove{"move", "rrwrw"};
 // candidates (out): per query `capacity` row numbers of the store, in any order; a count beyond the capacity
 // means that the rest found no room
 inline constexpr Kernel kMatrix{"matrix", "rrrrrrrww"};
-// vectors, sides, live, queries, masks, candidates, counts (of this window, set to 0; then, after `batch` of
-// them, the sums of the rows rescored so far), best (k entries a query, sorted), limits
-inline constexpr Kernel kRescore{"rescore", "rrrrrrwww"};
+// vectors, sides, queries, candidates, counts (of this window, set to 0; then, after `batch` of them, the
+// sums of the rows rescored so far), best (k entries a query, sorted), limits
+inline constexpr Kernel kRescore{"rescore", "rrrrwww"};
 
 // Constants a kernel is compiled for; 1 where it has no use for one.
 struct Variant {
@@ -97,7 +97,7 @@ struct Limits {
   uint64_t slab_bytes = 0;        // default upper bound of a slab's vectors, at most binding_bytes
   uint32_t grid = 65'535;         // workgroups per dimension
   uint32_t dispatches = 256;      // of one submission
-  uint32_t workgroups = 1024;     // that fill the device
+  uint32_t workgroups = 1024;     // of histogram and collect that fill the device
   double least_part_units = 1e5;  // of a part of a scan that is worth its list and the merge
   uint32_t loops = UINT32_MAX;    // iterations of one workgroup, all its loops together
   uint32_t lanes = 0;             // threads of a workgroup of score and move
@@ -107,9 +107,9 @@ struct Limits {
       false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
 };
 
-// Lists of a workgroup of `flat`: list_capacity >= k + tile_rows.
+// Lists of a workgroup of `flat`: list_capacity >= k + tile_rows. `workgroups` of this shape fill the device.
 struct FlatShape {
-  uint32_t query_block, list_capacity;
+  uint32_t query_block, list_capacity, workgroups;
 };
 
 // Tiles of `matrix` and the list of `rescore`; query_tile 0: the direct form is better, or there is no other.

@@ -6,6 +6,13 @@
 #include <map>
 
 namespace nearfield::gpu {
+namespace {
+
+// Places of a sample at least, even where fewer parts fill the device.
+constexpr uint32_t kLeastSampleParts = 32;
+
+}  // namespace
+
 void Scan::add_sizes(int64_t first, int64_t count, uint32_t query_block, WorkSizes* sizes) const {
   (*sizes)[kQueries] = static_cast<uint64_t>(round_up(count, query_block)) * row_bytes();
   std::map<const uint32_t*, bool> distinct;
@@ -32,10 +39,12 @@ int64_t Scan::queries_per_dispatch() const {
   return std::max<int64_t>(1, static_cast<int64_t>(queue.units_per_dispatch() / per_query));
 }
 
-void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t tile_loops) {
+void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t workgroups,
+                uint32_t tile_loops) {
   Queue& queue = context().queue();
   count_ = count;
   query_block_ = query_block;
+  workgroups_ = workgroups;
   // A store's groups bound it, so that products with a number of parts fit 64 bits.
   const uint64_t part_tiles = std::max(1u, queue.limits().loops / (store_.chunks() + tile_loops));
   most_part_groups_ = static_cast<uint32_t>(std::min(
@@ -80,7 +89,6 @@ double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ra
   const uint32_t blocks = query_blocks();
   const double per_group = 32.0 * blocks * query_block_ * store_.chunks();
   const Queue& queue = context().queue();
-  const uint32_t fill = queue.limits().workgroups;
   const double budget = queue.units_per_dispatch();
   double units = 0;
   uint32_t parts = 0;
@@ -94,7 +102,7 @@ double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ra
     groups = std::min({groups, max_groups, int64_t{most_part_groups_} * (max_parts - parts)});
     const auto worth = static_cast<uint32_t>(
         std::clamp(static_cast<double>(groups) * per_group / queue.limits().least_part_units, 1.0, 1e6));
-    uint32_t wanted = std::min(std::max(1u, fill / blocks), worth);
+    uint32_t wanted = std::min(std::max(1u, workgroups_ / blocks), worth);
     // The rest of a submission's parts would not fill the device: the slab waits for the next one.
     if (!ranges->empty() && wanted > max_parts - parts) break;
     wanted = std::min(wanted, max_parts - parts);
@@ -121,13 +129,38 @@ ScanParams Scan::params(const Range& range) const {
   p.first_row = first_row(range);
   p.group_begin = range.group_begin;
   p.group_end = range.group_end;
-  p.groups_per_part = range.groups_per_part;
+  p.groups_per_part = p.part_groups = range.groups_per_part;
   p.query_blocks = query_blocks();
   p.batch = static_cast<uint32_t>(count_);
   p.workgroups = range.parts * p.query_blocks;
   p.has_masks = has_masks_;
   p.zero = 0;
   return p;
+}
+
+int64_t Scan::sample(uint32_t max_parts, int64_t rows, std::vector<Range>* ranges,
+                     uint32_t* part_groups) const {
+  int64_t groups = 0;
+  for (size_t i = 0; i < slab_count(); ++i) groups += groups_in(i);
+  const int64_t wanted = groups_of(rows), tile = tile_groups();
+  const int64_t most = std::min<int64_t>(
+      {max_parts, wanted / tile, std::max(kLeastSampleParts, workgroups_ / query_blocks())});
+  ranges->clear();
+  if (most < static_cast<int64_t>(slab_count())) return 0;
+  // As many parts of every slab as its share of the rows; of each part the first groups.
+  const int64_t apart = round_up((groups + most - 1) / most, tile);
+  *part_groups = static_cast<uint32_t>(
+      std::min<int64_t>({apart, round_up(apart * wanted / groups, tile), most_part_groups_}));
+  int64_t sampled = 0, parts = 0;
+  for (size_t i = 0; i < slab_count() && groups_in(i) != 0; ++i) {
+    Range range{i, 0, groups_in(i), static_cast<uint32_t>(apart), 0};
+    range.parts = static_cast<uint32_t>((range.group_end + apart - 1) / apart);
+    parts += range.parts;
+    sampled += std::min<int64_t>(range.group_end, int64_t{range.parts} * *part_groups);
+    ranges->push_back(range);
+  }
+  // Small slabs have a part each, too.
+  return parts <= max_parts ? sampled * kGroupRows : 0;
 }
 
 int64_t Scan::candidates(int64_t query) {

@@ -28,15 +28,23 @@ class Scan {
   bool fits(const WorkSizes& sizes) const;
   // Queries that one tile of rows may meet within a dispatch's target duration.
   int64_t queries_per_dispatch() const;
-  // Sends the queries and their masks; the workspace is reserved. `tile_loops`: loop iterations that the
-  // kernel may spend on a tile beside the chunks of its rows.
-  void load(int64_t first, int64_t count, uint32_t query_block, uint32_t tile_loops);
+  // Sends the queries and their masks; the workspace is reserved. `workgroups` fill the device; `tile_loops`:
+  // loop iterations that the kernel may spend on a tile beside the chunks of its rows.
+  void load(int64_t first, int64_t count, uint32_t query_block, uint32_t workgroups, uint32_t tile_loops);
 
+  // From here on in blocks of so many queries; the queries were padded to a multiple of it.
+  void take_blocks_of(uint32_t query_block, uint32_t workgroups) {
+    query_block_ = query_block;
+    workgroups_ = workgroups;
+  }
   void rewind() { slab_ = 0, group_ = 0; }
   bool done() const { return slab_ >= slab_count() || groups_in(slab_) == 0; }
   // The next ranges, for one submission: at least one, at most `max_parts` parts and `max_groups` groups
   // altogether. Returns their work in units.
   double next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges);
+  // Ranges of all slabs for a sample of about `rows` rows, spread evenly: of each part the first
+  // `part_groups` groups. Returns how many rows that is; 0: it takes more than `max_parts` parts.
+  int64_t sample(uint32_t max_parts, int64_t rows, std::vector<Range>* ranges, uint32_t* part_groups) const;
   // The fields of the parameters that follow from the chunk and the range.
   ScanParams params(const Range& range) const;
   Grid grid(const Range& range) const;
@@ -52,6 +60,8 @@ class Scan {
   const Call& call() const { return call_; }
   int32_t metric() const { return store_.options_.metric; }
   int32_t dim() const { return store_.options_.dim; }
+  int64_t rows() const { return store_.rows_; }
+  GpuStore& store() const { return store_; }
   uint32_t chunks() const { return store_.chunks(); }
   uint32_t first_row(const Range& range) const {
     return static_cast<uint32_t>(store_.map_.slabs()[range.slab].first);
@@ -76,7 +86,7 @@ class Scan {
   size_t slab_ = 0;
   uint32_t group_ = 0;
   int64_t count_ = 0;  // queries of the chunk
-  uint32_t query_block_ = 1, most_part_groups_ = 1;
+  uint32_t query_block_ = 1, workgroups_ = 1, most_part_groups_ = 1;
   bool has_masks_ = false;
 };
 
@@ -95,7 +105,10 @@ inline void put_hits(std::span<const Entry> entries, Hit* hits) {
 // The k best of each query of the plan to hits[query * k ...], best first; entries that are missing stay as
 // they are. The caller drains the queue.
 Status direct_search(Scan* scan, Hit* hits);  // k <= Limits::most_list_k
-Status radix_search(Scan* scan, Hit* hits);   // any k
+// Tightens the limits of the `count` queries that are loaded by a sample of `seen` rows (0: none was worth
+// it), with at most `max_parts` lists, for which kParts has room.
+Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, uint32_t max_parts, int64_t* seen);
+Status radix_search(Scan* scan, Hit* hits);  // any k
 // k <= Limits::most_list_k; rescored: per query. The workspace may be too small for a tile of queries: the
 // direct form needs less.
 bool matrix_fits(const Scan& scan, const MatrixShape& shape);

@@ -141,7 +141,7 @@ Status radix_search(Scan* scan, Hit* hits) {
     while (capacity > tile_rows && !scan->fits(sizes_for(*scan, first, count, capacity)))
       capacity = round_up(capacity / 2, tile_rows);
     NF_TRY(scan->context().reserve(sizes_for(*scan, first, count, capacity), "search"));
-    scan->load(first, count, 1, 32);
+    scan->load(first, count, 1, scan->context().queue().limits().workgroups, 32);
     std::vector<Progress> queries(static_cast<size_t>(count));
     std::vector<int64_t> expected(queries.size());
     bool all_done = true;

@@ -81,8 +81,8 @@ MetalQueue::~MetalQueue() {
 
 gpu::FlatShape MetalQueue::flat_shape(int64_t batch, int32_t k) const {
   const uint32_t capacity = list_capacity(k);
-  if (capacity > 256) return {1, capacity};
-  return {batch > 4 ? 8u : batch > 1 ? 4u : 1u, capacity};
+  if (capacity > 256) return {1, capacity, limits_.workgroups};
+  return {batch > 4 ? 8u : batch > 1 ? 4u : 1u, capacity, limits_.workgroups};
 }
 
 gpu::MatrixShape MetalQueue::matrix_shape(int32_t metric, int32_t, int64_t batch, int32_t k) const {

@@ -49,11 +49,11 @@ namespace nearfield::cuda {
            uint32_t* counts, uint32_t* candidates) {                                             \
     matrix<m, q>(p, vectors, sides, live, queries, masks, bounds, limits, counts, candidates);   \
   }
-#define NF_ENTRY_rescore(name, m, q, c)                                                           \
-  extern "C" __global__ void __launch_bounds__(kScanThreads, 5)                                   \
-      name(const MatrixParams p, NF_SCAN_ARGUMENTS, const uint32_t* candidates, uint32_t* counts, \
-           Entry* best, uint32_t* limits) {                                                       \
-    rescore<m, c>(p, vectors, sides, live, queries, masks, candidates, counts, best, limits);     \
+#define NF_ENTRY_rescore(name, m, q, c)                                                            \
+  extern "C" __global__ void __launch_bounds__(kScanThreads, 5)                                    \
+      name(const MatrixParams p, const float4* vectors, const float* sides, const float4* queries, \
+           const uint32_t* candidates, uint32_t* counts, Entry* best, uint32_t* limits) {          \
+    rescore<m, c>(p, vectors, sides, queries, candidates, counts, best, limits);                   \
   }
 #define NF_ENTRY_merge(name, m, q, c)                                                \
   extern "C" __global__ void __launch_bounds__(kMergeThreads)                        \

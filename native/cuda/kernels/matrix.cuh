@@ -34,7 +34,10 @@ __device__ inline void matrix(const MatrixParams& p, const float4* vectors, cons
   constexpr uint32_t threads = kMatrixThreads<QUERY_TILE>, row_tile = kMatrixRowTile<QUERY_TILE>;
   constexpr uint32_t T = kThreadTile;
   constexpr uint32_t query_threads = QUERY_TILE / T, row_threads = row_tile / T;
-  // A warp spans `across` threads along the queries, its other lanes lie along the rows.
+  // A warp spans `across` threads along the queries, its other lanes lie along the rows: rows by lane bit 0
+  // and the highest ones, queries by those between. A 128-bit load from shared memory takes two passes
+  // instead of four when lanes i and i^1, or i and i^2, want the same address: queries are the first case,
+  // rows the second.
   constexpr uint32_t across = query_threads < 8 ? query_threads : 8;
   constexpr uint32_t query_elements = QUERY_TILE * kStepChunks, row_elements = row_tile * kStepChunks;
   static_assert(kWarp % query_threads == 0 && kWarp % row_threads == 0,
@@ -52,9 +55,10 @@ __device__ inline void matrix(const MatrixParams& p, const float4* vectors, cons
   if (any_live == 0) return;
 
   const uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const uint32_t ql = lane / 2 % across, rl = lane % 2 + lane / (2 * across) * 2;
   constexpr uint32_t query_warps = query_threads / across;
-  const uint32_t tq = warp % query_warps * across + lane % across;
-  const uint32_t tv = warp / query_warps * (kWarp / across) + lane / across;
+  const uint32_t tq = warp % query_warps * across + ql;
+  const uint32_t tv = warp / query_warps * (kWarp / across) + rl;
 
   // A thread copies the same chunk, of a step and of a group, of every `apart`-th group.
   constexpr uint32_t apart = threads / (kWarp * kStepChunks);
@@ -157,17 +161,18 @@ __device__ inline void matrix(const MatrixParams& p, const float4* vectors, cons
         if ((wanted_word(slab, ~0u, row / kWarp, q) >> row % kWarp & 1) == 0) near &= ~(1u << j);
       }
     }
-    // The lanes of one query lie `across` apart: one addition to its count for all of them.
+    // One addition to a query's count for all of its lanes, which differ in bit 0 and the highest ones.
     const uint32_t count = static_cast<uint32_t>(__popc(near));
-    uint32_t before = count;
-    for (uint32_t s = across; s < kWarp; s <<= 1) {
-      const uint32_t other = __shfl_up_sync(0xffffffffu, before, s);
-      if (lane >= s) before += other;
+    uint32_t before = 0, total = count;
+    NF_UNROLL
+    for (uint32_t s = 1; s < kWarp; s = s == 1 ? 2 * across : 2 * s) {
+      const uint32_t other = __shfl_xor_sync(0xffffffffu, total, s);
+      if ((lane & s) != 0) before += other;
+      total += other;
     }
-    const uint32_t total = __shfl_sync(0xffffffffu, before, kWarp - across + lane % across);
     uint32_t slot = 0;
-    if (lane < across && total != 0) slot = atomicAdd(&counts[q], total);
-    slot = __shfl_sync(0xffffffffu, slot, lane % across) + before - count;
+    if (rl == 0 && total != 0) slot = atomicAdd(&counts[q], total);
+    slot = __shfl_sync(0xffffffffu, slot, 2 * ql) + before;
     for (; near != 0; near &= near - 1, ++slot) {
       const uint32_t j = static_cast<uint32_t>(__ffs(static_cast<int>(near))) - 1;
       if (slot < p.capacity)

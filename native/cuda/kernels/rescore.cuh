@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One block per query: canonical ranks of its candidates of a window, merged with the best so far. When the
-// candidates did not fit their room, all rows of the window are scored instead: the answer is the same.
-// counts: [batch] candidates of this window, set to 0 for the next; then [batch] sums of the rows rescored.
+// One block per query: canonical ranks of its candidates of a window, merged with the best so far.
+// counts: [batch] candidates of this window, set to 0 for the next; then [batch] sums of the rows rescored,
+// with NEARFIELD_CUT_SHORT where candidates found no room: the best are then real rows, but not surely the
+// best.
 #pragma once
 
 #include "rows.cuh"
@@ -12,16 +13,15 @@ namespace nearfield::cuda {
 
 template <int METRIC, uint32_t CAPACITY>
 __device__ inline void rescore(const MatrixParams& p, const float4* vectors, const float* sides,
-                               const uint32_t* live, const float4* queries, const uint32_t* masks,
-                               const uint32_t* candidates, uint32_t* counts_of, Entry* best,
-                               uint32_t* limits) {
+                               const float4* queries, const uint32_t* candidates, uint32_t* counts_of,
+                               Entry* best, uint32_t* limits) {
   NF_SHARED(uint64_t, entries, CAPACITY);
   NF_SHARED(uint64_t, bounds, 1);
   NF_SHARED(uint32_t, counts, 1);
   const Lists<1, CAPACITY, kScanThreads, kScanThreads> list{entries, bounds, counts};
   const uint32_t q = blockIdx.x + blockIdx.y * p.grid_x;
   if (q >= p.workgroups) return;
-  const Slab slab{vectors, sides, live, masks, p.chunks, p.first_row, p.has_masks};
+  const Slab slab{vectors, sides, nullptr, nullptr, p.chunks, p.first_row, 0};
   const uint32_t limit = limits[q], count = counts_of[q];
   Entry* mine = best + static_cast<uint64_t>(q) * p.k;
   list.clear();
@@ -33,28 +33,24 @@ __device__ inline void rescore(const MatrixParams& p, const float4* vectors, con
     }
     if (__syncthreads_or(full)) list.prune(0, p.k);
   }
-  if (count <= p.capacity) {
-    const uint32_t* rows = candidates + static_cast<uint64_t>(q) * p.capacity;
-    const float4* query = queries + static_cast<uint64_t>(q) * p.chunks;
-    for (uint32_t start = 0; start < count; start += kScanThreads) {
-      bool full = false;
-      if (start + threadIdx.x < count) {
-        const uint32_t row = rows[start + threadIdx.x];
-        full = list.offer(0, row_key<METRIC>(slab, row - p.first_row, query), row, limit);
-      }
-      if (__syncthreads_or(full)) list.prune(0, p.k);
+  const uint32_t held = count < p.capacity ? count : p.capacity;
+  const uint32_t* rows = candidates + static_cast<uint64_t>(q) * p.capacity;
+  const float4* query = queries + static_cast<uint64_t>(q) * p.chunks;
+  for (uint32_t start = 0; start < held; start += kScanThreads) {
+    bool full = false;
+    if (start + threadIdx.x < held) {
+      const uint32_t row = rows[start + threadIdx.x];
+      full = list.offer(0, row_key<METRIC>(slab, row - p.first_row, query), row, limit);
     }
-  } else {
-    for (uint32_t tile = p.group_begin; tile < p.group_end; tile += kTileRows / kWarp) {
-      const auto found = score_one<METRIC>(slab, tile, p.group_end, queries, q, p.batch);
-      if (__syncthreads_or(list.offer(0, found.key(0, 0), found.rows[0], limit))) list.prune(0, p.k);
-    }
+    if (__syncthreads_or(full)) list.prune(0, p.k);
   }
   const uint32_t kept = list.prune(0, p.k);
   list.write(0, kept, p.k, mine);
   if (threadIdx.x == 0) {
     counts_of[q] = 0;
-    counts_of[p.batch + q] += count <= p.capacity ? count : (p.group_end - p.group_begin) * kWarp;
+    const uint32_t sum = counts_of[p.batch + q];
+    counts_of[p.batch + q] =
+        (sum + held) | (count > p.capacity ? NEARFIELD_CUT_SHORT : sum & NEARFIELD_CUT_SHORT);
     if (kept == p.k) limits[q] = list.bound_key(0) < limit ? list.bound_key(0) : limit;
   }
 }

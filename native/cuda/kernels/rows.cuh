@@ -29,6 +29,12 @@ __device__ inline uint32_t wanted_word(const Slab& slab, uint32_t live, uint32_t
   return live & slab.masks[static_cast<uint64_t>(offset) + slab.first_row / kWarp + group];
 }
 
+// A block that gives its lanes two rows has both its halves read each row: the second time from L1.
+template <uint32_t ROWS>
+__device__ inline float4 load_row(const float4* from) {
+  return ROWS == 1 ? load_stream(from) : __ldg(from);
+}
+
 // ROWS rows by QUERIES queries of one lane: adds the terms of `chunks` chunks to the sums. Query j has its
 // chunk c at queries[c * STRIDE + j]; `rows` point to the first chunk.
 template <int METRIC, uint32_t QUERIES, uint32_t ROWS, uint32_t UNROLL, uint32_t STRIDE>
@@ -49,7 +55,7 @@ __device__ inline void add_chunks(const float4* const (&rows)[ROWS], const float
     NF_UNROLL
     for (uint32_t u = 0; u < UNROLL; ++u) {
       NF_UNROLL
-      for (uint32_t r = 0; r < ROWS; ++r) v[u][r] = load_stream(rows[r] + (c + u) * kWarp);
+      for (uint32_t r = 0; r < ROWS; ++r) v[u][r] = load_row<ROWS>(rows[r] + (c + u) * kWarp);
     }
     NF_UNROLL
     for (uint32_t u = 0; u < UNROLL; ++u) step(v[u], c + u);
@@ -58,7 +64,7 @@ __device__ inline void add_chunks(const float4* const (&rows)[ROWS], const float
   for (; c < chunks; ++c) {
     float4 v[ROWS];
     NF_UNROLL
-    for (uint32_t r = 0; r < ROWS; ++r) v[r] = load_stream(rows[r] + c * kWarp);
+    for (uint32_t r = 0; r < ROWS; ++r) v[r] = load_row<ROWS>(rows[r] + c * kWarp);
     step(v, c);
   }
 }
@@ -149,7 +155,7 @@ struct Part {
     query_block = block % p.query_blocks;
     index = block / p.query_blocks;
     begin = p.group_begin + index * p.groups_per_part;
-    end = begin + p.groups_per_part < p.group_end ? begin + p.groups_per_part : p.group_end;
+    end = begin + p.part_groups < p.group_end ? begin + p.part_groups : p.group_end;
     return true;
   }
 };

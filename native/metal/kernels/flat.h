@@ -31,7 +31,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   const uint q0 = index % p.query_blocks * QUERIES;
   const uint part = index / p.query_blocks;
   const uint begin = p.group_begin + part * p.groups_per_part;
-  const uint end = min(begin + p.groups_per_part, p.group_end);
+  const uint end = min(begin + p.part_groups, p.group_end);
   init(lists, lane);
   uint parity = 0;
   for (uint tile = begin; tile < end; tile += TILE_GROUPS) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One threadgroup per query: canonical ranks of the rows that `matrix` kept, merged with the best so far. A
-// query that kept more than it has room for gets the whole window scanned instead.
+// One threadgroup per query: canonical ranks of the rows that `matrix` kept, merged with the best so far.
 #ifndef NEARFIELD_METAL_RESCORE_H
 #define NEARFIELD_METAL_RESCORE_H
 
@@ -11,13 +10,13 @@ namespace nearfield {
 namespace kernels {
 
 // candidates: [batch][capacity], rows of the store; counts: [batch], 0 afterwards, then [batch] sums of the
-// rows rescored; best: [batch][k], sorted.
+// rows rescored, with NEARFIELD_CUT_SHORT where candidates found no room: the best are then real rows, but
+// not surely the best; best: [batch][k], sorted.
 template <int METRIC, uint QUERIES, uint CAPACITY>
 [[kernel]] void rescore(constant MatrixParams& p [[buffer(0)]], device const float4* vectors [[buffer(1)]],
-                        device const float* sides [[buffer(2)]], device const uint* live [[buffer(3)]],
-                        device const float4* queries [[buffer(4)]], device const uint* masks [[buffer(5)]],
-                        device const uint* candidates [[buffer(6)]], device uint* counts [[buffer(7)]],
-                        device uint2* best [[buffer(8)]], device uint* limits [[buffer(9)]],
+                        device const float* sides [[buffer(2)]], device const float4* queries [[buffer(3)]],
+                        device const uint* candidates [[buffer(4)]], device uint* counts [[buffer(5)]],
+                        device uint2* best [[buffer(6)]], device uint* limits [[buffer(7)]],
                         uint3 group [[threadgroup_position_in_grid]],
                         uint lane [[thread_index_in_threadgroup]]) {
   NF_SHARED(ulong, entries, CAPACITY);
@@ -27,29 +26,25 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   const Lists<1, CAPACITY> lists = {entries, sizes, bounds, full};
   const uint q = group.x + group.y * p.grid_x;
   if (q >= p.batch) return;
-  const Rows rows = {vectors, sides, live, queries, masks};
   const uint limit = limits[q];
   const uint count = counts[q];
   device uint2* mine = best + ulong(q) * p.k;
   init(lists, lane);
   uint parity = 0;
   if (p.first == 0) parity = offer_all(lists, mine, p.k, NEARFIELD_EMPTY, p.k, parity, lane);
-  const bool chosen = count <= p.capacity;
-  const uint end = chosen ? count : p.group_end - p.group_begin;
-  for (uint at = 0; at < end; at += chosen ? LANES : TILE_GROUPS) {
-    ulong found[1] = {NO_ENTRY};
-    if (!chosen) {
-      score_tile<METRIC, 1>(p, rows, p.group_begin + at, q, lane, found);
-    } else if (at + lane < end) {
+  const uint held = min(count, p.capacity);
+  for (uint at = 0; at < held; at += LANES) {
+    ulong entry = NO_ENTRY;
+    if (at + lane < held) {
       const uint in_store = candidates[ulong(q) * p.capacity + at + lane];
       const uint row = in_store - p.first_row;
       const float side = side_of<METRIC>(sides, row);
       float4 sum[1];
       sum_row<METRIC, 1>(vectors + ulong(row >> 5) * p.chunks * 32 + (row & 31),
                          queries + ulong(q) * p.chunks, p.chunks, side, p.zero, sum);
-      found[0] = entry_of(finish<METRIC>(sum[0], side), in_store);
+      entry = entry_of(finish<METRIC>(sum[0], side), in_store);
     }
-    offer(lists, 0, found[0], limit, parity);
+    offer(lists, 0, entry, limit, parity);
     if (tile_done(lists, parity)) prune_full(lists, p.k, parity, lane);
     parity ^= 1;
   }
@@ -58,7 +53,9 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   write_list(lists, 0, n, p.k, lane, mine);
   if (lane == 0) {
     counts[q] = 0;
-    counts[p.batch + q] += chosen ? count : end * 32;
+    const uint sum = counts[p.batch + q];
+    counts[p.batch + q] =
+        (sum + held) | (count > p.capacity ? NEARFIELD_CUT_SHORT : sum & NEARFIELD_CUT_SHORT);
     if (n == p.k) limits[q] = min(limit, key_of(lists.bounds[0]));
   }
 }

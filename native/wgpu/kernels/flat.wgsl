@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let q0 = index % P.query_blocks * QB;
   let part = index / P.query_blocks;
   let begin = P.group_begin + part * P.groups_per_part;
-  let end = min(begin + P.groups_per_part, P.group_end);
+  let end = min(begin + P.part_groups, P.group_end);
   select_init(lane);
   for (var tile = begin; tile < end; tile += TILE_GROUPS) {
     score_tile(P, tile, q0, lane);

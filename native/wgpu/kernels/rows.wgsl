@@ -26,6 +26,10 @@ struct ScanParams {
   digit_stage: u32,     // radix.wgsl: 0 = digits of the key, 1 = digits of the row
   digit_shift: u32,
   zero: f32,            // 0.0
+  part_groups: u32,     // flat: of a part's groups, the first ones that are scanned: fewer for a sample
+  reserved0: u32,
+  reserved1: u32,
+  reserved2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: array<ScanParams, 2>; // see common.wgsl

@@ -45,11 +45,13 @@ void check_layout(const char* kernel, const char* name, size_t size,
   { #name, offsetof(type, name) }
 void layouts() {
   using S = ScanParams;
-  check_layout("flat", "ScanParams", sizeof(S),
-               {FIELD(S, chunks), FIELD(S, first_row), FIELD(S, group_begin), FIELD(S, group_end),
-                FIELD(S, groups_per_part), FIELD(S, query_blocks), FIELD(S, batch), FIELD(S, k),
-                FIELD(S, workgroups), FIELD(S, grid_x), FIELD(S, part_base), FIELD(S, part_stride),
-                FIELD(S, has_masks), FIELD(S, digit_stage), FIELD(S, digit_shift), FIELD(S, zero)});
+  check_layout(
+      "flat", "ScanParams", sizeof(S),
+      {FIELD(S, chunks),          FIELD(S, first_row),    FIELD(S, group_begin), FIELD(S, group_end),
+       FIELD(S, groups_per_part), FIELD(S, query_blocks), FIELD(S, batch),       FIELD(S, k),
+       FIELD(S, workgroups),      FIELD(S, grid_x),       FIELD(S, part_base),   FIELD(S, part_stride),
+       FIELD(S, has_masks),       FIELD(S, digit_stage),  FIELD(S, digit_shift), FIELD(S, zero),
+       FIELD(S, part_groups),     FIELD(S, reserved0),    FIELD(S, reserved1),   FIELD(S, reserved2)});
   using M = MergeParams;
   check_layout("merge", "MergeParams", sizeof(M),
                {FIELD(M, batch), FIELD(M, k), FIELD(M, lists), FIELD(M, part_stride), FIELD(M, first),
@@ -177,8 +179,8 @@ void workspace(Backend& backend, std::mt19937_64& random) {
                                   unknown.message().find("small-grid") != std::string::npos);
 
   const gpu::Grid grid = wide.context().grid(200'000);
-  CHECK(grid.x <= wide.queue().limits().grid &&
-        uint64_t{grid.x} * grid.y >= 200'000 && uint64_t{grid.x} * (grid.y - 1) < 200'000);
+  CHECK(grid.x <= wide.queue().limits().grid && uint64_t{grid.x} * grid.y >= 200'000 &&
+        uint64_t{grid.x} * (grid.y - 1) < 200'000);
 }
 
 void compile_errors(Backend& backend, std::mt19937_64& random) {
