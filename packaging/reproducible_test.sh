@@ -12,7 +12,9 @@ copy="$work/another folder"
 mkdir "$copy"
 tar -C "$root" --exclude=./build --exclude=./.git --exclude='target' -cf - . | tar -C "$copy" -xf -
 mkdir "$copy/build"
-for tool in "$root"/build/zig-*; do ln -s "$tool" "$copy/build"; done # the compiler is the same, and large
+for tool in "$root"/build/zig-*; do ln -s "$tool" "$copy/build"; done # the compilers are the same, and large
+mkdir "$copy/build/cuda"
+for tool in "$root"/build/cuda/toolkit-*; do ln -s "$tool" "$copy/build/cuda"; done
 
 # The Java side after the native one, whose files it packs.
 cd "$copy"
@@ -22,7 +24,7 @@ for platform in "$@"; do
   cmake --build --preset "dist-$platform" --target nearfield_jars
   folders+=("build/dist-$platform/jar")
 done
-mvn -B -q -Dnative.skip=true -DskipTests -Dspotless.check.skip=true -pl java-api,packaging/native-cpu,packaging/native-wgpu -am package
+mvn -B -q -Dnative.skip=true -DskipTests -Dspotless.check.skip=true -pl java-api,packaging/native-cpu,packaging/native-cuda,packaging/native-wgpu -am package
 
 passed=0 failed=0
 while IFS= read -r file; do
