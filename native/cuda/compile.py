@@ -17,6 +17,7 @@ import sys
 
 # Explicit roundings: nothing is contracted, flushed or approximated, whatever a compiler's default is.
 FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true"]
+KEPT = 4  # results in the cache: those of a few branches, not of every edit
 
 
 @contextlib.contextmanager
@@ -107,9 +108,12 @@ def main():
             shutil.rmtree(part, ignore_errors=True)
             build(nvcc, version, arguments, part)
             part.rename(kept)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for name in ("kernels.fatbin", "report.txt", "cuda_build.hpp"):
-        shutil.copyfile(kept / name, arguments.out / name)
+            others = sorted(arguments.cache.glob("fatbin-*/"), key=lambda folder: folder.stat().st_mtime)
+            for folder in others[:-KEPT]:
+                shutil.rmtree(folder)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        for name in ("kernels.fatbin", "report.txt", "cuda_build.hpp"):
+            shutil.copyfile(kept / name, arguments.out / name)
 
 
 main()

@@ -81,6 +81,8 @@ bool Driver::load(const char* file) {
     why_none_ = "the NVIDIA driver, " + version_text(version_) + ", has no function " + missing;
     return false;
   }
+  symbols_.cuMemPoolTrimTo =
+      reinterpret_cast<decltype(symbols_.cuMemPoolTrimTo)>(find(library, "cuMemPoolTrimTo"));
   emulated_ = find(library, "nearfield_simt_version") != nullptr;
   return true;
 }

@@ -102,6 +102,8 @@ inline constexpr unsigned kStreamNonBlocking = 1, kEventNoTiming = 2;
 #endif
 
 struct Symbols {
+  // Came with 11.2 as well; a driver without it keeps what a pool has freed.
+  Result(NF_CUDA_CALL* cuMemPoolTrimTo)(PoolHandle pool, size_t kept) = nullptr;
 #define X(name, arguments) Result(NF_CUDA_CALL* name) arguments = nullptr;
   NF_CUDA_SYMBOLS(X)
 #undef X

@@ -40,9 +40,9 @@ constexpr auto kNap = std::chrono::microseconds(50);
 
 class CudaMemory final : public gpu::Memory {
  public:
-  CudaMemory(CudaQueue& queue, DevicePointer device, void* host)
-      : queue_(queue), device_(device), host_(host) {}
-  ~CudaMemory() override { queue_.release(device_, host_); }
+  CudaMemory(CudaQueue& queue, DevicePointer device, void* host, uint64_t bytes)
+      : queue_(queue), device_(device), host_(host), bytes_(bytes) {}
+  ~CudaMemory() override { queue_.release(device_, host_, bytes_); }
   CudaMemory(const CudaMemory&) = delete;
   CudaMemory& operator=(const CudaMemory&) = delete;
   DevicePointer device() const { return device_; }
@@ -52,6 +52,7 @@ class CudaMemory final : public gpu::Memory {
   CudaQueue& queue_;
   DevicePointer device_;
   void* host_;
+  uint64_t bytes_;
 };
 
 const CudaMemory& memory_of(const gpu::Buffer& buffer) {
@@ -192,13 +193,14 @@ Status CudaQueue::allocate(uint64_t bytes, gpu::Use use, const char* what, gpu::
   const Current current(s, context_);
   DevicePointer device = 0;
   void* host = nullptr;
-  Result result;
-  if (use == gpu::Use::kReadback)
-    result = s.cuMemHostAlloc(&host, bytes, 0);
-  else if (pool_ != nullptr)
-    result = s.cuMemAllocFromPoolAsync(&device, bytes, pool_, stream_);
-  else
-    result = s.cuMemAlloc_v2(&device, bytes);
+  const auto attempt = [&] {
+    if (use == gpu::Use::kReadback) return s.cuMemHostAlloc(&host, bytes, 0);
+    if (pool_ != nullptr) return s.cuMemAllocFromPoolAsync(&device, bytes, pool_, stream_);
+    return s.cuMemAlloc_v2(&device, bytes);
+  };
+  Result result = attempt();
+  // What the pool keeps may be what is missing.
+  if (result == kOutOfMemory && trim(0)) result = attempt();
   if (result == kOutOfMemory) {
     size_t free_bytes = 0, total = 0;
     s.cuMemGetInfo_v2(&free_bytes, &total);
@@ -213,11 +215,19 @@ Status CudaQueue::allocate(uint64_t bytes, gpu::Use use, const char* what, gpu::
     return take_error(what);
   }
   unmarked_ = true;
-  *out = gpu::Buffer(std::make_unique<CudaMemory>(*this, device, host), bytes);
+  *out = gpu::Buffer(std::make_unique<CudaMemory>(*this, device, host, bytes), bytes);
   return {};
 }
 
-void CudaQueue::release(DevicePointer device, void* host) {
+bool CudaQueue::trim(uint64_t kept) {
+  if (pool_ == nullptr || symbols().cuMemPoolTrimTo == nullptr) return false;
+  unmarked_ = true;  // what was freed counts when the stream has come to it
+  drain();
+  freed_ = 0;
+  return symbols().cuMemPoolTrimTo(pool_, kept) == kSuccess;
+}
+
+void CudaQueue::release(DevicePointer device, void* host, uint64_t bytes) {
   const Symbols& s = symbols();
   const Current current(s, context_);
   if (host != nullptr) {
@@ -225,6 +235,9 @@ void CudaQueue::release(DevicePointer device, void* host) {
     s.cuMemFreeHost(host);
   } else if (pool_ != nullptr) {
     s.cuMemFreeAsync(device, stream_);
+    // The driver trims a pool at synchronising calls, and this queue polls.
+    freed_ += bytes;
+    if (freed_ > kKeptBytes) trim(kKeptBytes);
   } else {
     drain();
     s.cuMemFree_v2(device);

@@ -42,7 +42,7 @@ class CudaQueue final : public gpu::Queue {
   double units_per_dispatch() const override { return pace_.units_per_dispatch(); }
 
   // Gives memory back: to the pool in stream order, when everything enqueued so far has used it.
-  void release(DevicePointer device, void* host);
+  void release(DevicePointer device, void* host, uint64_t bytes);
 
  private:
   static constexpr size_t kMostBuffers = 12;
@@ -70,6 +70,8 @@ class CudaQueue final : public gpu::Queue {
   Result wait(EventHandle event) const;
   void wait_oldest();
   Result mark(double units);
+  // Lets the pool give back what it does not use but `kept` bytes; false where it cannot.
+  bool trim(uint64_t kept);
 
   const Symbols& symbols() const { return driver_->symbols(); }
 
@@ -86,6 +88,7 @@ class CudaQueue final : public gpu::Queue {
   std::vector<Command> gathered_;
   bool measurable_ = true;  // no function of what is gathered is used for the first time
   bool unmarked_ = false;   // something was enqueued after the last event
+  uint64_t freed_ = 0;      // bytes that went to the pool since it was trimmed
   std::deque<Flight> flights_;
   std::vector<EventHandle> spare_;  // events of flights that ended
   Result error_ = kSuccess;
