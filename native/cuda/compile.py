@@ -67,17 +67,20 @@ def build(nvcc, version, arguments, out):
     archs = [arch for arch in arguments.arch.split(",") if re.sub(r"\D", "", arch) in known]
     if not archs:
         sys.exit(f"compile.py: {nvcc} knows none of the architectures {arguments.arch}")
-    lowest = min(archs, key=lambda arch: int(re.sub(r"\D", "", arch)))
     codes = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in archs]
+    code = " ".join("sm_" + arch for arch in archs)
     if len(archs) > 1:  # a build for tests has the machine code only
-        codes.append(f"-gencode=arch=compute_{lowest},code=compute_{lowest}")
+        # For what comes later: the lowest that copies asynchronously.
+        numbers = sorted(int(re.sub(r"\D", "", arch)) for arch in archs)
+        ptx = next((number for number in numbers if number >= 80), numbers[-1])
+        codes.append(f"-gencode=arch=compute_{ptx},code=compute_{ptx}")
+        code += f" and PTX of compute_{ptx}"
     out.mkdir(parents=True)
     done = subprocess.run(
         [nvcc, *FLAGS, *codes, "--threads", "2", "-Xptxas", "-v", "-I", arguments.common, "-fatbin",
          "-o", out / "kernels.fatbin", "instances.cu"], cwd=arguments.kernels, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stdout + done.stderr)
-    code = " ".join("sm_" + arch for arch in archs) + (f" and PTX of compute_{lowest}" if len(archs) > 1 else "")
     lines = report_lines(done.stdout + done.stderr)
     (out / "report.txt").write_text("\n".join([f"# nvcc {version}", *lines]) + "\n", encoding="utf-8")
     (out / "cuda_build.hpp").write_text(
