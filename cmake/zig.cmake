@@ -8,7 +8,9 @@ if(system STREQUAL "macos")
   set(CMAKE_SYSTEM_NAME Darwin)
   set(target ${arch}-macos.14.0)
   set(CMAKE_OSX_DEPLOYMENT_TARGET "" CACHE STRING "part of the target")
-  # CMake asks for them on every Darwin; nothing is installed from here.
+  # No test of the compiler links: zig would build its C++ library for it, without optimisation, and once more for ours.
+  set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+  # CMake asks for it on every Darwin; nothing is installed from here.
   set(CMAKE_INSTALL_NAME_TOOL ${CMAKE_COMMAND})
 else()
   set(CMAKE_SYSTEM_NAME Linux)
@@ -41,9 +43,9 @@ set(zig ${zig_folder}/ziglang/zig)
 foreach(language C CXX)
   # zig's own driver options: no -march beyond the architecture's baseline, as any compiler without options.
   set(CMAKE_${language}_COMPILER_TARGET ${target})
-  set(CMAKE_${language}_ARCHIVE_CREATE "${zig} ar qc <TARGET> <LINK_FLAGS> <OBJECTS>")
-  set(CMAKE_${language}_ARCHIVE_APPEND "${zig} ar q <TARGET> <LINK_FLAGS> <OBJECTS>")
-  set(CMAKE_${language}_ARCHIVE_FINISH "${zig} ranlib <TARGET>")
+  set(CMAKE_${language}_ARCHIVE_CREATE "\"${zig}\" ar qc <TARGET> <LINK_FLAGS> <OBJECTS>")
+  set(CMAKE_${language}_ARCHIVE_APPEND "\"${zig}\" ar q <TARGET> <LINK_FLAGS> <OBJECTS>")
+  set(CMAKE_${language}_ARCHIVE_FINISH "\"${zig}\" ranlib <TARGET>")
 endforeach()
 set(CMAKE_C_COMPILER ${zig} cc)
 set(CMAKE_CXX_COMPILER ${zig} c++)

@@ -28,11 +28,10 @@ shipped_libraries() {
     "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend wgpu,wgpu+lavapipe --smoke
 }
 
-# macos_libraries LEVEL: builds the libraries of Macs here, and looks into them. Rosetta's processor with the full level only.
+# macos_libraries: builds the libraries of Macs here, and looks into them.
 macos_libraries() {
-  local platform platforms=osx-aarch_64 start=$SECONDS
-  [ "$1" != full ] || platforms="$platforms osx-x86_64"
-  for platform in $platforms; do
+  local platform start=$SECONDS
+  for platform in osx-aarch_64 osx-x86_64; do
     if ! quietly "Building the libraries of Macs (dist-$platform)" "$state/build-dist-$platform.log" \
       configure_and_build "dist-$platform" nearfield_jars; then
       record "Libraries of Macs" "$start" 0 1
@@ -51,7 +50,7 @@ package_tests() {
   platform=$(dist_platform)
   if [ -n "$platform" ]; then
     shipped_libraries "$platform"
-    macos_libraries "$1"
+    macos_libraries
   fi
   rm -rf "$package_repository"
   # As `mvn verify`, with every artifact in package_repository afterwards.
