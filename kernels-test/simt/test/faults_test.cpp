@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// nearfield_simt_faults_test LIBRARY: what a GPU backend answers when its device is missing, too old, full,
+// slow or lost. The library runs on an emulated device, which fails as NEARFIELD_SIMT_FAULT says
+// (control.hpp).
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "../../abi/harness.hpp"
+
+namespace nearfield_test {
+namespace {
+
+constexpr int32_t kDim = 20;
+constexpr int64_t kRows = 30'000, kQueries = 3;  // a search takes several submissions on an emulated device
+constexpr int32_t kK = 5;
+constexpr uint64_t kSeed = 11;
+
+void fault(const char* text) { setenv("NEARFIELD_SIMT_FAULT", text, 1); }
+
+struct Answers {
+  int64_t rows[kQueries * kK];
+  float distances[kQueries * kK];
+};
+
+// One context with an index of kRows rows, and what a search of it answers.
+struct Fixture {
+  Bench bench;
+  ContextHandle context;
+  IndexHandle index;
+  std::vector<float> queries = random_rows(kSeed + 1, kQueries, kDim);
+  Answers before{};
+
+  explicit Fixture(const Bench& b)
+      : bench(b), context(b.context()), index(b.index(context.get(), NF_L2SQ, kDim)) {
+    bench.add(index.get(), random_rows(kSeed, kRows, kDim), kDim);
+    Caller caller;
+    bench.ok(search(&before, caller), "search", caller);
+  }
+
+  nf_status add(int64_t rows, Caller& caller) {
+    const std::vector<float> data = random_rows(kSeed + 2, rows, kDim);
+    const nf_matrix matrix = matrix_of(data, kDim);
+    int64_t first = -1;
+    return bench.api->index_add(index.get(), &matrix, &first, &caller.call);
+  }
+
+  nf_status search(Answers* out, Caller& caller) {
+    const nf_matrix matrix = matrix_of(queries, kDim);
+    nf_result result = sized<nf_result>();
+    result.rows = out->rows;
+    result.distances = out->distances;
+    result.row_stride = result.k = kK;
+    nf_search request = sized<nf_search>();
+    request.queries = &matrix;
+    request.result = &result;
+    return bench.api->index_search(index.get(), &request, &caller.call);
+  }
+
+  // The index answers as it did, and has as many rows.
+  void check_unchanged(const std::string& when, int64_t rows = kRows) {
+    Caller caller;
+    Answers now{};
+    bench.ok(search(&now, caller), ("search after " + when).c_str(), caller);
+    bench.report->check(std::memcmp(&now, &before, sizeof(now)) == 0, "answers as before " + when);
+    bench.report->check(bench.info(index.get()).rows == rows, "rows as before " + when);
+  }
+
+  void expect(nf_status status, nf_status wanted, const std::string& what, const Caller& caller,
+              const char* said = "") {
+    bench.report->check(status == wanted && std::strstr(caller.error.message, said) != nullptr, what,
+                        std::string(status_name(status)) + " " + caller.error.message);
+  }
+};
+
+// No device is an answer, not a failure, and says why.
+void absent(const Bench& bench, const char* text, const char* said) {
+  fault(text);
+  Caller caller;
+  int32_t count = -1;
+  bench.ok(bench.api->device_count(&count, &caller.call), "device_count", caller);
+  bench.report->check(count == 0 && std::strstr(caller.error.message, said) != nullptr, text,
+                      caller.error.message);
+}
+
+void no_device(const Bench& bench) { absent(bench, "no-device=1", "no "); }
+void old_driver(const Bench& bench) { absent(bench, "driver=11000", "too old"); }
+
+void no_code(const Bench& bench, const char* text, const char* said) {
+  fault(text);
+  Caller caller;
+  nf_context* context = nullptr;
+  const nf_context_desc desc = sized<nf_context_desc>();
+  const nf_status status = bench.api->context_create(&desc, &context, &caller.call);
+  bench.report->check(
+      status == NF_UNAVAILABLE && context == nullptr && std::strstr(caller.error.message, said) != nullptr,
+      text, std::string(status_name(status)) + " " + caller.error.message);
+}
+void no_code_for_device(const Bench& bench) { no_code(bench, "no-code=1", "compute capability 9.0"); }
+void old_device(const Bench& bench) { no_code(bench, "capability=61", "compute capability 6.1"); }
+
+// The N-th allocation of an add fails, for every N there is: nothing has changed, and the add works
+// afterwards.
+void failed_allocations(const Bench& bench) {
+  int failed = 0;
+  for (int n = 1;; ++n) {
+    Fixture fixture(bench);
+    Caller caller;
+    fault(("allocation=" + std::to_string(n)).c_str());
+    const nf_status status = fixture.add(40'000, caller);
+    fault("");
+    if (status == NF_OK) break;
+    ++failed;
+    const std::string when = "allocation " + std::to_string(n) + " of an add failed";
+    fixture.expect(status, NF_RESOURCE_EXHAUSTED, when, caller);
+    fixture.check_unchanged(when);
+    Caller again;
+    bench.ok(fixture.add(40'000, again), "add, after it failed", again);
+    if (n > 100) break;
+  }
+  bench.report->check(failed >= 2 && failed < 100, "an add allocates several times",
+                      std::to_string(failed) + " allocations failed");
+}
+
+void full_device(const Bench& bench) {
+  Fixture fixture(bench);
+  fault("memory=4000000");
+  Caller caller;
+  fixture.expect(fixture.add(400'000, caller), NF_RESOURCE_EXHAUSTED, "32 MB on a device of 4 MB", caller);
+  fixture.check_unchanged("the device was full");
+}
+
+// A kernel that cannot be launched fails its call only.
+void failed_launch(const Bench& bench) {
+  Fixture fixture(bench);
+  for (const char* text : {"launch=1", "launch=2", "launch=3"}) {
+    fault(text);
+    Caller caller;
+    Answers none{};
+    fixture.expect(fixture.search(&none, caller), NF_INTERNAL, text, caller);
+    fault("");
+    fixture.check_unchanged(text);
+  }
+  fault("launch=1");
+  Caller caller;
+  fixture.expect(fixture.add(2000, caller), NF_INTERNAL, "an add whose first kernel fails", caller);
+  fault("");
+  fixture.check_unchanged("an add failed");
+}
+
+void lost_device(const Bench& bench) {
+  Fixture fixture(bench);
+  fault("lost=1");
+  for (const char* what : {"the search that loses the device", "a search after that"}) {
+    Caller caller;
+    Answers none{};
+    fixture.expect(fixture.search(&none, caller), NF_DEVICE_LOST, what, caller, "lost");
+  }
+  Caller adding;
+  fixture.expect(fixture.add(100, adding), NF_DEVICE_LOST, "an add after that", adding, "lost");
+  // Handles are destroyed at the end of the scope, and a new context is another device's.
+  fixture.index.reset();
+  fixture.context.reset();
+  fault("");
+  Fixture fresh(bench);
+  fresh.check_unchanged("a new context was made");
+}
+
+void slow_device(const Bench& bench) {
+  Fixture fixture(bench);
+  fault("slow=150");
+  Caller caller;
+  caller.call.timeout_ns = 40'000'000;
+  Answers none{};
+  fixture.expect(fixture.search(&none, caller), NF_DEADLINE_EXCEEDED, "a search that takes too long", caller);
+  fault("");
+  fixture.check_unchanged("a search was too slow");
+  fault("slow=150");
+  Caller adding;
+  adding.call.timeout_ns = 40'000'000;
+  fixture.expect(fixture.add(100'000, adding), NF_DEADLINE_EXCEEDED, "an add that takes too long", adding);
+  fault("");
+  fixture.check_unchanged("an add was too slow");
+}
+
+struct Test {
+  const char* name;
+  const char* backend;  // NULL: all
+  void (*run)(const Bench&);
+};
+constexpr Test kTests[] = {
+    {"no device", nullptr, no_device},
+    {"old driver", "cuda", old_driver},
+    {"no code for the device", "cuda", no_code_for_device},
+    {"old device", "cuda", old_device},
+    {"failed allocations", nullptr, failed_allocations},
+    {"full device", nullptr, full_device},
+    {"failed launch", nullptr, failed_launch},
+    {"lost device", nullptr, lost_device},
+    {"slow device", nullptr, slow_device},
+};
+
+// A driver is opened once per process, and what a fault breaks shall not reach the next test.
+bool in_own_process(const char* library, const Test& test, Report* report) {
+  int counts[2];
+  if (pipe(counts) != 0) return false;
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    Report own;
+    std::string why;
+    const nf_api* const api = load(library, &why);
+    own.check(api != nullptr, library, why);
+    if (api != nullptr && (test.backend == nullptr || std::strcmp(test.backend, api->backend) == 0))
+      test.run({api, &own, kSeed});
+    std::fflush(nullptr);
+    const bool written = write(counts[1], &own, sizeof(own)) == sizeof(own);
+    _exit(written ? 0 : 1);
+  }
+  close(counts[1]);
+  Report own;
+  const bool read_all = read(counts[0], &own, sizeof(own)) == sizeof(own);
+  close(counts[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (read_all) report->passed += own.passed, report->failed += own.failed;
+  return read_all && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+}  // namespace
+}  // namespace nearfield_test
+
+int main(int argc, char** argv) {
+  using namespace nearfield_test;
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s LIBRARY\n", argv[0]);
+    return 2;
+  }
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  Report report;
+  for (const Test& test : kTests)
+    report.check(in_own_process(argv[1], test, &report), std::string(test.name) + ": the process lives");
+  std::printf("%d passed, %d failed\n", report.passed, report.failed);
+  return report.failed == 0 ? 0 : 1;
+}
