@@ -186,7 +186,7 @@ void note_access(const void* p, size_t bytes, Access access, const void* place) 
 }  // namespace nearfield::simt
 
 // The functions that -fsanitize=thread calls. Not defined where the sanitizer itself runs.
-#if !defined(__SANITIZE_THREAD__)
+#if !defined(NEARFIELD_SIMT_TSAN)
 using nearfield::simt::Access;
 using nearfield::simt::kRead;
 using nearfield::simt::kUpdate;

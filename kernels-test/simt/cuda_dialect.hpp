@@ -66,7 +66,7 @@ inline int __syncthreads_and(int vote, nearfield::simt::Site where = nearfield::
   return nearfield::simt::barrier(nearfield::simt::kOrdersAll, where, vote == 0) == 0;
 }
 inline void __syncwarp(unsigned mask = ~0u, nearfield::simt::Site where = nearfield::simt::Site::current()) {
-  nearfield::simt::exchange(mask, "", 1, nearfield::simt::kOrdersAll, where);
+  nearfield::simt::exchange(mask, nearfield::simt::Slot{}, nearfield::simt::kOrdersAll, where);
 }
 // Order within a thread is all that a fence gives; the race check accepts no protocol built on them.
 inline void __threadfence() {}

@@ -105,19 +105,19 @@ void Engine::begin_block(unsigned number) {
     fiber.stack->start(&Engine::enter, fiber.index % 64 * 64);
   }
   for (Warp& warp : warps_) warp.ready = warp.running;
-  tsan_release(&barrier_token_);
+  tsan_release(&start_token_);
 }
 
 void Engine::enter() {
   Engine& e = *engine;
   e.switch_.arrived(nullptr);
-  tsan_acquire(&e.barrier_token_);
+  tsan_acquire(&e.start_token_);
   try {
     e.body_();
   } catch (...) {
     e.thrown_ = std::current_exception();
   }
-  tsan_release(&e.barrier_token_);
+  tsan_release(&e.end_token_);
   e.self_->state = Fiber::State::kDone;
   e.switch_.back(*e.self_->stack, true);
 }
@@ -128,6 +128,7 @@ void Engine::resume(Fiber& fiber) {
   current = {&fiber, &block_, warps_[fiber.warp].out.data()};
   accessor_.resume(fiber);
   switch_.to_fiber(*fiber.stack);
+  if (thrown_ || !failure_.empty()) tsan_acquire(&end_token_);
   if (thrown_) std::rethrow_exception(thrown_);
   if (!failure_.empty()) throw Error(failure_);
   if (fiber.state == Fiber::State::kAtWarp) {
@@ -168,7 +169,7 @@ void Engine::run_block() {
     for (const unsigned warp : warps) progress |= resume_warp(warp);
     if (!progress && alive_ > 0 && !release_barrier()) throw Error(describe(deadlock()));
   }
-  tsan_acquire(&barrier_token_);
+  tsan_acquire(&end_token_);
 }
 
 // When every thread has arrived. A device hangs, or worse, where some thread has returned or waits elsewhere.
@@ -193,6 +194,7 @@ bool Engine::release_barrier() {
         ", thread " + std::to_string(missing->index) +
         (missing->state == Fiber::State::kDone ? " has returned" : " waits at " + text(missing->where))));
   accessor_.at_barrier(first->orders);
+  ++barriers_;
   last_votes_ = votes_;
   votes_ = 0;
   for (Fiber& fiber : fibers_) fiber.state = Fiber::State::kReady;
@@ -224,6 +226,7 @@ void Engine::release_warp(const Fiber& last) {
     lanes[lane].mask = group;
     lanes[lane].state = Fiber::State::kReady;
   }
+  ++warp.exchanges;
   warp.waiting &= ~group;
   warp.ready |= group;
 }
@@ -248,10 +251,7 @@ std::string Engine::describe(const std::string& message) const {
   return std::string(options_.name) + ", block " + text(block_.position) + ": " + message;
 }
 
-void Engine::yield() {
-  tsan_release(&barrier_token_);
-  switch_.back(*self_->stack, false);
-}
+void Engine::yield() { switch_.back(*self_->stack, false); }
 
 unsigned Engine::barrier(unsigned orders, Site where, bool vote) {
   Fiber& self = *self_;
@@ -259,31 +259,38 @@ unsigned Engine::barrier(unsigned orders, Site where, bool vote) {
   self.orders = orders;
   self.state = Fiber::State::kAtBarrier;
   votes_ += vote;
+  char* const token = &barrier_tokens_[barriers_ % 2];
+  tsan_release(token);
   yield();
-  tsan_acquire(&barrier_token_);
+  tsan_acquire(token);
   return last_votes_;  // nobody is at the next barrier before all have left this one
 }
 
-Lanes Engine::exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where) {
+Lanes Engine::exchange(Lanes mask, const Slot& value, unsigned orders, Site where) {
   Fiber& self = *self_;
   Warp& warp = warps_[self.warp];
   if (mask != 0 && !(mask >> self.lane & 1))
     simt::fail("lane " + std::to_string(self.lane) + " is not in its own mask", where);
-  std::memcpy(warp.in[self.lane].bytes, value, bytes);
+  warp.in[self.lane] = value;
   warp.waiting |= Lanes{1} << self.lane;
   self.mask = mask;
   self.orders = orders;
   self.where = where;
   self.state = Fiber::State::kAtWarp;
+  char* const token = &warp.tokens[warp.exchanges % 2];
+  if (orders != kOrdersNothing) tsan_release(token);
   yield();
-  if (orders != kOrdersNothing) tsan_acquire(&barrier_token_);
+  if (orders != kOrdersNothing) tsan_acquire(token);
   return self_->mask;
 }
 
 void* Engine::shared_array(const void* key, size_t bytes, Site where) {
   std::string problem;
-  void* const memory = shared_.array(key, bytes, &problem);
+  bool made = false;
+  void* const memory = shared_.array(key, bytes, &made, &problem);
   if (memory == nullptr) simt::fail(problem, where);
+  if (made) tsan_release(&shared_token_);
+  tsan_acquire(&shared_token_);
   return memory;
 }
 
@@ -297,6 +304,7 @@ void* Engine::dynamic_shared(size_t align, Site where) {
 void Engine::fail(std::string message) {
   failure_ = describe("thread " + text(self_->position) + ": " + message);
   self_->state = Fiber::State::kDone;
+  tsan_release(&end_token_);
   switch_.back(*self_->stack, true);
   __builtin_unreachable();
 }
@@ -316,8 +324,8 @@ void fail(const std::string& message, Site where) { fail(text(where) + ": " + me
 
 unsigned barrier(unsigned orders, Site where, bool vote) { return engine->barrier(orders, where, vote); }
 
-Lanes exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where) {
-  return engine->exchange(mask, value, bytes, orders, where);
+Lanes exchange(Lanes mask, const Slot& value, unsigned orders, Site where) {
+  return engine->exchange(mask, value, orders, where);
 }
 
 void* shared_array(const void* key, size_t bytes, Site where) {

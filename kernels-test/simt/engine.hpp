@@ -39,6 +39,8 @@ struct Fiber : Thread {
 
 struct Warp {
   Lanes running = 0, ready = 0, waiting = 0;
+  char tokens[2] = {};  // as Engine::barrier_tokens_
+  unsigned exchanges = 0;
   std::array<Slot, kMostLanes> in, out;
 };
 
@@ -46,11 +48,14 @@ struct Warp {
 class Engine {
  public:
   Engine(Dim3 grid, Dim3 size, const std::function<void()>& body, const Options& options);
+  ~Engine() { tsan_acquire(&end_token_); }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
   void run();  // throws Error
 
   // Called on a fiber.
   unsigned barrier(unsigned orders, Site where, bool vote);
-  Lanes exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where);
+  Lanes exchange(Lanes mask, const Slot& value, unsigned orders, Site where);
   void* shared_array(const void* key, size_t bytes, Site where);
   void* dynamic_shared(size_t align, Site where);
   [[noreturn]] void fail(std::string message);
@@ -85,7 +90,10 @@ class Engine {
   std::string failure_;
   SharedMemory shared_;
   Accessor accessor_;
-  char barrier_token_ = 0;  // TSan's
+  // TSan's: what the start of a block, its barriers, its end and its arrays order. Two of a kind take turns:
+  // who leaves a barrier does not see what others do on their way to the next one.
+  char start_token_ = 0, end_token_ = 0, shared_token_ = 0, barrier_tokens_[2] = {};
+  unsigned barriers_ = 0;
 };
 
 // The engine of the launch in progress on this thread.

@@ -80,13 +80,13 @@ Stack::Stack() {
   if (memory == MAP_FAILED) throw std::bad_alloc();
   mprotect(memory, guard, PROT_NONE);  // an overflow is a crash, not a wrong answer
   base_ = static_cast<char*>(memory) + guard;
-#if defined(__SANITIZE_THREAD__)
+#if defined(NEARFIELD_SIMT_TSAN)
   tsan_ = __tsan_create_fiber(0);
 #endif
 }
 
 Stack::~Stack() {
-#if defined(__SANITIZE_THREAD__)
+#if defined(NEARFIELD_SIMT_TSAN)
   __tsan_destroy_fiber(tsan_);
 #endif
   munmap(base_ - guard_bytes(), guard_bytes() + kStackBytes);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A stack to run on, and the switch between two: callee-saved registers and a stack pointer, no system call.
-// The sanitizers are told about every switch; TSan is told that it orders nothing.
+// The sanitizers are told about every switch; TSan is told that it orders nothing. This folder's own
+// bookkeeping, shared by fibers that it resumes one by one, is compiled without TSan: NEARFIELD_SIMT_TSAN
+// says that it runs.
 #pragma once
 
 #include <cstddef>
@@ -8,14 +10,14 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
-#elif defined(__SANITIZE_THREAD__)
+#elif defined(NEARFIELD_SIMT_TSAN)
 #include <sanitizer/tsan_interface.h>
 #endif
 
 namespace nearfield::simt {
 
 // Sanitizers make frames several times larger.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(NEARFIELD_SIMT_TSAN)
 inline constexpr size_t kStackBytes = 512 * 1024;
 #else
 inline constexpr size_t kStackBytes = 64 * 1024;
@@ -48,7 +50,7 @@ class Switch {
   void to_fiber(Stack& fiber) {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(&fake_, fiber.base_, kStackBytes);
-#elif defined(__SANITIZE_THREAD__)
+#elif defined(NEARFIELD_SIMT_TSAN)
     tsan_ = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(fiber.tsan_, __tsan_switch_to_fiber_no_sync);
 #endif
@@ -62,7 +64,7 @@ class Switch {
   void back(Stack& fiber, bool last) {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(last ? nullptr : &fiber.fake_, caller_stack_, caller_bytes_);
-#elif defined(__SANITIZE_THREAD__)
+#elif defined(NEARFIELD_SIMT_TSAN)
     __tsan_switch_to_fiber(tsan_, __tsan_switch_to_fiber_no_sync);
 #endif
     static_cast<void>(last);
@@ -87,12 +89,12 @@ class Switch {
 
 // Happens-before edges for TSan: what a barrier orders. Nothing elsewhere.
 inline void tsan_release([[maybe_unused]] void* at) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(NEARFIELD_SIMT_TSAN)
   __tsan_release(at);
 #endif
 }
 inline void tsan_acquire([[maybe_unused]] void* at) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(NEARFIELD_SIMT_TSAN)
   __tsan_acquire(at);
 #endif
 }

@@ -12,6 +12,12 @@
 namespace nearfield::simt {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(NEARFIELD_SIMT_TSAN)
+constexpr bool kHeapMemory = true;
+#else
+constexpr bool kHeapMemory = false;
+#endif
+
 constexpr size_t kAlignment = 256;            // what cuMemAlloc promises
 constexpr size_t kGap = 4096;                 // after an allocation, before the next one; also whole pages
 constexpr size_t kWindowBytes = 1024 * 1024;  // shared memory of one host thread; a block has 227 KiB at most
@@ -205,7 +211,7 @@ void SharedMemory::clear() {
   offset_ = kSharedGap;
 }
 
-void* SharedMemory::array(const void* key, size_t bytes, std::string* problem) {
+void* SharedMemory::array(const void* key, size_t bytes, bool* made, std::string* problem) {
   for (const Array& array : arrays_)
     if (array.key == key) return array.memory;
   used_ += up(bytes, 16);
@@ -223,6 +229,7 @@ void* SharedMemory::array(const void* key, size_t bytes, std::string* problem) {
   }
   std::memset(array.memory, pattern_, bytes);
   arrays_.push_back(array);
+  *made = true;
   return array.memory;
 }
 

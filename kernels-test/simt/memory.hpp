@@ -14,12 +14,6 @@
 
 namespace nearfield::simt {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kHeapMemory = true;
-#else
-inline constexpr bool kHeapMemory = false;
-#endif
-
 // Global memory, aligned to 256 bytes, full of NaN; NULL when there is no room.
 void* allocate(size_t bytes);
 void release(void* memory);  // NULL is fine
@@ -62,8 +56,8 @@ class SharedMemory {
 
   // A new block: nothing is declared, and what will be is filled with `pattern`.
   void begin(uint8_t pattern);
-  // The array of this key; `*problem` is set instead when it does not fit.
-  void* array(const void* key, size_t bytes, std::string* problem);
+  // The array of this key, `*made` if it is new; `*problem` is set instead when it does not fit.
+  void* array(const void* key, size_t bytes, bool* made, std::string* problem);
   static bool owns(const void* p);  // of this thread
 
  private:

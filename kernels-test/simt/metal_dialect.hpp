@@ -39,7 +39,7 @@ inline void threadgroup_barrier(mem_flags flags, Site where = Site::current()) {
   nearfield::simt::barrier(static_cast<unsigned>(flags), where);
 }
 inline void simdgroup_barrier(mem_flags flags, Site where = Site::current()) {
-  nearfield::simt::exchange(0, "", 1, static_cast<unsigned>(flags), where);
+  nearfield::simt::exchange(0, nearfield::simt::Slot{}, static_cast<unsigned>(flags), where);
 }
 
 // ---- SIMD-group functions: of the lanes that have not returned, which must all come to the same place ----

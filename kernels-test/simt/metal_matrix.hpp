@@ -40,7 +40,8 @@ simdgroup_matrix<T, COLUMNS, ROWS> make_filled_simdgroup_matrix(T value) {
 template <class T>
 void simdgroup_load(simdgroup_matrix<T, 8, 8>& m, const T* from, ulong stride, ulong2 origin = ulong2(0, 0),
                     bool transposed = false, nearfield::simt::Site where = nearfield::simt::Site::current()) {
-  nearfield::simt::exchange(0, "", 1, nearfield::simt::kOrdersNothing, where);  // all lanes, together
+  nearfield::simt::exchange(0, nearfield::simt::Slot{}, nearfield::simt::kOrdersNothing,
+                            where);  // all lanes, together
   const FragmentPlace at = fragment_place(nearfield::simt::thread().lane);
   for (unsigned i = 0; i < 2; ++i) {
     const ulong row = transposed ? at.column + i : at.row, column = transposed ? at.row : at.column + i;
@@ -52,7 +53,7 @@ template <class T>
 void simdgroup_store(const simdgroup_matrix<T, 8, 8>& m, T* to, ulong stride, ulong2 origin = ulong2(0, 0),
                      bool transposed = false,
                      nearfield::simt::Site where = nearfield::simt::Site::current()) {
-  nearfield::simt::exchange(0, "", 1, nearfield::simt::kOrdersNothing, where);
+  nearfield::simt::exchange(0, nearfield::simt::Slot{}, nearfield::simt::kOrdersNothing, where);
   const FragmentPlace at = fragment_place(nearfield::simt::thread().lane);
   for (unsigned i = 0; i < 2; ++i) {
     const ulong row = transposed ? at.column + i : at.row, column = transposed ? at.row : at.column + i;

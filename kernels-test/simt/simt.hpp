@@ -110,7 +110,7 @@ enum : unsigned { kOrdersNothing = 0, kOrdersShared = 1, kOrdersGlobal = 2, kOrd
 unsigned barrier(unsigned orders, Site where, bool vote = false);
 
 // Hands `value` to the lanes of `mask` (0: all that have not returned); returns who took part.
-Lanes exchange(Lanes mask, const void* value, size_t bytes, unsigned orders, Site where);
+Lanes exchange(Lanes mask, const Slot& value, unsigned orders, Site where);
 
 // One object per `key` and block. `where`: its declaration.
 void* shared_array(const void* key, size_t bytes, Site where);
@@ -139,7 +139,9 @@ void note_access(const void* p, size_t bytes, Access access, const void* place);
 template <class T>
 Lanes exchange(Lanes mask, const T& value, Site where) {
   static_assert(sizeof(T) <= kSlotBytes && std::is_trivially_copyable_v<T>);
-  return exchange(mask, &value, sizeof(T), kOrdersNothing, where);
+  Slot slot{};
+  __builtin_memcpy(slot.bytes, &value, sizeof(T));
+  return exchange(mask, slot, kOrdersNothing, where);
 }
 
 // What `lane` handed over in this thread's last exchange.
