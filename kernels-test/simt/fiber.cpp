@@ -107,6 +107,9 @@ void Stack::start(void (*entry)(), size_t shift) {
   sp_ = sp;
 #endif
   fake_ = nullptr;
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(base_, kStackBytes);  // what an abandoned fiber's frames left
+#endif
 }
 
 }  // namespace nearfield::simt

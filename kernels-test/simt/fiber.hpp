@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #elif defined(NEARFIELD_SIMT_TSAN)
 #include <sanitizer/tsan_interface.h>

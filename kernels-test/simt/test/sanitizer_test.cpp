@@ -73,7 +73,7 @@ constexpr Planted kPlanted[] = {
     {"the end of a shared array", "heap-buffer-overflow",
      [](float*) {
        NF_SHARED(float, a, kThreads);
-       a[threadIdx.x + 1] = 1;
+       (&a[0])[threadIdx.x + 1] = 1;
      }},
     {"the end of global memory", "heap-buffer-overflow",
      [](float* global) { SINK = global[threadIdx.x + 1]; }},
