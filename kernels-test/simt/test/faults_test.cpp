@@ -136,7 +136,7 @@ void full_device(const Bench& bench) {
 // A kernel that cannot be launched fails its call only.
 void failed_launch(const Bench& bench) {
   Fixture fixture(bench);
-  for (const char* text : {"launch=1", "launch=2", "launch=3"}) {
+  for (const char* text : {"launch=1", "launch=2"}) {
     fault(text);
     Caller caller;
     Answers none{};
@@ -169,21 +169,24 @@ void lost_device(const Bench& bench) {
   fresh.check_unchanged("a new context was made");
 }
 
+// A call looks at its deadline between two submissions. How much work one holds follows what was measured, so
+// that it may take some searches until the work of one is more than two slow submissions.
 void slow_device(const Bench& bench) {
   Fixture fixture(bench);
-  fault("slow=150");
-  Caller caller;
-  caller.call.timeout_ns = 40'000'000;
-  Answers none{};
-  fixture.expect(fixture.search(&none, caller), NF_DEADLINE_EXCEEDED, "a search that takes too long", caller);
-  fault("");
-  fixture.check_unchanged("a search was too slow");
-  fault("slow=150");
+  fault("slow=60");
+  nf_status status = NF_OK;
+  for (int i = 0; i < 20 && status == NF_OK; ++i) {
+    Caller caller;
+    caller.call.timeout_ns = 20'000'000;
+    Answers none{};
+    status = fixture.search(&none, caller);
+  }
+  bench.report->check(status == NF_DEADLINE_EXCEEDED, "a search that takes too long", status_name(status));
   Caller adding;
-  adding.call.timeout_ns = 40'000'000;
+  adding.call.timeout_ns = 20'000'000;
   fixture.expect(fixture.add(100'000, adding), NF_DEADLINE_EXCEEDED, "an add that takes too long", adding);
   fault("");
-  fixture.check_unchanged("an add was too slow");
+  fixture.check_unchanged("calls took too long");
 }
 
 struct Test {
