@@ -27,6 +27,10 @@ class Failed(Exception):
     pass
 
 
+class Late(Failed):
+    """A worker was ended long after the time of its phase: the device hangs, or is far slower than thought."""
+
+
 @dataclass
 class Phase:
     name: str

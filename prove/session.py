@@ -92,7 +92,7 @@ class Session:
             yield
         except Exception:
             if late.is_set():
-                raise phases.Failed(f"no answer for {GRACE} s beyond the {seconds:.0f} s of this phase") from None
+                raise phases.Late(f"no answer for {GRACE} s beyond the {seconds:.0f} s of this phase") from None
             raise
         finally:
             timer.cancel()

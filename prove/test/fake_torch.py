@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """torch_worker.py as ./nearfield prove sees it: the native worker on the CPU, with what torch adds. FAKE_TORCH in the environment:
-`cpu` sees no GPU, `dies` ends at the fifth run, `wrong` answers with rows in another order than by distance."""
+`cpu` sees no GPU, `dies` ends at the fifth run, `hangs` at a later one, `wrong` answers with rows in another order than by distance."""
 
 import json
 import os
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 RELEASE = Path(__file__).resolve().parents[2] / "build" / "release"
@@ -25,6 +26,8 @@ for line in sys.stdin:
     if name == "hello":
         command.update(backend="cpu", library=str(RELEASE / "lib"))
     runs += name == "run"
+    if MODE == "hangs" and runs == 60:
+        time.sleep(600)
     if MODE == "dies" and runs == 5:
         sys.exit("out of memory")
     inner.stdin.write(json.dumps(command) + "\n")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The measurement beside a stand-in for torch."""
 
+import sys
 from pathlib import Path
 
+import session as sessions
 import speed
 from phases import CutShort
 from stand_ins import SMALL, StandInTest
@@ -19,7 +21,7 @@ class SpeedTest(StandInTest):
 
     def measure(self, mode: str = "", seconds: float = 60, emulated: bool = False) -> tuple[dict, str]:
         self.setting("FAKE_TORCH", mode)
-        session, entry = self.session(), {}
+        session, entry = self.session(getattr(self, "made", None)), {}
         session.emulated = emulated
         session.device = {"copy_bytes_per_s": 7e9, "multiply_add_flops_per_s": 6e13}
 
@@ -76,6 +78,28 @@ class SpeedTest(StandInTest):
         speed.PEER.write_text("import sys\nraise ModuleNotFoundError(\"No module named 'torch'\")\n")
         entry, sentence = self.measure()
         self.assertEqual(sentence, f"{ALL} workloads without torch: it is not installed for this python3")
+
+    def test_a_hang_keeps_what_was_measured(self):
+        before, sessions.GRACE = sessions.GRACE, 1
+        self.addCleanup(setattr, sessions, "GRACE", before)
+        entry, sentence = self.measure("hangs", seconds=4)  # torch does
+        self.assertTrue(1 <= len(entry["points"]) < ALL)
+        self.assertIn(f"of {ALL} workloads", sentence)
+        self.assertIn("ended at 'run' with signal 9", entry["points"][-1]["without_torch"])
+
+    def test_our_own_hang_keeps_what_was_measured(self):
+        before, sessions.GRACE = sessions.GRACE, 1
+        self.addCleanup(setattr, sessions, "GRACE", before)
+        made = self.build()
+        program = made.folder / "bin" / "nearfield_bench"
+        program.unlink()
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("fake_torch.py")}"\n')
+        program.chmod(0o755)
+        self.made = made
+        speed.PEER = self.folder / "none.py"
+        entry, sentence = self.measure("hangs", seconds=4)
+        self.assertTrue(1 <= len(entry["points"]) < ALL)
+        self.assertIn(f"of {ALL} workloads, in the next no answer for 1 s beyond", sentence)
 
     def test_no_time(self):
         entry, sentence = self.measure(seconds=0.0)
