@@ -12,7 +12,7 @@
 //     allocation=N     the N-th allocation fails, the first is 1
 //     launch=N         the N-th kernel fails
 //     lost=N           the device is lost at the N-th kernel, for good
-//     slow=MS          every submission is done MS milliseconds after it was handed over
+//     slow=MS          every submission takes MS milliseconds
 //     unified=0        Metal: the CPU does not see the GPU's memory
 #pragma once
 

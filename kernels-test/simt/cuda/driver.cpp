@@ -4,6 +4,7 @@
 // host memory that is not page-locked, an argument that is no device memory are errors.
 #include "driver.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <set>
@@ -286,7 +287,9 @@ NF_EXPORT Result cuEventRecord(EventHandle event, StreamHandle stream) {
   NF_USABLE();
   event->reached = false;
   event->stream = stream;
-  event->ready = Clock::now() + std::chrono::milliseconds(simt::fault("slow", 0));
+  // One after the other, as on a device.
+  stream->ready = std::max(stream->ready, Clock::now()) + std::chrono::milliseconds(simt::fault("slow", 0));
+  event->ready = stream->ready;
   stream->push([event] {
     event->reached = true;
     event->stream = nullptr;

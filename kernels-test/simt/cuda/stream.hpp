@@ -27,6 +27,7 @@ struct StreamTag {
   using Step = std::function<Result()>;
   std::mutex mutex;
   std::deque<Step> steps;
+  Clock::time_point ready{};  // when what was enqueued before the last event counts as done
 
   void push(Step step) {
     const std::lock_guard<std::mutex> lock(mutex);

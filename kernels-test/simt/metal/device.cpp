@@ -4,6 +4,7 @@
 // read too early is stale.
 #include "device.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <deque>
@@ -120,7 +121,10 @@ class SimtDevice final : public Device {
   std::unique_ptr<Commands> begin() override { return std::make_unique<SimtCommands>(*this); }
 
   void commit(std::shared_ptr<Work> work) {
-    work->ready = std::chrono::steady_clock::now() + std::chrono::milliseconds(simt::fault("slow", 0));
+    // One after the other, as on a device.
+    ready_ = std::max(ready_, std::chrono::steady_clock::now()) +
+             std::chrono::milliseconds(simt::fault("slow", 0));
+    work->ready = ready_;
     queue_.push_back(std::move(work));
   }
 
@@ -158,6 +162,7 @@ class SimtDevice final : public Device {
 
   const Adapter adapter_;
   std::deque<std::shared_ptr<Work>> queue_;
+  std::chrono::steady_clock::time_point ready_{};
   bool lost_ = false;
 };
 
