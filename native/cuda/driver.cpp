@@ -151,6 +151,7 @@ bool Driver::is_sticky(Result result) {
     case 201:  // invalid context
     case 214:  // uncorrectable memory error
     case 220:  // uncorrectable link error
+    case 226:  // an error that was contained to this process
     case 700:  // illegal address
     case 702:  // launch took too long
     case 709:  // context is destroyed

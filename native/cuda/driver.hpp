@@ -16,8 +16,7 @@ namespace nearfield::cuda {
 using Result = int;  // CUresult
 using DevicePointer = unsigned long long;
 
-inline constexpr Result kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNoBinary = 209,
-                        kUnsupportedPtx = 222, kNotReady = 600;
+inline constexpr Result kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNoBinary = 209, kNotReady = 600;
 
 enum Attribute : int {  // CUdevice_attribute
   kIntegrated = 18,

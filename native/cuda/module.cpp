@@ -27,9 +27,35 @@ uint32_t block_threads(const gpu::Kernel& kernel, const gpu::Variant& variant) {
   return 0;
 }
 
+namespace {
+
+// No binary for the device, or PTX that this driver cannot compile.
+bool has_no_code(Result result) {
+  switch (result) {
+    case 200:  // invalid image
+    case 209:  // no binary for the GPU
+    case 218:  // invalid PTX
+    case 221:  // the compiler of PTX was not found
+    case 222:  // PTX of a later version
+    case 223:  // compilation of PTX is disabled
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 Status Module::load(const Driver& driver, const Gpu& gpu) {
-  const Result result = driver.symbols().cuModuleLoadData(&handle_, nearfield_cuda_fatbin);
-  if (result == kNoBinary || result == kUnsupportedPtx)
+  const char* call = "cuModuleLoadData";
+  Result result = driver.symbols().cuModuleLoadData(&handle_, nearfield_cuda_fatbin);
+  if (result == kSuccess) {
+    // Drivers that load lazily find out only here that they have no code for this device.
+    call = "cuModuleGetFunction";
+    FunctionHandle first = nullptr;
+    result = driver.symbols().cuModuleGetFunction(&first, handle_, entry_name(gpu::kMove, {}).c_str());
+  }
+  if (has_no_code(result))
     return Status(NF_UNAVAILABLE,
                   error(NF_UNAVAILABLE,
                         "context_create: %s has compute capability %d.%d, this library has code for %s: %s",
@@ -37,7 +63,7 @@ Status Module::load(const Driver& driver, const Gpu& gpu) {
                         driver.describe(result).c_str())
                       .message(),
                   result);
-  return driver.status(result, "context_create", "cuModuleLoadData");
+  return driver.status(result, "context_create", call);
 }
 
 void Module::unload(const Driver& driver) {

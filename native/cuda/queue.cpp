@@ -304,6 +304,7 @@ Status CudaQueue::submit(double units, const char* what) {
   while (flights_.size() >= 2) wait_oldest();
   NF_TRY(take_error(what));
   if (!std::exchange(measurable_, true)) units = 0;
+  unmarked_ = true;  // until an event follows, whatever fails
   Result result = kSuccess;
   for (size_t i = 0; i < gathered_.size() && result == kSuccess; ++i) {
     result = enqueue(gathered_[i]);
@@ -360,7 +361,12 @@ void CudaQueue::wait_oldest() {
 void CudaQueue::drain() {
   if (!unmarked_ && flights_.empty()) return;
   const Current current(symbols(), context_);
-  if (unmarked_ && lost_.empty()) fail(mark(0), "cuEventRecord");
+  if (unmarked_ && lost_.empty()) {
+    const Result marked = mark(0);
+    fail(marked, "cuEventRecord");
+    // Nobody can tell then when the work ends: this context is of no more use.
+    if (marked != kSuccess && lost_.empty()) lost_ = "cuEventRecord: " + driver_->describe(marked);
+  }
   unmarked_ = false;
   while (!flights_.empty()) wait_oldest();
 }
