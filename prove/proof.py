@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import building
@@ -26,7 +27,8 @@ from phases import Absent, CutShort, Failed, Phase
 from session import Session
 from worker import Worker
 
-TAIL = 4000  # characters of each log of a phase that failed, kept in the record: the machine may be gone tomorrow
+ALWAYS = ("build", "device")  # all others need them
+TAIL = 16_000  # characters of each log of a phase that failed, kept in the record: the machine may be gone tomorrow
 
 
 def run(options) -> int:
@@ -38,9 +40,10 @@ def run(options) -> int:
         return 3
     session.folder = tempfile.mkdtemp(dir=ROOT / "build", prefix="proof-")
     written = record.begin(session, options)
+    written.device({**about, "name": about.get("name", session.backend)})  # from now on a killed run leaves a record
     clock, status = phases.Clock(options.seconds), 1
     try:
-        phases.carry_out(_phases(session, about, written), lambda name: name == "build" or name in options.only, clock, written.phases,
+        phases.carry_out(_phases(session, about, written), lambda name: name in ALWAYS or name in options.only, clock, written.phases,
                          written.save, lambda entry, begun: _keep_logs(session, entry, begun))  # fmt: skip
         status = written.finish("complete")
     except Interrupted as interrupted:
@@ -91,13 +94,13 @@ def _phases(session: Session, about: dict, written) -> list[Phase]:
     return [
         Phase("build", "Build", 5, 600 if slow else 170, lambda entry, s: _build(session, about, entry, s)),
         Phase("device", "The device", 5, 30, lambda entry, s: _device(session, entry, s, written)),
-        Phase("suite", f"Test suite on {session.column}", 60, 600 if slow else 110, lambda entry, s: _suite(session, entry, s)),
-        Phase("speed", "Speed", 90, 400 if slow else 170, lambda entry, s: speed.measure(session, entry, s, written.save)),
-        Phase("kernels", "Kernel times", 15, 40, lambda entry, s: kernel_times.measure(session, entry, s)),
-        Phase("memcheck", "memcheck over the small cases", 25, 70, lambda entry, s: sanitizers.check("memcheck", session, entry, s)),
-        Phase("racecheck", "racecheck over the small cases", 25, 70, lambda entry, s: sanitizers.check("racecheck", session, entry, s)),
-        Phase("wgpu", "Test suite on wgpu, the vendor's Vulkan", 20, 60, lambda entry, s: _wgpu(session, entry, s)),
-        Phase("java", "Java API", 15, 120 if slow else 40, lambda entry, s: java_api.measure(session, entry, s)),
+        Phase("suite", f"Test suite on {session.column}", 60, 600 if slow else 110, _on_device(session, _suite)),
+        Phase("speed", "Speed", 90, 400 if slow else 170, _on_device(session, partial(speed.measure, save=written.save))),
+        Phase("kernels", "Kernel times", 15, 40, _on_device(session, kernel_times.measure)),
+        Phase("memcheck", "memcheck over the small cases", 25, 70, _on_device(session, partial(sanitizers.check, "memcheck"))),
+        Phase("racecheck", "racecheck over the small cases", 25, 70, _on_device(session, partial(sanitizers.check, "racecheck"))),
+        Phase("wgpu", "Test suite on wgpu, the vendor's Vulkan", 20, 60, _on_device(session, _wgpu)),
+        Phase("java", "Java API", 15, 120 if slow else 40, _on_device(session, java_api.measure)),
     ]
 
 
@@ -114,22 +117,30 @@ def _need_build(session: Session) -> None:
         raise Absent("there is no build")
 
 
+def _on_device(session: Session, work):
+    """The work of a phase that needs the build, and the kind of device that this run is about."""
+
+    def guarded(entry: dict, seconds: float) -> str:
+        _need_build(session)
+        if session.refused:
+            raise Absent(session.refused)
+        return work(session=session, entry=entry, seconds=seconds)
+
+    return guarded
+
+
 def _device(session: Session, entry: dict, seconds: float, written) -> str:
     _need_build(session)
     with session.workers(seconds):
         hello = session.hello(session.ours())
-    emulated = hello["emulated"] == 1
-    if emulated != session.emulated:
-        raise Failed(f"{hello['device']} is {'an emulator, which proves nothing of a GPU' if emulated else 'no emulator'}")
     driver = {} if session.backend == "metal" else surroundings.cuda_device(session.environment, rates=True)
-    session.device = {**driver, "name": hello["device"], "driver": hello["driver"], "emulated": emulated}
+    session.device = {**driver, "name": hello["device"], "driver": hello["driver"], "emulated": session.emulated}
     entry["library"] = hello["version"]
     written.device(session.device)
-    return f"{hello['device']}, {hello['driver']}" + (", emulated" if emulated else "")
+    return f"{hello['device']}, {hello['driver']}" + (", emulated" if session.emulated else "")
 
 
 def _suite(session: Session, entry: dict, seconds: float) -> str:
-    _need_build(session)
     more = ("--smoke",) + session.smoke_cases if session.emulated else ()
     column = suite.run(session.build, session.column, session.log("suite"), seconds, session.environment, *more)
     entry["suite"] = column.as_record()
@@ -141,7 +152,6 @@ def _suite(session: Session, entry: dict, seconds: float) -> str:
 
 
 def _wgpu(session: Session, entry: dict, seconds: float) -> str:
-    _need_build(session)
     if session.emulated:
         raise Absent("an emulator has no Vulkan")
     if not session.build.library("wgpu").exists():

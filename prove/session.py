@@ -48,6 +48,7 @@ class Session:
     emulated: bool
     build: Build | None = None
     device: dict = field(default_factory=dict)
+    refused: str = ""  # why nothing may be recorded of the device
     smoke_cases: tuple[str, ...] = ()  # options of the suite beside --smoke
     data: dict[int, tuple[str, str]] = field(default_factory=dict)  # by dimension: .fbin of base and of queries
 
@@ -62,8 +63,14 @@ class Session:
         return Worker(name, [self.build.program("nearfield_bench")], self.log(name), self.environment)
 
     def hello(self, worker: Worker) -> dict:
+        """What the library says of its device, which must be of the kind that this run is about."""
         assert self.build is not None
-        return worker.ask("hello", backend=self.backend, library=str(self.build.lib))
+        reply = worker.ask("hello", backend=self.backend, library=str(self.build.lib))
+        emulated = reply.get("emulated", int(self.emulated)) == 1  # the Java worker does not tell
+        if emulated != self.emulated:
+            self.refused = f"{reply['device']} is {'an emulator, which proves nothing of a GPU' if emulated else 'no emulator'}"
+            raise phases.Failed(self.refused)
+        return reply
 
     def dataset(self, dim: int, tool: Worker) -> tuple[str, str]:
         """Made once; later phases measure the same rows."""

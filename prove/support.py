@@ -58,7 +58,7 @@ def load(folder: Path) -> list[dict]:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["format"] != record.FORMAT:
                 raise BenchError(f"{path} has format {content['format']}, this program reads {record.FORMAT}")
-            if content["kind"] == "proof" and not content["emulated"]:
+            if content["kind"] == "proof" and not content["emulated"] and not content["device"].get("emulated"):
                 found.append({**content, "file": path.stem})
         except (ValueError, KeyError) as error:
             raise BenchError(f"{path} is no record: {type(error).__name__} {error}") from None
@@ -66,7 +66,9 @@ def load(folder: Path) -> list[dict]:
 
 
 def _columns(content: dict) -> list[tuple[str, dict]]:
-    """Backend and outcome of each suite that ran to its end."""
+    """Backend and outcome of each suite that ran to its end; none where the library did not find the device."""
+    if "driver" not in content["device"]:
+        return []
     phase_of = {"suite": content["backend"], "wgpu": "wgpu"}
     return [(phase_of[entry["name"]], entry["suite"]) for entry in content["phases"]
             if entry["name"] in phase_of and entry.get("suite") and entry["outcome"] in (phases.PASSED, phases.FAILED)]  # fmt: skip

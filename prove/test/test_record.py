@@ -188,6 +188,8 @@ class SupportTest(StandInTest):
         content = made()
         of(content, "suite").update(outcome="cut short", suite={**column(), "cut_short": True})
         self.put("c", content)
+        self.put("d", {**made(), "device": {**made()["device"], "emulated": True}})
+        self.put("e", {**made(), "device": {"name": "NVIDIA H200"}})  # the library did not find it
         self.assertTrue(all(support.NOT_YET in line for line in self.lines("cuda")))
 
     def test_a_failure_counts_for_the_kernels_it_needs(self):

@@ -91,9 +91,26 @@ class RunTest(StandInTest):
         program.unlink()
         program.write_text('#!/bin/sh\nread -r line; echo \'{"ok":true,"device":"simt","driver":"d","software":0,"emulated":1,"version":"v"}\'; cat >/dev/null\n')
         program.chmod(0o755)
-        done = self.prove("--only", "device")
+        done = self.prove("--only", "suite,speed")
         self.assertEqual(done.returncode, 1)
         self.assertIn("simt is an emulator, which proves nothing of a GPU", done.stdout)
+        outcomes = self.outcomes()
+        self.assertEqual([outcomes[name] for name in ("device", "suite", "speed", "java")], ["failed", "absent", "absent", "left out"])
+        self.assertNotIn("driver", self.record()["device"])
+
+    def test_a_killed_run_leaves_a_record(self):
+        program = self.made.folder / "bin" / "nearfield_bench"
+        program.unlink()
+        program.write_text("#!/bin/sh\nexec sleep 20\n")
+        program.chmod(0o755)
+        process = subprocess.Popen([*self.command, "--only", "speed"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while "The device" not in process.stderr.readline():
+            pass
+        process.kill()
+        process.communicate(timeout=30)
+        found = self.record()
+        self.assertNotEqual(found["ended"], "complete")
+        self.assertEqual((found["device"]["name"], self.outcomes()["device"]), ("Fake H200", "interrupted"))
 
     def test_interrupted(self):
         process = subprocess.Popen([*self.command, "--only", "device,suite"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
