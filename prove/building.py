@@ -71,7 +71,8 @@ def find(options, backend: str, compute_capability: str, entry: dict, seconds: f
             return built
         entry["build_failed"] = reason
     if found is None:
-        raise Absent(f"{reason}, and no build was brought along in build/carry (prove/carry.sh makes one)")
+        lacking = f"{reason}, and no build was brought along in build/carry (prove/carry.sh makes one)"
+        raise Failed(lacking) if "build_failed" in entry else Absent(lacking)
     entry["from"] = f"{found.folder}, because {reason}"
     return found
 
@@ -98,7 +99,7 @@ def _build(backend: str, compute_capability: str, seconds: float, log: str) -> s
         shutil.rmtree(HERE)  # of another place or with other settings
     done = children.run(configure, f"{log}-configure", seconds)
     if done.status != 0:
-        return f"cmake could not configure: {children.last_line(done.output)}"
+        return f"cmake could not configure: {children.first_error(done.output)}"
     targets = [f"nearfield_{backend}", *PROGRAMS]
     if "nearfield_cpu" in _targets():
         targets.append("nearfield_cpu")
@@ -107,7 +108,7 @@ def _build(backend: str, compute_capability: str, seconds: float, log: str) -> s
     if done.cut_short:
         return f"the build was not done in {seconds:.0f} s"
     if done.status != 0:
-        return f"the build failed: {children.last_line(done.output)}"
+        return f"the build failed: {children.first_error(done.output)}"
     lacking = Build(HERE, backend).missing()
     return f"the build lacks {', '.join(lacking)}" if lacking else ""
 

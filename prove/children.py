@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from dataclasses import dataclass
 
 import interruption
+
+
+# Of compilers, ptxas ("ptxas error   :"), nvcc ("nvcc fatal   :"), CMake and Ninja.
+ERROR = re.compile(r"\berror *:|\bfatal *:|CMake Error|\bFAILED\b")
 
 
 @dataclass
@@ -51,6 +56,12 @@ def _end(process: subprocess.Popen) -> None:
         except subprocess.TimeoutExpired:
             continue
     process.wait()
+
+
+def first_error(output: str) -> str:
+    """The line that names the cause: what follows it is often only that something stopped."""
+    found = next((line.strip() for line in output.splitlines() if ERROR.search(line)), "")
+    return found or last_line(output)
 
 
 def last_line(output: str) -> str:

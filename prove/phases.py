@@ -12,6 +12,7 @@ from errors import BenchError, say
 
 PASSED, FAILED, ABSENT, CUT_SHORT, LEFT_OUT, INTERRUPTED = "passed", "failed", "absent", "cut short", "left out", "interrupted"
 
+ALWAYS = ("build", "device")  # all other phases need them
 LEAST = 0.5  # seconds in which no phase can come to anything
 
 

@@ -27,7 +27,6 @@ from phases import Absent, CutShort, Failed, Phase
 from session import Session
 from worker import Worker
 
-ALWAYS = ("build", "device")  # all others need them
 TAIL = 16_000  # characters of each log of a phase that failed, kept in the record: the machine may be gone tomorrow
 
 
@@ -43,7 +42,7 @@ def run(options) -> int:
     written.device({**about, "name": about.get("name", session.backend)})  # from now on a killed run leaves a record
     clock, status = phases.Clock(options.seconds), 1
     try:
-        phases.carry_out(_phases(session, about, written), lambda name: name in ALWAYS or name in options.only, clock, written.phases,
+        phases.carry_out(_phases(session, about, written), lambda name: name in phases.ALWAYS or name in options.only, clock, written.phases,
                          written.save, lambda entry, begun: _keep_logs(session, entry, begun))  # fmt: skip
         status = written.finish("complete")
     except Interrupted as interrupted:
@@ -71,7 +70,7 @@ def _session(options) -> tuple[Session, dict]:
         folder = Path(options.build or ROOT / "build" / "release").resolve() / "simt" / "cuda"
         if not (folder / "libcuda.so.1").exists():
             raise Missing(f"the emulated driver {folder}/libcuda.so.1 is not built; start through ./nearfield prove --rehearse")
-        environment = {"LD_LIBRARY_PATH": str(folder)}
+        environment = {"LD_LIBRARY_PATH": surroundings.library_path(str(folder))}
     about = surroundings.cuda_device(environment, rates=False) if backend == "cuda" else {}
     session = Session(options, backend, column, "", environment, shape, options.rehearse)
     return session, about

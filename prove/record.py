@@ -66,7 +66,9 @@ class Record:
         return self.status()
 
     def status(self) -> int:
-        bad = [e for e in self.phases if e["outcome"] == phases.FAILED or e["name"] == "suite" and e["outcome"] == phases.CUT_SHORT]
+        """A proof has a build and a device, and all that was asked for ran to its end, or could not begin for a reason that is named."""
+        bad = [e for e in self.phases if e["outcome"] in (phases.FAILED, phases.CUT_SHORT)
+               or e["name"] in phases.ALWAYS and e["outcome"] != phases.PASSED]  # fmt: skip
         return 1 if bad else 0
 
     def markdown(self) -> str:

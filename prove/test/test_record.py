@@ -154,10 +154,16 @@ class FileTest(StandInTest):
         content = made()
         self.assertEqual(record.Record(self.folder, content).status(), 0)
         of(content, "kernels")["outcome"] = "absent"
-        of(content, "speed")["outcome"] = "cut short"
+        of(content, "java")["outcome"] = "left out"
         self.assertEqual(record.Record(self.folder, content).status(), 0)
-        of(content, "suite")["outcome"] = "cut short"  # half a suite proves nothing
-        self.assertEqual(record.Record(self.folder, content).status(), 1)
+        for name, outcome in (("speed", "cut short"), ("suite", "cut short"), ("suite", "failed")):
+            content = made()
+            of(content, name)["outcome"] = outcome
+            self.assertEqual(record.Record(self.folder, content).status(), 1)
+        for outcome in ("absent", "cut short", "failed"):
+            content = made()
+            content["phases"].append({"name": "build", "outcome": outcome})
+            self.assertEqual(record.Record(self.folder, content).status(), 1)
 
 
 class SupportTest(StandInTest):

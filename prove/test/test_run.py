@@ -128,7 +128,7 @@ class RunTest(StandInTest):
             for file in (self.made.folder / name).iterdir():
                 file.unlink()
         done = self.prove("--only", "device,suite")
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, 1, done.stderr)  # with a GPU here, nothing was proven
         self.assertEqual({self.outcomes()[name] for name in ("build", "device", "suite")}, {"absent"})
 
     def test_a_hanging_worker_is_ended(self):
@@ -160,7 +160,7 @@ class BuildTest(StandInTest):
         """One that writes down what it is asked, and makes what the target list wants."""
         self.tool("cmake", f"""printf '%s ' "$@" >>'{self.folder}/calls'; echo >>'{self.folder}/calls'
 case "$*" in *help*) exit 0 ;; *--build*) ;; *) mkdir -p '{building.HERE}'; exit 0 ;; esac
-[ {status} -eq 0 ] || {{ echo 'error: no such architecture'; exit {status}; }}
+[ {status} -eq 0 ] || {{ echo 'error: no such architecture'; echo 'ninja: build stopped'; exit {status}; }}
 mkdir -p '{building.HERE}/lib' '{building.HERE}/bin'
 touch '{building.HERE}/lib/libnearfield_cuda.so' '{building.HERE}/bin/nearfield_suite' '{building.HERE}/bin/nearfield_bench'""")
 
@@ -183,6 +183,12 @@ touch '{building.HERE}/lib/libnearfield_cuda.so' '{building.HERE}/bin/nearfield_
         build, entry = self.find()
         self.assertEqual(build.folder, self.carried)
         self.assertIn("the build failed: error: no such architecture", entry["build_failed"])
+
+    def test_a_failed_build_without_another_fails(self):
+        self.cmake(1)
+        self.carried = None
+        with self.assertRaisesRegex(proof.Failed, "^the build failed: error: no such architecture, and no build was brought along"):
+            self.find()
 
     def test_a_named_build_is_never_built(self):
         self.cmake(0)
