@@ -41,16 +41,19 @@ pack_java() {
   strip --strip-unneeded "$carry"/jre/lib/*.so "$carry/jre/lib/server/libjvm.so" # half of the JVM is symbols
 }
 
-# The loader is no part of a driver, and often missing on machines for computing.
+# The loader, and what NVIDIA's Vulkan driver may load beside it (GLVND), are no part of a driver, and often missing on machines for
+# computing.
 pack_vulkan() {
-  local loader
-  loader=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p | sed -n 's/.*libvulkan\.so\.1 (.*x86-64.*) => //p' | head -n 1)
-  if [ -n "$loader" ]; then
-    mkdir -p "$carry/vulkan"
-    cp -L "$loader" "$carry/vulkan/libvulkan.so.1"
-  else
-    say "Without the Vulkan loader, which is not here: ./nearfield prove may leave out wgpu"
-  fi
+  local name file
+  mkdir -p "$carry/vulkan"
+  for name in libvulkan.so.1 libEGL.so.1 libGLdispatch.so.0 libOpenGL.so.0 libGL.so.1 libGLX.so.0 libGLESv2.so.2; do
+    file=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p | sed -n "s/^[[:space:]]*$name (.*x86-64.*) => //p" | head -n 1)
+    if [ -n "$file" ]; then
+      cp -L "$file" "$carry/vulkan/$name"
+    else
+      say "Without $name, which is not here: ./nearfield prove may leave out wgpu"
+    fi
+  done
 }
 
 require_jdk

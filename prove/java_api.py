@@ -11,6 +11,7 @@ from pathlib import Path
 import children
 import stats
 import surroundings
+from machine import ROOT
 from phases import Absent, Failed
 from session import Session
 from speed import System, need_points
@@ -18,10 +19,12 @@ from worker import Worker
 
 OLDEST = 22  # java.lang.foreign is final there
 BATCHES = (1, 1000)
+CARRIED = ROOT / "build" / "carry"
 
 
 def home(session: Session) -> str:
-    places = [session.options.java, str(session.build.folder / "jre"), os.environ.get("JAVA_HOME")]
+    folders = (session.build.folder, CARRIED)  # the build may be of here, with only the runtime brought along
+    places = [session.options.java, *(str(folder / "jre") for folder in folders), os.environ.get("JAVA_HOME")]
     found = shutil.which("java")
     if found:
         places.append(str(Path(found).resolve().parents[1]))

@@ -19,8 +19,14 @@ from machine import ROOT
 
 # Where NVIDIA's installers put what PATH often lacks.
 TOOL_FOLDERS = ("/usr/local/cuda/bin", "/usr/local/cuda-*/bin", "/opt/nvidia/nsight-compute/*", "/usr/local/cuda/nsight-compute-*")
+DRIVER_FOLDER = "/usr/local/nvidia/lib64"  # where containers have NVIDIA's driver
 VULKAN_MANIFESTS = ("/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json", "/usr/share/vulkan/icd.d/nvidia_icd*.json",
                     "/etc/vulkan/icd.d/nvidia_icd*.json")  # fmt: skip
+
+
+def library_path(*folders: str) -> str:
+    """LD_LIBRARY_PATH with these first: what stands there already may be how the driver is found."""
+    return os.pathsep.join([*folders, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
 
 
 def tool(name: str) -> str | None:
@@ -76,7 +82,7 @@ def vulkan() -> tuple[dict[str, str], str]:
         carried = ROOT / "build" / "carry" / "vulkan"
         if not (carried / "libvulkan.so.1").exists():
             return {}, "there is no Vulkan loader (libvulkan.so.1)"
-        environment["LD_LIBRARY_PATH"] = str(carried)
+        environment["LD_LIBRARY_PATH"] = library_path(str(carried), DRIVER_FOLDER)
     manifests = [path for pattern in VULKAN_MANIFESTS for path in sorted(glob.glob(pattern))]
     if not manifests:
         return {}, f"NVIDIA's Vulkan driver is not installed: none of {', '.join(VULKAN_MANIFESTS)}"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import cuda_driver
+import java_api
 import kernel_times
 import sanitizers
 import surroundings
@@ -174,5 +175,22 @@ class SurroundingsTest(StandInTest):
         self.assertEqual(surroundings.java_version(str(self.folder)), 25)
         self.tool("java", "exit 1")
         self.assertEqual(surroundings.java_version(str(self.folder)), 0)
+
+    def test_a_carried_runtime_comes_before_that_of_the_machine(self):
+        self.tool("java", "echo 'openjdk version \"25.0.1\" 2026-10-21' >&2")
+        self.setting("JAVA_HOME", str(self.folder))
+        self.addCleanup(setattr, java_api, "CARRIED", java_api.CARRIED)
+        java_api.CARRIED = self.folder / "carry"
+        session = self.session()
+        self.assertEqual(java_api.home(session), str(self.folder))
+        (self.folder / "carry" / "jre").mkdir(parents=True)
+        (self.folder / "carry" / "jre" / "bin").symlink_to(self.folder / "bin")
+        self.assertEqual(java_api.home(session), str(self.folder / "carry" / "jre"))
+
+    def test_library_paths_keep_what_stands_there(self):
+        self.setting("LD_LIBRARY_PATH", "/of/the/driver")
+        self.assertEqual(surroundings.library_path("/a", "/b"), "/a:/b:/of/the/driver")
+        self.setting("LD_LIBRARY_PATH", "")
+        self.assertEqual(surroundings.library_path("/a"), "/a")
 
 
