@@ -12,13 +12,15 @@ from dataclasses import dataclass
 import interruption
 
 
+STUCK = -1000
+PATIENCE = 5  # seconds for an end; a process inside a driver that hangs may survive SIGKILL, and must not hold the run
 # Of compilers, ptxas ("ptxas error   :"), nvcc ("nvcc fatal   :"), CMake and Ninja.
 ERROR = re.compile(r"\berror *:|\bfatal *:|CMake Error|\bFAILED\b")
 
 
 @dataclass
 class Ended:
-    status: int  # negative: the signal
+    status: int  # negative: the signal; STUCK: it did not end at all
     output: str  # stdout and stderr together
     cut_short: bool  # it took all its time and was ended
 
@@ -41,7 +43,7 @@ def run(command: list[str], log: str, seconds: float, environment: dict[str, str
             with interruption.held():
                 _end(process)
     with open(log, encoding="utf-8", errors="replace") as text:
-        return Ended(process.returncode, text.read(), cut_short)
+        return Ended(STUCK if process.returncode is None else process.returncode, text.read(), cut_short)
 
 
 def _end(process: subprocess.Popen) -> None:
@@ -51,11 +53,10 @@ def _end(process: subprocess.Popen) -> None:
         except ProcessLookupError:
             pass
         try:
-            process.wait(timeout=3)
+            process.wait(timeout=PATIENCE)
             return
         except subprocess.TimeoutExpired:
             continue
-    process.wait()
 
 
 def first_error(output: str) -> str:

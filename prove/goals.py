@@ -103,4 +103,7 @@ def _torch(figures: Figures) -> Goal:
         return Goal(workload, target, NOT_MEASURED, None)
     behind = [f"{dim} dimensions, batch {batch:,}, k {k}" for (dim, batch, k), ratio in ratios.items() if ratio < 1]
     words = f"{min(ratios.values()):.2f} to {max(ratios.values()):.2f} x in {len(ratios)} rows"
-    return Goal(workload, target, words + (f"; behind: {'; '.join(behind)}" if behind else ""), not behind)
+    without = len(figures.points) - len(ratios)
+    words += f"; behind: {'; '.join(behind)}" if behind else ""
+    words += f"; {without} rows without torch" if without else ""
+    return Goal(workload, target, words, False if behind else None if without else True)

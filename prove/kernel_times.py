@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import time
 
 import children
@@ -14,6 +15,8 @@ from phases import Absent, CutShort, Failed
 from session import Session
 from speed import need_points
 
+# No libraries of the driver for it, or no permission to read the device's counters: of the machine, not of Nearfield.
+UNSUPPORTED = re.compile(r"(Failed to initialize the profiler|ERR_NVGPUCTRPERM).*")
 METRICS = ("gpu__time_duration.sum", "dram__bytes_read.sum")
 CALLS = 5  # searches of a run
 # All others lay rows out when they are added: hundreds of launches, which would take ncu longer than the searches.
@@ -55,6 +58,9 @@ def _profile(session: Session, program: str, what: tuple[int, int, int], seconds
     if ended.cut_short:
         raise CutShort(f"ncu was not done with {session.shape.rows:,} x {dim}, batch {batch}")
     kernels = read(ended.output)
+    cannot = UNSUPPORTED.search(ended.output)
+    if cannot and not kernels:
+        raise Absent(f"ncu cannot look at this device: {cannot[0]}")
     if ended.status != 0 or not any(name.startswith(SEARCHING) for name in kernels):
         raise Failed(f"ncu ended with status {ended.status} and named no kernel: {children.last_line(ended.output)}")
     searching = {name: values for name, values in kernels.items() if name.startswith(SEARCHING)}

@@ -35,17 +35,20 @@ class Record:
         self.save()
 
     def save(self) -> None:
-        """Both files, whole or not at all."""
+        """Both files, whole or not at all; the JSON also where its content cannot be shown."""
         if not self.path:
             if not self.content["device"]:
                 return  # the name has the device's in it, and nothing was found yet
             self._choose_path()
-        for ending, written in ((".json", as_json(self.content)), (".md", self.markdown())):
-            handle, partial = tempfile.mkstemp(dir=self.folder, prefix=".record-")
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(written.replace(f"{ROOT}/", ""))  # the machine's folders are nobody's business
-            os.chmod(partial, 0o644)
-            os.replace(partial, self.path + ending)
+        self._write(".json", as_json(self.content))
+        self._write(".md", self.markdown())
+
+    def _write(self, ending: str, written: str) -> None:
+        handle, partial = tempfile.mkstemp(dir=self.folder, prefix=".record-")
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(written.replace(f"{ROOT}/", ""))  # the machine's folders are nobody's business
+        os.chmod(partial, 0o644)
+        os.replace(partial, self.path + ending)
 
     def _choose_path(self) -> None:
         kind = self.content["device"].get("name") or "no device"
@@ -72,7 +75,10 @@ class Record:
         return 1 if bad else 0
 
     def markdown(self) -> str:
-        return text(self.content)
+        try:
+            return text(self.content)
+        except Exception as error:  # a mistake in showing must not lose what was measured
+            return f"This record cannot be shown, its JSON is whole: {type(error).__name__}: {error}\n"
 
 
 def begin(session, options) -> Record:

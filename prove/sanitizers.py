@@ -13,6 +13,8 @@ from phases import Absent, CutShort, Failed
 # "ERROR SUMMARY: 0 errors" of memcheck; "RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)" of racecheck.
 SUMMARY = {"memcheck": re.compile(r"ERROR SUMMARY: (\d+) error"), "racecheck": re.compile(r"RACECHECK SUMMARY: (\d+) hazard")}
 FINDING = re.compile(r"^=+ +(Invalid .*|.*Error: .*hazard.*|.*hazard detected.*|Program hit .*)$", re.MULTILINE)
+# The tool does not know the device, or may not look at it (a virtual GPU, a container); 999 is CUDA_ERROR_UNKNOWN.
+UNSUPPORTED = re.compile(r"^.*(Device not supported|[Ee]rror:? \(?999\b).*$", re.MULTILINE)
 # The driver calls that ask for what a device lacks are answered by an error that is handled: no fault.
 COMMON = ("--target-processes", "all", "--report-api-errors", "no", "--print-limit", "20")
 TOOLS = {"memcheck": ("--leak-check", "no"), "racecheck": ()}
@@ -37,6 +39,9 @@ def check(tool: str, session, entry: dict, seconds: float) -> str:
 
 
 def _judge(tool: str, entry: dict, column: suite.Column, ended: children.Ended) -> str:
+    cannot = UNSUPPORTED.search(ended.output)
+    if cannot and column.passed == 0 and not entry["first_faults"]:  # the suite then fails for want of a device, too
+        raise Absent(f"{tool} cannot look at this device: {cannot[0].strip('= ')}")
     if entry["first_faults"] or entry["faults"]:
         first = f": {entry['first_faults'][0]}" if entry["first_faults"] else ""
         raise Failed(f"{tool} found {entry['faults'] or len(entry['first_faults'])} faults{first}")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Phases, their time and what is kept of them; children and their end."""
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -89,3 +91,15 @@ class ChildrenTest(StandInTest):
         ended = self.run_script(text, seconds=1)
         self.assertEqual((ended.status, ended.cut_short), (-9, True))
         self.assertEqual(threading.active_count(), 1)
+
+    def test_ones_that_survive_their_end_do_not_hold_the_run(self):
+        killpg, signalled = os.killpg, []
+        self.addCleanup(setattr, os, "killpg", killpg)
+        self.addCleanup(setattr, children, "PATIENCE", children.PATIENCE)
+        os.killpg = lambda group, number: signalled.append((group, number))
+        children.PATIENCE = 0.2
+        begun = time.monotonic()
+        ended = self.run_script("import time; print('stuck'); time.sleep(60)", seconds=1)
+        killpg(signalled[0][0], signal.SIGKILL)
+        self.assertEqual((ended.status, ended.cut_short, ended.output), (children.STUCK, True, "stuck\n"))
+        self.assertLess(time.monotonic() - begun, 10)

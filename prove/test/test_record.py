@@ -93,6 +93,15 @@ class GoalsTest(StandInTest):
         self.assertIsNone(found["190 us through the ABI, results on the host, on an H200"].met)
         self.assertTrue(found["ahead in every row"].met)
 
+    def test_ahead_of_torch_is_said_of_all_rows_or_not_at_all(self):
+        content = made()
+        del of(content, "speed")["points"][3]["ratio"]
+        goal = goals.goals(content)[-1]
+        self.assertIsNone(goal.met)
+        self.assertIn("in 19 rows; 1 rows without torch", goal.measured)
+        of(content, "speed")["points"][4]["ratio"] = 0.5
+        self.assertIs(goals.goals(content)[-1].met, False)
+
     def test_nothing_measured(self):
         content = {**made(), "phases": []}
         self.assertEqual({g.met for g in goals.goals(content)}, {None})
@@ -149,6 +158,14 @@ class FileTest(StandInTest):
         again.save()
         self.assertTrue(again.path.endswith("0123456789ab-2"))
         self.assertEqual(len(list((self.folder / "new").iterdir())), 4)  # and nothing half-written
+
+    def test_what_cannot_be_shown_is_kept(self):
+        content = made()
+        del of(content, "speed")["limits"]
+        written = record.Record(self.folder, content)
+        written.save()
+        self.assertEqual(json.loads((self.folder / f"{written.path}.json").read_text())["commit"], "0123456789ab")
+        self.assertIn("cannot be shown, its JSON is whole: KeyError: 'limits'", (self.folder / f"{written.path}.md").read_text())
 
     def test_the_exit_status(self):
         content = made()

@@ -107,8 +107,15 @@ exit {status}""")  # fmt: skip
             self.check("racecheck", text)
 
     def test_no_summary_is_no_proof(self):
-        with self.assertRaisesRegex(Failed, "no summary: Device not supported"):
-            self.check("memcheck", "Device not supported", status=1)
+        with self.assertRaisesRegex(Failed, "no summary: Segmentation fault"):
+            self.check("memcheck", "Segmentation fault", status=1)
+
+    def test_a_device_that_it_cannot_look_at(self):
+        self.made = self.build()
+        for text in ("========= Error: Device not supported. Please refer to the documentation", "========= Internal error 999"):
+            self.tool("compute-sanitizer", f"[ \"$1\" != --version ] || exit; echo 'FAIL cuda score(metric=l2)'; echo '{text}'; exit 1")
+            with self.assertRaisesRegex(Absent, "memcheck cannot look at this device: [EI]"):
+                sanitizers.check("memcheck", self.session(self.made), {}, 30)
 
     def test_cut_short(self):
         self.tool("compute-sanitizer", "[ \"$1\" != --version ] || exit; echo 'ok       2.4 ms cuda score(metric=l2,dim=7)'; sleep 60")
@@ -148,11 +155,15 @@ class NcuTest(StandInTest):
         self.assertEqual(list(first["kernels"]), ["flat_m1_q4_c256"])
 
     def test_what_ncu_could_not_do(self):
-        self.tool("ncu", "echo 'Failed to initialize the profiler: LibraryNotLoaded'; exit 1")
         session = self.session()
         with session.workers(30):
             session.dataset(8, session.ours())
-        with self.assertRaisesRegex(Failed, "status 1 and named no kernel: Failed to initialize"):
+        for text in ("==ERROR== Failed to initialize the profiler: LibraryNotLoaded", "==ERROR== ERR_NVGPUCTRPERM - no permission"):
+            self.tool("ncu", f"echo '{text}'; exit 1")
+            with self.assertRaisesRegex(Absent, f"ncu cannot look at this device: {text[10:22]}"):
+                kernel_times.measure(session, {}, 30)
+        self.tool("ncu", "echo '==ERROR== The application returned an error code (11).'; exit 1")
+        with self.assertRaisesRegex(Failed, "status 1 and named no kernel: ==ERROR== The application"):
             kernel_times.measure(session, {}, 30)
 
     def test_without_data(self):
