@@ -6,7 +6,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+import statistics
 import time
+from dataclasses import dataclass
 
 import children
 import stats
@@ -19,8 +21,18 @@ from speed import need_points
 UNSUPPORTED = re.compile(r"(Failed to initialize the profiler|ERR_NVGPUCTRPERM).*")
 METRICS = ("gpu__time_duration.sum", "dram__bytes_read.sum")
 CALLS = 5  # searches of a run
+WARM_UP = 1  # searches before them, whose launches do not count
+SECONDS = {"ns": 1e-9, "nsecond": 1e-9, "us": 1e-6, "usecond": 1e-6, "ms": 1e-3, "msecond": 1e-3, "s": 1, "second": 1}
+BYTES = {"byte": 1, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
 # All others lay rows out when they are added: hundreds of launches, which would take ncu longer than the searches.
 SEARCHING = ("flat", "merge", "histogram", "collect", "matrix", "rescore")
+
+
+@dataclass
+class Launch:
+    kernel: str
+    seconds: float = 0.0
+    bytes_read: float = 0.0
 
 
 def measure(session: Session, entry: dict, seconds: float) -> str:
@@ -30,7 +42,7 @@ def measure(session: Session, entry: dict, seconds: float) -> str:
     if program is None:
         raise Absent("Nsight Compute (ncu) is not here")
     need_points(session)
-    entry.update(source="ncu, gpu__time_duration.sum, --clock-control none", workloads=[])
+    entry.update(source="ncu, gpu__time_duration.sum, --clock-control none, --cache-control none", workloads=[])
     end = time.monotonic() + seconds
     shape = session.shape
     wanted = [(dim, 1, shape.ks[0]) for dim in session.data] + [(dim, shape.batches[-1], shape.ks[0]) for dim in session.data]
@@ -50,31 +62,46 @@ def _profile(session: Session, program: str, what: tuple[int, int, int], seconds
     commands = [{"command": "hello", "backend": session.backend, "library": str(session.build.lib)},
                 {"command": "load", "base": base, "metric": "l2"},
                 {"command": "workload", "queries": queries, "batch": batch, "k": k},
-                {"command": "run", "calls": calls}, {"command": "quit"}]  # fmt: skip
+                {"command": "run", "calls": WARM_UP + calls}, {"command": "quit"}]  # fmt: skip
     command = [program, "--clock-control", "none", "--cache-control", "none", "--csv", "--print-units", "base",
                "--metrics", ",".join(METRICS), "--kernel-name", f"regex:^({'|'.join(SEARCHING)})", session.build.program("nearfield_bench")]  # fmt: skip
     log = session.log(f"ncu-{dim}-{batch}")
     ended = children.run(command, log, seconds, session.environment, "".join(json.dumps(c) + "\n" for c in commands))
     if ended.cut_short:
         raise CutShort(f"ncu was not done with {session.shape.rows:,} x {dim}, batch {batch}")
-    kernels = read(ended.output)
+    launches = read(ended.output)
     cannot = UNSUPPORTED.search(ended.output)
-    if cannot and not kernels:
+    if cannot and not launches:
         raise Absent(f"ncu cannot look at this device: {cannot[0]}")
-    if ended.status != 0 or not any(name.startswith(SEARCHING) for name in kernels):
+    if ended.status != 0 or not launches:
         raise Failed(f"ncu ended with status {ended.status} and named no kernel: {children.last_line(ended.output)}")
-    searching = {name: values for name, values in kernels.items() if name.startswith(SEARCHING)}
-    return {"rows": session.shape.rows, "dim": dim, "batch": batch, "k": k, "calls": calls,
-            "seconds": stats.rounded(sum(v["seconds"] for v in searching.values()) / calls),
-            "bytes_read": round(sum(v["bytes_read"] for v in searching.values()) / calls),
-            "kernels": {name: {"launches": v["launches"] / calls, "seconds": stats.rounded(v["seconds"] / calls)}
-                        for name, v in sorted(searching.items())}}  # fmt: skip
+    return {"rows": session.shape.rows, "dim": dim, "batch": batch, "k": k, "calls": calls, **summary(launches, WARM_UP, calls)}
 
 
-def read(output: str) -> dict[str, dict]:
-    """Sums by kernel name from ncu's CSV, which stands between other lines."""
-    rows = csv.reader(line for line in output.splitlines() if line.startswith('"'))
+def summary(launches: list[Launch], warm_up: int, calls: int) -> dict:
+    """Of one search after the warm-up: the median over the calls with the least and the most. Where calls launch unlike numbers of
+    kernels no launch can be told to be of one call: then the mean of all."""
+    each, rest = divmod(len(launches), warm_up + calls)
+    if rest:
+        measured, calls, spread = launches, warm_up + calls, {}
+        seconds = sum(launch.seconds for launch in launches) / calls
+    else:
+        measured = launches[warm_up * each :]
+        sums = [sum(launch.seconds for launch in measured[at : at + each]) for at in range(0, len(measured), each)]
+        seconds, spread = statistics.median(sums), {"min_s": stats.rounded(min(sums)), "max_s": stats.rounded(max(sums))}
     kernels: dict[str, dict] = {}
+    for launch in measured:
+        of = kernels.setdefault(launch.kernel, {"launches": 0, "seconds": 0.0})
+        of["launches"] += 1 / calls
+        of["seconds"] += launch.seconds / calls
+    return {"seconds": stats.rounded(seconds), **spread, "bytes_read": round(sum(launch.bytes_read for launch in measured) / calls),
+            "kernels": {name: {key: stats.rounded(value) for key, value in of.items()} for name, of in sorted(kernels.items())}}  # fmt: skip
+
+
+def read(output: str) -> list[Launch]:
+    """The searches' launches in their order, from ncu's CSV, which stands between other lines and has a line for each metric."""
+    rows = csv.reader(line for line in output.splitlines() if line.startswith('"'))
+    launches: dict[str, Launch] = {}
     columns: dict[str, int] = {}
     for row in rows:
         if "Kernel Name" in row:
@@ -84,14 +111,15 @@ def read(output: str) -> dict[str, dict]:
             continue
         name, metric = row[columns["Kernel Name"]].split("(")[0], row[columns["Metric Name"]]
         unit, text = row[columns["Metric Unit"]], row[columns["Metric Value"]].replace(",", "")
+        if not name.startswith(SEARCHING):
+            continue
         try:
             value = float(text)
         except ValueError:  # n/a
             continue
-        sums = kernels.setdefault(name, {"launches": 0, "seconds": 0.0, "bytes_read": 0.0})
+        launch = launches.setdefault(row[columns["ID"]], Launch(name))
         if metric == METRICS[0]:
-            sums["launches"] += 1
-            sums["seconds"] += value * {"ns": 1e-9, "nsecond": 1e-9, "us": 1e-6, "usecond": 1e-6, "ms": 1e-3, "msecond": 1e-3, "s": 1, "second": 1}[unit]
+            launch.seconds = value * SECONDS[unit]
         elif metric == METRICS[1]:
-            sums["bytes_read"] += value * {"byte": 1, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}[unit]
-    return kernels
+            launch.bytes_read = value * BYTES[unit]
+    return list(launches.values())

@@ -200,13 +200,18 @@ def _speed(entry: dict) -> list[str]:
     return lines + table(["rows", "batch", "k", "Nearfield", "queries/s", "of the limit", "torch", "torch / ours", "recall", "rows as torch's"], rows)
 
 
+def _kernel_time(of: dict) -> str:
+    spread = f" ({goals.seconds(of['min_s'])} to {goals.seconds(of['max_s'])}, {of['calls']})" if "min_s" in of else ""
+    return goals.seconds(of["seconds"]) + spread
+
+
 def _kernels(entry: dict) -> list[str]:
     if not entry.get("workloads"):
         return []
-    rows = [[f"{w['rows']:,} x {w['dim']}", f"{w['batch']:,}", str(w["k"]), goals.seconds(w["seconds"]), f"{w['bytes_read'] / 1e6:,.0f} MB",
+    rows = [[f"{w['rows']:,} x {w['dim']}", f"{w['batch']:,}", str(w["k"]), _kernel_time(w), f"{w['bytes_read'] / 1e6:,.0f} MB",
              ", ".join(f"{name} {v['launches']:g} x, {goals.seconds(v['seconds'])}" for name, v in w["kernels"].items())]
             for w in entry["workloads"]]  # fmt: skip
-    return ["## Kernel times", "", f"Sums over the kernels of one search ({entry['source']}).", ""] + table(
+    return ["## Kernel times", "", f"Sums over the kernels of one search after a warm-up: median (least to most, searches); {entry['source']}.", ""] + table(
         ["rows", "batch", "k", "kernel time", "read from memory", "kernels"], rows)  # fmt: skip
 
 

@@ -137,11 +137,20 @@ exit {status}""")  # fmt: skip
 
 class NcuTest(StandInTest):
     def test_csv(self):
-        kernels = kernel_times.read(NCU)
-        flat = kernels["flat_m1_q4_c256"]
-        self.assertEqual((flat["launches"], flat["bytes_read"]), (2, 512e6))
-        self.assertAlmostEqual(flat["seconds"], 300e-6)
-        self.assertEqual(kernels["merge_k"]["launches"] if "merge_k" in kernels else 0, 0)
+        first, second = kernel_times.read(NCU)  # without the kernel that lays out rows
+        self.assertEqual((first.kernel, second.kernel), ("flat_m1_q4_c256", "flat_m1_q4_c256"))
+        self.assertEqual((first.bytes_read, second.bytes_read), (512e6, 0))
+        self.assertAlmostEqual(first.seconds, 100e-6)
+        self.assertAlmostEqual(second.seconds, 200e-6)
+
+    def test_a_search_is_all_its_launches_after_the_warm_up(self):
+        launches = [kernel_times.Launch(name, us * 1e-6, 10) for us in (900, 10, 30, 20) for name in ("flat_a", "merge_a")]
+        found = kernel_times.summary(launches, 1, 3)
+        self.assertEqual((found["seconds"], found["min_s"], found["max_s"], found["bytes_read"]), (40e-6, 20e-6, 60e-6, 20))
+        self.assertEqual(found["kernels"], {name: {"launches": 1, "seconds": 20e-6} for name in ("flat_a", "merge_a")})
+        unlike = kernel_times.summary(launches[:-1], 1, 3)
+        self.assertNotIn("min_s", unlike)
+        self.assertEqual(unlike["seconds"], 475e-6)
 
     def test_a_workload(self):
         self.tool("ncu", f"while [ \"${{1#*/build/bin/}}\" = \"$1\" ]; do shift; done; \"$@\" >/dev/null; cat <<'TEXT'\n{NCU}TEXT")
@@ -151,7 +160,7 @@ class NcuTest(StandInTest):
             session.dataset(8, tool)
         self.assertEqual(kernel_times.measure(session, entry, 30), "2 workloads")
         first = entry["workloads"][0]
-        self.assertAlmostEqual(first["seconds"], 300e-6 / kernel_times.CALLS)  # without the kernel that lays out rows
+        self.assertAlmostEqual(first["seconds"], 300e-6 / (kernel_times.WARM_UP + kernel_times.CALLS))
         self.assertEqual(list(first["kernels"]), ["flat_m1_q4_c256"])
 
     def test_what_ncu_could_not_do(self):
