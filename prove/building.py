@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,8 +96,8 @@ def _build(backend: str, compute_capability: str, seconds: float, log: str) -> s
         wanted["NEARFIELD_CUDA_ARCHITECTURES"] = SPECIFIC.get(compute_capability, compute_capability.replace(".", ""))
         wanted["NEARFIELD_NVCC"] = surroundings.tool("nvcc")
     configure = [surroundings.tool("cmake"), "-S", str(ROOT), "-B", str(HERE), *generator, *[f"-D{k}={v}" for k, v in wanted.items()]]
-    if (HERE / "CMakeCache.txt").exists():
-        shutil.rmtree(HERE)  # of another place or with other settings
+    end = time.monotonic() + seconds
+    _keep_what_fits(configure)
     done = children.run(configure, f"{log}-configure", seconds)
     if done.status != 0:
         return f"cmake could not configure: {children.first_error(done.output)}"
@@ -104,13 +105,23 @@ def _build(backend: str, compute_capability: str, seconds: float, log: str) -> s
     if "nearfield_cpu" in _targets():
         targets.append("nearfield_cpu")
     done = children.run([surroundings.tool("cmake"), "--build", str(HERE), "--parallel", str(os.cpu_count() or 1), "--target", *targets],
-                        f"{log}-build", seconds)  # fmt: skip
+                        f"{log}-build", end - time.monotonic())  # fmt: skip
     if done.cut_short:
         return f"the build was not done in {seconds:.0f} s"
     if done.status != 0:
         return f"the build failed: {children.first_error(done.output)}"
     lacking = Build(HERE, backend).missing()
     return f"the build lacks {', '.join(lacking)}" if lacking else ""
+
+
+def _keep_what_fits(configure: list[str]) -> None:
+    """An earlier build is gone on with where its settings, compilers and place were these; libraries brought along are not kept."""
+    settings, noted = "\n".join([*configure, surroundings.nvcc_version()]), HERE / "settings.txt"
+    if not noted.exists() or noted.read_text(encoding="utf-8") != settings:
+        shutil.rmtree(HERE, ignore_errors=True)
+    shutil.rmtree(HERE / "lib", ignore_errors=True)
+    HERE.mkdir(parents=True, exist_ok=True)
+    noted.write_text(settings, encoding="utf-8")
 
 
 def _targets() -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,8 @@ TAIL = 16_000  # characters of each log of a phase that failed, kept in the reco
 
 
 def run(options) -> int:
-    session, about = _session(options)
+    clock, status = phases.Clock(options.seconds), 1  # what comes before the phases takes of their time
+    session, about = _session(options, clock)
     if "absent" in about:
         if options.rehearse:
             raise Missing(f"the emulated driver cannot be used: {about['absent']}")
@@ -40,7 +42,6 @@ def run(options) -> int:
     session.folder = tempfile.mkdtemp(dir=ROOT / "build", prefix="proof-")
     written = record.begin(session, options)
     written.device({**about, "name": about.get("name", session.backend)})  # from now on a killed run leaves a record
-    clock, status = phases.Clock(options.seconds), 1
     try:
         phases.carry_out(_phases(session, about, written), lambda name: name in phases.ALWAYS or name in options.only, clock, written.phases,
                          written.save, lambda entry, begun: _keep_logs(session, entry, begun))  # fmt: skip
@@ -60,7 +61,7 @@ def run(options) -> int:
     return status
 
 
-def _session(options) -> tuple[Session, dict]:
+def _session(options, clock: phases.Clock) -> tuple[Session, dict]:
     """The session, and what the driver says before anything is built."""
     backend = "metal" if sys.platform == "darwin" else "cuda"
     (ROOT / "build").mkdir(exist_ok=True)
@@ -71,7 +72,7 @@ def _session(options) -> tuple[Session, dict]:
         if not (folder / "libcuda.so.1").exists():
             raise Missing(f"the emulated driver {folder}/libcuda.so.1 is not built; start through ./nearfield prove --rehearse")
         environment = {"LD_LIBRARY_PATH": surroundings.library_path(str(folder))}
-    about = surroundings.cuda_device(environment, rates=False) if backend == "cuda" else {}
+    about = surroundings.cuda_device(environment, False, clock.left()) if backend == "cuda" else {}
     session = Session(options, backend, column, "", environment, shape, options.rehearse)
     return session, about
 
@@ -89,16 +90,17 @@ def _not_proven(backend: str, reason: str, options) -> str:
 
 
 def _phases(session: Session, about: dict, written) -> list[Phase]:
+    """That it is right comes before how fast it is."""
     slow = session.emulated
     return [
         Phase("build", "Build", 5, 600 if slow else 170, lambda entry, s: _build(session, about, entry, s)),
         Phase("device", "The device", 5, 30, lambda entry, s: _device(session, entry, s, written)),
         Phase("suite", f"Test suite on {session.column}", 60, 600 if slow else 110, _on_device(session, _suite)),
-        Phase("speed", "Speed", 90, 400 if slow else 170, _on_device(session, partial(speed.measure, save=written.save))),
-        Phase("kernels", "Kernel times", 15, 40, _on_device(session, kernel_times.measure)),
         Phase("memcheck", "memcheck over the small cases", 25, 70, _on_device(session, partial(sanitizers.check, "memcheck"))),
         Phase("racecheck", "racecheck over the small cases", 25, 70, _on_device(session, partial(sanitizers.check, "racecheck"))),
         Phase("wgpu", "Test suite on wgpu, the vendor's Vulkan", 20, 60, _on_device(session, _wgpu)),
+        Phase("speed", "Speed", 120, 400 if slow else 170, _on_device(session, partial(speed.measure, save=written.save))),
+        Phase("kernels", "Kernel times", 15, 40, _on_device(session, kernel_times.measure)),
         Phase("java", "Java API", 15, 120 if slow else 40, _on_device(session, java_api.measure)),
     ]
 
@@ -130,9 +132,10 @@ def _on_device(session: Session, work):
 
 def _device(session: Session, entry: dict, seconds: float, written) -> str:
     _need_build(session)
+    end = time.monotonic() + seconds
     with session.workers(seconds):
         hello = session.hello(session.ours())
-    driver = {} if session.backend == "metal" else surroundings.cuda_device(session.environment, rates=True)
+    driver = {} if session.backend == "metal" else surroundings.cuda_device(session.environment, True, end - time.monotonic())
     session.device = {**driver, "name": hello["device"], "driver": hello["driver"], "emulated": session.emulated}
     entry["library"] = hello["version"]
     written.device(session.device)

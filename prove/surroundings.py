@@ -45,13 +45,14 @@ def output(*command: str, seconds: float = 20) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def cuda_device(environment: dict[str, str], rates: bool) -> dict:
+def cuda_device(environment: dict[str, str], rates: bool, seconds: float = 120) -> dict:
     """What the driver says (cuda_driver.py); `absent` is the reason for nothing."""
+    seconds = max(5.0, min(120.0, seconds))  # a driver starts in a few
     command = [sys.executable, str(Path(__file__).with_name("cuda_driver.py"))] + (["--rates"] if rates else [])
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment})
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, env={**os.environ, **environment})
     except subprocess.TimeoutExpired:
-        return {"absent": "the NVIDIA driver did not answer for 120 s"}
+        return {"absent": f"the NVIDIA driver did not answer for {seconds:.0f} s"}
     try:
         return json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):

@@ -8,6 +8,7 @@ import sys
 import time
 
 import building
+import children
 import command_line
 import proof
 import session as sessions
@@ -177,6 +178,33 @@ touch '{building.HERE}/lib/libnearfield_cuda.so' '{building.HERE}/bin/nearfield_
         calls = (self.folder / "calls").read_text()
         for word in ("-DNEARFIELD_CUDA=ON", "-DNEARFIELD_WGPU=OFF", "-DNEARFIELD_CUDA_ARCHITECTURES=90a", "-G Ninja", "nearfield_suite"):
             self.assertIn(word, calls)
+
+    def test_an_earlier_build_is_kept_unless_its_settings_differ(self):
+        self.cmake(0)
+        self.find()
+        (building.HERE / "objects").write_text("minutes of work")
+        (building.HERE / "lib" / "libnearfield_old.so").write_text("of an earlier build")
+        self.find()
+        self.assertTrue((building.HERE / "objects").exists())
+        self.assertFalse((building.HERE / "lib" / "libnearfield_old.so").exists())
+        self.tool("nvcc", "echo 'Cuda compilation tools, release 13.1, V13.1.0'")
+        self.find()
+        self.assertFalse((building.HERE / "objects").exists())
+
+    def test_configuring_and_building_share_their_time(self):
+        self.cmake(0)
+        given, run = [], children.run
+        self.addCleanup(setattr, children, "run", run)
+
+        def slow(command, log, seconds, *more):
+            given.append(seconds)
+            time.sleep(0.3)
+            return run(command, log, seconds, *more)
+
+        children.run = slow
+        self.find()
+        self.assertEqual(given[0], 30)
+        self.assertLess(given[-1], 29.8)
 
     def test_a_failed_build_is_named_and_the_carried_one_used(self):
         self.cmake(1)
