@@ -70,6 +70,8 @@ pack_vulkan
 commit=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null || printf unknown)
 [ -z "$(git -C "$root" status --porcelain -uno 2>/dev/null)" ] || commit="$commit with local changes"
 printf '%s\n' "$commit" >"$carry/commit"
+# Git does not travel: by this, prove tells whether the sources there are still those of the commit.
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$root/prove:$root/bench/driver python3 -c 'import surroundings; print(surroundings.digest())' >"$carry/digest"
 
 du -sh "$carry"/* >&2
 size=$(du -sk "$carry" | cut -f 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import glob
+import hashlib
 import json
 import os
 import platform
@@ -19,6 +20,8 @@ from machine import ROOT
 
 # Where NVIDIA's installers put what PATH often lacks.
 TOOL_FOLDERS = ("/usr/local/cuda/bin", "/usr/local/cuda-*/bin", "/opt/nvidia/nsight-compute/*", "/usr/local/cuda/nsight-compute-*")
+SOURCES = ("CMakeLists.txt", "cmake", "native", "kernels-test", "bench", "java-api/src/main", "prove")
+LOCAL_CHANGES = " with local changes"  # as machine.commit() says it
 DRIVER_FOLDER = "/usr/local/nvidia/lib64"  # where containers have NVIDIA's driver
 VULKAN_MANIFESTS = ("/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json", "/usr/share/vulkan/icd.d/nvidia_icd*.json",
                     "/etc/vulkan/icd.d/nvidia_icd*.json")  # fmt: skip
@@ -101,13 +104,27 @@ def java_version(home: str) -> int:
     return int(found[1]) if found else 0
 
 
-def commit() -> str:
-    """Of this checkout; without git, what prove/carry.sh wrote beside the build."""
+def commit(carried: Path = ROOT / "build" / "carry") -> str:
+    """NEARFIELD_COMMIT, or of this checkout; without git, what prove/carry.sh wrote beside the build, and whether the sources are those."""
+    given = os.environ.get("NEARFIELD_COMMIT", "").strip()
+    if given:
+        return given
     found = machine.commit()
-    noted = ROOT / "build" / "carry" / "commit"
-    if found == "unknown" and noted.exists():
-        return noted.read_text(encoding="utf-8").strip()
-    return found
+    if found != "unknown" or not (carried / "commit").exists():
+        return found
+    noted = (carried / "commit").read_text(encoding="utf-8").strip()
+    same = (carried / "digest").exists() and (carried / "digest").read_text(encoding="utf-8").strip() == digest()
+    return noted if same or noted.endswith(LOCAL_CHANGES) else noted + LOCAL_CHANGES
+
+
+def digest(root: Path = ROOT) -> str:
+    """Of the names and bytes of the sources that a proof is about."""
+    files = [path for place in SOURCES for path in [root / place, *(root / place).rglob("*")]
+             if path.is_file() and not {"__pycache__", "target"} & set(path.relative_to(root).parts)]  # fmt: skip
+    whole = hashlib.sha256()
+    for path in sorted(files):
+        whole.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()
 
 
 def describe() -> dict:

@@ -207,6 +207,30 @@ class SurroundingsTest(StandInTest):
         (self.folder / "carry" / "jre" / "bin").symlink_to(self.folder / "bin")
         self.assertEqual(java_api.home(session), str(self.folder / "carry" / "jre"))
 
+    def test_the_commit_of_sources_without_git(self):
+        self.addCleanup(setattr, surroundings.machine, "commit", surroundings.machine.commit)
+        surroundings.machine.commit = lambda: "unknown"
+        self.setting("NEARFIELD_COMMIT", "")
+        self.assertEqual(surroundings.commit(self.folder), "unknown")
+        (self.folder / "commit").write_text("0123456789ab\n")
+        (self.folder / "digest").write_text(f"{surroundings.digest()}\n")
+        self.assertEqual(surroundings.commit(self.folder), "0123456789ab")
+        (self.folder / "digest").write_text("of other sources\n")
+        self.assertEqual(surroundings.commit(self.folder), "0123456789ab with local changes")
+        self.setting("NEARFIELD_COMMIT", "feedfeedfeed")
+        self.assertEqual(surroundings.commit(self.folder), "feedfeedfeed")
+
+    def test_the_digest_is_of_names_and_bytes(self):
+        (self.folder / "native" / "__pycache__").mkdir(parents=True)
+        (self.folder / "native" / "a.cpp").write_text("int a;")
+        before = surroundings.digest(self.folder)
+        (self.folder / "native" / "__pycache__" / "a.pyc").write_text("made")
+        self.assertEqual(surroundings.digest(self.folder), before)
+        (self.folder / "native" / "a.cpp").rename(self.folder / "native" / "b.cpp")
+        renamed = surroundings.digest(self.folder)
+        (self.folder / "native" / "b.cpp").write_text("int b;")
+        self.assertEqual(len({before, renamed, surroundings.digest(self.folder)}), 3)
+
     def test_library_paths_keep_what_stands_there(self):
         self.setting("LD_LIBRARY_PATH", "/of/the/driver")
         self.assertEqual(surroundings.library_path("/a", "/b"), "/a:/b:/of/the/driver")
