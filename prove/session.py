@@ -87,14 +87,20 @@ class Session:
         """The workers of a phase end with it, and soon after its time: a device that hangs must not hold the run."""
         late = threading.Event()
 
+        def end_torch() -> None:  # a peer that hangs costs only its own figures
+            for worker in list(Worker.running):
+                if worker.name == "torch":
+                    worker.process.kill()
+
         def end() -> None:
             late.set()
             for worker in list(Worker.running):
                 worker.process.kill()
 
-        timer = threading.Timer(seconds + GRACE, end)
-        timer.daemon = True
-        timer.start()
+        timers = [threading.Timer(seconds + GRACE / 2, end_torch), threading.Timer(seconds + GRACE, end)]
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
         try:
             yield
         except Exception:
@@ -102,7 +108,8 @@ class Session:
                 raise phases.Late(f"no answer for {GRACE} s beyond the {seconds:.0f} s of this phase") from None
             raise
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
             Worker.stop_all()
 
     def java_class_path(self) -> str | None:

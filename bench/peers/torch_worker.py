@@ -62,7 +62,11 @@ class Torch(Peer):
                 if block >= len(queries):
                     break
         _, self.method, self.block = min(timed)
-        return f"{self.method} and topk, blocks of {self.block} queries"
+        return f"{self.method} and topk, blocks of {self._block()} queries"
+
+    def _block(self) -> int:
+        """What is computed at once: the tuned size, or what the memory for distances allows."""
+        return max(1, min(self.block, MATRIX_BYTES // (4 * len(self.base))))
 
     def _methods(self) -> tuple[str, ...]:
         if self.metric == "manhattan":
@@ -76,7 +80,7 @@ class Torch(Peer):
 
     def search(self, queries: torch.Tensor, k: int):
         k = min(k, len(self.base))
-        block = max(1, min(self.block, MATRIX_BYTES // (4 * len(self.base))))
+        block = self._block()
         best = []
         for first in range(0, len(queries), block):
             part = queries[first : first + block].to(self.device, non_blocking=True)

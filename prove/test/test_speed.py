@@ -8,6 +8,7 @@ import session as sessions
 import speed
 from phases import CutShort
 from stand_ins import RELEASE, SMALL, StandInTest
+from worker import Worker
 
 ALL = len(SMALL.dims) * len(SMALL.batches) * len(SMALL.ks)
 
@@ -91,6 +92,15 @@ class SpeedTest(StandInTest):
         self.assertTrue(1 <= len(entry["points"]) < ALL)
         self.assertIn(f"of {ALL} workloads", sentence)
         self.assertIn("ended at 'run' with signal 9", entry["points"][-1]["without_torch"])
+
+    def test_a_torch_that_hangs_is_ended_alone(self):
+        before, sessions.GRACE = sessions.GRACE, 20
+        self.addCleanup(setattr, sessions, "GRACE", before)
+        session = self.session()
+        with session.workers(-9):
+            torch, ours = (Worker(name, ["sleep", "60"], session.log(name)) for name in ("torch", "nearfield"))
+            self.assertEqual(torch.process.wait(timeout=8), -9)
+            self.assertIsNone(ours.process.poll())
 
     def test_our_own_hang_keeps_what_was_measured(self):
         before, sessions.GRACE = sessions.GRACE, 1
