@@ -127,7 +127,7 @@ final class Report {
     }
     for (BackendStatus status : statuses) {
       // What is present but broken comes before what was never installed.
-      if (status instanceof Unavailable why && worthMending(why)) {
+      if (status instanceof Unavailable why && worthMending(why, IndexTargets.isGpu(device))) {
         return why.kind().id() + ": " + why.hint();
       }
     }
@@ -144,9 +144,11 @@ final class Report {
     };
   }
 
-  private static boolean worthMending(Unavailable why) {
+  private static boolean worthMending(Unavailable why, boolean gpuChosen) {
     return switch (why.reason()) {
-      case LOAD_FAILED, ABI_MISMATCH, DRIVER_MISSING, DRIVER_TOO_OLD -> true;
+      case LOAD_FAILED, ABI_MISMATCH, DRIVER_TOO_OLD -> true;
+      // Where another GPU does the work, the driver of a vendor whose device is not here is no loss.
+      case DRIVER_MISSING -> !gpuChosen;
       // A path that was set by hand and leads nowhere is a mistake; a library never installed is
       // not.
       case NOT_FOUND -> System.getProperty("nearfield.native." + why.kind().id() + ".path") != null;

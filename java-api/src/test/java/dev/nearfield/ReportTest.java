@@ -72,7 +72,7 @@ class ReportTest {
             "cpu     available",
             "java    available",
             "Searches run on wgpu:0 (Fixture 0).",
-            "Next step: cuda: Install the driver it names, if this machine has a device for it.")) {
+            "Next step: none needed.")) { // another GPU is chosen
       assertTrue(report.contains(part), () -> "no [" + part + "] in:\n" + report);
     }
   }
@@ -155,6 +155,8 @@ class ReportTest {
     properties.set("nearfield.cuda.enabled", "true");
     use("cuda", "outdated_driver");
     assertTrue(Accelerators.report().contains("Next step: cuda: Update the driver it names."));
+    use("cuda", "no_driver");
+    assertTrue(Accelerators.report().contains("Next step: cuda: Install the driver it names"));
     use("cuda", "absent_driver");
     assertTrue(Accelerators.report().contains("cuda    not available: no device, for reason 14"));
     use("cuda", "no_device");
