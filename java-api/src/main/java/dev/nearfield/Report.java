@@ -147,7 +147,7 @@ final class Report {
   private static boolean worthMending(Unavailable why, boolean gpuChosen) {
     return switch (why.reason()) {
       case LOAD_FAILED, ABI_MISMATCH, DRIVER_TOO_OLD -> true;
-      // Where another GPU does the work, the driver of a vendor whose device is not here is no loss.
+      // Where another GPU does the work, the driver of a device that is not here is no loss.
       case DRIVER_MISSING -> !gpuChosen;
       // A path that was set by hand and leads nowhere is a mistake; a library never installed is
       // not.
