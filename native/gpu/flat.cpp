@@ -43,14 +43,12 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& s
   Context& context = scan->context();
   Queue& queue = context.queue();
   const auto k = static_cast<uint32_t>(scan->plan().k);
-  const Variant flat{scan->metric(), shape.query_block, shape.list_capacity};
-  const Variant merge{1, 1, shape.list_capacity};
   // At worst every list is sorted at every tile.
   const uint32_t sort = sort_loops(shape, queue.limits().lanes);
   scan->load(first, count, shape.query_block, shape.workgroups, shape.query_block * (sort + 16) + 16);
   const std::vector<uint32_t> no_limits(static_cast<size_t>(count), kEmpty);
   queue.write(context.work(kLimits), 0, no_limits.data(), no_limits.size() * sizeof(uint32_t));
-  const Buffer &parts = context.work(kParts), &best = context.work(kBest), &limits = context.work(kLimits);
+  const Buffer& best = context.work(kBest);
   const uint64_t bytes = static_cast<uint64_t>(count) * k * sizeof(Entry);
   if (count >= kLeastSeededBatch || k >= kLeastSeededK) {
     int64_t seen = 0;
@@ -60,31 +58,8 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& s
   for (bool is_first = true; !scan->done(); is_first = false) {
     NF_TRY(scan->call().poll());
     const double units = scan->next(max_parts, kMaxRows, &ranges);
-    uint32_t lists = 0;
-    for (const Scan::Range& range : ranges) lists += range.parts;
-    // One list of all rows is the answer already.
-    const bool direct = is_first && scan->done() && lists == 1;
-    uint32_t base = 0;
-    for (const Scan::Range& range : ranges) {
-      ScanParams p = scan->params(range);
-      p.k = k;
-      p.part_base = base;
-      p.part_stride = lists;
-      base += range.parts;
-      const SlabBuffers& slab = scan->slab(range);
-      NF_TRY(context.dispatch(kFlat, flat, p, scan->grid(range),
-                              {&slab.vectors, &scan->side(range), &slab.live, &context.work(kQueries),
-                               &scan->masks(), direct ? &best : &parts, &limits}));
-    }
-    if (!direct) {
-      MergeParams m{};
-      m.batch = static_cast<uint32_t>(count);
-      m.k = k;
-      m.lists = m.part_stride = lists;
-      m.first = is_first;
-      NF_TRY(context.dispatch(kMerge, merge, m, context.grid(static_cast<uint64_t>(count)),
-                              {&parts, &best, &limits}));
-    }
+    NF_TRY(dispatch_flat(scan, shape, count, ranges,
+                         {.is_first = is_first, .is_whole = is_first && scan->done()}));
     if (scan->done()) queue.copy(best, 0, context.work(kReadback), 0, bytes);
     NF_TRY(queue.submit(units, "search"));
   }
@@ -93,6 +68,39 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& s
 }
 
 }  // namespace
+
+Status dispatch_flat(Scan* scan, const FlatShape& shape, int64_t count,
+                     const std::vector<Scan::Range>& ranges, const FlatPass& pass) {
+  Context& context = scan->context();
+  const auto k = static_cast<uint32_t>(scan->plan().k);
+  const Buffer &parts = context.work(kParts), &best = context.work(kBest), &limits = context.work(kLimits);
+  uint32_t lists = 0;
+  for (const Scan::Range& range : ranges) lists += range.parts;
+  // One list of all rows is the answer already.
+  const bool direct = pass.is_whole && lists == 1;
+  uint32_t base = 0;
+  for (const Scan::Range& range : ranges) {
+    ScanParams p = scan->params(range);
+    p.k = k;
+    if (pass.part_groups != 0) p.part_groups = pass.part_groups;
+    p.part_base = base;
+    p.part_stride = lists;
+    base += range.parts;
+    const SlabBuffers& slab = scan->slab(range);
+    NF_TRY(context.dispatch(kFlat, {scan->metric(), shape.query_block, shape.list_capacity}, p,
+                            scan->grid(range),
+                            {&slab.vectors, &scan->side(range), &slab.live, &context.work(kQueries),
+                             &scan->masks(), direct ? &best : &parts, &limits}));
+  }
+  if (direct) return {};
+  MergeParams m{};
+  m.batch = static_cast<uint32_t>(count);
+  m.k = k;
+  m.lists = m.part_stride = lists;
+  m.first = pass.is_first;
+  return context.dispatch(kMerge, {1, 1, shape.list_capacity}, m, context.grid(static_cast<uint64_t>(count)),
+                          {&parts, &best, &limits});
+}
 
 Status direct_search(Scan* scan, Hit* hits) {
   Context& context = scan->context();

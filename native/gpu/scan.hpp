@@ -105,6 +105,16 @@ inline void put_hits(std::span<const Entry> entries, Hit* hits) {
 // The k best of each query of the plan to hits[query * k ...], best first; entries that are missing stay as
 // they are. The caller drains the queue.
 Status direct_search(Scan* scan, Hit* hits);  // k <= Limits::most_list_k
+// One pass of the direct form over some ranges.
+struct FlatPass {
+  uint32_t part_groups = 0;  // of each part, the first groups that are scanned; 0: all
+  bool is_first = false;     // there is no best so far
+  bool is_whole = false;     // the ranges are all rows
+};
+// Dispatches `flat` for the `count` queries that are loaded, and the merge of its lists into kBest and
+// kLimits.
+Status dispatch_flat(Scan* scan, const FlatShape& shape, int64_t count,
+                     const std::vector<Scan::Range>& ranges, const FlatPass& pass);
 // Tightens the limits of the `count` queries that are loaded by a sample of `seen` rows (0: none was worth
 // it), with at most `max_parts` lists, for which kParts has room.
 Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, uint32_t max_parts, int64_t* seen);

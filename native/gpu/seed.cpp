@@ -20,10 +20,9 @@ constexpr int64_t kLeastTimes = 4;
 
 Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, uint32_t max_parts, int64_t* seen) {
   Context& context = scan->context();
-  const auto k = static_cast<uint32_t>(scan->plan().k);
   // Forced paths are for tests, whose stores are small.
   const int64_t least = context.path() == Path::kAutomatic ? kLeastRows : context.queue().limits().tile_rows;
-  const int64_t wanted = std::max<int64_t>({least, scan->rows() / kShare, 2 * k});
+  const int64_t wanted = std::max<int64_t>({least, scan->rows() / kShare, 2 * int64_t{scan->plan().k}});
   *seen = 0;
   if (wanted * kLeastTimes > scan->rows()) return {};
   std::vector<Scan::Range> ranges;
@@ -31,29 +30,8 @@ Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, uint32_t m
   scan->take_blocks_of(shape.query_block, shape.workgroups);
   const int64_t sampled = scan->sample(max_parts, wanted, &ranges, &part_groups);
   if (sampled == 0) return {};
-  uint32_t lists = 0, base = 0;
-  for (const Scan::Range& range : ranges) lists += range.parts;
-  for (const Scan::Range& range : ranges) {
-    ScanParams p = scan->params(range);
-    p.k = k;
-    p.part_groups = part_groups;
-    p.part_base = base;
-    p.part_stride = lists;
-    base += range.parts;
-    const SlabBuffers& slab = scan->slab(range);
-    NF_TRY(context.dispatch(kFlat, {scan->metric(), shape.query_block, shape.list_capacity}, p,
-                            scan->grid(range),
-                            {&slab.vectors, &scan->side(range), &slab.live, &context.work(kQueries),
-                             &scan->masks(), &context.work(kParts), &context.work(kLimits)}));
-  }
-  MergeParams m{};
-  m.batch = static_cast<uint32_t>(count);
-  m.k = k;
-  m.lists = m.part_stride = lists;
-  m.first = 1;
-  // What it writes to `best` is overwritten by the scan, for which there is no best so far.
-  NF_TRY(context.dispatch(kMerge, {1, 1, shape.list_capacity}, m, context.grid(static_cast<uint64_t>(count)),
-                          {&context.work(kParts), &context.work(kBest), &context.work(kLimits)}));
+  // What the merge writes to `best` is overwritten by the scan, for which there is no best so far.
+  NF_TRY(dispatch_flat(scan, shape, count, ranges, {.part_groups = part_groups, .is_first = true}));
   *seen = sampled;
   return context.queue().submit(static_cast<double>(sampled) * static_cast<double>(count) * scan->chunks(),
                                 "search");
