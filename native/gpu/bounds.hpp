@@ -17,8 +17,9 @@ namespace nearfield::gpu {
 // the roundings of the test itself may take; the kernel keeps a row when (kernel_params.h: Bound)
 //   L2      |v|^2 (1-c)/2 - p   <= (M - |q|^2 (1-c)) / 2,   M = (r + t) / (1 - (n+6) u)
 //   cosine  -(p / |v|)          <= (M - |q|^2 (1-c)) / 2 - (1-c)/2,   M likewise of 2 r
-//   dot     -c |q| |v| - p      <= r + t
-// r the canonical rank that k rows are known to have or beat, t what underflow can take. All of it is linear
+//   dot     -(c |q| + f) |v| - p <= r + t + (f + c 2^-126) |q|
+// r the canonical rank that k rows are known to have or beat, t what the underflow of results can take, f =
+// 2 sqrt(D) 2^-126 what flushed elements can, for each unit of the other vector's norm. All of it is linear
 // in r: scale * r + base.
 class MatrixBounds {
  public:
@@ -31,9 +32,12 @@ class MatrixBounds {
     widen_ = metric == NF_DOT ? 1 : 1 / (1 - canonical);
     // Products below 2^-126 may be lost; cosine multiplies what is lost by up to 2^62 (metric.hpp).
     tiny_ = (padded + 16) * (metric == NF_COSINE ? 0x1p-62 : 0x1p-124);
+    // Dot has no square of the norms that would cover them: subnormal elements that one side flushes to zero.
+    flushed_ = 2 * std::sqrt(padded) * 0x1p-126;
   }
 
-  float scale() const { return up(metric_ == NF_DOT ? 1 : metric_ == NF_COSINE ? widen_ : 0.5 * widen_); }
+  // Ranks of L2 and cosine are not negative: rounded up. Those of dot are of either sign: exact.
+  float scale() const { return metric_ == NF_DOT ? 1 : up(metric_ == NF_COSINE ? widen_ : 0.5 * widen_); }
   // `squared` = |q|^2 of the prepared query in f64.
   Bound of(double squared) const {
     const double half = 0.5 * (1 - c_);
@@ -42,8 +46,10 @@ class MatrixBounds {
         return {up(0.5 * tiny_ * widen_ - squared * half), static_cast<float>(half)};
       case NF_COSINE:
         return {up(0.5 * tiny_ * widen_ - squared * half - half), 0};
-      default:
-        return {up(tiny_), -up(c_ * std::sqrt(squared))};
+      default: {
+        const double norm = std::sqrt(squared);
+        return {up(tiny_ + (flushed_ + c_ * 0x1p-126) * norm), -up(c_ * norm + flushed_)};
+      }
     }
   }
 
@@ -53,7 +59,7 @@ class MatrixBounds {
   static float up(double value) { return static_cast<float>(value + std::fabs(value) * 0x1p-23); }
 
   int32_t metric_;
-  double c_, widen_, tiny_;
+  double c_, widen_, tiny_, flushed_;
 };
 
 }  // namespace nearfield::gpu

@@ -150,7 +150,9 @@ typedef struct nf_assign {      /* nearest centroids per row */
   const nf_matrix *data, *centroids; nf_result *nearest;
 } nf_assign;
 
-typedef struct nf_quantize {    /* I8: codes = clamp(round_half_even(x / scale), -127, 127), scale = max|x| / 127 per row; same bytes everywhere */
+/* I8, per row, every step one f32 rounding: scale = max(max|x| / 127, 2^-100), reciprocal = 1 / scale, both divided on the host,
+ * codes = clamp(round_half_even(x * reciprocal), -127, 127): the same bytes everywhere, since a GPU's division may err. x is decoded as code * scale. */
+typedef struct nf_quantize {
   uint32_t struct_size, flags;
   const nf_matrix *from; nf_matrix *codes; /* dtype of codes: I8 or BF16 */
   float *scales, *errors;                  /* errors: |x - decoded|, rounded up */
