@@ -2,8 +2,12 @@
 #include "flat.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "metric.hpp"
+#include "sample.hpp"
+#include "subset.hpp"
 
 namespace nearfield::cpu {
 
@@ -22,14 +26,16 @@ constexpr uint64_t kKeptWorkspace = uint64_t{32} << 20;
 constexpr int64_t kProductBatch = 4;
 }  // namespace
 
-FlatSearch::FlatSearch(SharedState& shared, const CpuStore& store, const SearchPlan& plan, const Call& call)
+FlatSearch::FlatSearch(SharedState& shared, const CpuStore& store, const SearchPlan& plan, const Call& call,
+                       bool may_sample)
     : state_(shared),
       store_(store),
       plan_(plan),
       call_(call),
       chunks_(store.chunks()),
       bound_(store.options().metric, chunks_),
-      part_{shared, store, plan, call, bound_} {
+      part_{shared, store, plan, call, bound_},
+      may_sample_(may_sample && pays_to_sample(plan.k, store.rows())) {
   const double products = static_cast<double>(plan.batch) * static_cast<double>(store.rows()) *
                           static_cast<double>(chunks_ * kChunkFloats);
   workers_ = products < static_cast<double>(kParallelProducts) ? 1 : shared.pool->threads();
@@ -42,7 +48,13 @@ Status FlatSearch::run() {
   cut_into_blocks();
   for (int64_t first = 0; first < plan_.batch; first += part) {
     prepare(first, std::min(part, plan_.batch - first));
-    NF_TRY(state_.pool->run(workers_, [this](int32_t worker) { return scan(worker); }));
+    if (may_sample_ && part_.queries >= kProductBatch) {
+      NF_TRY(scan_blocks(Pass::kSample));
+      limit_by_sample();
+      NF_TRY(scan_blocks(Pass::kRest));
+    } else {
+      NF_TRY(scan_blocks(Pass::kAll));
+    }
     NF_TRY(collect());
   }
   return {};
@@ -90,7 +102,6 @@ void FlatSearch::prepare(int64_t first, int64_t queries) {
   part_.first = first;
   part_.queries = queries;
   part_.product = may_product_ && queries >= kProductBatch;
-  ticket_.store(0, std::memory_order_relaxed);
 
   // What earlier searches left behind must not lift this one over a limit that the caller has set.
   if (state_.workspace_limit_given && state_.workspace.bytes() > 0) state_.workspace = Workspace();
@@ -113,6 +124,29 @@ void FlatSearch::copy_into_panels() {
   if (metric == NF_DOT) return;
   for (int64_t i = 0; i < part_.queries; ++i)
     state_.workspace.squared[static_cast<size_t>(i)] = squared_norm(part_.query(i), store_.options().dim);
+}
+
+Status FlatSearch::scan_blocks(Pass pass) {
+  part_.pass = pass;
+  ticket_.store(0, std::memory_order_relaxed);
+  return state_.pool->run(workers_, [this](int32_t worker) { return scan(worker); });
+}
+
+void FlatSearch::limit_by_sample() {
+  const auto wanted = static_cast<size_t>(sample_hits(plan_.k));
+  std::vector<float> ranks;
+  for (int64_t i = 0; i < part_.queries; ++i) {
+    SharedLimit& limit = state_.workspace.limits[static_cast<size_t>(i)];
+    limit.reset();
+    ranks.clear();
+    for (int32_t worker = 0; worker < workers_; ++worker)
+      for (const Hit& hit : found(worker, i).queue.hits()) ranks.push_back(hit.rank);
+    if (ranks.size() < wanted) continue;  // then no queue has dropped a hit
+    const auto last = ranks.begin() + static_cast<int64_t>(wanted) - 1;
+    std::nth_element(ranks.begin(), last, ranks.end());
+    // Strictly below: of the sample's rows of the last rank itself, queues may have dropped some.
+    limit.lower(std::nextafter(*last, -std::numeric_limits<float>::infinity()));
+  }
 }
 
 Status FlatSearch::scan(int32_t worker) {
@@ -138,8 +172,7 @@ Status FlatSearch::collect() {
         all.clear();
         int32_t rescored = 0;
         for (int32_t worker = 0; worker < workers_; ++worker) {
-          const QueryState& state =
-              state_.workspace.workers[static_cast<size_t>(worker)].states[static_cast<size_t>(i)];
+          const QueryState& state = found(worker, i);
           all.insert(all.end(), state.queue.hits().begin(), state.queue.hits().end());
           rescored += state.rescored;
         }
@@ -150,12 +183,24 @@ Status FlatSearch::collect() {
     }
     return {};
   };
-  return state_.pool->run(part_.queries * plan_.k < 4096 ? 1 : workers_, work);
+  NF_TRY(state_.pool->run(part_.queries * plan_.k < 4096 ? 1 : workers_, work));
+  if (part_.pass != Pass::kRest) return {};
+  for (int64_t i = 0; i < part_.queries; ++i) {
+    const int64_t query = part_.first + i;
+    const bool limited =
+        state_.workspace.limits[static_cast<size_t>(i)].get() != std::numeric_limits<float>::infinity();
+    if (limited && plan_.hits[query * plan_.k + plan_.k - 1].row == kNoRow) misled_.push_back(query);
+  }
+  return {};
 }
 
 Status CpuStore::search(const SearchPlan& plan, const Call& call) {
-  FlatSearch search(*state_, *this, plan, call);
+  FlatSearch search(*state_, *this, plan, call, true);
   Status status = search.run();
+  if (status.ok() && !search.misled().empty())
+    status = search_subset(plan, search.misled(), [&](const SearchPlan& again) {
+      return FlatSearch(*state_, *this, again, call, false).run();
+    });
   if (search.most_workspace() > kKeptWorkspace) state_->workspace = Workspace();
   return status;
 }

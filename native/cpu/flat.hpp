@@ -14,18 +14,29 @@ namespace nearfield::cpu {
 // the batch. A batch whose queues would pass the workspace limit is taken in parts.
 class FlatSearch {
  public:
-  FlatSearch(SharedState& shared, const CpuStore& store, const SearchPlan& plan, const Call& call);
+  FlatSearch(SharedState& shared, const CpuStore& store, const SearchPlan& plan, const Call& call,
+             bool may_sample);
   Status run();
   // Bytes that the queues of the last run() may have grown to.
   uint64_t most_workspace() const { return most_workspace_; }
+  // Queries of the last run() whose sample misled: their hits are not the answer, a search without a sample
+  // is to follow.
+  const std::vector<int64_t>& misled() const { return misled_; }
 
  private:
   Status part_size(int64_t* queries);
   void cut_into_blocks();
   void prepare(int64_t first, int64_t queries);
   void copy_into_panels();
+  // With the hits of the sample in the queues: the limits of the rest.
+  void limit_by_sample();
+  Status scan_blocks(Pass pass);
   Status scan(int32_t worker);
   Status collect();
+  // What a worker has of a query of the part.
+  const QueryState& found(int32_t worker, int64_t query) const {
+    return state_.workspace.workers[static_cast<size_t>(worker)].states[static_cast<size_t>(query)];
+  }
 
   SharedState& state_;
   const CpuStore& store_;
@@ -35,8 +46,10 @@ class FlatSearch {
   const MatrixBound bound_;
   Part part_;
   int32_t workers_ = 1;
+  const bool may_sample_;
   bool may_product_ = false;  // the metric has one, and the workspace has room for it
   std::vector<Block> blocks_;
+  std::vector<int64_t> misled_;
   uint64_t most_workspace_ = 0;
   std::atomic<int64_t> ticket_{0};
 };

@@ -5,6 +5,8 @@
 #include <bit>
 #include <limits>
 
+#include "sample.hpp"
+
 namespace nearfield::cpu {
 
 namespace {
@@ -64,7 +66,11 @@ Scan::Scan(const Part& part, WorkerSpace& space)
   space_.cuts.assign(static_cast<size_t>(part.queries), kNone);
   for (int64_t i = 0; i < part.queries; ++i) {
     QueryState& state = space_.states[static_cast<size_t>(i)];
-    state.queue.reset(part.plan.k);
+    if (part.pass == Pass::kRest) {
+      state.queue.resume(part.plan.k, part.state.workspace.limits[static_cast<size_t>(i)].get());
+      continue;
+    }
+    state.queue.reset(part.pass == Pass::kSample ? sample_hits(part.plan.k) : part.plan.k);
     state.rescored = 0;
   }
 }
@@ -82,7 +88,7 @@ Status Scan::block(const Block& block) {
     for (int64_t i = 0; i < block.groups; ++i) {
       const int64_t at = block.first_group + i;
       if (i % kLimitGroups == 0) begin(first, last);
-      if (slab.live[at] == 0) continue;
+      if (slab.live[at] == 0 || !visits(part_.pass, slab.first / kGroupRows + at)) continue;
       if (part_.state.pool->stopping()) return {};
       const Group group{slab.vectors + at * chunks_ * kChunkStride,
                         slab.side + at * kGroupRows,

@@ -9,6 +9,9 @@
 
 namespace nearfield::cpu {
 
+// Which groups of rows a scan visits (sample.hpp).
+enum class Pass : uint8_t { kAll, kSample, kRest };
+
 // What the workers of a part share; read only but for the limits.
 struct Part {
   SharedState& state;
@@ -19,7 +22,8 @@ struct Part {
   int64_t first = 0;  // of the batch
   int64_t queries = 0;
   bool product = false;  // by the product kernel, else by the direct one
-  Panels panels = {};    // with `product`
+  Pass pass = Pass::kAll;
+  Panels panels = {};  // with `product`
 
   const float* query(int64_t i) const { return plan.queries + (first + i) * plan.query_stride; }
 };

@@ -17,6 +17,12 @@ void Queue::reset(int64_t k) {
   if (k <= kSorted) hits_.reserve(static_cast<size_t>(k));
 }
 
+void Queue::resume(int64_t k, float limit) {
+  k_ = k;
+  worst_ = last_of(limit);
+  std::erase_if(hits_, [&](const Hit& hit) { return !better(hit, worst_); });
+}
+
 void Queue::insert(const Hit& hit) {
   if (static_cast<int64_t>(hits_.size()) == k_) hits_.pop_back();
   hits_.insert(std::upper_bound(hits_.begin(), hits_.end(), hit, kBetter), hit);
@@ -28,7 +34,7 @@ void Queue::append(const Hit& hit) {
     hits_.reserve(std::min(static_cast<size_t>(2 * k_), std::max<size_t>(kSorted, 2 * hits_.size())));
   hits_.push_back(hit);
   const auto size = static_cast<int64_t>(hits_.size());
-  if (size == k_ && worst_.rank == std::numeric_limits<float>::infinity()) {
+  if (size == k_) {  // for the first time: below, a full buffer is cut back to k and grows from there
     worst_ = *std::max_element(hits_.begin(), hits_.end(), kBetter);
   } else if (size == 2 * k_) {
     const auto last = hits_.begin() + k_ - 1;

@@ -17,6 +17,8 @@ class Queue {
  public:
   // Starts over; memory is kept.
   void reset(int64_t k);
+  // Goes on for the best k of the hits whose rank is at most `limit`: those it holds, and those to come.
+  void resume(int64_t k, float limit);
 
   // A hit whose rank is above this cannot be among the best k.
   float limit() const { return worst_.rank; }
@@ -41,12 +43,12 @@ class Queue {
 
   void insert(const Hit& hit);
   void append(const Hit& hit);
-  static Hit none() {
-    return {std::numeric_limits<int64_t>::max(), std::numeric_limits<float>::infinity(), 0};
-  }
+  // Worse than every hit of this rank.
+  static Hit last_of(float rank) { return {std::numeric_limits<int64_t>::max(), rank, 0}; }
+  static Hit none() { return last_of(std::numeric_limits<float>::infinity()); }
 
   int64_t k_ = 0;
-  Hit worst_ = none();     // the k-th best hit as far as known
+  Hit worst_ = none();     // no hit behind this one is among the best k
   std::vector<Hit> hits_;  // k <= kSorted: sorted; else a buffer cut back to k whenever it holds 2k
 };
 

@@ -9,6 +9,7 @@
 #include "bounds.hpp"
 #include "metric.hpp"
 #include "scan.hpp"
+#include "subset.hpp"
 
 namespace nearfield::gpu {
 namespace {
@@ -106,29 +107,6 @@ Status dispatch_window(Scan* scan, const Scan::Range& range, const MatrixShape& 
       {&slab.vectors, &scan->side(range), &queries, &candidates, &counts, &context.work(kBest), &limits});
 }
 
-// The direct form for the queries of these numbers.
-Status search_again(const Scan& scan, const std::vector<int64_t>& queries, Hit* hits) {
-  const SearchPlan& whole = scan.plan();
-  const auto stride = static_cast<size_t>(whole.query_stride), k = static_cast<size_t>(whole.k);
-  std::vector<float> vectors(queries.size() * stride);
-  std::vector<const uint32_t*> masks;
-  for (size_t i = 0; i < queries.size(); ++i) {
-    std::copy_n(whole.queries + static_cast<size_t>(queries[i]) * stride, stride,
-                vectors.data() + i * stride);
-    if (whole.mask_of_query != nullptr) masks.push_back(whole.mask_of_query[queries[i]]);
-  }
-  SearchPlan plan = whole;
-  plan.queries = vectors.data();
-  plan.batch = static_cast<int64_t>(queries.size());
-  plan.mask_of_query = masks.empty() ? nullptr : masks.data();
-  std::vector<Hit> found(queries.size() * k);
-  Scan again(scan.store(), plan, scan.call());
-  NF_TRY(direct_search(&again, found.data()));
-  for (size_t i = 0; i < queries.size(); ++i)
-    std::copy_n(found.data() + i * k, k, hits + static_cast<size_t>(queries[i]) * k);
-  return {};
-}
-
 }  // namespace
 
 bool matrix_fits(const Scan& scan, const MatrixShape& shape) {
@@ -191,7 +169,14 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
       if ((counted[q] & NEARFIELD_CUT_SHORT) != 0) cut_short.push_back(first + q);
     }
   }
-  return cut_short.empty() ? Status() : search_again(*scan, cut_short, hits);
+  if (cut_short.empty()) return {};
+  SearchPlan found = plan;  // its outputs are the caller's, who is given nothing before all of it is known
+  found.hits = hits;
+  found.rescored = rescored;
+  return search_subset(found, cut_short, [&](const SearchPlan& again) {
+    Scan direct(scan->store(), again, scan->call());
+    return direct_search(&direct, again.hits);
+  });
 }
 
 }  // namespace nearfield::gpu

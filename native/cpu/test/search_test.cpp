@@ -6,6 +6,7 @@
 #include "check.hpp"
 #include "fixture.hpp"
 #include "kernels.hpp"
+#include "sample.hpp"
 
 namespace nearfield::cpu::test {
 namespace {
@@ -181,6 +182,51 @@ void test_rescored_counts() {
   for (const int32_t count : rescored) CHECK_IN(std::to_string(count), count > 0 && count < 2000);
 }
 
+// Many hits: the limits of a sample. Rows without order; rows of the sample alone near the queries, which
+// misleads every query; one row over and over, in all of the sample and a tenth of the rest, so that queues
+// drop equal ranks that belong to the answer.
+enum class Order { kNone, kNearInSample, kTies };
+
+void test_sample(uint64_t seed) {
+  constexpr int64_t count = 20000;
+  constexpr int32_t k = 500;
+  static_assert(pays_to_sample(k, count));
+  std::mt19937_64 random(seed + 5);
+  for (const int32_t metric : {NF_L2SQ, NF_DOT, NF_MANHATTAN})
+    for (const Order order : {Order::kNone, Order::kNearInSample, Order::kTies}) {
+      Rows rows = make_rows(random, metric, 9, count);
+      for (int64_t i = 0; order != Order::kNone && i < count; ++i) {
+        float* x = rows.data.data() + i * rows.dim;
+        const bool sampled = in_sample(i / 32);
+        if (order == Order::kTies && (sampled || i % 10 == 0))
+          std::copy_n(rows.row(0), rows.dim, x);
+        else if (!sampled)
+          for (int32_t j = 0; j < rows.dim; ++j) x[j] = metric == NF_DOT ? 0 : x[j] + 100;
+        rows.side[static_cast<size_t>(i)] = row_side(metric, squared_norm(x, rows.dim));
+      }
+      for (const int32_t threads : {1, 3}) {
+        DeviceOptions device;
+        device.threads = threads;
+        compare(device, rows, random, 8, k, 0, false);
+        compare(device, rows, random, 8, k, 0, true);
+      }
+    }
+  // That it is used: without a sample a query meets k (1 + ln(64)) = 5,200 of these rows at least.
+  const Rows rows = make_rows(random, NF_L2SQ, 8, 64000);
+  const Queries queries = make_queries(random, rows, 16);
+  Opened opened;
+  CHECK(open({}, NF_L2SQ, 8, &opened).ok());
+  CHECK(opened.store->append(rows.host(), kCall).ok());
+  std::vector<Hit> hits(16 * 1000);
+  std::vector<int32_t> rescored(16, -1);
+  CHECK(opened.store
+            ->search({queries.data.data(), queries.stride, 16, 1000, nullptr, hits.data(), rescored.data()},
+                     kCall)
+            .ok());
+  for (const int32_t rescores : rescored)
+    CHECK_IN(std::to_string(rescores), rescores > 1000 && rescores < 3500);
+}
+
 // Extremes that common/ lets through: the longest and shortest vectors, exact zeros, denormals.
 void test_extremes(uint64_t seed) {
   std::mt19937_64 random(seed + 3);
@@ -242,6 +288,7 @@ int main(int argc, char** argv) {
   test_searches(seed);
   test_matrix_form(seed);
   test_extremes(seed);
+  test_sample(seed);
   test_rescored_counts();
   test_digest();
   return finish();
