@@ -84,9 +84,11 @@ struct DirectPass {
       hn::Vec<Full> sums[Q][vectors];
       const GroupRows<Term, Full> rows{tile.rows + row * kChunkFloats, scale + row * kChunkFloats};
       partial_sums<Term, lines, Q, vectors>(d, rows, tile.queries + first, tile.chunks, ahead, sums);
+      NF_UNROLL
       for (int v = 0; v < vectors; v += kVectors) {
         const int64_t at = row + v / kVectors * lanes;
         const auto side = hn::LoadU(d, tile.side + at);
+        NF_UNROLL
         for (int q = 0; q < Q; ++q) {
           const auto ranks = Term::finish(d, join(d, sums[q] + v), side);
           hn::StoreU(ranks, d, tile.ranks + (first + q) * kGroupRows + at);
@@ -120,13 +122,17 @@ HWY_INLINE void some_pairs(const PairList& list, int64_t first) {
     side[i] = list.side[from];
   }
   hn::Vec<Block> sums[N];
+  NF_UNROLL
   for (int i = 0; i < N; ++i) sums[i] = hn::Zero(d);
-  for (int64_t chunk = 0; chunk < list.chunks; ++chunk)
+  for (int64_t chunk = 0; chunk < list.chunks; ++chunk) {
+    NF_UNROLL
     for (int i = 0; i < N; ++i) {
       auto v = hn::Load(d, row[i] + chunk * kChunkStride);
       if constexpr (Term::kScaled) v = hn::Mul(v, hn::Set(d, side[i]));
       sums[i] = Term::add(d, hn::Load(d, query[i] + chunk * kChunkFloats), v, sums[i]);
     }
+  }
+  NF_UNROLL
   for (int i = 0; i < N; i += kVectors)
     hn::Store(Term::finish(d, join(d, sums + i), hn::Load(d, side + i)), d, ranks + i);
   std::copy_n(ranks, count, list.ranks + first);

@@ -128,10 +128,14 @@ struct PanelPass {
   HWY_INLINE void chain(const float* rows, const float* panel, int64_t length, Sums<Q>& sums) const {
     const D d;
     Prefetcher next = ahead;
-    for (int q = 0; q < Q; ++q)
+    NF_UNROLL
+    for (int q = 0; q < Q; ++q) {
+      NF_UNROLL
       for (int i = 0; i < kR; ++i) sums[q][i] = hn::Zero(d);
+    }
     for (; length >= kUnroll; length -= kUnroll, rows += kUnroll * kPassPlaces, panel += kUnroll * Q) {
       next.step<kUnroll>();
+      NF_UNROLL
       for (int i = 0; i < kUnroll; ++i) dimension<Q>(rows + i * kPassPlaces, panel + i * Q, sums);
     }
     for (; length != 0; --length, rows += kPassPlaces, panel += Q) dimension<Q>(rows, panel, sums);
@@ -141,24 +145,33 @@ struct PanelPass {
   static HWY_INLINE void dimension(const float* rows, const float* panel, Sums<Q>& sums) {
     const D d;
     V v[kR];
+    NF_UNROLL
     for (int i = 0; i < kR; ++i) v[i] = hn::Load(d, rows + i * kLanes);
+    NF_UNROLL
     for (int q = 0; q < Q; ++q) {
       const V x = hn::Set(d, panel[q]);
+      NF_UNROLL
       for (int i = 0; i < kR; ++i) sums[q][i] = Dot::add(d, x, v[i], sums[q][i]);
     }
   }
   template <int Q>
   static HWY_INLINE void add(const float* from, Sums<Q>& sums) {
     const D d;
-    for (int q = 0; q < Q; ++q)
+    NF_UNROLL
+    for (int q = 0; q < Q; ++q) {
+      NF_UNROLL
       for (int i = 0; i < kR; ++i)
         sums[q][i] = hn::Add(hn::Load(d, from + (q * kR + i) * kLanes), sums[q][i]);
+    }
   }
   template <int Q>
   static HWY_INLINE void store(const Sums<Q>& sums, float* to) {
     const D d;
-    for (int q = 0; q < Q; ++q)
+    NF_UNROLL
+    for (int q = 0; q < Q; ++q) {
+      NF_UNROLL
       for (int i = 0; i < kR; ++i) hn::Store(sums[q][i], d, to + (q * kR + i) * kLanes);
+    }
   }
 
   // Residues 0 and 2, then 1 and 3, then their sum.
@@ -201,10 +214,13 @@ struct PanelPass {
       in_segments<Q>(rows, panel, sums);
     const V half = hn::Set(d, tile.half_shrunk);
     V row[kR];
+    NF_UNROLL
     for (int i = 0; i < kR; ++i) row[i] = Test::row(hn::Load(d, tile.side + place + i * kLanes), half);
+    NF_UNROLL
     for (int q = 0; q < Q; ++q) {
       const V cut = hn::Set(d, tile.cuts[first + q]);
       uint32_t kept = 0;
+      NF_UNROLL
       for (int i = 0; i < kR; ++i) {
         const V value = Test::value(d, sums[q][i], row[i], half);
         if constexpr (Test::kCanonical)
