@@ -21,6 +21,7 @@ shipped_libraries() {
     return
   fi
   counted_tests "Shipped libraries: files" "$state/library-files.log" python3 "$root/packaging/library_test.py" "$root/build/$preset/jar"
+  counted_tests "Shipped libraries: loops in registers" "$state/library-loops.log" cmake --build "$root/build/$preset" --target nearfield_cpu_loops
   # The suite of the other compiler, through the C ABI: every case on the CPU, a few on the GPU, whose kernels are the same text.
   counted_tests "Shipped libraries: suite on cpu" "$state/library-cpu.log" \
     "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend cpu
@@ -39,6 +40,8 @@ macos_libraries() {
     fi
     counted_tests "Libraries of Macs: files ($platform)" "$state/library-files-$platform.log" \
       python3 "$root/packaging/library_test.py" "$root/build/dist-$platform/jar"
+    counted_tests "Libraries of Macs: loops in registers ($platform)" "$state/library-loops-$platform.log" \
+      cmake --build "$root/build/dist-$platform" --target nearfield_cpu_loops
   done
   counted_tests "Metal: unknown symbols, grammar of kernels" "$state/metal-checks.log" \
     cmake --build "$root/build/dist-osx-aarch_64" --target nearfield_metal_checks
