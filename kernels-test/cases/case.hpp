@@ -48,4 +48,7 @@ bool fits(Data data, int32_t metric);
 // The cases of every test, for all metrics.
 std::vector<Case> all_cases(Effort effort);
 
+// Those of "bits-hardware" (hardware.cpp): shapes at which a large GPU's constants divide the work.
+void add_hardware_cases(Effort effort, std::vector<Case>* to);
+
 }  // namespace nearfield::test

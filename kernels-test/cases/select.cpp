@@ -166,6 +166,7 @@ std::vector<Case> all_cases(Effort effort) {
     covering("search", metric, limit, effort != Effort::SMOKE, true, &cases);
     if (effort == Effort::FULL) product("search", metric, limit, &cases);
   }
+  add_hardware_cases(effort, &cases);
   std::set<std::string> names;
   std::erase_if(cases, [&](const Case& c) { return !names.insert(c.name()).second; });
   return cases;

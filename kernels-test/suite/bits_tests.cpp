@@ -76,6 +76,15 @@ void test_bits_paths(const Bench& bench) {
   compare(bench, paths);
 }
 
+// Work divided as on a large GPU: what the default constants of a software GPU and of the emulators never do.
+// Which branches these shapes reach is the matter of native/gpu/test/division_test.cpp.
+void test_bits_hardware(const Bench& bench) {
+  const std::vector<std::string>& paths = bench.backend.paths();
+  if (std::find(paths.begin(), paths.end(), "hardware") == paths.end())
+    throw NotApplicable("no GPU's constants to force");
+  compare(bench, {{"path hardware", {.path = "hardware"}}});
+}
+
 // Two backends may round differently: their distances for a row differ by no more than twice its bound, so
 // the i-th smallest distances of both differ by no more than twice the bounds of the rows that may stand
 // there.

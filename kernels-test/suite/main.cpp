@@ -186,6 +186,7 @@ const std::vector<Test>& all_tests() {
       {"bits-slabs", NF_OP_INDEX, test_bits_slabs},
       {"bits-threads", NF_OP_INDEX, test_bits_threads},
       {"bits-paths", NF_OP_INDEX, test_bits_paths},
+      {"bits-hardware", NF_OP_INDEX, test_bits_hardware},
       {"agree", NF_OP_INDEX, test_agree},
       {"model", NF_OP_INDEX, test_model},
   };

@@ -46,6 +46,7 @@ void test_bits_batch(const Bench& bench);
 void test_bits_threads(const Bench& bench);
 void test_bits_slabs(const Bench& bench);
 void test_bits_paths(const Bench& bench);
+void test_bits_hardware(const Bench& bench);
 void test_bits_filter(const Bench& bench);
 void test_model(const Bench& bench);
 void test_agree(const Bench& bench);

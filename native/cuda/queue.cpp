@@ -25,6 +25,9 @@ constexpr uint32_t kEmulatedWorkgroups = 4;
 constexpr double kLeastPartUnits = 2e4;
 // What the pool keeps when memory is freed: workspaces that grow do so without asking the driver.
 constexpr uint64_t kKeptBytes = 64ull << 20;
+// kernels/merge.cuh follows any number of lists; so many are more than the blocks of two waves on an H200, in
+// four rounds of its block.
+constexpr uint32_t kMostLists = 4096;
 constexpr int32_t kMostListK = 512;
 constexpr int32_t kSmallListK = 128;
 constexpr int32_t kShortListK = 32;
@@ -87,6 +90,7 @@ CudaQueue::CudaQueue(std::shared_ptr<Driver> driver, const Gpu& gpu)
   if (!driver_->emulated()) limits_.least_part_units = kLeastPartUnits;
   limits_.lanes = kLaneThreads;
   limits_.tile_rows = kTileRows;
+  limits_.most_lists = kMostLists;
   limits_.most_list_k = kMostListK;
   limits_.sides_of_products = true;
 }

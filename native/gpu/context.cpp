@@ -12,18 +12,32 @@ constexpr uint64_t kUnusedBytes = 256;
 // Small enough that 2-D grids occur with a few rows.
 constexpr uint32_t kSmallGridWorkgroups = 3;
 
+// Path::kHardware. How a scan is divided follows from the device: a software GPU or an emulator is filled by
+// a few workgroups and given little work at once, so that with its own constants a store never has thousands
+// of lists, a submission never several slabs. These are an H200's, smaller by what a store of a few MB is
+// smaller than one of some GB; Limits::most_lists stays, it is the kernels'.
+constexpr uint32_t kHardwareWorkgroups = 1584;    // two waves of six on 132 multiprocessors
+constexpr double kHardwarePartUnits = 1;          // a tile is worth a part, as 5,000 rows are among millions
+constexpr uint64_t kHardwareSlabBytes = 1 << 20;  // of wgpu's 128 MiB
+constexpr uint32_t kHardwareDispatches = 16;  // of 256: a store has more slabs than a submission dispatches
+// Several slabs of a few queries; never measured, because here it is the host that is measured.
+constexpr double kHardwareUnitsPerDispatch = 1e6;
+
 Status parse_path(const std::string& name, const char* backend, bool has_matrix, Path* out) {
   if (name.empty())
     *out = Path::kAutomatic;
   else if (name == "small-grid")
     *out = Path::kSmallGrid;
+  else if (name == "hardware")
+    *out = Path::kHardware;
   else if (name == "direct" && has_matrix)
     *out = Path::kDirect;
   else if (name == "matrix" && has_matrix)
     *out = Path::kMatrix;
   else
     return error(NF_INVALID_ARGUMENT, "context_create: force_path=\"%.64s\", %s has \"small-grid\"%s",
-                 name.c_str(), backend, has_matrix ? ", \"direct\" and \"matrix\"" : "");
+                 name.c_str(), backend,
+                 has_matrix ? ", \"hardware\", \"direct\" and \"matrix\"" : " and \"hardware\"");
   return {};
 }
 
@@ -31,9 +45,16 @@ Status parse_path(const std::string& name, const char* backend, bool has_matrix,
 
 Status Context::create(std::unique_ptr<Queue> queue, const char* backend, const DeviceOptions& options,
                        std::shared_ptr<Context>* out) {
-  const Limits& limits = queue->limits();
   auto context = std::make_shared<Context>();
+  Limits& limits = context->limits_ = queue->limits();
   NF_TRY(parse_path(options.force_path, backend, limits.sides_of_products, &context->path_));
+  if (context->path_ == Path::kSmallGrid) limits.grid = kSmallGridWorkgroups;
+  if (context->path_ == Path::kHardware) {
+    limits.workgroups = kHardwareWorkgroups;
+    limits.least_part_units = kHardwarePartUnits;
+    limits.slab_bytes = kHardwareSlabBytes;
+    limits.dispatches = kHardwareDispatches;
+  }
   context->memory_limit_ = options.memory_limit;
   context->binding_limit_ = limits.binding_bytes;
   if (options.max_binding_bytes != 0)
@@ -41,13 +62,22 @@ Status Context::create(std::unique_ptr<Queue> queue, const char* backend, const 
   context->slab_bytes_ =
       std::min(options.slab_bytes != 0 ? options.slab_bytes : limits.slab_bytes, context->binding_limit_);
   context->workspace_limit_ = options.workspace_limit != 0 ? options.workspace_limit : kDefaultWorkspaceBytes;
-  context->max_grid_ = context->path_ == Path::kSmallGrid ? kSmallGridWorkgroups : limits.grid;
   context->queue_ = std::move(queue);
   WorkSizes sizes{};
   sizes[kUnused] = sizes[kUnusedWrite] = kUnusedBytes;
   NF_TRY(context->reserve(sizes, "context_create"));
   *out = std::move(context);
   return {};
+}
+
+FlatShape Context::flat_shape(int64_t batch, int32_t k) const {
+  FlatShape shape = queue_->flat_shape(batch, k);
+  if (path_ == Path::kHardware) shape.workgroups = kHardwareWorkgroups;
+  return shape;
+}
+
+double Context::units_per_dispatch() const {
+  return path_ == Path::kHardware ? kHardwareUnitsPerDispatch : queue_->units_per_dispatch();
 }
 
 bool Context::has_side(int32_t metric) const {
@@ -57,20 +87,20 @@ bool Context::has_side(int32_t metric) const {
       return true;
     case NF_L2SQ:
     case NF_DOT:
-      return queue_->limits().sides_of_products;
+      return limits_.sides_of_products;
     default:
       return false;
   }
 }
 
 uint64_t Context::workspace_bytes() const {
-  uint64_t sum = queue_->limits().fixed_bytes;
+  uint64_t sum = limits_.fixed_bytes;
   for (const Buffer& buffer : work_) sum += buffer.size();
   return sum;
 }
 
 uint64_t Context::fixed_workspace() const {
-  return queue_->limits().fixed_bytes + work_[kUnused].size() + work_[kUnusedWrite].size();
+  return limits_.fixed_bytes + work_[kUnused].size() + work_[kUnusedWrite].size();
 }
 
 uint64_t Context::free_workspace() const {
@@ -78,7 +108,7 @@ uint64_t Context::free_workspace() const {
 }
 
 Status Context::reserve(const WorkSizes& wanted, const char* what) {
-  uint64_t needed = queue_->limits().fixed_bytes, kept = needed;
+  uint64_t needed = limits_.fixed_bytes, kept = needed;
   for (uint32_t i = 0; i < kWorkCount; ++i) {
     const uint64_t always = i <= kUnusedWrite ? work_[i].size() : 0;
     needed += std::max(wanted[i], always);
@@ -99,7 +129,7 @@ Status Context::reserve(const WorkSizes& wanted, const char* what) {
 }
 
 Grid Context::grid(uint64_t workgroups) const {
-  const auto x = static_cast<uint32_t>(std::min<uint64_t>(workgroups, max_grid_));
+  const auto x = static_cast<uint32_t>(std::min<uint64_t>(workgroups, limits_.grid));
   return {x, static_cast<uint32_t>((workgroups + x - 1) / x)};
 }
 

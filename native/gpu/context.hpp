@@ -36,6 +36,7 @@ using WorkSizes = std::array<uint64_t, kWorkCount>;
 enum class Path : uint8_t {
   kAutomatic,
   kSmallGrid,  // "small-grid": 2-D grids occur with a few rows; for tests
+  kHardware,   // "hardware": work is divided as on a large GPU with a large store; for tests
   kDirect,     // "direct": never the matrix form
   kMatrix,     // "matrix": the matrix form for every batch, where the metric has one
 };
@@ -48,6 +49,10 @@ class Context {
 
   Queue& queue() { return *queue_; }
   const Queue& queue() const { return *queue_; }
+  // The queue's, or what the path puts in their place.
+  const Limits& limits() const { return limits_; }
+  FlatShape flat_shape(int64_t batch, int32_t k) const;
+  double units_per_dispatch() const;
 
   uint64_t slab_bytes() const { return slab_bytes_; }
   uint64_t binding_limit() const { return binding_limit_; }  // bytes of a buffer that a kernel sees
@@ -81,9 +86,9 @@ class Context {
   uint64_t fixed_workspace() const;
 
   std::unique_ptr<Queue> queue_;
+  Limits limits_;
   std::array<Buffer, kWorkCount> work_;
   uint64_t binding_limit_ = 0, slab_bytes_ = 0, memory_limit_ = 0, workspace_limit_ = 0;
-  uint32_t max_grid_ = 0;
   Path path_ = Path::kAutomatic;
 };
 

@@ -16,7 +16,6 @@ constexpr int64_t kLeastSeededBatch = 4;
 constexpr uint32_t kLeastSeededK = 33;
 // What Path::kMatrix pretends a batch to be.
 constexpr int64_t kManyQueries = 1 << 20;
-constexpr uint32_t kMostParts = 4096;  // lists per query and submission: several slabs that fill the device
 constexpr uint64_t kPartsBytes = 64ull << 20;
 
 // Loop iterations of sorting one list, the last of each loop, which only leaves it, included. A sort of n
@@ -44,7 +43,7 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& s
   Queue& queue = context.queue();
   const auto k = static_cast<uint32_t>(scan->plan().k);
   // At worst every list is sorted at every tile.
-  const uint32_t sort = sort_loops(shape, queue.limits().lanes);
+  const uint32_t sort = sort_loops(shape, context.limits().lanes);
   scan->load(first, count, shape.query_block, shape.workgroups, shape.query_block * (sort + 16) + 16);
   const std::vector<uint32_t> no_limits(static_cast<size_t>(count), kEmpty);
   queue.write(context.work(kLimits), 0, no_limits.data(), no_limits.size() * sizeof(uint32_t));
@@ -105,8 +104,8 @@ Status dispatch_flat(Scan* scan, const FlatShape& shape, int64_t count,
 Status direct_search(Scan* scan, Hit* hits) {
   Context& context = scan->context();
   const SearchPlan& plan = scan->plan();
-  const Limits& limits = context.queue().limits();
-  const FlatShape shape = context.queue().flat_shape(plan.batch, plan.k);
+  const Limits& limits = context.limits();
+  const FlatShape shape = context.flat_shape(plan.batch, plan.k);
   const auto k = static_cast<uint32_t>(plan.k);
   std::vector<Entry> entries;
   for (int64_t first = 0, count; first < plan.batch; first += count) {
@@ -115,7 +114,7 @@ Status direct_search(Scan* scan, Hit* hits) {
       count = (count + 1) / 2;
     // A merge reads tile_rows entries a step and sorts at most once a step.
     const uint64_t steps = limits.loops / (sort_loops(shape, limits.lanes) + 16) - k / limits.lanes - 1;
-    auto parts = static_cast<uint32_t>(std::min<uint64_t>(kMostParts, steps * limits.tile_rows / k));
+    auto parts = static_cast<uint32_t>(std::min<uint64_t>(limits.most_lists, steps * limits.tile_rows / k));
     while (parts > 1) {
       const WorkSizes sizes = sizes_for(*scan, first, count, shape.query_block, parts);
       if (sizes[kParts] <= kPartsBytes && scan->fits(sizes)) break;
@@ -140,7 +139,7 @@ Status GpuStore::search(const SearchPlan& plan, const Call& call) {
   if (path != Path::kDirect)
     shape = queue.matrix_shape(options_.metric, options_.dim,
                                path == Path::kMatrix ? kManyQueries : plan.batch, plan.k);
-  if (plan.k > queue.limits().most_list_k)
+  if (plan.k > context_->limits().most_list_k)
     NF_TRY(radix_search(&scan, hits.data()));
   else if (shape.query_tile != 0 && matrix_fits(scan, shape))
     NF_TRY(matrix_search(&scan, shape, hits.data(), rescored.data()));

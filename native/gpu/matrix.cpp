@@ -79,7 +79,7 @@ Status prepare(Scan* scan, int64_t first, int64_t count, const MatrixShape& shap
   m.chunks = scan->chunks();
   m.count = static_cast<uint32_t>(padded);
   m.to_tile = 1;
-  const uint64_t lanes = queue.limits().lanes;
+  const uint64_t lanes = context.limits().lanes;
   const Grid grid = context.grid((uint64_t{m.count} * m.chunks + lanes - 1) / lanes);
   return context.dispatch(kMove, {}, m, grid,
                           {&context.work(kMoves), &context.work(kQueries), &context.work(kTileQueries),
@@ -131,7 +131,7 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
     scan->load(first, count, shape.query_tile, 1, 0);
     NF_TRY(prepare(scan, first, count, shape, bounds));
     int64_t seen = 0;
-    NF_TRY(seed_limits(scan, queue.flat_shape(count, plan.k), count,
+    NF_TRY(seed_limits(scan, context.flat_shape(count, plan.k), count,
                        sample_parts(static_cast<uint64_t>(count), plan.k), &seen));
     scan->take_blocks_of(shape.query_tile, 1);
     MatrixParams p{};

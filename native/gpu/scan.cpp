@@ -34,9 +34,8 @@ bool Scan::fits(const WorkSizes& sizes) const {
 }
 
 int64_t Scan::queries_per_dispatch() const {
-  const Queue& queue = context().queue();
-  const double per_query = static_cast<double>(queue.limits().tile_rows) * store_.chunks();
-  return std::max<int64_t>(1, static_cast<int64_t>(queue.units_per_dispatch() / per_query));
+  const double per_query = static_cast<double>(context().limits().tile_rows) * store_.chunks();
+  return std::max<int64_t>(1, static_cast<int64_t>(context().units_per_dispatch() / per_query));
 }
 
 void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t workgroups,
@@ -46,7 +45,7 @@ void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t wor
   query_block_ = query_block;
   workgroups_ = workgroups;
   // A store's groups bound it, so that products with a number of parts fit 64 bits.
-  const uint64_t part_tiles = std::max(1u, queue.limits().loops / (store_.chunks() + tile_loops));
+  const uint64_t part_tiles = std::max(1u, context().limits().loops / (store_.chunks() + tile_loops));
   most_part_groups_ = static_cast<uint32_t>(std::min(
       part_tiles * tile_groups(), static_cast<uint64_t>(round_up(groups_of(kMaxRows), tile_groups()))));
   const int64_t width = padded_dim(store_.options_.dim);
@@ -88,21 +87,22 @@ uint32_t Scan::groups_in(size_t slab) const {
 double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges) {
   const uint32_t blocks = query_blocks();
   const double per_group = 32.0 * blocks * query_block_ * store_.chunks();
-  const Queue& queue = context().queue();
-  const double budget = queue.units_per_dispatch();
+  const Limits& limits = context().limits();
+  const double budget = context().units_per_dispatch();
   double units = 0;
   uint32_t parts = 0;
   ranges->clear();
   // A range takes one dispatch; the merge takes one more.
-  while (!done() && parts < max_parts && max_groups > 0 && ranges->size() + 2 < queue.limits().dispatches) {
+  while (!done() && parts < max_parts && max_groups > 0 && ranges->size() + 2 < limits.dispatches) {
     const double left = budget - units;
     if (!ranges->empty() && left < tile_groups() * per_group) break;
     const auto affordable = static_cast<int64_t>(std::max(left / per_group, 1.0));
     int64_t groups = std::min<int64_t>(groups_in(slab_) - group_, round_up(affordable, tile_groups()));
     groups = std::min({groups, max_groups, int64_t{most_part_groups_} * (max_parts - parts)});
     const auto worth = static_cast<uint32_t>(
-        std::clamp(static_cast<double>(groups) * per_group / queue.limits().least_part_units, 1.0, 1e6));
-    uint32_t wanted = std::min(std::max(1u, workgroups_ / blocks), worth);
+        std::clamp(static_cast<double>(groups) * per_group / limits.least_part_units, 1.0, 1e6));
+    const auto tiles = static_cast<uint32_t>((groups + tile_groups() - 1) / tile_groups());
+    uint32_t wanted = std::min({std::max(1u, workgroups_ / blocks), worth, tiles});
     // The rest of a submission's parts would not fill the device: the slab waits for the next one.
     if (!ranges->empty() && wanted > max_parts - parts) break;
     wanted = std::min(wanted, max_parts - parts);
@@ -146,7 +146,8 @@ int64_t Scan::sample(uint32_t max_parts, int64_t rows, std::vector<Range>* range
   const int64_t most = std::min<int64_t>(
       {max_parts, wanted / tile, std::max(kLeastSampleParts, workgroups_ / query_blocks())});
   ranges->clear();
-  if (most < static_cast<int64_t>(slab_count())) return 0;
+  // All slabs in one submission, and the merge.
+  if (most < static_cast<int64_t>(slab_count()) || slab_count() + 2 > context().limits().dispatches) return 0;
   // As many parts of every slab as its share of the rows; of each part the first groups.
   const int64_t apart = round_up((groups + most - 1) / most, tile);
   *part_groups = static_cast<uint32_t>(

@@ -43,7 +43,8 @@ class Scan {
   // altogether. Returns their work in units.
   double next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges);
   // Ranges of all slabs for a sample of about `rows` rows, spread evenly: of each part the first
-  // `part_groups` groups. Returns how many rows that is; 0: it takes more than `max_parts` parts.
+  // `part_groups` groups. Returns how many rows that is; 0: it takes more than `max_parts` parts, or
+  // more than one submission.
   int64_t sample(uint32_t max_parts, int64_t rows, std::vector<Range>* ranges, uint32_t* part_groups) const;
   // The fields of the parameters that follow from the chunk and the range.
   ScanParams params(const Range& range) const;
@@ -73,7 +74,7 @@ class Scan {
  private:
   size_t slab_count() const { return store_.slabs_.size(); }
   uint32_t groups_in(size_t slab) const;  // that hold rows
-  uint32_t tile_groups() const { return context().queue().limits().tile_rows / 32; }
+  uint32_t tile_groups() const { return context().limits().tile_rows / 32; }
   uint32_t query_blocks() const { return static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_); }
   const uint32_t* mask(int64_t query) const {
     return plan_.mask_of_query != nullptr ? plan_.mask_of_query[query] : nullptr;

@@ -19,7 +19,7 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
   const Drain drain(queue);
   const int64_t total = plan.offsets[plan.batch] - plan.offsets[0];
   if (total == 0) return {};
-  const uint32_t lanes = queue.limits().lanes;
+  const uint32_t lanes = context_->limits().lanes;
   // Half of the workspace for pairs, which take their keys on the device and on the way back along.
   const uint64_t half = context_->free_workspace() / 2, binding = context_->binding_limit();
   const auto most_pairs = static_cast<int64_t>(
@@ -70,7 +70,7 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
       NF_TRY(call.poll());
       const int64_t slab = located[begin].slab;
       const auto most =
-          static_cast<size_t>(std::max<double>(lanes, (queue.units_per_dispatch() - units) / per_pair));
+          static_cast<size_t>(std::max<double>(lanes, (context_->units_per_dispatch() - units) / per_pair));
       for (end = begin; end < located.size() && located[end].slab == slab && end - begin < most;) ++end;
       const SlabBuffers& buffers = slabs_[static_cast<size_t>(slab)];
       ScoreParams p{};
@@ -82,7 +82,7 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
           {&buffers.vectors, has_side() ? &buffers.side : &context_->work(kUnused), &context_->work(kQueries),
            &context_->work(kMoves), &context_->work(kParts)}));
       units += static_cast<double>(end - begin) * per_pair;
-      if (++dispatches == queue.limits().dispatches || units >= queue.units_per_dispatch()) {
+      if (++dispatches == context_->limits().dispatches || units >= context_->units_per_dispatch()) {
         NF_TRY(queue.submit(units, "score"));
         units = 0;
         dispatches = 0;

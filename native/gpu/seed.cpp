@@ -20,15 +20,17 @@ constexpr int64_t kLeastTimes = 4;
 
 Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, uint32_t max_parts, int64_t* seen) {
   Context& context = scan->context();
-  // Forced paths are for tests, whose stores are small.
-  const int64_t least = context.path() == Path::kAutomatic ? kLeastRows : context.queue().limits().tile_rows;
+  const Limits& limits = context.limits();
+  // The other forced paths are for tests with small stores.
+  const bool is_usual = context.path() == Path::kAutomatic || context.path() == Path::kHardware;
+  const int64_t least = is_usual ? kLeastRows : limits.tile_rows;
   const int64_t wanted = std::max<int64_t>({least, scan->rows() / kShare, 2 * int64_t{scan->plan().k}});
   *seen = 0;
   if (wanted * kLeastTimes > scan->rows()) return {};
   std::vector<Scan::Range> ranges;
   uint32_t part_groups = 0;
   scan->take_blocks_of(shape.query_block, shape.workgroups);
-  const int64_t sampled = scan->sample(max_parts, wanted, &ranges, &part_groups);
+  const int64_t sampled = scan->sample(std::min(max_parts, limits.most_lists), wanted, &ranges, &part_groups);
   if (sampled == 0) return {};
   // What the merge writes to `best` is overwritten by the scan, for which there is no best so far.
   NF_TRY(dispatch_flat(scan, shape, count, ranges, {.part_groups = part_groups, .is_first = true}));

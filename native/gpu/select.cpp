@@ -133,7 +133,7 @@ Status collect(Scan* scan, int64_t capacity, const std::vector<Progress>& querie
 
 Status radix_search(Scan* scan, Hit* hits) {
   const SearchPlan& plan = scan->plan();
-  const int64_t k = plan.k, tile_rows = scan->context().queue().limits().tile_rows;
+  const int64_t k = plan.k, tile_rows = scan->context().limits().tile_rows;
   for (int64_t first = 0, count; first < plan.batch; first += count) {
     count = std::min(plan.batch - first, scan->queries_per_dispatch());
     int64_t capacity = k;
@@ -141,7 +141,7 @@ Status radix_search(Scan* scan, Hit* hits) {
     while (capacity > tile_rows && !scan->fits(sizes_for(*scan, first, count, capacity)))
       capacity = round_up(capacity / 2, tile_rows);
     NF_TRY(scan->context().reserve(sizes_for(*scan, first, count, capacity), "search"));
-    scan->load(first, count, 1, scan->context().queue().limits().workgroups, 32);
+    scan->load(first, count, 1, scan->context().limits().workgroups, 32);
     std::vector<Progress> queries(static_cast<size_t>(count));
     std::vector<int64_t> expected(queries.size());
     bool all_done = true;

@@ -219,9 +219,9 @@ Status GpuStore::encode_moves(const std::vector<Step>& steps, const GpuStore* so
     params.to_tile = to_tile;
     params.has_side = side && to_tile;
     params.move_begin = static_cast<uint32_t>(begin);
-    const uint64_t lanes = queue.limits().lanes;
+    const uint64_t lanes = context_->limits().lanes;
     const Grid grid = context_->grid((static_cast<uint64_t>(params.count) * chunks() + lanes - 1) / lanes);
-    if (dispatches == queue.limits().dispatches) {
+    if (dispatches == context_->limits().dispatches) {
       NF_TRY(queue.submit(0, "move"));
       dispatches = 0;
     }

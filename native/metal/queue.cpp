@@ -15,6 +15,8 @@ namespace {
 constexpr uint32_t kLanes = 128;
 constexpr uint32_t kQueryTile = 64;
 constexpr uint32_t kRowTile = 64;
+// A lane of kernels/merge.h keeps a bit for each list that it follows.
+constexpr uint32_t kMostLists = 32 * kLanes;
 // Below it most of a query tile would be padding, and the direct form reads the rows four times at most.
 constexpr int64_t kLeastMatrixBatch = 32;
 // Lists of `flat` hold k + kLanes entries. 8 queries by 256 entries and one by 2048 take 16 KiB of the 32 KiB
@@ -70,6 +72,7 @@ MetalQueue::MetalQueue(std::unique_ptr<Device> device)
   limits_.workgroups = adapter.emulated ? kWorkgroupsEmulated : kWorkgroups;
   limits_.lanes = kLanes;
   limits_.tile_rows = kLanes;
+  limits_.most_lists = kMostLists;
   limits_.most_list_k = kMostListK;
   limits_.sides_of_products = true;
 }

@@ -160,9 +160,10 @@ Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapte
   limits.grid = wanted.maxComputeWorkgroupsPerDimension;
   limits.dispatches = kSlots;
   limits.workgroups = adapter.software() ? software_workgroups() : kHardwareWorkgroups;
-  limits.loops = kMostLoops;
+  if (adapter.software()) limits.loops = kMostLoops;
   limits.lanes = kLanes;
   limits.tile_rows = kTileRows;
+  limits.most_lists = kMostLists;
   limits.most_list_k = kMostListK;
   WGPUBufferDescriptor params{};
   params.size = limits.fixed_bytes;

@@ -10,11 +10,14 @@ inline constexpr uint32_t kLanes = 64;  // WG: a multiple of 32, at most the 128
 inline constexpr uint32_t kRowsPerLane = 2;                   // ROWS of rows.wgsl
 inline constexpr uint32_t kTileRows = kLanes * kRowsPerLane;  // TILE_ROWS
 
-// Loop iterations of one workgroup, all its loops together. llvmpipe (lavapipe) ends every loop of an
-// invocation once 65,535 iterations have been made, silently; so parts of a scan and merges are cut shorter,
-// which costs nothing elsewhere. The inner loops over QB and ROWS are unrolled by its compiler; a margin of a
-// quarter covers what a count like this one forgets.
+// Loop iterations of one workgroup on a software GPU, all its loops together. llvmpipe (lavapipe) ends every
+// loop of an invocation once 65,535 iterations have been made, silently; so parts of a scan and merges are
+// cut shorter: a merge of k = 129 to 78 lists, which would starve a real one. The inner loops over QB and
+// ROWS are unrolled by its compiler; a margin of a quarter covers what a count like this one forgets.
 inline constexpr uint32_t kMostLoops = 50'000;
+
+// A lane of merge.wgsl keeps a bit for each list that it follows.
+inline constexpr uint32_t kMostLists = 32 * kLanes;
 
 // Lists hold k + kTileRows entries: 256 of them for small k, 1024 otherwise.
 inline constexpr int32_t kSmallListK = 256 - kTileRows;
