@@ -23,22 +23,27 @@ constexpr uint32_t kHardwareDispatches = 16;  // of 256: a store has more slabs 
 // Several slabs of a few queries; never measured, because here it is the host that is measured.
 constexpr double kHardwareUnitsPerDispatch = 1e6;
 
-Status parse_path(const std::string& name, const char* backend, bool has_matrix, Path* out) {
-  if (name.empty())
-    *out = Path::kAutomatic;
-  else if (name == "small-grid")
-    *out = Path::kSmallGrid;
-  else if (name == "hardware")
-    *out = Path::kHardware;
-  else if (name == "direct" && has_matrix)
-    *out = Path::kDirect;
-  else if (name == "matrix" && has_matrix)
-    *out = Path::kMatrix;
-  else
-    return error(NF_INVALID_ARGUMENT, "context_create: force_path=\"%.64s\", %s has \"small-grid\"%s",
-                 name.c_str(), backend,
-                 has_matrix ? ", \"hardware\", \"direct\" and \"matrix\"" : " and \"hardware\"");
-  return {};
+Status parse_path(const std::string& name, const char* backend, const Limits& limits, Path* out) {
+  const struct {
+    const char* name;
+    Path path;
+    bool exists = true;
+  } paths[] = {{"small-grid", Path::kSmallGrid},
+               {"hardware", Path::kHardware},
+               {"direct", Path::kDirect, limits.sides_of_products},
+               {"matrix", Path::kMatrix, limits.sides_of_products},
+               {"no-subgroups", Path::kNoSubgroups, limits.subgroups}};
+  *out = Path::kAutomatic;
+  if (name.empty()) return {};
+  std::string names;
+  for (const auto& path : paths) {
+    if (!path.exists) continue;
+    *out = path.path;
+    if (name == path.name) return {};
+    names.append(names.empty() ? "\"" : ", \"").append(path.name).append("\"");
+  }
+  return error(NF_INVALID_ARGUMENT, "context_create: force_path=\"%.64s\", %s has %s", name.c_str(), backend,
+               names.c_str());
 }
 
 }  // namespace
@@ -47,7 +52,7 @@ Status Context::create(std::unique_ptr<Queue> queue, const char* backend, const 
                        std::shared_ptr<Context>* out) {
   auto context = std::make_shared<Context>();
   Limits& limits = context->limits_ = queue->limits();
-  NF_TRY(parse_path(options.force_path, backend, limits.sides_of_products, &context->path_));
+  NF_TRY(parse_path(options.force_path, backend, limits, &context->path_));
   if (context->path_ == Path::kSmallGrid) limits.grid = kSmallGridWorkgroups;
   if (context->path_ == Path::kHardware) {
     limits.workgroups = kHardwareWorkgroups;

@@ -32,13 +32,16 @@ enum Work : uint32_t {
 };
 using WorkSizes = std::array<uint64_t, kWorkCount>;
 
-// DeviceOptions::force_path of the GPU backends; the last two only where a matrix form is served.
+// DeviceOptions::force_path of the GPU backends.
 enum class Path : uint8_t {
   kAutomatic,
   kSmallGrid,  // "small-grid": 2-D grids occur with a few rows; for tests
   kHardware,   // "hardware": work is divided as on a large GPU with a large store; for tests
-  kDirect,     // "direct": never the matrix form
-  kMatrix,     // "matrix": the matrix form for every batch, where the metric has one
+  // Where a matrix form is served:
+  kDirect,  // "direct": never the matrix form
+  kMatrix,  // "matrix": the matrix form for every batch, where the metric has one
+  // Where the device has subgroups and kernels need none:
+  kNoSubgroups,  // "no-subgroups": the kernels for devices without; chosen by the queue's maker
 };
 
 class Context {

@@ -104,6 +104,7 @@ struct Limits {
   uint32_t tile_rows = 0;   // rows of a workgroup's step in flat, histogram and collect: a multiple of 32
   uint32_t most_lists = 1;  // of one query that its workgroup of merge follows
   int32_t most_list_k = 0;  // largest k of flat's lists; beyond it: radix selection
+  bool subgroups = false;   // of the device, and there are kernels that do without
   bool sides_of_products =
       false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
 };

@@ -41,7 +41,8 @@ class WgpuBackend final : public Backend {
       return error(NF_INVALID_ARGUMENT, "context_create: device=%d, wgpu has %d%s%s", options.device, count,
                    count == 0 ? ": " : "", count == 0 ? native->why_none().c_str() : "");
     std::unique_ptr<WebGpuQueue> queue;
-    NF_TRY(WebGpuQueue::create(native, adapters[static_cast<size_t>(options.device)], &queue));
+    const Adapter& adapter = adapters[static_cast<size_t>(options.device)];
+    NF_TRY(WebGpuQueue::create(native, adapter, options.force_path != "no-subgroups", &queue));
     std::shared_ptr<gpu::Context> context;
     NF_TRY(gpu::Context::create(std::move(queue), name(), options, &context));
     *out = std::make_unique<gpu::GpuDevice>(std::move(context));

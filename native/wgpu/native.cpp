@@ -178,6 +178,9 @@ void Native::enumerate() {
     adapter.vendor_id = info.vendorID;
     adapter.device_id = info.deviceID;
     adapter.subgroup_min = info.subgroupMinSize;
+    // wgpu-native's own name: it does not know the standard's yet, nor WGSL's `enable subgroups`.
+    adapter.subgroups =
+        symbols_.wgpuAdapterHasFeature(handle, static_cast<WGPUFeatureName>(WGPUNativeFeature_Subgroup));
     symbols_.wgpuAdapterInfoFreeMembers(info);
     found.push_back(std::move(adapter));
   }

@@ -18,6 +18,7 @@ struct Adapter {
   WGPUBackendType api = WGPUBackendType_Undefined;
   WGPUAdapterType type = WGPUAdapterType_Unknown;
   uint32_t vendor_id = 0, device_id = 0, subgroup_min = 0;
+  bool subgroups = false;  // kernels may use subgroup operations
 
   bool software() const { return type == WGPUAdapterType_CPU; }
 };

@@ -17,11 +17,19 @@ struct Place {
   const char* kernel;
   const char* file;
   const char* entry;
+  bool has_lists = false;  // select.wgsl, which wants a way to append
 };
 constexpr Place kPlaces[] = {
-    {"flat", "flat", "main"},        {"merge", "merge", "main"}, {"histogram", "radix", "histogram"},
-    {"collect", "radix", "collect"}, {"score", "score", "main"}, {"move", "move", "main"},
+    {"flat", "flat", "main", true},  {"merge", "merge", "main", true}, {"histogram", "radix", "histogram"},
+    {"collect", "radix", "collect"}, {"score", "score", "main"},       {"move", "move", "main"},
 };
+
+// The text of a source file, NULL when there is none.
+const char* source_of(const char* file) {
+  const KernelSource* source = kKernelSources;
+  while (source->name != nullptr && std::strcmp(source->name, file) != 0) ++source;
+  return source->text;
+}
 
 }  // namespace
 
@@ -48,11 +56,16 @@ Status Pipelines::get(const gpu::Kernel& kernel, const gpu::Variant& variant, co
   const Place* place = std::find_if(std::begin(kPlaces), std::end(kPlaces),
                                     [&](const Place& p) { return std::strcmp(p.kernel, kernel.name) == 0; });
   if (place == std::end(kPlaces)) return error(NF_INTERNAL, "no kernel is named %s", kernel.name);
-  const KernelSource* source = kKernelSources;
-  while (source->name != nullptr && std::strcmp(source->name, place->file) != 0) ++source;
-  if (source->name == nullptr) return error(NF_INTERNAL, "no kernel source is named %s", place->file);
+  std::string text = constants;
+  const char* const append = queue_.subgroups() ? "append_subgroups" : "append";
+  for (const char* file : {place->has_lists ? append : nullptr, place->file}) {
+    if (file == nullptr) continue;
+    const char* const source = source_of(file);
+    if (source == nullptr) return error(NF_INTERNAL, "no kernel source is named %s", file);
+    text += source;
+  }
   Pipeline pipeline;
-  NF_TRY(compile(constants + source->text, place->entry, kernel, &pipeline));
+  NF_TRY(compile(text, place->entry, kernel, &pipeline));
   *out = &cache_.emplace(key, pipeline).first->second;
   return {};
 }

@@ -13,19 +13,8 @@
 namespace nearfield::wgpu {
 namespace {
 
-// Until the first dispatch has been measured. A unit is four dimensions of one row for one query. lavapipe
-// does about 0.1 units a nanosecond and core, a small GPU 50.
-constexpr double kFirstUnitsPerNsSoftware = 0.2;
-constexpr double kFirstUnitsPerNsHardware = 20;
-// Every WebGPU adapter allows bindings of this size, and lavapipe no more; larger ones gain nothing, since a
-// store grows by slabs anyway, and some drivers read wrong values in bindings beyond 2 GiB.
-constexpr uint64_t kMaxBindingBytes = 128ull << 20;
 constexpr uint64_t kSlotBytes = 256;  // the largest minUniformBufferOffsetAlignment there is
 constexpr uint32_t kSlots = 256;
-// Workgroups that fill the device: a large GPU holds some thousand workgroups of 64 lanes.
-constexpr uint32_t kHardwareWorkgroups = 1024;
-// lavapipe runs one workgroup a core; twice as many even out the ends.
-uint32_t software_workgroups() { return 2 * std::max(1u, std::thread::hardware_concurrency()); }
 
 // A buffer, destroyed with its owner.
 class DeviceMemory final : public gpu::Memory {
@@ -123,9 +112,10 @@ void fill_info(const Adapter& adapter, nf_device_info* out) {
 WebGpuQueue::WebGpuQueue(std::shared_ptr<Native> native, const Adapter& adapter)
     : native_(std::move(native)),
       adapter_(adapter),
-      pace_(adapter.software() ? kFirstUnitsPerNsSoftware : kFirstUnitsPerNsHardware) {}
+      tuning_(tuning_of(adapter.type, std::thread::hardware_concurrency())),
+      pace_(tuning_.first_units_per_ns) {}
 
-Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapter,
+Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapter, bool subgroups,
                            std::unique_ptr<WebGpuQueue>* out) {
   auto queue = std::make_unique<WebGpuQueue>(std::move(native), adapter);
   const Symbols& s = queue->symbols();
@@ -135,6 +125,10 @@ Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapte
   queue->errors_ = new DeviceErrors;
   WGPUDeviceDescriptor descriptor{};
   descriptor.requiredLimits = &wanted;
+  queue->subgroups_ = subgroups && adapter.subgroups;
+  const auto feature = static_cast<WGPUFeatureName>(WGPUNativeFeature_Subgroup);
+  descriptor.requiredFeatureCount = queue->subgroups_;
+  descriptor.requiredFeatures = &feature;
   descriptor.deviceLostCallbackInfo.mode = WGPUCallbackMode_AllowSpontaneous;
   descriptor.deviceLostCallbackInfo.callback = on_lost;
   descriptor.deviceLostCallbackInfo.userdata1 = queue->errors_;
@@ -152,15 +146,18 @@ Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapte
   queue->device_ = answer.device;
   queue->queue_ = s.wgpuDeviceGetQueue(answer.device);
   queue->device_limits_ = wanted;
+  const Tuning& tuning = queue->tuning_;
   gpu::Limits& limits = queue->limits_;
   limits.binding_bytes =
-      std::min({kMaxBindingBytes, wanted.maxStorageBufferBindingSize, wanted.maxBufferSize});
+      std::min({tuning.binding_bytes, wanted.maxStorageBufferBindingSize, wanted.maxBufferSize});
   limits.slab_bytes = limits.binding_bytes;
   limits.fixed_bytes = kSlotBytes * kSlots;
   limits.grid = wanted.maxComputeWorkgroupsPerDimension;
   limits.dispatches = kSlots;
-  limits.workgroups = adapter.software() ? software_workgroups() : kHardwareWorkgroups;
-  if (adapter.software()) limits.loops = kMostLoops;
+  limits.workgroups = tuning.workgroups;
+  limits.least_part_units = tuning.part_units;
+  limits.loops = tuning.loops;
+  limits.subgroups = adapter.subgroups;
   limits.lanes = kLanes;
   limits.tile_rows = kTileRows;
   limits.most_lists = kMostLists;

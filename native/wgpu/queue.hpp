@@ -12,6 +12,7 @@
 #include "gpu/queue.hpp"
 #include "native.hpp"
 #include "pipelines.hpp"
+#include "tuning.hpp"
 
 namespace nearfield::wgpu {
 
@@ -28,7 +29,8 @@ void fill_info(const Adapter& adapter, nf_device_info* out);
 
 class WebGpuQueue final : public gpu::Queue {
  public:
-  static Status create(std::shared_ptr<Native> native, const Adapter& adapter,
+  // `subgroups`: kernels use them where the adapter has them.
+  static Status create(std::shared_ptr<Native> native, const Adapter& adapter, bool subgroups,
                        std::unique_ptr<WebGpuQueue>* out);
   WebGpuQueue(std::shared_ptr<Native> native, const Adapter& adapter);
   ~WebGpuQueue() override;
@@ -53,6 +55,7 @@ class WebGpuQueue final : public gpu::Queue {
   double units_per_dispatch() const override { return pace_.units_per_dispatch(); }
 
   const Symbols& symbols() const { return native_->symbols(); }
+  bool subgroups() const { return subgroups_; }
   WGPUDevice device() const { return device_; }
   Pipelines& pipelines() { return pipelines_; }
   // Marks the device lost as a driver would; for tests.
@@ -71,6 +74,8 @@ class WebGpuQueue final : public gpu::Queue {
   Adapter adapter_;
   WGPULimits device_limits_{};
   gpu::Limits limits_;
+  Tuning tuning_;
+  bool subgroups_ = false;
   gpu::Pace pace_;
   DeviceErrors* errors_ = nullptr;
   WGPUDevice device_ = nullptr;

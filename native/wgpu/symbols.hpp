@@ -17,6 +17,7 @@
   X(wgpuAdapterGetInfo)                       \
   X(wgpuAdapterInfoFreeMembers)               \
   X(wgpuAdapterGetLimits)                     \
+  X(wgpuAdapterHasFeature)                    \
   X(wgpuAdapterRequestDevice)                 \
   X(wgpuAdapterRelease)                       \
   X(wgpuDeviceGetQueue)                       \

@@ -39,10 +39,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   select_init(lane);
   if (P.first == 0u) {
     for (var start = 0u; start < P.k; start += WG) {
+      var entry = vec2<u32>(EMPTY, EMPTY);
       if (start + lane < P.k) {
-        let entry = best[q * P.k + start + lane];
-        offer(0u, entry.x, entry.y, EMPTY);
+        entry = best[q * P.k + start + lane];
       }
+      offer(0u, entry.x, entry.y, EMPTY);
       if (lists_full(lane)) {
         prune(0u, P.k, lane);
       }
@@ -56,17 +57,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
     for (var start = 0u; start < P.lists; start += TILE_ROWS) {
-      for (var l = start + lane; l < min(start + TILE_ROWS, P.lists); l += WG) {
-        let bit = 1u << (l / WG);
-        if ((open & bit) != 0u) {
-          let entry = parts[base + l * P.k + i];
+      for (var half = start; half < start + TILE_ROWS; half += WG) {
+        let l = half + lane;
+        let bit = 1u << (half / WG);
+        var entry = vec2<u32>(EMPTY, EMPTY);
+        if (l < P.lists && (open & bit) != 0u) {
+          entry = parts[base + l * P.k + i];
           if (entry.x != EMPTY && entry.x <= limit && before(entry.x, entry.y, bound_key[0], bound_row[0])) {
-            offer(0u, entry.x, entry.y, limit);
             atomicStore(&found_any, 1u);
           } else {
+            entry.x = EMPTY;
             open &= ~bit; // the entries that follow are worse
           }
         }
+        offer(0u, entry.x, entry.y, limit);
       }
       if (lists_full(lane)) {
         prune(0u, P.k, lane);

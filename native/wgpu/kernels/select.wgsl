@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact selection of the k smallest (key, row) pairs by one workgroup, for QB queries at once, without
-// subgroups: entries below the bound are appended to a list in workgroup memory; when a list might overflow
+// Exact selection of the k smallest (key, row) pairs by one workgroup, for QB queries at once: entries below the bound are appended to a list in workgroup memory; when a list might overflow
 // at the next tile, it is sorted (bitonic) and cut to k, and the k-th entry becomes the bound.
 // A list holds CAP >= k + TILE_ROWS entries; QB * CAP * 8 bytes stay below 16 KiB.
 
@@ -14,6 +13,7 @@ var<workgroup> shared_count: u32;
 var<workgroup> shared_flag: u32;
 
 fn select_init(lane: u32) {
+  append_init();
   if (lane < QB) {
     atomicStore(&list_count[lane], 0u);
     bound_key[lane] = EMPTY;
@@ -25,16 +25,17 @@ fn select_init(lane: u32) {
   workgroupBarrier();
 }
 
-// Any lane. `limit`: a key that at least k entries are known not to exceed, EMPTY when none is known.
+// Uniform: every lane offers an entry, an EMPTY one where it has none. `limit`: a key that at least k entries are
+// known not to exceed, EMPTY when none is known.
 fn offer(j: u32, key: u32, row: u32, limit: u32) {
-  if (key == EMPTY || key > limit || !before(key, row, bound_key[j], bound_row[j])) {
-    return;
-  }
-  let slot = atomicAdd(&list_count[j], 1u);
-  list_keys[j * CAP + slot] = key;
-  list_rows[j * CAP + slot] = row;
-  if (slot + 1u > CAP - TILE_ROWS) {
-    atomicStore(&prune_wanted, 1u);
+  let wants = key != EMPTY && key <= limit && before(key, row, bound_key[j], bound_row[j]);
+  let slot = append_place(j, wants);
+  if (wants) {
+    list_keys[j * CAP + slot] = key;
+    list_rows[j * CAP + slot] = row;
+    if (slot + 1u > CAP - TILE_ROWS) {
+      atomicStore(&prune_wanted, 1u);
+    }
   }
 }
 

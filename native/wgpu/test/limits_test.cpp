@@ -85,6 +85,22 @@ void missing_library() {
 #endif
 }
 
+// What a real GPU is given, which no test here ever creates.
+void tunings() {
+  const Tuning cpu = tuning_of(WGPUAdapterType_CPU, 2), none = tuning_of(WGPUAdapterType_CPU, 0),
+               large = tuning_of(WGPUAdapterType_DiscreteGPU, 2),
+               small = tuning_of(WGPUAdapterType_IntegratedGPU, 2),
+               unknown = tuning_of(WGPUAdapterType_Unknown, 2);
+  CHECK(cpu.workgroups == 4 && none.workgroups == 2 && cpu.loops == kMostLoops);
+  CHECK(small.workgroups < large.workgroups && unknown.workgroups == large.workgroups);
+  for (const Tuning& tuning : {large, small, unknown}) {
+    // One slab may fill the device, and merge follows its lists.
+    CHECK(tuning.workgroups <= kMostLists && tuning.loops == UINT32_MAX);
+    CHECK(static_cast<double>(tuning.binding_bytes) / 16 / tuning.part_units >= tuning.workgroups);
+    CHECK(tuning.binding_bytes < 2ull << 30);
+  }
+}
+
 struct Setup {
   std::unique_ptr<Device> device;
   std::unique_ptr<Store> store;
@@ -266,6 +282,7 @@ int main(int argc, char** argv) {
   std::mt19937_64 random(seed_from(argc, argv, 1));
   layouts();
   missing_library();
+  tunings();
   const auto backend = open_backend();
   if (backend == nullptr) return failed == 0 ? 77 : finish();
   compile_errors(*backend, random);

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// How work is divided, by the kind of adapter: WebGPU tells neither the number of cores nor the bandwidth.
+// docs/wgpu.md has the arithmetic.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "symbols.hpp"
+#include "workgroup.hpp"
+
+namespace nearfield::wgpu {
+
+struct Tuning {
+  // Until the first dispatch has been measured. A unit is four dimensions of one row for one query.
+  double first_units_per_ns;
+  uint32_t workgroups;     // that fill the device
+  double part_units;       // of a part of a scan that is worth its list and the merge
+  uint64_t binding_bytes;  // of a slab at most
+  uint32_t loops;
+};
+
+// `cores`: of the CPU.
+inline Tuning tuning_of(WGPUAdapterType type, uint32_t cores) {
+  // lavapipe runs one workgroup a core, twice as many even out the ends; it does about 0.1 units a nanosecond
+  // and core, and allows bindings of 128 MiB.
+  if (type == WGPUAdapterType_CPU) return {0.2, 2 * std::max(1u, cores), 1e5, 128ull << 20, kMostLoops};
+  // A workgroup reads 8 KiB ahead, the bandwidth of a large GPU (4.3 TB/s, 1 us away) takes 525 of them, and
+  // they do not all read at any time. A part of 0.3 MB of rows takes one some 40 us; its list costs the merge
+  // a few tens of nanoseconds. One slab is one dispatch, and one dispatch begins when another has ended:
+  // slabs are as large as a store may grow at once, below the 2 GiB beyond which some drivers read wrong
+  // values.
+  Tuning tuning{20, 1024, 2e4, 1ull << 30, UINT32_MAX};
+  // Those that share the host's memory have some tens of cores and a twentieth of the bandwidth.
+  if (type == WGPUAdapterType_IntegratedGPU) tuning.first_units_per_ns = 5, tuning.workgroups = 256;
+  return tuning;
+}
+
+}  // namespace nearfield::wgpu
