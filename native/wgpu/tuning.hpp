@@ -25,12 +25,11 @@ inline Tuning tuning_of(WGPUAdapterType type, uint32_t cores) {
   // lavapipe runs one workgroup a core, twice as many even out the ends; it does about 0.1 units a nanosecond
   // and core, and allows bindings of 128 MiB.
   if (type == WGPUAdapterType_CPU) return {0.2, 2 * std::max(1u, cores), 1e5, 128ull << 20, kMostLoops};
-  // A workgroup reads 8 KiB ahead, the bandwidth of a large GPU (4.3 TB/s, 1 us away) takes 525 of them, and
-  // they do not all read at any time. A part of 0.3 MB of rows takes one some 40 us; its list costs the merge
-  // a few tens of nanoseconds. One slab is one dispatch, and one dispatch begins when another has ended:
-  // slabs are as large as a store may grow at once, below the 2 GiB beyond which some drivers read wrong
-  // values.
-  Tuning tuning{20, 1024, 2e4, 1ull << 30, UINT32_MAX};
+  // A workgroup reads 8 KiB ahead: the bandwidth of a large GPU (4.3 TB/s, 1 us away) takes 525 of them, and
+  // they do not all read at all times. A part of 160 KB of rows takes one 20 us, its list the merge some tens
+  // of nanoseconds. A slab is a dispatch, and a dispatch begins when the one before has ended, so slabs are
+  // as large as a store may well grow at once, below the 2 GiB beyond which some drivers read wrong values.
+  Tuning tuning{20, 1024, 1e4, 1ull << 30, UINT32_MAX};
   // Those that share the host's memory have some tens of cores and a twentieth of the bandwidth.
   if (type == WGPUAdapterType_IntegratedGPU) tuning.first_units_per_ns = 5, tuning.workgroups = 256;
   return tuning;

@@ -95,21 +95,27 @@ struct Gpu {
 // What differs between the backends. A software GPU runs "hardware" with its own limit of loop iterations.
 std::vector<Gpu> gpus() {
   Limits wgpu;
-  wgpu.binding_bytes = wgpu.slab_bytes = 128 << 20;
+  wgpu.binding_bytes = wgpu.slab_bytes = 1 << 30;
+  wgpu.least_part_units = 1e4;
   wgpu.lanes = wgpu::kLanes;
   wgpu.tile_rows = wgpu::kTileRows;
   wgpu.most_lists = wgpu::kMostLists;
   wgpu.most_list_k = wgpu::kMostListK;
-  Limits lavapipe = wgpu;
+  Limits small = wgpu;  // an adapter that allows no more
+  small.binding_bytes = small.slab_bytes = 128 << 20;
+  Limits lavapipe = small;
   lavapipe.loops = wgpu::kMostLoops;
+  lavapipe.least_part_units = 1e5;
   Limits other;
   other.binding_bytes = 16ull << 30;
   other.slab_bytes = 1ull << 30;
+  other.least_part_units = 2e4;
   other.lanes = other.tile_rows = 128;
   other.most_lists = 4096;
   other.most_list_k = 512;
   other.sides_of_products = true;
   return {{"WebGPU", wgpu, {4, 256, 1024}},
+          {"WebGPU with small bindings", small, {4, 256, 1024}},
           {"lavapipe", lavapipe, {4, 256, 4}},
           {"CUDA and Metal", other, {8, 256, 1584}}};
 }
