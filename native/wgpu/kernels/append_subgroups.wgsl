@@ -15,17 +15,19 @@ fn append_init() {
 
 fn append_place(j: u32, wants: bool) -> u32 {
   let votes = subgroupBallot(wants);
-  let counts = countOneBits(votes & lanes_before);
-  let earlier = counts.x + counts.y + counts.z + counts.w;
   var first = 0u;
-  if (wants && earlier == 0u) {
-    let all = countOneBits(votes);
-    first = atomicAdd(&list_count[j], all.x + all.y + all.z + all.w);
+  var leader = 0u; // the first lane that wants
+  var earlier = 0u;
+  if (any(votes != vec4<u32>(0u))) {
+    let counts = countOneBits(votes & lanes_before);
+    earlier = counts.x + counts.y + counts.z + counts.w;
+    for (var w = 4u; w > 0u; w--) {
+      leader = select(leader, 32u * (w - 1u) + firstTrailingBit(votes[w - 1u]), votes[w - 1u] != 0u);
+    }
+    if (wants && earlier == 0u) {
+      let all = countOneBits(votes);
+      first = atomicAdd(&list_count[j], all.x + all.y + all.z + all.w);
+    }
   }
-  var leader = select(firstTrailingBit(votes.x), 32u + firstTrailingBit(votes.y), votes.x == 0u);
-  if ((votes.x | votes.y) == 0u) {
-    leader = select(64u + firstTrailingBit(votes.z), 96u + firstTrailingBit(votes.w), votes.z == 0u);
-  }
-  // Without a vote the leader is no lane, and nobody looks at the answer.
-  return subgroupShuffle(first, leader & 127u) + earlier;
+  return subgroupShuffle(first, leader) + earlier;
 }
