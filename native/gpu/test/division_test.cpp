@@ -120,15 +120,20 @@ std::vector<Gpu> gpus() {
           {"CUDA and Metal", other, {8, 256, 1584}}};
 }
 
-// The submissions of one search.
-std::vector<Submission> search(const Gpu& gpu, const char* path, int32_t metric, int32_t dim, int64_t rows,
-                               int32_t k, int64_t batch) {
+// One search: what held for it and what was submitted.
+struct Run {
+  Limits limits;
   std::vector<Submission> log;
+};
+Run search(const Gpu& gpu, const char* path, int32_t metric, int32_t dim, int64_t rows, int32_t k,
+           int64_t batch) {
+  Run run;
   DeviceOptions options;
   options.force_path = path;
   std::shared_ptr<Context> context;
   const auto ok = [&](const Status& status) { check(status.ok(), status.message()); };
-  ok(Context::create(std::make_unique<NotingQueue>(gpu.limits, gpu.flat, &log), gpu.name, options, &context));
+  ok(Context::create(std::make_unique<NotingQueue>(gpu.limits, gpu.flat, &run.log), gpu.name, options,
+                     &context));
   GpuDevice device(context);
   StoreOptions wanted;
   wanted.metric = metric;
@@ -140,7 +145,8 @@ std::vector<Submission> search(const Gpu& gpu, const char* path, int32_t metric,
   const std::vector<float> row(static_cast<size_t>(dim), 0.5f),
       sides(static_cast<size_t>(rows), row_side(metric, squared_norm(row.data(), dim)));
   ok(store->append({row.data(), rows, 0, sides.data()}, call));
-  log.clear();
+  run.limits = context->limits();
+  run.log.clear();
   const std::vector<float> queries(static_cast<size_t>(batch * padded_dim(dim)), 0.0f);
   std::vector<Hit> hits(static_cast<size_t>(batch * k));
   SearchPlan plan;
@@ -152,15 +158,15 @@ std::vector<Submission> search(const Gpu& gpu, const char* path, int32_t metric,
   const Status status = store->search(plan, call);
   // Radix selection looks at its counts.
   check(status.ok() || k > gpu.limits.most_list_k, status.message());
-  return log;
+  return run;
 }
 
 // What holds for every search; notes which branches it took.
-void judge(const std::string& what, const Limits& limits, uint32_t dispatches,
-           const std::vector<Submission>& log, std::map<std::string, int>* reached) {
+void judge(const std::string& what, const Run& run, std::map<std::string, int>* reached) {
+  const Limits& limits = run.limits;
   const uint32_t tile = limits.tile_rows / 32;
   uint32_t merges = 0;
-  for (const Submission& submission : log) {
+  for (const Submission& submission : run.log) {
     uint32_t lists = 0, flats = 0;
     std::set<uint32_t> slabs;
     bool sampled = false, matrix = false;
@@ -189,12 +195,12 @@ void judge(const std::string& what, const Limits& limits, uint32_t dispatches,
     }
     check(lists <= limits.most_lists,
           what + ": " + std::to_string(lists) + " lists, merge follows " + std::to_string(limits.most_lists));
-    check(flats == 0 || submission.size() <= dispatches, what + ": too many dispatches");
+    check(flats == 0 || submission.size() <= limits.dispatches, what + ": too many dispatches");
     if (sampled) ++(*reached)["a sample"];
     if (!sampled && slabs.size() > 1) ++(*reached)["several slabs in a submission"];
-    if (!sampled && flats + 2 == dispatches) ++(*reached)["a submission full of dispatches"];
+    if (!sampled && flats + 2 == limits.dispatches) ++(*reached)["a submission full of dispatches"];
     // No slab more would have found room for its parts.
-    if (!sampled && lists > limits.most_lists / 2 && &submission != &log.back())
+    if (!sampled && lists > limits.most_lists / 2 && &submission != &run.log.back())
       ++(*reached)["a submission full of lists"];
     if (matrix) ++(*reached)["a window of the matrix form"];
   }
@@ -205,7 +211,7 @@ void suite_reaches_all(const Gpu& gpu) {
   std::map<std::string, int> reached;
   for (const test::Case& c : test::all_cases(test::Effort::QUICK)) {
     if (c.test != "bits-hardware") continue;
-    judge(std::string(gpu.name) + " " + c.name(), gpu.limits, 16,
+    judge(std::string(gpu.name) + " " + c.name(),
           search(gpu, "hardware", c.metric, c.dim, c.rows, static_cast<int32_t>(c.k), c.batch), &reached);
   }
   std::vector<std::string> wanted = {"hundreds of parts in one slab",
@@ -230,8 +236,8 @@ void real_sizes(const Gpu& gpu) {
                                             {768, 1'000'000, 100, 16},
                                             {4, 20'000'000, 1, 1}}) {
     std::map<std::string, int> reached;
-    judge(std::string(gpu.name) + " " + std::to_string(rows) + " x " + std::to_string(dim), gpu.limits,
-          gpu.limits.dispatches, search(gpu, "", NF_L2SQ, dim, rows, k, batch), &reached);
+    judge(std::string(gpu.name) + " " + std::to_string(rows) + " x " + std::to_string(dim),
+          search(gpu, "", NF_L2SQ, dim, rows, k, batch), &reached);
     if (batch >= 4) check(reached["a sample"] > 0, "a large store is not sampled");
   }
 }
