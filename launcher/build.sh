@@ -69,12 +69,13 @@ configure_and_build() {
 
 # native STAMP TOOLS TARGET...: release libraries and programs; the tools are asked for only when there is something to build.
 native() {
-  local stamp=$1 tools=$2
+  local stamp=$1 tools=$2 product=build/release/lib
   shift 2
-  ! up_to_date "$stamp" "$native_sources" build/release/lib || return 0
+  [ "$*" != nearfield_bench ] || product=build/release/bin # no library among them
+  ! up_to_date "$stamp" "$native_sources" "$product" || return 0
   # shellcheck disable=SC2086 # a list of words
   require_tools $tools
-  build "$stamp" "Building the native code ($*)" "$native_sources" build/release/lib configure_and_build release "$@"
+  build "$stamp" "Building the native code ($*)" "$native_sources" "$product" configure_and_build release "$@"
 }
 
 # maven ARGUMENT...: on the JDK found; the natives are already built.

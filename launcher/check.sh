@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ./nearfield test: every step runs even when an earlier one failed; the sum decides.
 
-passed=0 failed=0 skipped=0 summary=
+passed=0 failed=0 skipped=0 summary='' speed=''
 
 # record STEP START PASSED FAILED [SKIPPED]
 record() {
@@ -169,7 +169,7 @@ run_test() {
   fi
 
   say $'\nSummary'
-  printf '%s' "$summary" >&2
+  printf '%s%s' "$summary" "$speed" >&2
   printf '%d passed, %d failed%s\n' "$passed" "$failed" "$([ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped")"
   [ "$failed" -eq 0 ]
 }

@@ -27,6 +27,16 @@ shipped_libraries() {
     "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend cpu
   counted_tests "Shipped libraries: suite on wgpu" "$state/library-wgpu.log" \
     "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend wgpu,wgpu+lavapipe --smoke
+  packaged_speed
+}
+
+# packaged_speed: about 10 s of both libraries in turns. What it prints is information and no test: only that it could be measured counts.
+packaged_speed() {
+  one "Shipped libraries: speed, for information" "$state/packaged-speed.log" \
+    python3 "$root/bench/driver" flat --library packaged --local --peers none --rows 100000 --dim 128 --batch 480 --seconds 2 --out "$state/packaged-speed.txt"
+  if [ -s "$state/packaged-speed.txt" ]; then
+    speed="  The packaged library beside a local build, for information (100,000 x 128, batch 480):"$'\n'$(sed 's/^/    /' "$state/packaged-speed.txt")$'\n'
+  fi
 }
 
 # macos_libraries: builds the libraries of Macs here, and looks into them.
@@ -52,6 +62,7 @@ package_tests() {
   local platform
   platform=$(dist_platform)
   if [ -n "$platform" ]; then
+    rm -f "$state/packaged-speed.txt"
     shipped_libraries "$platform"
     macos_libraries
   fi

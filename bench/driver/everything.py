@@ -9,7 +9,9 @@ import os
 import time
 from dataclasses import replace
 
+import beside
 import flat
+import library
 import machine
 import output
 import report
@@ -23,15 +25,15 @@ RECORDS, ABOUT = "records.json", "about.json"
 
 
 def points(options: All) -> list[Flat]:
-    every = workloads.with_targets() + workloads.inserting() + workloads.curves()
+    every = workloads.with_targets() + workloads.beside_local() + workloads.inserting() + workloads.curves()
     if options.quick:
         every = [workloads.quick(point) for point in every]
     chosen = []
     for point in every:
-        if options.only not in workloads.name(point):
+        if options.only not in workloads.name(point) or (point.local and options.library != library.PACKAGED):
             continue
         allowed = tuple(peer for peer in point.peers if peer in options.peers)
-        chosen.append(replace(point, threads=options.threads, peers=allowed))
+        chosen.append(replace(point, library=options.library, threads=options.threads, peers=allowed))
     if not chosen:
         raise UsageError(f"bench all: no workload's name contains '{options.only}'; they look like '{workloads.name(every[0])}'")
     return chosen
@@ -63,15 +65,17 @@ def run(options: All, scratch) -> None:
     if about.get("machine", now)["cpu"] != now["cpu"] or about.get("machine", now)["cpu_flags"] != now["cpu_flags"]:
         raise UsageError(f"{options.out} holds records of another machine, with {about['machine']['cpu']}")
     about["machine"] = now
-    begun, missed, failed = time.monotonic(), [], []
+    begun, missed, failed, slow = time.monotonic(), [], [], []
     for number, point in enumerate(todo, 1):
         name = workloads.name(point)
         say(f"[{number}/{len(todo)}, {time.monotonic() - begun:.0f} s] {name}")
         threads = point.threads or machine.threads()
         point = replace(point, peak_flops=report.peaks(about).get((point.path, threads), 0.0))
         work = measure_insert if point.workload == "insert" else flat.measure
+        measure = lambda: scratch(lambda folder: work(point, folder))  # noqa: B023, E731 - called at once
         try:
-            outcome = scratch(lambda folder: work(point, folder))  # noqa: B023 - called at once
+            # The figures of --quick mean nothing.
+            outcome, too_slow = beside.measure(measure) if point.local and not options.quick else (measure(), None)
         except Missing as missing:  # an instruction path that this CPU lacks, say: the others go on
             say(f"Left out: {missing}")
             missed.append(f"{name}: {missing}")
@@ -80,17 +84,22 @@ def run(options: All, scratch) -> None:
             say(f"Failed: {error}")
             failed.append(f"{name} ({error})")
             continue
+        if too_slow:
+            slow.append(f"{name} ({too_slow})")
         fresh = {key_of(record) for record in outcome.records}
         records = [record for record in records if key_of(record) not in fresh] + outcome.records
         about["points"][name] = {
             "limits": {key: stats.rounded(value) for key, value in outcome.limits.items()},
             "bound": outcome.bound, "notes": outcome.notes, "warnings": outcome.warnings, "facts": outcome.facts,
+            "library": outcome.library,
             "path": point.path, "threads": threads, "clients": point.clients, "bytes": outcome.records[0]["rows"] * outcome.records[0]["dim"] * 4, "commit": about["machine"]["commit"], "quick": options.quick,
         }  # fmt: skip
         output.write(output.json_text(records), f"{options.out}/{RECORDS}")
         output.write(json.dumps(about, indent=1, ensure_ascii=False) + "\n", f"{options.out}/{ABOUT}")
         say(output.table(outcome))
-    if failed:
-        raise BenchError(f"{len(failed)} of {len(todo)} workloads failed: {'; '.join(failed)}")
+    wrong = [f"{len(failed)} of {len(todo)} workloads failed: {'; '.join(failed)}"] if failed else []
+    wrong += [f"the packaged library is slower than a local build: {'; '.join(slow)}"] if slow else []
+    if wrong:
+        raise BenchError("; and ".join(wrong))
     if len(missed) == len(todo):
         raise BenchError(f"nothing could be measured: {missed[0]}")

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 
 import data
 import dataset
+import library
 import machine
 import peers
 import stats
 from dataset import Dataset
 from errors import BenchError, Missing, say
+from library import Library
 from options import Flat
 from worker import Worker, WorkerFailed
 
@@ -34,6 +36,7 @@ class System:
     worker: Worker
     device: str
     about: dict
+    library: str = ""  # of ours: as it names itself, and where it comes from
     calls: int = 1
     recall: float | None = None
     seconds: list[float] = field(default_factory=list)  # of one call, a run each
@@ -56,43 +59,49 @@ class Outcome:
     bound: str
     notes: list[str]  # systems that are missing, and why
     facts: dict  # device bytes, insertion, medians of single calls: by system
+    library: str  # ours: version, code paths, compiler, and where it comes from
     warnings: list[str] = field(default_factory=list)  # what is wrong with a peer's answers
 
 
-def tool(folder: str) -> Worker:
+def tool(folder: str, name: str = "nearfield") -> Worker:
     program = machine.ROOT / "build" / "release" / "bin" / "nearfield_bench"
     if not program.exists():
         raise Missing(f"{program} is not built; start through ./nearfield bench")
-    return Worker("nearfield", [str(program)], f"{folder}/nearfield.log")
+    return Worker(name, [str(program)], f"{folder}/{name}.log")
 
 
 def start_ours(options: Flat, folder: str, threads: int, notes: list[str]) -> list[System]:
-    """Natively, and through Java where it is asked for. The Java API has no setting for threads: it is left out, with a note, where
-    it would take another number than the others."""
-    asked = {"backend": options.backend, "path": options.path, "threads": threads,
-             "library": str(machine.ROOT / "build" / "release" / "lib")}  # fmt: skip
+    """Natively, the local build and through Java where they are asked for. The Java API has no setting for threads: it is left out, with a
+    note, where it would take another number than the others."""
+    chosen = library.find(options.library, options.backend)
+    starts = [(tool(folder), chosen)]
+    if options.local:
+        starts.append((tool(folder, "nearfield-local"), library.find(library.LOCAL, options.backend)))
+    if options.java:
+        starts.append((java(folder, chosen), chosen))
     systems = []
-    for worker in [tool(folder)] + ([java(folder)] if options.java else []):
+    for worker, used in starts:
         try:
-            about = worker.ask("hello", **asked)
+            about = worker.ask("hello", backend=options.backend, path=options.path, threads=threads, library=str(used.folder))
         except WorkerFailed as failed:
             if systems and failed.unsupported:
                 leave_out(worker.name, failed, notes)
                 worker.stop()
                 continue
             raise Missing(str(failed)) from None
-        systems.append(System(worker.name, worker, f"{about['device']}; {about['settings']}", about))
+        build = f"{about['version']}, {used.words}"
+        systems.append(System(worker.name, worker, f"{about['device']}; {build}, {about['settings']}", about, build))
     return systems
 
 
-def java(folder: str) -> Worker:
+def java(folder: str, used: Library) -> Worker:
     """The Java worker (bench/java), started by the JDK that the launcher found."""
     home, classpath = os.environ.get("JAVA_HOME"), machine.ROOT / "bench" / "java" / "target" / "classpath.txt"
     if not home or not classpath.exists():
         raise Missing(f"--java needs JAVA_HOME and {classpath}; start through ./nearfield bench")
     options = (machine.ROOT / "bench" / "java" / "worker.options").read_text(encoding="utf-8").split()
     command = [f"{home}/bin/java", *options,
-               f"-Djava.library.path={machine.ROOT / 'build' / 'release' / 'lib'}",
+               f"-Djava.library.path={used.folder}",
                "-cp", f"{classpath.parent / 'classes'}:{classpath.read_text(encoding='utf-8').strip()}",
                "dev.nearfield.bench.Worker"]  # fmt: skip
     return Worker("nearfield-java", command, f"{folder}/java.log")
@@ -159,7 +168,7 @@ def measure(options: Flat, folder: str) -> Outcome:
         system.worker.stop()
     helper.stop()
     records = [record(system, systems[0], options, made, least) for system in systems]
-    return Outcome(records, best, stats.bound_by(*shape, best), notes, facts, warnings)
+    return Outcome(records, best, stats.bound_by(*shape, best), notes, facts, systems[0].library, warnings)
 
 
 def prepare(system: System, options: Flat, made: Dataset, facts: dict) -> None:

@@ -39,7 +39,7 @@ def measure_insert(options: Flat, folder: str) -> Outcome:
         system.worker.stop()
     helper.stop()
     records = [_record(system, systems[0], options, made.rows, made.dim, best) for system in systems]
-    return Outcome(records, best, "memory", notes, facts)
+    return Outcome(records, best, "memory", notes, facts, systems[0].library)
 
 
 def _record(system: System, ours: System, options: Flat, rows: int, dim: int, limits: dict) -> dict:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from errors import UsageError
+import library
+from errors import Missing, UsageError
 
 METRICS = ("l2", "cosine", "dot", "poincare", "manhattan")
 BACKENDS = ("cpu", "wgpu", "cuda", "metal")
@@ -26,6 +27,8 @@ class Flat:
     k: int = 10
     metric: str = "l2"
     backend: str = "cpu"
+    library: str = field(default_factory=library.default)
+    local: bool = False
     peers: tuple[str, ...] = PEERS
     java: bool = False
     clients: int = 1
@@ -47,6 +50,7 @@ class Flat:
 @dataclass
 class All:
     out: str | None = None
+    library: str = field(default_factory=library.default)
     peers: tuple[str, ...] = PEERS + MORE_PEERS
     threads: int = 0
     quick: bool = False
@@ -103,6 +107,7 @@ _VALUES = {
     "seconds": _seconds,
     "metric": lambda n, t: _one_of(n, t, METRICS),
     "backend": lambda n, t: _one_of(n, t, BACKENDS),
+    "library": library.check,
     "path": lambda n, t: _one_of(n, t, PATHS),
     "format": lambda n, t: _one_of(n, t, ("table", "json")),
     "peers": _peers,
@@ -141,7 +146,7 @@ def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = ()
 
 def flat(arguments: list[str]) -> Flat:
     options = Flat()
-    for extra in _parse(options, "flat", arguments, ("java",)):
+    for extra in _parse(options, "flat", arguments, ("java", "local")):
         raise UsageError(f"bench flat: '{extra}' is no option; see ./nearfield bench --help")
     hdf5 = options.base is not None and options.base.lower().endswith((".hdf5", ".h5"))
     for name in ("queries", "truth"):
@@ -157,6 +162,10 @@ def flat(arguments: list[str]) -> Flat:
         raise UsageError("bench flat: --truth holds for all rows of the base, --rows takes a part of them")
     if options.java and options.path:
         raise UsageError(f"bench flat: --java with --path={options.path}, the Java API takes the best path")
+    if options.backend == "metal" and options.library == library.PACKAGED:
+        raise Missing("bench flat: --backend=metal is for macOS, where --library=local is the default")
+    if options.local and options.library == library.LOCAL:
+        raise UsageError(f"bench flat: --local beside --library={library.LOCAL}, that is the same library")
     if options.base is None:
         options.rows = options.rows or 1_000_000
         options.dim = options.dim or 128

@@ -24,7 +24,7 @@ KEYS = ("system", "backend", "device", "workload", "rows", "dim", "batch", "k", 
         "qps", "limit_fraction", "recall", "ratio")  # fmt: skip
 TEXTS, MAYBE = ("system", "backend", "device", "workload", "metric"), ("limit_fraction", "recall")
 MACHINE = {"cpu": str, "cpu_model": str, "cpu_flags": str, "threads": int, "memory_bytes": (int, type(None)), "huge_pages": str,
-           "virtual": bool, "system": str, "compiler": str, "commit": str}  # fmt: skip
+           "virtual": bool, "system": str, "commit": str}  # fmt: skip
 POINT = {"limits": dict, "notes": list, "facts": dict, "bytes": int, "commit": str}
 METRIC_TITLES = {"l2": "L2", "cosine": "cosine", "dot": "dot", "poincare": "Poincaré", "manhattan": "Manhattan"}
 
@@ -194,7 +194,7 @@ def _machine(about: dict) -> list[str]:
     rows = [["CPU", f"{m['cpu']} (family, model, stepping {m['cpu_model']}){', in a virtual machine' if m['virtual'] else ''}"],
             ["vector instructions", m["cpu_flags"]], ["threads", str(m["threads"])],
             ["memory", f"{(m['memory_bytes'] or 0) / 2**30:.1f} GiB, transparent huge pages: {m['huge_pages']}"],
-            ["system", m["system"]], ["compiler", m["compiler"]], ["commit", f"`{m['commit']}`"]]  # fmt: skip
+            ["system", m["system"]], ["our library", _libraries(about)], ["commit", f"`{m['commit']}`"]]  # fmt: skip
     # Of the largest bases: a small one may lie in a cache, and its limit was measured there.
     largest = max((point["bytes"] for point in about["points"].values()), default=0)
     limits: dict[str, dict] = {}
@@ -211,6 +211,11 @@ def _machine(about: dict) -> list[str]:
     if any(point.get("quick") for point in about["points"].values()):
         rows.append(["**quick**", "**tried out with a hundredth of the rows: these figures mean nothing**"])
     return ["## Machine", ""] + _table(["", ""], rows, 2)
+
+
+def _libraries(about: dict) -> str:
+    """As the libraries name themselves: the compiler of this machine may have made none of them."""
+    return ", and ".join(sorted({point.get("library", "not recorded") for point in about["points"].values()})) or "not recorded"
 
 
 def _workloads(records: list[dict], about: dict) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterator
 
+import beside
 import workloads
 
 SLAB_BYTES = 64 << 20  # the CPU backend allocates rows in slabs of this size
@@ -89,6 +90,7 @@ def lines(figures: Figures) -> Iterator[Line]:
         for k, most in ((100, 1.3), (1000, 2.5)):
             yield from _named(f"1M x 128 L2, batch 1000, k = {k}{path}", _larger_k(figures, workload, k, most))
     yield from _java(figures)
+    yield from _packaged(figures)
     yield from _inserts(figures)
     yield _memory(figures)
 
@@ -125,6 +127,18 @@ def _java(figures: Figures) -> Iterator[Line]:
         times = eight["qps"] / one["qps"]
         line.measured, line.met = f"{times:.2f} x ({eight['qps']:.0f} over {one['qps']:.0f})", times >= 5
     yield line
+
+
+def _packaged(figures: Figures) -> Iterator[Line]:
+    for point in workloads.beside_local():
+        shape = (point.workload, point.rows, point.dim, point.batch)
+        ours, local = figures.of(*shape), figures.of(*shape, system="nearfield-local")
+        line = Line(f"packaged library, {point.rows:,} x {point.dim} L2, batch {point.batch:,}",
+                    f"at most {beside.MOST:g} x a local build's time", "not measured", None)  # fmt: skip
+        if ours and local:
+            times = beside.behind([ours, local])
+            line.measured, line.met = f"{times:.2f} x", times <= beside.MOST
+        yield line
 
 
 def _inserts(figures: Figures) -> Iterator[Line]:

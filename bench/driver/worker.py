@@ -7,7 +7,10 @@ import json
 import os
 import subprocess
 
-from errors import BenchError
+from errors import BenchError, say
+
+PATIENCE = 2  # seconds for a worker that has been asked to end
+KILL_SECONDS = 10  # for the kernel to take a killed process away: its gigabytes of rows are freed page by page
 
 
 class WorkerFailed(BenchError):
@@ -49,7 +52,11 @@ class Worker:
         return reply
 
     def _end(self) -> str:
-        status = self.process.wait()
+        try:
+            status = self.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:  # it closed its output and went on
+            self._kill()
+            return "its output closed"
         with open(self.log, encoding="utf-8", errors="replace") as log:
             lines = log.read().strip().splitlines()
         cause = f"signal {-status}" if status < 0 else f"status {status}"
@@ -63,10 +70,17 @@ class Worker:
             except OSError:  # what was not yet written to a worker that has gone
                 pass
         try:
-            self.process.wait(timeout=2)
+            self.process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self._kill()
+
+    def _kill(self) -> None:
+        """A process that the kernel holds (a device that does not answer) outlives its kill: it is left behind, and said to be."""
+        self.process.kill()
+        try:
+            self.process.wait(timeout=KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            say(f"{self.name}: process {self.process.pid} is still there {KILL_SECONDS} s after it was killed; going on without it")
 
     @classmethod
     def stop_all(cls) -> None:

@@ -47,6 +47,12 @@ def with_targets() -> list[Flat]:
     return points + narrow
 
 
+def beside_local() -> list[Flat]:
+    """The packaged library and a local build: the product in L2, with rows of many dimensions, and reading alone. The rounds: beside.py."""
+    shapes = ((100_000, 128, 480), (16_666, 1536, 1000), (MILLION, 128, 1))
+    return [_flat(rows=rows, dim=dim, batch=batch, repeats=15, peers=(), local=True, workload="packaged") for rows, dim, batch in shapes]
+
+
 def inserting() -> list[Flat]:
     """Appending in one call, and in calls of a thousand rows."""
     return [_flat(rows=MILLION, dim=128, batch=batch, k=0, peers=(), java=True, workload="insert") for batch in (MILLION, 1000)]

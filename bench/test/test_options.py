@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+import tempfile
 import unittest
+from pathlib import Path
+from unittest import mock
 
+import library
+import machine
 import options
-from errors import UsageError
+from errors import Missing, UsageError
 
 
 class FlatOptionsTest(unittest.TestCase):
@@ -43,7 +49,10 @@ class FlatOptionsTest(unittest.TestCase):
         self.refused("--k 3000000000", "2147483647")
         self.refused("--metric hamming", "hamming", "poincare")
         self.refused("--backend opencl", "opencl", "cuda", "wgpu")
-        self.assertEqual(options.flat(["--backend", "metal", "--peers", "torch"]).peers, ("torch",))
+        self.assertEqual(options.flat("--backend metal --library local --peers torch".split()).peers, ("torch",))
+        self.refused("--library other", "other", "packaged", "local", "folder")
+        self.refused("--library local --local", "--local", "same library")
+        self.refused("--local=yes", "--local")
         self.refused("--peers annoy", "annoy", "usearch")
         self.refused("--peers faiss,faiss", "twice")
         self.refused("--peers faiss,none", "none")
@@ -59,6 +68,49 @@ class FlatOptionsTest(unittest.TestCase):
         self.refused("--base b.hdf5 --queries q.fvecs", "its own")
         self.refused("--base b.fbin --queries q.fbin --seed 4", "--seed")
         self.refused("--base b.fbin --queries q.fbin --truth t.ivecs --rows 5", "--truth", "--rows")
+
+
+class LibraryTest(unittest.TestCase):
+    """What is shipped is what is measured, unless it is said otherwise."""
+
+    def on(self, system: str, processor: str):
+        for name, value in (("system", system), ("machine", processor)):
+            replaced = mock.patch.object(library.platform, name, return_value=value)
+            replaced.start()
+            self.addCleanup(replaced.stop)
+
+    def test_default(self):
+        for system, processor, expected in (("Linux", "x86_64", "packaged"), ("Linux", "aarch64", "packaged"), ("Darwin", "arm64", "local")):
+            self.on(system, processor)
+            self.assertEqual(options.flat([]).library, expected)
+            self.assertEqual(options.everything(["--out", "x"]).library, expected)
+
+    def test_packaged_where_nothing_is(self):
+        self.on("Darwin", "arm64")
+        with self.assertRaises(UsageError) as caught:
+            options.flat(["--library", "packaged"])
+        self.assertIn("Darwin arm64", str(caught.exception))
+
+    def test_metal_is_not_packaged_on_linux(self):
+        self.on("Linux", "x86_64")
+        with self.assertRaises(Missing):
+            options.flat(["--backend", "metal"])
+
+    def test_platforms_are_those_of_the_presets(self):
+        presets = json.loads((machine.ROOT / "CMakePresets.json").read_text(encoding="utf-8"))["configurePresets"]
+        shipped = {p["name"].removeprefix("dist-") for p in presets if p["name"].startswith("dist-linux")}
+        self.assertEqual(set(library.PLATFORMS.values()), shipped)
+
+    def test_the_file_in_the_jar_is_taken(self):
+        with tempfile.TemporaryDirectory() as root, mock.patch.object(library, "ROOT", Path(root)):
+            self.on("Linux", "x86_64")
+            for chosen, place in (("packaged", "build/dist-linux-x86_64/jar/cpu/META-INF/nearfield/cpu/linux-x86_64"),
+                                  ("local", "build/release/lib"), (f"{root}/own", "own")):  # fmt: skip
+                with self.assertRaises(Missing):
+                    library.find(chosen, "cpu")
+                Path(root, place).mkdir(parents=True)
+                Path(root, place, f"libnearfield_cpu{library.SUFFIX}").touch()
+                self.assertEqual(library.find(chosen, "cpu").folder, Path(root, place).resolve())
 
 
 class OtherOptionsTest(unittest.TestCase):

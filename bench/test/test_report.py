@@ -28,7 +28,7 @@ def record(system: str = "nearfield", ratio: float = 1.0, **other) -> dict:
 def about(**facts) -> dict:
     name = "flat 1000000x128 l2 batch=1000 k=10"
     return {"machine": machine.describe(),
-            "points": {name: {"facts": facts, "limits": {}, "notes": ["usearch has no such metric"], "commit": "c", "bytes": 1, "quick": False}}}  # fmt: skip
+            "points": {name: {"facts": facts, "limits": {}, "notes": ["usearch has no such metric"], "commit": "c", "bytes": 1, "library": "0.1.0 avx2, clang 1.2.3, packaged", "quick": False}}}  # fmt: skip
 
 
 class TargetsTest(unittest.TestCase):
@@ -60,11 +60,17 @@ class TargetsTest(unittest.TestCase):
         found = self.lines([record()], nearfield={"device_bytes": 1_000_000 * 528 + (64 << 20) + 1})
         self.assertFalse(found["device memory", "rows x padded dim x 4 + 16 bytes a row + a slab"][1])
 
+    def test_packaged_beside_local(self):
+        shape = {"workload": "packaged", "rows": 100_000, "batch": 480}
+        for times, met in ((1.05, True), (1.051, False)):
+            found = self.lines([record(median_s=times, **shape), record("nearfield-local", **shape)])
+            self.assertEqual(found["packaged library, 100,000 x 128 L2, batch 480", "at most 1.05 x a local build's time"], (f"{times:.2f} x", met))
+
     def test_every_target_has_a_workload(self):
         """A target whose shape `bench all` does not measure would never be met."""
         records = []
-        for point in workloads.with_targets() + workloads.inserting():
-            systems = ("nearfield",) + (("nearfield-java",) if point.java else ()) + point.peers
+        for point in workloads.with_targets() + workloads.beside_local() + workloads.inserting():
+            systems = ("nearfield",) + (("nearfield-local",) if point.local else ()) + (("nearfield-java",) if point.java else ()) + point.peers
             records += [record(s, workload=point.workload, rows=point.rows, dim=point.dim, batch=point.batch, k=point.k, metric=point.metric)
                         for s in systems]  # fmt: skip
         facts = {workloads.name(p): {"facts": {s: {"p50_s": 1e-5, "device_bytes": 1} for s in ("nearfield", "nearfield-java")}}
@@ -133,7 +139,7 @@ class ReportTest(unittest.TestCase):
                 raise
             self.skipTest("matplotlib could not be installed")
         text = Path(out).read_text(encoding="utf-8")
-        for words in ("**missed**", "0.80", "Because.", "1,000,000 x 128 L2", "usearch has no such metric", "page/limits-dark.svg"):
+        for words in ("**missed**", "0.80", "Because.", "1,000,000 x 128 L2", "usearch has no such metric", "page/limits-dark.svg", "| our library | 0.1.0 avx2, clang 1.2.3, packaged |"):
             self.assertIn(words, text)
         drawn = sorted(Path(self.folder, "page").glob("*.svg"))
         self.assertEqual(len(drawn), 6)

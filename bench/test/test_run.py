@@ -15,15 +15,16 @@ from pathlib import Path
 import everything
 import flat
 import inserts
+import library
 import machine
 import options
 import peers
-from errors import BenchError
+from errors import BenchError, Missing
 from report import KEYS
 from worker import Worker
 
 DRIVER = str(machine.ROOT / "bench" / "driver")
-TINY = "--rows 2000 --dim 16 --batch 4 --k 3 --repeats 2 --seconds 0 --threads 2".split()
+TINY = "--rows 2000 --dim 16 --batch 4 --k 3 --repeats 2 --seconds 0 --threads 2 --library local".split()
 
 
 class RunTest(unittest.TestCase):
@@ -60,7 +61,48 @@ class RunTest(unittest.TestCase):
     def test_json_without_peers(self):
         for metric in options.METRICS:
             done = self.run_bench("flat", *TINY, "--peers", "none", "--format", "json", "--metric", metric)
-            self.checked(json.loads(done.stdout), ["nearfield"])
+            records = json.loads(done.stdout)
+            self.checked(records, ["nearfield"])
+            self.assertRegex(records[0]["device"], COMPILER + ", local build, ")
+
+    def test_packaged(self):
+        """By default the library of the jar; it is there after ./nearfield test and ./nearfield bench."""
+        try:
+            folder = library.find("packaged", "cpu").folder if library.shipped_platform() else None
+        except Missing as missing:
+            if os.environ.get("CI"):
+                raise
+            self.skipTest(str(missing))
+        if folder is None:
+            self.skipTest("nothing is packaged for this platform")
+        done = self.run_bench("flat", *TINY[:-2], "--peers", "none", "--local", "--format", "json")
+        records = json.loads(done.stdout)
+        self.checked(records, ["nearfield", "nearfield-local"])
+        for record, words in zip(records, (", packaged, ", ", local build, ")):
+            self.assertRegex(record["device"], COMPILER + words)
+        # Its rows may be written to another folder, and the library is then the same.
+        done = self.run_bench("flat", *TINY[:-1], str(folder), "--peers", "none", "--format", "json")
+        self.assertEqual(json.loads(done.stdout)[0]["device"].replace("of a folder", "packaged"), records[0]["device"])
+
+    def test_all_fails_a_slow_package(self):
+        """Slow twice in a row: once may be chance. What was measured is kept."""
+        slow, even = outcome_of(1.06), outcome_of(1.04)
+        self.addCleanup(setattr, flat, "measure", flat.measure)
+        chosen = options.All(out=self.folder, library="packaged", only="packaged 100000x128")
+        for outcomes, fails in (([even], False), ([slow, even], False), ([slow, slow], True)):
+            left = list(outcomes)
+            flat.measure = lambda point, folder: left.pop(0)  # noqa: B023 - called at once
+            if fails:
+                with self.assertRaises(BenchError) as caught:
+                    everything.run(chosen, lambda work: work(self.folder))
+                self.assertIn("packaged 100000x128 l2 batch=480 k=10 (1.06 s over 1 s is 1.06 x, the limit is 1.05 x)", str(caught.exception))
+                self.assertEqual(caught.exception.status, 1)
+            else:
+                everything.run(chosen, lambda work: work(self.folder))
+            self.assertEqual(left, [])
+            self.assertEqual(len(json.loads(Path(self.folder, "records.json").read_text(encoding="utf-8"))), 2)
+        chosen = options.All(out=self.folder, library="local")
+        self.assertEqual([point for point in everything.points(chosen) if point.local], [])
 
     def test_peers(self):
         done = self.run_bench("flat", *TINY, "--peers", "faiss,usearch,numpy,faiss-default", "--format", "json")
@@ -117,7 +159,7 @@ class RunTest(unittest.TestCase):
             return sorted(range(50), key=lambda j: (sum((a - b) ** 2 for a, b in zip(rows[i], rows[j])), j))[:2]
 
         Path(paths["right.ivecs"]).write_bytes(b"".join(struct.pack("<3i", 2, *near(i)) for i in range(4)))
-        files = ["--base", paths["b.fvecs"], "--queries", paths["q.fbin"], "--batch", "2", "--k", "2", "--peers", "none",
+        files = ["--library", "local", "--base", paths["b.fvecs"], "--queries", paths["q.fbin"], "--batch", "2", "--k", "2", "--peers", "none",
                  "--repeats", "1", "--seconds", "0", "--format", "json", "--out", paths["out.json"]]  # fmt: skip
         for truth in ([], ["--truth", paths["right.ivecs"]]):
             self.assertEqual(self.run_bench("flat", *files, *truth).stdout, "")
@@ -129,14 +171,15 @@ class RunTest(unittest.TestCase):
     def test_all_and_report(self):
         folder = os.path.join(self.folder, "figures")
         shape = "flat 10000x128 l2 batch=16"
-        done = self.run_bench("all", "--quick", "--out", folder, "--only", shape, "--peers", "numpy")
+        done = self.run_bench("all", "--quick", "--library", "local", "--out", folder, "--only", shape, "--peers", "numpy")
         self.assertIn("nearfield", done.stderr)
         records = json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))
         self.assertEqual(tuple(records[0]), KEYS)
         point = json.loads(Path(folder, "about.json").read_text(encoding="utf-8"))["points"][f"{shape} k=10"]
         self.assertTrue(point["quick"])
+        self.assertRegex("; " + point["library"], COMPILER + ", local build$")
         self.assertGreater(point["facts"]["nearfield"]["device_bytes"], 10_000 * 128 * 4)
-        self.run_bench("all", "--quick", "--out", folder, "--only", shape, "--peers", "numpy")
+        self.run_bench("all", "--quick", "--library", "local", "--out", folder, "--only", shape, "--peers", "numpy")
         self.assertEqual(len(json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))), len(records))
         self.refused(f"all --out '{folder}' --only nothing", 2, "'nothing'")
         os.unlink(os.path.join(folder, "about.json"))
@@ -149,7 +192,7 @@ class RunTest(unittest.TestCase):
 
         self.addCleanup(setattr, flat, "measure", flat.measure)
         flat.measure = measure
-        chosen = options.everything(["--quick", "--out", self.folder, "--only", "128 l2 batch=16 "])
+        chosen = options.everything(["--quick", "--library", "local", "--out", self.folder, "--only", "128 l2 batch=16 "])
         with self.assertRaises(BenchError) as caught:
             everything.run(chosen, lambda work: work(self.folder))
         self.assertIn(f"{len(everything.points(chosen))} of", str(caught.exception))
@@ -161,18 +204,21 @@ class RunTest(unittest.TestCase):
             if os.environ.get("CI"):
                 self.fail("the Java worker is not built")
             self.skipTest("the Java worker is not built: ./nearfield bench flat --java builds it")
-        done = self.run_bench("flat", *TINY[:-2], "--peers", "none", "--java", "--format", "json")
-        self.checked(json.loads(done.stdout), ["nearfield", "nearfield-java"])
+        done = self.run_bench("flat", *TINY[:-4], "--library", "local", "--peers", "none", "--java", "--format", "json")
+        records = json.loads(done.stdout)
+        self.checked(records, ["nearfield", "nearfield-java"])
+        for r in records:
+            self.assertRegex(r["device"], COMPILER + ", local build, ")
         folder = os.path.join(self.folder, "figures")
         for name in ("insert 10000x128 l2 batch=10000 ", "8 clients"):
-            self.run_bench("all", "--quick", "--out", folder, "--only", name)
+            self.run_bench("all", "--quick", "--library", "local", "--out", folder, "--only", name)
         records = json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))
         self.assertEqual([(r["workload"], r["system"], r["recall"]) for r in records],
                          [("insert", "nearfield", None), ("insert", "nearfield-java", None),
                           ("8 clients", "nearfield", 1.0), ("8 clients", "nearfield-java", 1.0)])  # fmt: skip
 
     def test_insert(self):
-        chosen = options.flat("--rows 1000 --dim 16 --batch 300 --peers none --repeats 2".split())
+        chosen = options.flat("--rows 1000 --dim 16 --batch 300 --peers none --repeats 2 --library local".split())
         chosen.workload = "insert"
         self.addCleanup(Worker.stop_all)
         outcome = inserts.measure_insert(chosen, self.folder)
@@ -188,14 +234,14 @@ class RunTest(unittest.TestCase):
         self.refused("flat --rows 4000000000 --dim 10000 --peers none", 2, "4000000000 rows", "GiB")
         self.refused("flat --base no.fbin --queries no.fbin --peers none", 2, "no.fbin", "not there")
         self.refused("flat --out /nonexistent/x --peers none", 2, "/nonexistent")
-        self.refused("flat --peers none --rows 10 --path neon" if machine.describe()["cpu_flags"].count("avx")
-                     else "flat --peers none --rows 10 --path avx2", 3, "force_path")  # fmt: skip
+        self.refused("flat --library local --peers none --rows 10 --path neon" if machine.describe()["cpu_flags"].count("avx")
+                     else "flat --library local --peers none --rows 10 --path avx2", 3, "force_path")  # fmt: skip
         self.refused("report nothing.json", 2, "nothing.json")
 
     def test_interrupt(self):
         out = os.path.join(self.folder, "out.json")
         before = set((machine.ROOT / "build" / "bench").glob("run-*"))
-        with subprocess.Popen([sys.executable, DRIVER, "flat", "--rows", "20000", "--peers", "none", "--seconds", "600", "--out", out],
+        with subprocess.Popen([sys.executable, DRIVER, "flat", "--library", "local", "--rows", "20000", "--peers", "none", "--seconds", "600", "--out", out],
                               stderr=subprocess.PIPE, text=True, start_new_session=True) as driver:  # fmt: skip
             for line in driver.stderr:
                 if line.startswith("Measuring"):
@@ -214,7 +260,7 @@ class RunTest(unittest.TestCase):
         self.addCleanup(setattr, flat, "java", flat.java)
         self.addCleanup(Worker.stop_all)
         refusal = """input(); print('{"ok":false,"error":"hello: [3] threads","unsupported":true}')"""
-        flat.java = lambda folder: Worker("nearfield-java", [sys.executable, "-c", refusal], f"{folder}/java.log")
+        flat.java = lambda folder, _: Worker("nearfield-java", [sys.executable, "-c", refusal], f"{folder}/java.log")
         outcome = flat.measure(options.flat([*TINY, "--peers", "none", "--java"]), self.folder)
         self.checked(outcome.records, ["nearfield"])
         self.assertEqual(outcome.notes, ["nearfield-java: hello: [3] threads"])
@@ -231,6 +277,18 @@ class RunTest(unittest.TestCase):
         self.assertIn("peer: the worker ended", notes[0])
         with self.assertRaises(BenchError):
             flat.rounds([peer], 1, chosen, notes)
+
+
+# At the end of what a library says of itself.
+COMPILER = r"; [0-9.]+ [a-z0-9;]+, (gcc|clang|Apple clang) [0-9.]+"
+
+
+def outcome_of(times: float) -> flat.Outcome:
+    """The packaged library taking so many times the local build's second."""
+    records = [{"system": s, "backend": "cpu", "device": "", "workload": "packaged", "rows": 100_000, "dim": 128, "batch": 480, "k": 10, "metric": "l2",
+                "median_s": t, "min_s": t, "max_s": t, "qps": 480 / t, "limit_fraction": None, "recall": 1.0, "ratio": t / times}
+               for s, t in (("nearfield", times), ("nearfield-local", 1.0))]  # fmt: skip
+    return flat.Outcome(records, {"flops_per_s": 1.0}, "arithmetic", [], {}, "0.1.0 avx2, clang 1.2.3, packaged")
 
 
 ECHO = """

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import machine
 from worker import Worker, WorkerFailed
@@ -173,6 +174,21 @@ class MisbehavingTest(WorkerTest):
         self.fails(lambda: self.python("print('Hello!')").ask("hello"), "'hello'", "Hello!")
         failed = self.fails(lambda: self.python("""print('{"ok":false,"error":"no","unsupported":true}')""").ask("hello"), "no")
         self.assertTrue(failed.unsupported)
+
+    def test_closes_its_output_and_goes_on(self):
+        worker = self.python("import os, time; os.close(1); time.sleep(600)")
+        self.fails(lambda: worker.ask("hello"), "ended at 'hello'", "its output closed")
+        self.assertIsNotNone(worker.process.poll())
+
+    def test_outlives_its_kill(self):
+        """As a process does that the kernel holds in a driver."""
+        worker = self.python("import time; time.sleep(600)")
+        kill, worker.process.kill = worker.process.kill, lambda: None
+        self.addCleanup(worker.process.wait)
+        self.addCleanup(kill)
+        with mock.patch("worker.KILL_SECONDS", 0.1), mock.patch("worker.PATIENCE", 0.1), mock.patch("worker.say") as said:
+            Worker.stop_all()
+        self.assertIn(f"process {worker.process.pid} is still there", said.call_args.args[0])
 
     def test_is_stopped_in_the_middle(self):
         worker = self.python("import time; time.sleep(600)")

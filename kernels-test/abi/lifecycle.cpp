@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Handles that outlive each other, what supports() says, and what is declared but not built.
 #include <cstring>
+#include <regex>
 
 #include "requests.hpp"
 
@@ -131,6 +132,11 @@ void test_table(const Bench& bench) {
                       "table: its version");
   bench.report->check(api.backend != nullptr && api.backend[0] != '\0' && api.build != nullptr,
                       "table: its names");
+  // ", gcc 12.2.0" at the end: what was measured has to say what made it.
+  bench.report->check(
+      std::regex_search(
+          api.build, std::regex(", (gcc|clang|Apple clang) [0-9]+(\\.[0-9]+){2}( without optimisation)?$")),
+      "table: its compiler", api.build);
   const unsigned char* entries = reinterpret_cast<const unsigned char*>(&api.device_count);
   const unsigned char* end = reinterpret_cast<const unsigned char*>(&api) + api.struct_size;
   for (int i = 0; entries < end; entries += sizeof(void*), ++i) {

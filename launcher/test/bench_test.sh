@@ -42,6 +42,37 @@ test_bench_builds_what_it_needs() {
   is "$(calls '^python3 .*bench/driver report records.json')" 1
 }
 
+test_bench_builds_the_packaged_library() {
+  machine bench_packaged
+  build_tools
+  benchmark
+  script "$machine/bin/uname" <<'TEXT'
+case ${1:-} in -m) echo x86_64 ;; *) echo Linux ;; esac
+TEXT
+  start bench flat --rows 10
+  is "$status" 0
+  is "$(calls 'cmake --build --preset dist-linux-x86_64 --target nearfield_cpu_jar$')" 1
+  is "$(calls 'cmake --build --preset release --target nearfield_bench$')" 1
+  start bench flat --rows 10
+  is "$(calls ^cmake)" 4
+  start bench flat --local
+  is "$(calls 'cmake --build --preset release --target nearfield_cpu nearfield_bench$')" 1
+  : >"$CALLS"
+  start bench flat --library=local
+  start bench flat --library "$machine"
+  is "$(calls ^cmake)" 0
+  printf 'echo libvulkan.so.1\n' | script "$machine/bin/ldconfig"
+  start bench flat --backend=wgpu
+  is "$(calls 'cmake --build --preset dist-linux-x86_64 --target nearfield_wgpu_jar$')" 1
+  jdk "$machine/jvm/jdk" 25
+  rm -r "$checkout/build"
+  : >"$CALLS"
+  start bench all --out folder
+  is "$(calls 'target nearfield_cpu_jar$')" 1
+  is "$(calls 'target nearfield_cpu nearfield_bench$')" 1
+  is "$(calls '^mvn.*-pl bench/java')" 1
+}
+
 test_bench_with_java() {
   machine bench_java
   build_tools

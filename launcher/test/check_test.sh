@@ -88,6 +88,7 @@ TEXT
   script "$machine/bin/python3" <<'TEXT'
 [ "$1" != -m ] || exit 0
 printf 'python3 %s\n' "$*" >>"$CALLS"
+case $* in *--out*/packaged-speed.txt) echo 'nearfield 1 ms' >"${!#}" ;; esac
 echo "3 passed, ${PYTHON_FAILS:-0} failed"
 exit "${PYTHON_FAILS:-0}"
 TEXT
@@ -96,10 +97,12 @@ printf 'suite %s\n' "$*" >>"$CALLS"
 echo 4 passed, 0 failed
 TEXT
   start test
-  # 24 as in test_counts but 3 of the proof, 3 of the files, twice 4 of the suite, twice 3 of the Macs' files, 2 of their checks, 3 of the applications.
-  is "${out##*$'\n'}" '47 passed, 0 failed, 3 skipped'
+  # 24 as in test_counts but 3 of the proof, 3 of the files, twice 4 of the suite, 1 of the speed, twice 3 of the Macs' files, 2 of their checks, 3 of the applications.
+  is "${out##*$'\n'}" '48 passed, 0 failed, 3 skipped'
   is "$(calls 'cmake --build --preset dist-linux-x86_64')" 1
   is "$(calls 'suite --lib-dir .*/build/dist-linux-x86_64/lib')" 2
+  is "$(calls 'python3 .*bench/driver flat --library packaged --local')" 1
+  has "$err" '    nearfield 1 ms'
   is "$(calls 'cmake --build --preset dist-osx-aarch_64')" 1
   is "$(calls 'cmake --build .*/build/dist-osx-aarch_64 --target nearfield_metal_checks')" 1
   is "$(calls 'cmake --build --preset dist-osx-x86_64')" 1
@@ -107,7 +110,7 @@ TEXT
   is "$(calls 'python3 .*consumer/test.py .*/build/launcher/repository')" 1
   PYTHON_FAILS=1 start test
   is "$status" 1
-  is "${out##*$'\n'}" '46 passed, 7 failed, 3 skipped'
+  is "${out##*$'\n'}" '46 passed, 8 failed, 3 skipped'
   : >"$CALLS"
   start test --quick
   is "$(calls 'dist-linux-x86_64')" 0

@@ -55,7 +55,8 @@ printf 'cmake %s\n' "$*" >>"$CALLS"
 if [ -n "${CMAKE_HANGS:-}" ] && [ "$1" = --build ]; then echo hanging >>"$CALLS"; sleep 60; fi
 [ -z "${CMAKE_FAILS:-}" ] || { echo 'error: no such thing'; exit 1; }
 case $* in *nearfield_metal_checks) echo '2 passed, 0 failed' ;; esac
-mkdir -p build/release/lib
+mkdir -p build/release/lib build/release/bin
+case $* in *_jar) mkdir -p build/dist-linux-x86_64/jar/{cpu,wgpu,cuda} ;; esac
 TEXT
   script "$machine/bin/mvn" <<'TEXT'
 printf 'mvn %s JAVA_HOME=%s\n' "$*" "$JAVA_HOME" >>"$CALLS"

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backend.hpp"
+#include "compiler.hpp"
 #include "context.hpp"
 #include "guard.hpp"
 #include "index.hpp"
@@ -15,6 +16,7 @@ namespace {
 
 struct Library {
   std::unique_ptr<Backend> backend = make_backend();
+  std::string build = std::string(backend->build()) + ", " NEARFIELD_COMPILER;
   Turns turns;  // for calls that belong to no context
   nf_api table{};
 };
@@ -335,7 +337,7 @@ const nf_api* make_table() {
                NF_ABI_MINOR,
                0,
                lib.backend->name(),
-               lib.backend->build(),
+               lib.build.c_str(),
                device_count,
                device_info,
                context_create,

@@ -141,7 +141,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual const char* name() const = 0;   // "cpu", "wgpu"
-  virtual const char* build() const = 0;  // "0.1.0 AVX2;AVX3"
+  virtual const char* build() const = 0;  // "0.1.0 avx512;avx2"; the ABI adds the compiler
   // 0 devices is NF_OK: `why_none` then holds the sentence (driver missing, loader not found).
   virtual Status device_count(int32_t* count, std::string* why_none) = 0;
   // Of 0 devices: NF_UNAVAILABLE when the driver is missing, NF_FAILED_PRECONDITION when it is older than

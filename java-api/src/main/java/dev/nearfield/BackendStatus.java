@@ -54,7 +54,7 @@ public sealed interface BackendStatus {
   /**
    * A loaded native library.
    *
-   * @param build version, commit and code paths, as the library itself tells them
+   * @param build version, code paths and compiler, as the library itself tells them
    */
   record NativeLibrary(Path path, int abiMajor, int abiMinor, String build) {
     public NativeLibrary {

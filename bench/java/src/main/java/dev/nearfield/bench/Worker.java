@@ -3,6 +3,7 @@ package dev.nearfield.bench;
 
 import dev.nearfield.Accelerators;
 import dev.nearfield.BackendKind;
+import dev.nearfield.BackendStatus;
 import dev.nearfield.Device;
 import dev.nearfield.Metric;
 import java.io.BufferedReader;
@@ -153,14 +154,22 @@ public final class Worker {
     Device found = Accelerators.device(command.text("backend", "cpu"));
     device = found;
     reply.put("system", "nearfield-java");
-    reply.put("version", version());
+    reply.put("version", version(found.backend()));
     reply.put("backend", found.backend().id());
     reply.put("device", found.name());
     reply.put("settings", "Java " + Runtime.version().feature());
     reply.put("threads", found.backend() == BackendKind.JAVA ? 1 : cores);
   }
 
-  private static String version() {
+  /** What the native library says of itself; of the plain-Java backend the version of its jar. */
+  private static String version(BackendKind backend) {
+    for (BackendStatus status : Accelerators.probe()) {
+      if (status instanceof BackendStatus.Available available
+          && available.kind() == backend
+          && available.library().isPresent()) {
+        return available.library().get().build();
+      }
+    }
     String version = Accelerators.class.getPackage().getImplementationVersion();
     return version == null ? "this checkout" : version;
   }
