@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the files that go into native jars: whether they load wherever the README says, and tell nothing of the machine that built them.
 
-library_test.py FOLDER: the `jar` folder of a dist preset. Needs readelf, or for macOS nothing. The last line is `N passed, N failed`.
+library_test.py FOLDER: the `jar` folder of a dist preset, in the folder that CMake built in. Needs readelf, or for macOS nothing. The last line is `N passed, N failed`.
 """
 
 import hashlib
+import json
 import pathlib
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -78,6 +80,34 @@ def without_gpu_code(content):
     return content[:at] + content[at + 16 + size :]
 
 
+def names_its_compiler(library):
+    """As the preset's CMake knows it, and optimised: what was measured with another compiler, or without, was another library."""
+    (settings,) = library.parents[6].glob("CMakeFiles/*/CMakeCXXCompiler.cmake")
+    version = re.search(r'CMAKE_CXX_COMPILER_VERSION "([\d.]+)"', settings.read_text(encoding="utf-8")).group(1)
+    content = library.read_bytes()
+    assert re.search(rb", clang %s\0" % re.escape(version.encode()), content), f"does not name clang {version} as its compiler"
+    assert b" without optimisation\0" not in content, "was compiled without optimisation"
+
+
+def has_no_checks_of_development(library):
+    """Sanitizers, a guarded stack and assertions call functions of these names; zig adds the first two by itself where it does not optimise."""
+    names = re.compile(rb"__ubsan_\w+|__asan_\w+|__tsan_\w+|__stack_chk_fail|__assert_(?:fail|rtn)")
+    found = set(names.findall(without_gpu_code(library.read_bytes())))
+    assert not found, f"calls {sorted(found)}"
+
+
+def is_compiled_for_speed(folder):
+    """Every file of a library by the same options: the last of its kind counts."""
+    commands = json.loads((folder.parent / "compile_commands.json").read_text(encoding="utf-8"))
+    ours = [c for c in commands if re.search(r"/native/(?!.*/test/)", c["file"].replace("/bench/native/", "/"))]
+    assert len(ours) > 20, f"found {len(ours)} files of libraries"
+    for command in ours:
+        words = shlex.split(command["command"])
+        levels = [word for word in words if re.fullmatch(r"-O.*", word)]
+        wrong = [word for word in words if re.match(r"-fsanitize|-fstack-protector|-g\d?$|-UNDEBUG", word)]
+        assert levels and set(levels) == {"-O3"} and "-DNDEBUG" in words and not wrong, f"{command['file']}: {levels + wrong}"
+
+
 def names_no_path(library):
     texts = [text.decode() for text in re.findall(rb"[\x20-\x7e]{4,}", without_gpu_code(library.read_bytes()))]
     known = OPENED + (MACOS_SYSTEM if library.suffix == ".dylib" else ())
@@ -119,8 +149,8 @@ def wgpu_native_loads(library):
 
 
 def checks_can_fail(library):
-    """wgpu-native, built by others and otherwise, breaks three of the rules for ours."""
-    for check in (needs_system_libraries_only, exports_one_symbol, names_no_path):
+    """wgpu-native, built by others and otherwise, breaks four of the rules for ours."""
+    for check in (needs_system_libraries_only, exports_one_symbol, names_no_path, names_its_compiler):
         try:
             check(library)
         except AssertionError:
@@ -179,12 +209,12 @@ def macos_checks_can_fail(library):
 
 OURS = (
     needs_old_glibc, needs_system_libraries_only, has_no_search_path, exports_one_symbol, has_no_executable_stack,
-    names_no_path, is_described, has_notices)  # fmt: skip
+    names_its_compiler, has_no_checks_of_development, names_no_path, is_described, has_notices)  # fmt: skip
 
 
 MACOS = (
-    is_mach_o, needs_macos_only, exports_one_symbol_macos, is_signed, names_no_path, is_described, has_notices,
-    macos_checks_can_fail)  # fmt: skip
+    is_mach_o, needs_macos_only, exports_one_symbol_macos, is_signed, names_its_compiler, has_no_checks_of_development,
+    names_no_path, is_described, has_notices, macos_checks_can_fail)  # fmt: skip
 
 
 def checks_of(library):
@@ -199,14 +229,13 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     libraries = sorted(path for path in folder.glob("*/META-INF/nearfield/*/*/*") if path.suffix in (".so", ".dylib"))
     passed, failed = 0, 0
-    for library in libraries:
-        for check in checks_of(library):
-            try:
-                check(library)
-                passed += 1
-            except AssertionError as e:
-                failed += 1
-                print(f"FAIL {library}: {check.__name__}: {e}")
+    for checked, check in [(folder, is_compiled_for_speed)] + [(library, check) for library in libraries for check in checks_of(library)]:
+        try:
+            check(checked)
+            passed += 1
+        except AssertionError as e:
+            failed += 1
+            print(f"FAIL {checked}: {check.__name__}: {e}")
     expected = {"libnearfield_cpu.so", "libnearfield_wgpu.so", "libnearfield_cuda.so", "libwgpu_native-release.so"}
     if any(library.suffix == ".dylib" for library in libraries):
         expected = set(MACOS_NEEDED)

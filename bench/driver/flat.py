@@ -23,7 +23,7 @@ from worker import Worker, WorkerFailed
 
 RUN_SECONDS = 0.1  # a run makes as many calls as fill this, so that the clock and one time slice do not matter
 LIMIT_SECONDS = 0.4  # for each of the machine's limits: many time slices of the scheduler
-LIMIT_ROUNDS = 8  # at most so many measurements more in between
+LIMIT_ROUNDS = 4  # at most so many measurements more in between
 SAMPLE = 32  # queries whose answers are compared with float64
 PEER_PATIENCE = 4  # a peer gets this many times the time of our own runs, and three rounds at least
 
