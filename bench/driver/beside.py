@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The packaged library beside a local build: what is shipped must not be slower than what a developer measures.
 
-Both take turns in one run, on the same rows, and the ratio is that of the medians. A run of 0.1 s or more scatters by s = 3 to 4% on a
-shared machine (docs/benchmarks/notes.md), the median of n runs by 1.25 s / sqrt(n), the ratio of two of them by sqrt(2) times that: 1.8% for
-s = 4% and the 15 rounds of workloads.beside_local. 5% is 2.8 of these, which chance exceeds once in 400. What no number of rounds removes is
-where a process's pages came to lie, so a library that seems slow is measured again in new processes and rows' copies, and is slow only if it
-is so twice: once in 160,000 by chance alone.
+Both take turns in one run, on the same rows, and the ratio is that of the medians. A run scatters by s = 3.4% on a shared machine (median of
+the workloads in docs/benchmarks/records.json, from each one's least, most and count), by 5.3% in the worst of their batches of a thousand and
+by 6.5% for single queries. A median of n runs scatters by 1.25 s / sqrt(n), the ratio of two of them by sqrt(2) times that: 2.4% for 5.3% and
+15 rounds, 2.1% for 6.5% and the 30 that single queries get. So 5% is at least 2.1 of these, which chance exceeds once in 50; but no
+number of rounds removes where a process's pages came to lie. Therefore a library that seems slow is measured again, in new processes, and
+is slow only if it is so twice: by chance once in 2,500.
 """
 
 from __future__ import annotations
