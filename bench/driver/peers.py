@@ -25,6 +25,8 @@ DEFAULT = "-default"  # after a peer's name: as it comes
 # Settings are compared on a part of the base: seconds instead of minutes. Small batches are bound by memory, and take enough
 # rows to be so there, too.
 TUNE_ROWS, TUNE_PAIRS = 100_000, 100_000_000
+# Cores of OpenBLAS whose f32 kernels and blocks are SkylakeX's: they add bf16's alone (its kernel/x86_64/KERNEL.SAPPHIRERAPIDS includes the others').
+SKYLAKEX = frozenset(("SkylakeX", "Cooperlake", "SapphireRapids"))
 TUNE_BATCH = 2000  # of larger batches this many: twice as many take twice the time, whatever the setting
 
 
@@ -73,7 +75,8 @@ def _blas(package: str, path: str) -> list[dict[str, str]]:
         return [{"OPENBLAS_CORETYPE": "Haswell"}, {"OPENBLAS_CORETYPE": "Zen"}]
     if "avx512f" not in cpu_flags():
         return [{}, {"OPENBLAS_CORETYPE": "Haswell"}]
-    if package not in OWN and detected_cores(package) == {"SkylakeX"}:
+    found = detected_cores(package) if package not in OWN else frozenset()
+    if found and found <= SKYLAKEX:
         return [{}]  # the other would be the same, and take as long to tune
     return [{}, {"OPENBLAS_CORETYPE": "SkylakeX"}]
 

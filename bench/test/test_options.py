@@ -8,6 +8,7 @@ from unittest import mock
 import library
 import machine
 import options
+import peers
 from errors import Missing, UsageError
 
 
@@ -111,6 +112,22 @@ class LibraryTest(unittest.TestCase):
                 Path(root, place).mkdir(parents=True)
                 Path(root, place, f"libnearfield_cpu{library.SUFFIX}").touch()
                 self.assertEqual(library.find(chosen, "cpu").folder, Path(root, place).resolve())
+
+
+class PeersTest(unittest.TestCase):
+    def variants(self, *cores: str, path: str = "") -> list[dict[str, str]]:
+        with mock.patch.object(peers, "detected_cores", return_value=frozenset(cores)), mock.patch.object(peers, "cpu_flags", return_value=["avx512f"]), \
+             mock.patch.object(peers.platform, "machine", return_value="x86_64"):  # fmt: skip
+            return peers.variants("faiss", path)
+
+    def test_the_same_kernels_are_tuned_once(self):
+        both = [{}, {"OPENBLAS_CORETYPE": "SkylakeX"}]
+        self.assertEqual(self.variants("SkylakeX", "Zen"), both)
+        self.assertEqual(self.variants("Haswell"), both)
+        self.assertEqual(self.variants(), both, "nothing was said")
+        self.assertEqual(self.variants("SkylakeX"), [{}])
+        self.assertEqual(self.variants("SapphireRapids", "SkylakeX"), [{}])
+        self.assertEqual(len(self.variants("SkylakeX", path="avx2")), 2)
 
 
 class OtherOptionsTest(unittest.TestCase):
