@@ -6,6 +6,7 @@ library_test.py FOLDER: the `jar` folder of a dist preset, in the folder that CM
 
 import hashlib
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -13,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import uuid
 
 import macho
 
@@ -106,6 +108,20 @@ def is_compiled_for_speed(folder):
         levels = [word for word in words if re.fullmatch(r"-O.*", word)]
         wrong = [word for word in words if re.match(r"-fsanitize|-fstack-protector|-g\d?$|-UNDEBUG", word)]
         assert levels and set(levels) == {"-O3"} and "-DNDEBUG" in words and not wrong, f"{command['file']}: {levels + wrong}"
+    words = clang_words(shlex.split(ours[0]["command"]))
+    levels = [word for word in words if re.fullmatch(r"-O.*", word)]
+    wrong = [word for word in words if re.match(r"-fsanitize|-fstack-protector", word)]
+    assert levels and levels[-1] in ("-O2", "-O3") and "-DNDEBUG" in words and not wrong, f"zig passes {levels + wrong} to its clang"
+
+
+def clang_words(command):
+    """What zig makes of a command: it takes optimisation as a mode of its own, and adds checks to some of them. Of a text that its cache does not know."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "probe.cpp"
+        source.write_text(f"int probe_{uuid.uuid4().hex};\n", encoding="utf-8")
+        words = command[: command.index("-o")] + ["-o", f"{folder}/probe.o", "-c", str(source)]
+        said = subprocess.run(words, check=True, capture_output=True, text=True, env={**os.environ, "ZIG_VERBOSE_CC": "1"}).stderr
+    return shlex.split(said)
 
 
 def names_no_path(library):
