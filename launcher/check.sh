@@ -57,12 +57,44 @@ native_tests() {
 
 # counted_tests STEP LOG COMMAND...: a command that prints its counts, in one line or in one for each of its parts.
 counted_tests() {
-  local step=$1 log=$2 status=0 start=$SECONDS p f s lines bad
+  local step=$1 log=$2 status=0 start=$SECONDS
   shift 2
   quietly "$step" "$log" "$@" || status=$?
-  read -r p f s lines bad <<<"$(sum_counts "$log")"
-  if [ "$lines" -lt 1 ] || { [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; }; then f=$((f + 1)); fi
-  record "$step" "$start" "$p" "$f" "$s"
+  counted "$step" "$log" "$start" "$status"
+}
+
+counted() { # STEP LOG START STATUS
+  local p f s lines bad
+  read -r p f s lines bad <<<"$(sum_counts "$2")"
+  if [ "$lines" -lt 1 ] || { [ "$4" -ne 0 ] && [ "$f" -eq 0 ]; }; then f=$((f + 1)); fi
+  record "$1" "$3" "$p" "$f" "$s"
+}
+
+# counted_beside STEP LOG COMMAND...: the same for tests that mostly wait for what they start; the next steps have the cores meanwhile, and
+# counted_beside_end adds the counts, with the time until then.
+steps_beside=() logs_beside=() starts_beside=()
+counted_beside() {
+  steps_beside+=("$1") logs_beside+=("$2") starts_beside+=("$SECONDS")
+  say "$1, beside what follows"
+  mkdir -p "$(dirname "$2")"
+  set -m
+  "${@:3}" </dev/null >"$2" 2>&1 &
+  beside+=($!)
+  set +m
+}
+
+counted_beside_end() {
+  local number status
+  for number in "${!steps_beside[@]}"; do
+    status=0
+    wait "${beside[number]}" || status=$?
+    if [ "$status" -ne 0 ]; then
+      tail -n 100 "${logs_beside[number]}" >&2
+      say "${steps_beside[number]}: failed with status $status; the whole output is in ${logs_beside[number]}"
+    fi
+    counted "${steps_beside[number]}" "${logs_beside[number]}" "${starts_beside[number]}" "$status"
+  done
+  beside=()
 }
 
 # emulated_driver: the folder of the CUDA driver of kernels-test/simt, where there is no other.
@@ -152,13 +184,15 @@ run_test() {
 
   native native-all "" all
   native_tests "Native suite and ABI" release
-  counted_tests "Launcher tests" "$state/launcher-tests.log" "$root/launcher/test.sh"
-  counted_tests "Proof tests" "$state/proof-tests.log" python3 "$root/prove/test"
+  counted_beside "Launcher tests" "$state/launcher-tests.log" "$root/launcher/test.sh"
+  counted_beside "Proof tests" "$state/proof-tests.log" python3 "$root/prove/test"
   if [ "$level" = quick ]; then
     java_tests "Java unit tests" test
   else
     package_tests "$level"
   fi
+  counted_beside_end
+  [ "$level" = quick ] || packaged_speed # with nothing beside it
   # After Java, whose worker they start.
   counted_tests "Benchmark tests" "$state/bench-tests.log" python3 "$root/bench/test"
   [ "$level" = quick ] || rehearsal

@@ -23,17 +23,19 @@ version() { sed -n 's/^project(nearfield VERSION \([0-9.]*\).*/\1/p' "$root/CMak
 
 # The running child leads a process group of its own (job control), so that an interrupt ends all of it: make, compilers, forked JVMs.
 child=
+beside=() # further ones, which run beside it
 
 stop() {
   trap '' INT TERM HUP
-  if [ -n "$child" ]; then
-    kill -TERM -- "-$child" 2>/dev/null || true
-    local tick
+  local leader tick groups=()
+  for leader in $child ${beside[@]+"${beside[@]}"}; do groups+=("-$leader"); done
+  if [ ${#groups[@]} -gt 0 ]; then
+    kill -TERM -- "${groups[@]}" 2>/dev/null || true
     for ((tick = 0; tick < 50; tick++)); do # 5 s for compilers and JVMs to take their half-written files away
-      kill -0 -- "-$child" 2>/dev/null || break
+      kill -0 -- "${groups[@]}" 2>/dev/null || break
       sleep 0.1
     done
-    kill -KILL -- "-$child" 2>/dev/null || true
+    kill -KILL -- "${groups[@]}" 2>/dev/null || true
   fi
   exit $((128 + $1))
 }

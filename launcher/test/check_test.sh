@@ -59,6 +59,29 @@ test_java_has_the_emulated_driver_where_there_is_no_other() {
   is "$(calls '^driver none')" 2
 }
 
+test_an_end_ends_what_runs_beside() {
+  machine beside
+  build_tools
+  checking_tools
+  jdk "$machine/jvm/jdk" 25
+  script "$checkout/launcher/test.sh" <<'TEXT'
+echo $$ >"$CALLS.beside"
+exec sleep 60
+TEXT
+  printf 'echo mvn >>"$CALLS"; exec sleep 60\n' | script "$machine/bin/mvn"
+  "$checkout/nearfield" test --quick >"$machine/out" 2>"$machine/err" </dev/null &
+  local starter=$! tick
+  for ((tick = 0; tick < 100; tick++)); do
+    { [ ! -s "$CALLS.beside" ] || [ "$(calls '^mvn')" -eq 0 ]; } || break
+    sleep 0.1
+  done
+  kill -TERM "$starter"
+  status=0
+  wait "$starter" || status=$?
+  is "$status" 143
+  if kill -0 "$(cat "$CALLS.beside")" 2>/dev/null; then fail 'the launcher tests still run'; fi
+}
+
 test_levels() {
   machine levels
   build_tools
