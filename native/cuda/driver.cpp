@@ -115,6 +115,14 @@ void Driver::enumerate() {
       continue;
     s.cuDeviceGetAttribute(&integrated, kIntegrated, gpu.device);
     s.cuDeviceGetAttribute(&pools, kMemoryPools, gpu.device);
+    const auto ask = [&](Attribute attribute, uint32_t* value) {
+      int answer = 0;
+      if (s.cuDeviceGetAttribute(&answer, attribute, gpu.device) == kSuccess)
+        *value = static_cast<uint32_t>(answer);
+    };
+    ask(kSharedOfBlock, &gpu.shared_of_block);
+    ask(kSharedOfMultiprocessor, &gpu.shared_of_multiprocessor);
+    ask(kSharedReserved, &gpu.shared_reserved);
     gpu.name = name;
     gpu.memory_bytes = bytes;
     gpu.capability = major * 10 + minor;

@@ -23,7 +23,16 @@ enum Attribute : int {  // CUdevice_attribute
   kMultiprocessors = 16,
   kCapabilityMajor = 75,
   kCapabilityMinor = 76,
+  kSharedOfMultiprocessor = 81,
+  kSharedOfBlock = 97,    // of one that asks for it (kMostGivenBytes)
+  kSharedReserved = 111,  // of each block, by the system
   kMemoryPools = 115,
+};
+
+enum FunctionAttribute : int {  // CUfunction_attribute
+  kDeclaredSharedBytes = 1,
+  kMostGivenBytes = 8,  // shared memory that a launch may give
+  kCarveout = 9,        // per cent of L1 and shared memory that shall be shared memory; a hint
 };
 
 struct ContextTag;
@@ -72,6 +81,10 @@ inline constexpr unsigned kStreamNonBlocking = 1, kEventNoTiming = 2;
   X(cuModuleLoadData, (ModuleHandle * module, const void* image))                                           \
   X(cuModuleUnload, (ModuleHandle module))                                                                  \
   X(cuModuleGetFunction, (FunctionHandle * function, ModuleHandle module, const char* name))                \
+  X(cuFuncGetAttribute, (int* value, int attribute, FunctionHandle function))                               \
+  X(cuFuncSetAttribute, (FunctionHandle function, int attribute, int value))                                \
+  X(cuOccupancyMaxActiveBlocksPerMultiprocessor,                                                            \
+    (int* blocks, FunctionHandle function, int threads, size_t given_bytes))                                \
   X(cuLaunchKernel, (FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,            \
                      unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,           \
                      StreamHandle stream, void** arguments, void** extra))                                  \
@@ -113,6 +126,8 @@ struct Gpu {
   std::string name;
   uint64_t memory_bytes = 0;
   int multiprocessors = 0, capability = 0;  // capability: 90 for 9.0
+  // Bytes of shared memory; until the driver says more, what every GPU has.
+  uint32_t shared_of_block = 48 << 10, shared_of_multiprocessor = 64 << 10, shared_reserved = 0;
   bool integrated = false, pools = false;
 };
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "module.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "cuda_build.hpp"
 #include "kernels/shapes.h"
+#include "shapes.hpp"
 
 // The fatbin that nvcc made, as fatbin.S embeds it.
 extern "C" const unsigned char nearfield_cuda_fatbin[];
@@ -12,8 +14,10 @@ extern "C" const unsigned char nearfield_cuda_fatbin[];
 namespace nearfield::cuda {
 
 std::string entry_name(const gpu::Kernel& kernel, const gpu::Variant& variant) {
-  // One entry serves all lists that flat's shapes bring to it.
-  const uint32_t capacity = std::strcmp(kernel.name, gpu::kMerge.name) == 0 ? 1 : variant.list_capacity;
+  // `merge` has a list of its own: one for k up to 1024, one beyond.
+  const uint32_t capacity = std::strcmp(kernel.name, gpu::kMerge.name) != 0 ? variant.list_capacity
+                            : variant.list_capacity <= 2048                 ? 2048
+                                                                            : 4096;
   return std::string(kernel.name) + "_m" + std::to_string(variant.metric) + "_q" +
          std::to_string(variant.query_block) + "_c" + std::to_string(capacity);
 }
@@ -28,6 +32,22 @@ uint32_t block_threads(const gpu::Kernel& kernel, const gpu::Variant& variant) {
 }
 
 namespace {
+
+// The shared memory of the blocks that a multiprocessor can hold, and no more: the rest is L1, which holds
+// the queries. A driver that refuses costs speed only.
+void set_carveout(const Symbols& s, const Gpu& gpu, const Function& function) {
+  int declared = 0, blocks = 0;
+  if (s.cuFuncGetAttribute(&declared, kDeclaredSharedBytes, function.handle) != kSuccess ||
+      s.cuOccupancyMaxActiveBlocksPerMultiprocessor(
+          &blocks, function.handle, static_cast<int>(function.threads), function.given_bytes) != kSuccess)
+    return;
+  const uint64_t bytes = static_cast<uint64_t>(declared) + function.given_bytes;
+  if (bytes == 0 || blocks <= 0) return;
+  const uint64_t all = static_cast<uint64_t>(blocks) * (bytes + gpu.shared_reserved);
+  const uint64_t share = std::min<uint64_t>(
+      100, (100 * all + gpu.shared_of_multiprocessor - 1) / std::max(1u, gpu.shared_of_multiprocessor));
+  static_cast<void>(s.cuFuncSetAttribute(function.handle, kCarveout, static_cast<int>(share)));
+}
 
 // No binary for the device, or PTX that this driver cannot compile.
 bool has_no_code(Result result) {
@@ -72,8 +92,8 @@ void Module::unload(const Driver& driver) {
   functions_.clear();
 }
 
-Status Module::get(const Driver& driver, const gpu::Kernel& kernel, const gpu::Variant& variant,
-                   const Function** out) {
+Status Module::get(const Driver& driver, const Gpu& gpu, const gpu::Kernel& kernel,
+                   const gpu::Variant& variant, const Function** out) {
   const std::string name = entry_name(kernel, variant);
   auto found = functions_.find(name);
   if (found == functions_.end()) {
@@ -81,6 +101,12 @@ Status Module::get(const Driver& driver, const gpu::Kernel& kernel, const gpu::V
     function.threads = block_threads(kernel, variant);
     NF_TRY(driver.status(driver.symbols().cuModuleGetFunction(&function.handle, handle_, name.c_str()),
                          name.c_str(), "cuModuleGetFunction"));
+    function.given_bytes = given_bytes(kernel, variant);
+    if (function.given_bytes != 0)
+      NF_TRY(driver.status(driver.symbols().cuFuncSetAttribute(function.handle, kMostGivenBytes,
+                                                               static_cast<int>(function.given_bytes)),
+                           name.c_str(), "cuFuncSetAttribute"));
+    set_carveout(driver.symbols(), gpu, function);
     found = functions_.emplace(name, function).first;
   }
   *out = &found->second;

@@ -13,6 +13,7 @@ namespace nearfield::cuda {
 struct Function {
   FunctionHandle handle = nullptr;
   uint32_t threads = 0;       // of a block
+  uint32_t given_bytes = 0;   // of shared memory, by the launch
   mutable bool used = false;  // drivers load code at the first launch
 };
 
@@ -30,7 +31,7 @@ class Module {
   // The context is current, here and in the other methods.
   Status load(const Driver& driver, const Gpu& gpu);
   void unload(const Driver& driver);
-  Status get(const Driver& driver, const gpu::Kernel& kernel, const gpu::Variant& variant,
+  Status get(const Driver& driver, const Gpu& gpu, const gpu::Kernel& kernel, const gpu::Variant& variant,
              const Function** out);
 
  private:

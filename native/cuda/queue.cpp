@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/shapes.h"
+#include "shapes.hpp"
 
 namespace nearfield::cuda {
 namespace {
@@ -18,8 +19,6 @@ constexpr double kFirstUnitsPerNs = 50;
 constexpr double kFirstUnitsPerNsEmulated = 0.005;
 // Large slabs mean few launches; a store grows by at most this much at once.
 constexpr uint64_t kSlabBytes = 1ull << 30;
-// Blocks of a scan in whole waves: with two of them the multiprocessors that end first find more to do.
-constexpr uint32_t kWaves = 2;
 constexpr uint32_t kEmulatedWorkgroups = 4;
 // 0.3 MB of rows: a few microseconds of one block, the price of its list in the merge many times over.
 constexpr double kLeastPartUnits = 2e4;
@@ -28,14 +27,6 @@ constexpr uint64_t kKeptBytes = 64ull << 20;
 // kernels/merge.cuh follows any number of lists; so many are more than the blocks of two waves on an H200, in
 // four rounds of its block.
 constexpr uint32_t kMostLists = 4096;
-constexpr int32_t kMostListK = 512;
-constexpr int32_t kSmallListK = 128;
-constexpr int32_t kShortListK = 32;
-// One pass of the direct form serves this many queries; for more, the matrix form does half of the
-// arithmetic.
-constexpr int64_t kMostDirectBatch = 16;
-// Up to here tiles of 32 queries waste less than tiles of 128.
-constexpr int64_t kMostSmallTileBatch = 96;
 // How long an event is asked for without giving the core away: a nap of 50 us takes 100, which one query over
 // 3 GB (0.7 ms) would feel.
 constexpr auto kSpin = std::chrono::milliseconds(2);
@@ -86,7 +77,7 @@ CudaQueue::CudaQueue(std::shared_ptr<Driver> driver, const Gpu& gpu)
   limits_.binding_bytes = gpu_.memory_bytes;
   limits_.slab_bytes = std::min(kSlabBytes, gpu_.memory_bytes);
   limits_.grid = INT32_MAX;
-  limits_.workgroups = workgroups(6);
+  limits_.workgroups = driver_->emulated() ? kEmulatedWorkgroups : radix_workgroups(gpu_);
   if (!driver_->emulated()) limits_.least_part_units = kLeastPartUnits;
   limits_.lanes = kLaneThreads;
   limits_.tile_rows = kTileRows;
@@ -145,28 +136,13 @@ void CudaQueue::info(nf_device_info* out) const {
 }
 
 gpu::FlatShape CudaQueue::flat_shape(int64_t batch, int32_t k) const {
-  // Lists take 8 bytes an entry of the 48 KiB of shared memory that every block may have. A list that holds
-  // little more than k is sorted at every tile: one query can afford a longer one.
-  const bool is_long = k > (batch == 1 ? kShortListK : kSmallListK);
-  gpu::FlatShape shape{};
-  shape.list_capacity = is_long ? 1024 : 256;
-  shape.query_block = batch == 1 ? 1 : batch <= 4 || is_long ? 4 : batch <= 8 ? 8 : 16;
-  shape.workgroups = workgroups(shape.query_block == 1 ? 6 : shape.query_block == 4 ? 4 : 3);
+  gpu::FlatShape shape = cuda::flat_shape(gpu_, batch, k);
+  if (driver_->emulated()) shape.workgroups = kEmulatedWorkgroups;
   return shape;
 }
 
-uint32_t CudaQueue::workgroups(uint32_t blocks_per_multiprocessor) const {
-  if (driver_->emulated()) return kEmulatedWorkgroups;
-  return kWaves * blocks_per_multiprocessor * static_cast<uint32_t>(std::max(1, gpu_.multiprocessors));
-}
-
 gpu::MatrixShape CudaQueue::matrix_shape(int32_t metric, int32_t, int64_t batch, int32_t k) const {
-  if ((metric != NF_L2SQ && metric != NF_COSINE && metric != NF_DOT) || batch <= kMostDirectBatch ||
-      k > kMostListK)
-    return {};
-  const uint32_t capacity = k > kSmallListK ? 1024 : 256;
-  if (batch <= kMostSmallTileBatch) return {32, kMatrixRowTile<32>, capacity};
-  return {128, kMatrixRowTile<128>, capacity};
+  return cuda::matrix_shape(metric, batch, k);
 }
 
 Status CudaQueue::health() const {
@@ -265,7 +241,7 @@ Status CudaQueue::dispatch(const gpu::Dispatch& dispatch) {
     return error(NF_INTERNAL, "%s: %zu bytes of parameters and %zu buffers, at most %zu and %zu are launched",
                  dispatch.kernel.name, dispatch.params_bytes, dispatch.buffers.size(), sizeof(command.params),
                  kMostBuffers);
-  NF_TRY(module_.get(*driver_, dispatch.kernel, dispatch.variant, &command.function));
+  NF_TRY(module_.get(*driver_, gpu_, dispatch.kernel, dispatch.variant, &command.function));
   measurable_ = measurable_ && std::exchange(command.function->used, true);
   command.grid = dispatch.grid;
   std::memcpy(command.params, dispatch.params, dispatch.params_bytes);
@@ -299,7 +275,8 @@ Result CudaQueue::enqueue(const Command& command) {
   for (size_t i = 0; i < command.buffers; ++i)
     arguments[i + 1] = const_cast<DevicePointer*>(&command.addresses[i]);
   return s.cuLaunchKernel(command.function->handle, command.grid.x, command.grid.y, 1,
-                          command.function->threads, 1, 1, 0, stream_, arguments, nullptr);
+                          command.function->threads, 1, 1, command.function->given_bytes, stream_, arguments,
+                          nullptr);
 }
 
 Status CudaQueue::submit(double units, const char* what) {

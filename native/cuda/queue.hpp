@@ -62,7 +62,6 @@ class CudaQueue final : public gpu::Queue {
     gpu::Pace::Clock::time_point submitted;
   };
 
-  uint32_t workgroups(uint32_t blocks_per_multiprocessor) const;
   Status start();
   Result enqueue(const Command& command);
   // Keeps the first error for take_error(), and the loss of the device for ever.

@@ -12,6 +12,24 @@ thread_local int current_contexts = 0;
 
 }  // namespace
 
+Shared shared_of(int capability) {
+  constexpr size_t kKiB = 1024;
+  switch (capability) {
+    case 80:
+    case 87:
+      return {163 * kKiB, 164 * kKiB, kKiB};
+    case 86:
+    case 89:
+    case 120:
+      return {99 * kKiB, 100 * kKiB, kKiB};
+    case 90:
+    case 100:
+      return {227 * kKiB, 228 * kKiB, kKiB};
+    default:  // 7.5 and older
+      return {64 * kKiB, 64 * kKiB, 0};
+  }
+}
+
 void push_context() { ++current_contexts; }
 bool pop_context() { return current_contexts > 0 && current_contexts-- > 0; }
 
@@ -50,6 +68,22 @@ const char* Device::why_lost(Result result) {
 void* Device::allocate(size_t bytes) {
   if (bytes == 0 || fault_strikes("allocation") || allocated_bytes() + bytes > total_bytes()) return nullptr;
   return simt::allocate(bytes);
+}
+
+void Device::allow(const Kernel* kernel, size_t given_bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  allowed_[kernel] = given_bytes;
+}
+
+size_t Device::allowed(const Kernel* kernel) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = allowed_.find(kernel);
+  return found == allowed_.end() ? kDeclaredShared : found->second;
+}
+
+size_t Device::shared_limit(const Kernel* kernel) {
+  return allowed(kernel) > kDeclaredShared ? shared_of(static_cast<int>(fault("capability", 90))).of_block
+                                           : kDeclaredShared;
 }
 
 void* Device::lock_host(size_t bytes) {

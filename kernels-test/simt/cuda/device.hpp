@@ -10,6 +10,7 @@
 
 #include "control.hpp"
 #include "driver.hpp"
+#include "kernels.hpp"
 #include "memory.hpp"
 
 namespace nearfield::simt::cuda {
@@ -22,6 +23,14 @@ inline constexpr Result kInvalidValue = 1, kInvalidDevice = 101, kInvalidContext
                         kLaunchFailed = 719;
 
 inline constexpr size_t kTotalBytes = size_t{4} << 30;
+
+// Shared memory in bytes, as NVIDIA's programming guide has it by compute capability.
+struct Shared {
+  size_t of_block;  // that asks for it
+  size_t of_multiprocessor, reserved;
+};
+Shared shared_of(int capability);
+inline constexpr size_t kDeclaredShared = 48 << 10;  // of a block that does not ask
 
 class Device {
  public:
@@ -41,6 +50,12 @@ class Device {
     return static_cast<size_t>(fault("memory", static_cast<int64_t>(kTotalBytes)));
   }
 
+  // Launches of `kernel` may give this much shared memory: cuFuncSetAttribute.
+  void allow(const Kernel* kernel, size_t given_bytes);
+  size_t allowed(const Kernel* kernel);
+  // What its blocks may have altogether: a kernel that asked may use all that a block can have.
+  size_t shared_limit(const Kernel* kernel);
+
   void* lock_host(size_t bytes);
   bool unlock_host(void* memory);
   bool is_locked(const void* memory, size_t bytes);
@@ -53,6 +68,7 @@ class Device {
   Result lost_ = nearfield::cuda::kSuccess;
   std::string why_lost_;
   std::map<char*, size_t> locked_;
+  std::map<const Kernel*, size_t> allowed_;
 };
 
 // The stack of current contexts of this thread.

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <set>
 
 #include "device.hpp"
 #include "kernels.hpp"
@@ -21,9 +20,7 @@ using simt::cuda::Device;
 namespace nearfield::cuda {
 struct ContextTag {};
 struct PoolTag {};
-struct ModuleTag {
-  std::set<const simt::cuda::Kernel*> functions;
-};
+struct ModuleTag {};
 }  // namespace nearfield::cuda
 
 namespace {
@@ -34,6 +31,10 @@ void* pointer(DevicePointer p) { return reinterpret_cast<void*>(p); }
 
 FunctionHandle handle_of(const simt::cuda::Kernel* kernel) {
   return reinterpret_cast<FunctionHandle>(const_cast<simt::cuda::Kernel*>(kernel));
+}
+
+const simt::cuda::Kernel* kernel_of(FunctionHandle function) {
+  return reinterpret_cast<const simt::cuda::Kernel*>(function);
 }
 
 // A mistake that a device answers with an illegal address: the context is gone.
@@ -80,6 +81,7 @@ struct Launch {
     try {
       simt::Options options = simt::options_of(kernel->name, buffers);
       options.dynamic_shared = shared_bytes;
+      options.shared_limit = Device::get().shared_limit(kernel);
       simt::launch(
           grid, block, [&] { kernel->run(addresses.data()); }, options);
     } catch (const simt::Error& e) {
@@ -175,6 +177,15 @@ NF_EXPORT Result cuDeviceGetAttribute(int* value, int attribute, int) {
     case kMemoryPools:
       *value = simt::fault("pools", 1) != 0;
       return kSuccess;
+    case kSharedOfMultiprocessor:
+      *value = static_cast<int>(simt::cuda::shared_of(capability).of_multiprocessor);
+      return kSuccess;
+    case kSharedOfBlock:
+      *value = static_cast<int>(simt::cuda::shared_of(capability).of_block);
+      return kSuccess;
+    case kSharedReserved:
+      *value = static_cast<int>(simt::cuda::shared_of(capability).reserved);
+      return kSuccess;
     default:
       return simt::cuda::kInvalidValue;
   }
@@ -239,6 +250,32 @@ NF_EXPORT Result cuModuleGetFunction(FunctionHandle* function, ModuleHandle, con
   return kSuccess;
 }
 
+NF_EXPORT Result cuFuncGetAttribute(int* value, int attribute, FunctionHandle) {
+  NF_USABLE();
+  *value = 0;  // what a kernel declares is known when it runs
+  return attribute == kDeclaredSharedBytes ? kSuccess : simt::cuda::kInvalidValue;
+}
+
+NF_EXPORT Result cuFuncSetAttribute(FunctionHandle function, int attribute, int value) {
+  NF_USABLE();
+  if (function == nullptr) return simt::cuda::kInvalidHandle;
+  const auto capability = static_cast<int>(simt::fault("capability", 90));
+  if (attribute == kCarveout) return value >= 0 && value <= 100 ? kSuccess : simt::cuda::kInvalidValue;
+  if (attribute != kMostGivenBytes || value < 0 ||
+      static_cast<size_t>(value) > simt::cuda::shared_of(capability).of_block)
+    return simt::cuda::kInvalidValue;
+  Device::get().allow(kernel_of(function), static_cast<size_t>(value));
+  return kSuccess;
+}
+
+NF_EXPORT Result cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, FunctionHandle function, int,
+                                                             size_t given_bytes) {
+  NF_USABLE();
+  const auto shared = simt::cuda::shared_of(static_cast<int>(simt::fault("capability", 90)));
+  *blocks = static_cast<int>(shared.of_multiprocessor / (given_bytes + shared.reserved + 1));
+  return function != nullptr ? kSuccess : simt::cuda::kInvalidHandle;
+}
+
 NF_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                                 unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                                 StreamHandle stream, void** arguments, void** extra) {
@@ -249,7 +286,8 @@ NF_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned grid_x, unsign
       grid_y > 65'535 || grid_z > 65'535)
     return simt::cuda::kInvalidValue;
   if (simt::fault_strikes("launch")) return simt::cuda::kLaunchOutOfResources;
-  const auto* const kernel = reinterpret_cast<const simt::cuda::Kernel*>(function);
+  const auto* const kernel = kernel_of(function);
+  if (shared_bytes > Device::get().allowed(kernel)) return simt::cuda::kInvalidValue;
   Launch launch{kernel, grid, block, shared_bytes, {}};
   for (size_t i = 0; i < kernel->sizes.size(); ++i) {
     const auto* const bytes = static_cast<const unsigned char*>(arguments[i]);

@@ -8,6 +8,8 @@
 #ifdef __CUDACC__
 // An array of the block; the emulator has its own definition.
 #define NF_SHARED(T, name, n) __shared__ T name[n]
+// What the launch gives beside them.
+#define NF_DYNAMIC_SHARED(T, name) extern __shared__ T name[]
 #define NF_UNROLL _Pragma("unroll")
 #define NF_NO_UNROLL _Pragma("unroll 1")
 #else

@@ -24,7 +24,14 @@ __device__ inline void flat(const ScanParams& p, const float4* vectors, const fl
   constexpr uint32_t tile_groups = kTileRows / kWarp;
   static_assert(warps * split == tile_groups, "a block scores one tile a step");
   NF_SHARED(float4, staged, QUERIES == 1 ? 1 : QUERIES * kQueryChunks);
-  NF_SHARED(uint64_t, entries, QUERIES * CAPACITY);
+  uint64_t* entries;
+  if constexpr (kFlatGivenBytes<QUERIES, CAPACITY> != 0) {
+    NF_DYNAMIC_SHARED(uint64_t, given);
+    entries = given;
+  } else {
+    NF_SHARED(uint64_t, declared, QUERIES * CAPACITY);
+    entries = declared;
+  }
   NF_SHARED(uint64_t, bounds, QUERIES);
   NF_SHARED(uint32_t, counts, QUERIES);
   const Lists<QUERIES, CAPACITY, kTileRows, kScanThreads> list{entries, bounds, counts};

@@ -58,7 +58,7 @@ namespace nearfield::cuda {
 #define NF_ENTRY_merge(name, m, q, c)                                                \
   extern "C" __global__ void __launch_bounds__(kMergeThreads)                        \
       name(const MergeParams p, const Entry* lists, Entry* best, uint32_t* limits) { \
-    merge(p, lists, best, limits);                                                   \
+    merge<c>(p, lists, best, limits);                                                \
   }
 #define NF_ENTRY_move(name, m, q, c)                                                         \
   extern "C" __global__ void __launch_bounds__(kLaneThreads)                                 \

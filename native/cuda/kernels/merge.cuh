@@ -11,12 +11,13 @@
 
 namespace nearfield::cuda {
 
+template <uint32_t CAPACITY>
 __device__ inline void merge(const MergeParams& p, const Entry* lists, Entry* best, uint32_t* limits) {
-  constexpr uint32_t width = 2;
-  NF_SHARED(uint64_t, entries, kMergeCapacity);
+  constexpr uint32_t width = kMergeWidth;
+  NF_SHARED(uint64_t, entries, CAPACITY);
   NF_SHARED(uint64_t, bounds, 1);
   NF_SHARED(uint32_t, counts, 1);
-  const Lists<1, kMergeCapacity, width * kMergeThreads, kMergeThreads> list{entries, bounds, counts};
+  const Lists<1, CAPACITY, width * kMergeThreads, kMergeThreads> list{entries, bounds, counts};
   const uint32_t q = blockIdx.x + blockIdx.y * p.grid_x;
   if (q >= p.batch) return;
   const uint32_t limit = limits[q];

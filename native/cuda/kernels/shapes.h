@@ -11,8 +11,20 @@ inline constexpr uint32_t kScanThreads = 128;
 inline constexpr uint32_t kTileRows = 128;
 inline constexpr uint32_t kQueryChunks = 32;  // of the queries of `flat` in shared memory at once
 inline constexpr uint32_t kMergeThreads = 512;
-inline constexpr uint32_t kMergeCapacity = 2048;
+inline constexpr uint32_t kMergeWidth = 2;     // lists that a thread of it follows at once
 inline constexpr uint32_t kLaneThreads = 256;  // score, move: one item a thread
+
+// `flat`: bytes of its lists, and of all its shared memory. A kernel may declare 48 KiB; lists that do not
+// fit beside the rest are the launch's.
+template <uint32_t QUERIES, uint32_t CAPACITY>
+inline constexpr uint32_t kFlatListBytes = QUERIES* CAPACITY * 8;
+template <uint32_t QUERIES, uint32_t CAPACITY>
+inline constexpr uint32_t kFlatBytes = kFlatListBytes<QUERIES, CAPACITY> +
+                                       (QUERIES == 1 ? 0 : QUERIES * kQueryChunks * 16) + QUERIES * 12;
+inline constexpr uint32_t kDeclaredBytes = 48 << 10;
+template <uint32_t QUERIES, uint32_t CAPACITY>
+inline constexpr uint32_t kFlatGivenBytes =
+    kFlatBytes<QUERIES, CAPACITY> > kDeclaredBytes ? kFlatListBytes<QUERIES, CAPACITY> : 0;
 
 // `matrix`: a thread owns 8 queries by 8 rows. 128 by 128 for batches that fill the arithmetic units; 32 by
 // 256 where reading the rows is what takes the time.

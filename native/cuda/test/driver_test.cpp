@@ -4,13 +4,16 @@
 #include "driver.hpp"
 
 #include <cstdio>
+#include <initializer_list>
 #include <set>
 #include <string>
 
 #include "kernels/shapes.h"
 #include "module.hpp"
+#include "shapes.hpp"
 
 using namespace nearfield;
+using cuda::kTileRows;
 
 namespace {
 
@@ -41,6 +44,55 @@ void expect_status(const cuda::Driver& driver, cuda::Result result, nf_status wa
          std::to_string(status.code()) + " " + status.message());
 }
 
+// The shared memory of one GPU of each kind (NVIDIA's programming guide, by compute capability).
+cuda::Gpu gpu_of(int capability) {
+  cuda::Gpu gpu;
+  gpu.capability = capability;
+  gpu.multiprocessors = 10;
+  const uint32_t kib = capability == 80 ? 164 : capability == 86 ? 100 : capability == 90 ? 228 : 64;
+  gpu.shared_of_multiprocessor = kib << 10;
+  gpu.shared_reserved = capability == 75 ? 0 : 1 << 10;
+  gpu.shared_of_block = gpu.shared_of_multiprocessor - gpu.shared_reserved;
+  return gpu;
+}
+
+// Queries of a block, and blocks of a multiprocessor, by the shared memory that there is.
+void expect_shapes() {
+  struct Wanted {
+    int capability;
+    int64_t batch;
+    int32_t k;
+    uint32_t queries, capacity, blocks;
+  };
+  for (const Wanted& w : std::initializer_list<Wanted>{{75, 1, 10, 1, 256, 6},
+                                                       {75, 16, 10, 8, 256, 3},
+                                                       {75, 16, 500, 1, 1024, 6},
+                                                       {75, 16, 1000, 1, 2048, 3},
+                                                       {75, 16, 2048, 1, 4096, 1},
+                                                       {80, 16, 10, 16, 256, 3},
+                                                       {80, 16, 1000, 4, 2048, 2},
+                                                       {80, 4, 2048, 2, 4096, 2},
+                                                       {86, 16, 10, 16, 256, 2},
+                                                       {86, 16, 1000, 1, 2048, 5},
+                                                       {86, 1, 2048, 1, 4096, 3},
+                                                       {90, 16, 1000, 4, 2048, 3},
+                                                       {90, 16, 2048, 2, 4096, 3},
+                                                       {90, 1, 2048, 1, 4096, 6}}) {
+    const gpu::FlatShape got = cuda::flat_shape(gpu_of(w.capability), w.batch, w.k);
+    expect(got.query_block == w.queries && got.list_capacity == w.capacity && got.workgroups == 20 * w.blocks,
+           ("the shape of capability " + std::to_string(w.capability) + ", batch " + std::to_string(w.batch) +
+            ", k " + std::to_string(w.k))
+               .c_str(),
+           std::to_string(got.query_block) + " queries, lists of " + std::to_string(got.list_capacity) +
+               ", " + std::to_string(got.workgroups) + " blocks");
+  }
+  // A launch gives what a kernel may not declare.
+  expect(cuda::given_bytes(gpu::kFlat, {1, 4, 1024}) == 0 &&
+             cuda::given_bytes(gpu::kFlat, {1, 4, 2048}) == 64 << 10 &&
+             cuda::given_bytes(gpu::kRescore, {1, 1, 4096}) == 0,
+         "the shared memory of launches", "");
+}
+
 // Every shape that the host chooses has an instance, and every instance a number of threads.
 void expect_instances() {
   std::set<std::string> names;
@@ -56,16 +108,22 @@ void expect_instances() {
     expect(names.count(name) == 1, "an instance", name);
   };
   for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
-    for (const uint32_t q : {1u, 4u, 8u, 16u}) has(gpu::kFlat, {metric, q, 256});
-    for (const uint32_t q : {1u, 4u}) has(gpu::kFlat, {metric, q, 1024});
+    for (const cuda::Gpu& gpu : {gpu_of(75), gpu_of(80), gpu_of(86), gpu_of(90)})
+      for (const int64_t batch : {1, 2, 4, 5, 8, 9, 16, 10'000})
+        for (const int32_t k : {1, 32, 33, 128, 129, 512, 513, 1024, 1025, 2048}) {
+          const gpu::FlatShape flat = cuda::flat_shape(gpu, batch, k);
+          has(gpu::kFlat, {metric, flat.query_block, flat.list_capacity});
+          has(gpu::kMerge, {1, 1, flat.list_capacity});
+          expect(flat.list_capacity >= static_cast<uint32_t>(k) + kTileRows, "a tile beside the k best",
+                 std::to_string(flat.list_capacity) + " for " + std::to_string(k));
+          const gpu::MatrixShape matrix = cuda::matrix_shape(metric, batch, k);
+          if (matrix.query_tile == 0) continue;
+          has(gpu::kMatrix, {metric, matrix.query_tile, 1});
+          has(gpu::kRescore, {metric, 1, matrix.list_capacity});
+        }
     for (const gpu::Kernel& kernel : {gpu::kHistogram, gpu::kCollect, gpu::kScore})
       has(kernel, {metric, 1, 1});
   }
-  for (const int32_t metric : {NF_L2SQ, NF_COSINE, NF_DOT}) {
-    for (const uint32_t q : {32u, 128u}) has(gpu::kMatrix, {metric, q, 1});
-    for (const uint32_t c : {256u, 1024u}) has(gpu::kRescore, {metric, 1, c});
-  }
-  for (const uint32_t c : {256u, 1024u}) has(gpu::kMerge, {1, 1, c});
   has(gpu::kMove, {1, 1, 1});
 }
 
@@ -89,6 +147,7 @@ int main(int argc, char** argv) {
   expect_status(*driver, 2, NF_RESOURCE_EXHAUSTED, false);
   for (const cuda::Result result : {214, 700, 702, 719, 999})
     expect_status(*driver, result, NF_DEVICE_LOST, true);
+  expect_shapes();
   expect_instances();
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed != 0;
