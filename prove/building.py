@@ -17,7 +17,6 @@ from phases import Absent, Failed
 
 HERE = ROOT / "build" / "prove"
 # Where a generation has instructions that only its own machine code may use, as in native/cuda/CMakeLists.txt.
-SPECIFIC = {"9.0": "90a"}
 PROGRAMS = ("nearfield_suite", "nearfield_bench")
 LIBRARY = "lib{}.dylib" if sys.platform == "darwin" else "lib{}.so"
 
@@ -93,7 +92,7 @@ def _build(backend: str, compute_capability: str, seconds: float, log: str) -> s
     generator = ["-G", "Ninja"] if surroundings.tool("ninja") else ["-G", "Unix Makefiles"]
     wanted = {"CMAKE_BUILD_TYPE": "Release", "NEARFIELD_WGPU": "OFF", "NEARFIELD_METAL": "OFF", f"NEARFIELD_{backend.upper()}": "ON"}
     if backend == "cuda":
-        wanted["NEARFIELD_CUDA_ARCHITECTURES"] = SPECIFIC.get(compute_capability, compute_capability.replace(".", ""))
+        wanted["NEARFIELD_CUDA_ARCHITECTURES"] = compute_capability.replace(".", "")
         wanted["NEARFIELD_NVCC"] = surroundings.tool("nvcc")
     configure = [surroundings.tool("cmake"), "-S", str(ROOT), "-B", str(HERE), *generator, *[f"-D{k}={v}" for k, v in wanted.items()]]
     end = time.monotonic() + seconds

@@ -46,6 +46,14 @@ FOOT = """
 | `cuda+simt` | an emulator of CUDA's execution model on the host | the shipped library with its kernels' source; nothing of a GPU's speed, memory or compiler |
 | `metal+simt` | the same for Metal | the shipped host code over a stand-in device, the kernels' source; nothing of Apple's compiler |
 
+## Drivers
+
+| backend | needs |
+|---|---|
+| `cuda` | Linux, an NVIDIA GPU of compute capability 7.5 or later, driver 525 or later (CUDA 12.0); for Blackwell 570, better 580 ([cuda.md](cuda.md)) |
+| `metal` | macOS 14 or later on Apple silicon |
+| `wgpu` | a Vulkan, Metal or D3D12 driver |
+
 What `sim` in the suite's matrix means: [testing.md](testing.md).
 """
 

@@ -12,9 +12,8 @@
 namespace nearfield::cuda {
 namespace {
 
-// Machine code of one toolkit generation runs with every driver of the same generation or a later one; the
-// pool functions came with 11.2.
-constexpr int kNeededVersion = NEARFIELD_CUDA_TOOLKIT_MAJOR * 1000;
+// What the images need (compile.py); the pool functions came with 11.2.
+constexpr int kNeededVersion = NEARFIELD_CUDA_OLDEST_DRIVER;
 
 #if defined(_WIN32)
 constexpr const char* kFile = "nvcuda.dll";
@@ -39,10 +38,6 @@ void* open_library(const char* file, std::string* reason) {
 void* find(void* library, const char* name) { return dlsym(library, name); }
 #endif
 
-std::string version_text(int version) {
-  return "CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
-
 }  // namespace
 
 std::shared_ptr<Driver> Driver::open(const char* file) {
@@ -66,8 +61,8 @@ bool Driver::load(const char* file) {
     return false;
   }
   if (version_ < kNeededVersion) {
-    why_none_ = "the NVIDIA driver is too old: it serves " + version_text(version_) +
-                ", this library needs " + version_text(kNeededVersion) + " or later";
+    why_none_ = "the NVIDIA driver is too old: it serves " + driver_text(version_) + ", this library needs " +
+                driver_text(kNeededVersion) + " or later";
     why_none_status_ = NF_FAILED_PRECONDITION;
     return false;
   }
@@ -78,7 +73,7 @@ bool Driver::load(const char* file) {
   NF_CUDA_SYMBOLS(X)
 #undef X
   if (missing != nullptr) {
-    why_none_ = "the NVIDIA driver, " + version_text(version_) + ", has no function " + missing;
+    why_none_ = "the NVIDIA driver, " + driver_text(version_) + ", has no function " + missing;
     return false;
   }
   symbols_.cuMemPoolTrimTo =
@@ -100,6 +95,7 @@ void Driver::enumerate() {
     why_none_ = "the NVIDIA driver, " + text() + ", could not be initialised: " + describe(result);
     return;
   }
+  std::string others;
   for (int i = 0; i < count; ++i) {
     Gpu gpu;
     char name[128] = "";
@@ -128,12 +124,22 @@ void Driver::enumerate() {
     gpu.capability = major * 10 + minor;
     gpu.integrated = integrated != 0;
     gpu.pools = pools != 0;
-    gpus_.push_back(std::move(gpu));
+    std::string why;
+    gpu.images = images_for(images(), gpu.capability, version_, &why);
+    if (!gpu.images.empty())
+      gpus_.push_back(std::move(gpu));
+    else
+      others += (others.empty() ? "" : "; ") + gpu.name + ": " + why;
+  }
+  if (gpus_.empty() && !others.empty()) {
+    why_none_ = "the NVIDIA driver, " + text() + ", found no GPU that the kernels run on: " + others;
+    why_none_status_ = NF_OK;
+    return;
   }
   if (gpus_.empty()) why_none_ = "none of the " + std::to_string(count) + " GPUs told what it is";
 }
 
-std::string Driver::text() const { return version_text(version_); }
+std::string Driver::text() const { return driver_text(version_); }
 
 std::string Driver::describe(Result result) const {
   const char *name = nullptr, *text = nullptr;

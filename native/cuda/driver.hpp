@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "images.hpp"
 #include "status.hpp"
 
 namespace nearfield::cuda {
@@ -129,13 +130,15 @@ struct Gpu {
   // Bytes of shared memory; until the driver says more, what every GPU has.
   uint32_t shared_of_block = 48 << 10, shared_of_multiprocessor = 64 << 10, shared_reserved = 0;
   bool integrated = false, pools = false;
+  std::vector<Image> images;  // that it runs, best first: at least one
 };
 
 // The driver, opened once per Backend.
 class Driver {
  public:
-  // Never fails: without a driver, with one that is too old, or without a GPU, gpus() is empty and why_none()
-  // says why. `file`: NULL for the system's driver.
+  // Never fails: without a driver, with one that is too old, or without a GPU that the kernels run on, gpus()
+  // is empty and why_none() says why. A GPU for which there is no code is no device: whoever chooses one by
+  // itself goes on to the next backend. `file`: NULL for the system's driver.
   static std::shared_ptr<Driver> open(const char* file = nullptr);
 
   const Symbols& symbols() const { return symbols_; }

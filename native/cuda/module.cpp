@@ -8,9 +8,6 @@
 #include "kernels/shapes.h"
 #include "shapes.hpp"
 
-// The fatbin that nvcc made, as fatbin.S embeds it.
-extern "C" const unsigned char nearfield_cuda_fatbin[];
-
 namespace nearfield::cuda {
 
 std::string entry_name(const gpu::Kernel& kernel, const gpu::Variant& variant) {
@@ -67,23 +64,32 @@ bool has_no_code(Result result) {
 }  // namespace
 
 Status Module::load(const Driver& driver, const Gpu& gpu) {
-  const char* call = "cuModuleLoadData";
-  Result result = driver.symbols().cuModuleLoadData(&handle_, nearfield_cuda_fatbin);
-  if (result == kSuccess) {
-    // Drivers that load lazily find out only here that they have no code for this device.
-    call = "cuModuleGetFunction";
-    FunctionHandle first = nullptr;
-    result = driver.symbols().cuModuleGetFunction(&first, handle_, entry_name(gpu::kMove, {}).c_str());
+  const Symbols& s = driver.symbols();
+  const char* call = "";
+  Result result = kNoBinary;
+  // A driver may refuse machine code that it should take, and compile the PTX.
+  for (const Image& image : gpu.images) {
+    call = "cuModuleLoadData";
+    result = s.cuModuleLoadData(&handle_, data_of(image));
+    if (result == kSuccess) {
+      // Drivers that load lazily find out only here that they have no code for this device.
+      call = "cuModuleGetFunction";
+      FunctionHandle first = nullptr;
+      result = s.cuModuleGetFunction(&first, handle_, entry_name(gpu::kMove, {}).c_str());
+      if (result != kSuccess) unload(driver);
+    }
+    if (!has_no_code(result)) break;
   }
-  if (has_no_code(result))
-    return Status(NF_UNAVAILABLE,
-                  error(NF_UNAVAILABLE,
-                        "context_create: %s has compute capability %d.%d, this library has code for %s: %s",
-                        gpu.name.c_str(), gpu.capability / 10, gpu.capability % 10, NEARFIELD_CUDA_CODE,
-                        driver.describe(result).c_str())
-                      .message(),
-                  result);
-  return driver.status(result, "context_create", call);
+  if (!has_no_code(result)) return driver.status(result, "context_create", call);
+  return Status(
+      NF_UNAVAILABLE,
+      error(NF_UNAVAILABLE,
+            "context_create: the driver of %s, %s, has no use for the code for compute capability %s "
+            "in this library (%s): %s",
+            gpu.name.c_str(), driver.text().c_str(), capability_text(gpu.capability).c_str(),
+            NEARFIELD_CUDA_CODE, driver.describe(result).c_str())
+          .message(),
+      result);
 }
 
 void Module::unload(const Driver& driver) {

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "device.hpp"
+#include "image.hpp"
 #include "kernels.hpp"
 #include "simt.hpp"
 #include "stream.hpp"
@@ -228,11 +229,10 @@ NF_EXPORT Result cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes) {
 
 NF_EXPORT Result cuModuleLoadData(ModuleHandle* module, const void* image) {
   NF_USABLE();
-  constexpr uint32_t kFatbin = 0xba55ed50;  // what a fatbin starts with
-  uint32_t magic = 0;
-  if (image != nullptr) std::memcpy(&magic, image, sizeof(magic));
-  if (magic != kFatbin) return simt::cuda::kInvalidImage;
-  if (simt::fault("no-code", 0) != 0 || simt::fault("capability", 90) < 75) return kNoBinary;
+  if (simt::fault("no-code", 0) != 0) return kNoBinary;
+  const Result answer = simt::cuda::takes(image, static_cast<int>(simt::fault("capability", 90)),
+                                          static_cast<int>(simt::fault("driver", 13000)));
+  if (answer != kSuccess) return answer;
   *module = new ModuleTag;
   return kSuccess;
 }

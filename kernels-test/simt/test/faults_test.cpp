@@ -87,7 +87,12 @@ void absent(const Bench& bench, const char* text, const char* said) {
 }
 
 void no_device(const Bench& bench) { absent(bench, "no-device=1", "no "); }
-void old_driver(const Bench& bench) { absent(bench, "driver=11000", "too old"); }
+void old_driver(const Bench& bench) {
+  absent(bench, "driver=11080", "it serves CUDA 11.8, this library needs CUDA 12.0 or later");
+}
+void old_device(const Bench& bench) {
+  absent(bench, "capability=61", "it has compute capability 6.1, this library needs 7.5 or later");
+}
 
 void no_code(const Bench& bench, const char* text, const char* said) {
   fault(text);
@@ -100,7 +105,13 @@ void no_code(const Bench& bench, const char* text, const char* said) {
       text, std::string(status_name(status)) + " " + caller.error.message);
 }
 void no_code_for_device(const Bench& bench) { no_code(bench, "no-code=1", "compute capability 9.0"); }
-void old_device(const Bench& bench) { no_code(bench, "capability=61", "compute capability 6.1"); }
+
+// This driver takes an image for this GPU.
+void serves(const Bench& bench, const char* text) {
+  fault(text);
+  Fixture fixture(bench);
+  fixture.check_unchanged(text);
+}
 
 // The N-th allocation of an add fails, for every N there is: nothing has changed, and the add works
 // afterwards.
@@ -200,6 +211,14 @@ constexpr Test kTests[] = {
     {"old driver", "cuda", old_driver},
     {"no code for the device", "cuda", no_code_for_device},
     {"old device", "cuda", old_device},
+    {"T4, CUDA 12.0", "cuda", [](const Bench& bench) { serves(bench, "capability=75,driver=12000"); }},
+    {"A100, CUDA 12.2", "cuda", [](const Bench& bench) { serves(bench, "capability=80,driver=12020"); }},
+    {"Orin, CUDA 12.6", "cuda", [](const Bench& bench) { serves(bench, "capability=87,driver=12060"); }},
+    {"H200, CUDA 12.4", "cuda", [](const Bench& bench) { serves(bench, "capability=90,driver=12040"); }},
+    {"B200, CUDA 12.8: PTX", "cuda",
+     [](const Bench& bench) { serves(bench, "capability=100,driver=12080"); }},
+    {"Thor: PTX", "cuda", [](const Bench& bench) { serves(bench, "capability=110,driver=13000"); }},
+    {"GB10, CUDA 13.0", "cuda", [](const Bench& bench) { serves(bench, "capability=121,driver=13000"); }},
     {"failed allocations", nullptr, failed_allocations},
     {"full device", nullptr, full_device},
     {"failed launch", nullptr, failed_launch},

@@ -93,6 +93,44 @@ void expect_shapes() {
          "the shared memory of launches", "");
 }
 
+// Which image a GPU and a driver get. The images: as a build has them.
+void expect_images() {
+  const cuda::Image all[] = {{75, false, 12000, 0, 1}, {80, false, 12000, 1, 1},  {86, false, 12000, 2, 1},
+                             {90, false, 12000, 3, 1}, {100, false, 13000, 4, 1}, {120, false, 13000, 5, 1},
+                             {80, true, 12000, 6, 1}};
+  struct Wanted {
+    int capability, driver;
+    const char* images;  // by their offsets, best first, or what is missing
+  };
+  for (const Wanted& w : std::initializer_list<Wanted>{
+           {75, 12000, "0"},
+           {80, 12020, "16"},
+           {87, 12020, "216"},
+           {89, 13010, "216"},
+           {90, 12000, "36"},
+           {100, 12080, "6"},
+           {103, 13000, "46"},
+           {110, 13000, "6"},
+           {121, 13000, "56"},
+           {61, 13000, "it has compute capability 6.1, this library needs 7.5 or later"},
+           {90, 11080,
+            "it has compute capability 9.0, for which this library needs a driver of CUDA 12.0 or later, and "
+            "the "
+            "driver is of CUDA 11.8"}}) {
+    std::string why, got;
+    for (const cuda::Image& image : cuda::images_for(all, w.capability, w.driver, &why))
+      got += std::to_string(image.offset);
+    expect((got.empty() ? why : got) == w.images,
+           ("the images of " + std::to_string(w.capability) + " with " + std::to_string(w.driver)).c_str(),
+           got + why);
+  }
+  std::string why;
+  const std::span<const cuda::Image> one(all + 3, 1);
+  expect(cuda::images_for(one, 120, 13000, &why).empty() &&
+             why.find("it has compute capability 12.0, this library has code for sm_") == 0,
+         "a build for one architecture", why);
+}
+
 // Every shape that the host chooses has an instance, and every instance a number of threads.
 void expect_instances() {
   std::set<std::string> names;
@@ -147,6 +185,7 @@ int main(int argc, char** argv) {
   expect_status(*driver, 2, NF_RESOURCE_EXHAUSTED, false);
   for (const cuda::Result result : {214, 700, 702, 719, 999})
     expect_status(*driver, result, NF_DEVICE_LOST, true);
+  expect_images();
   expect_shapes();
   expect_instances();
   std::printf("%d passed, %d failed\n", passed, failed);
