@@ -12,6 +12,8 @@
 //     allocation=N     the N-th allocation fails, the first is 1
 //     launch=N         the N-th kernel fails
 //     lost=N           the device is lost at the N-th kernel, for good
+//     hang=N           CUDA, Metal: the device ends nothing from the N-th kernel on, and says nothing
+//     silence=MS       how long a backend waits for a device that ends nothing, instead of gpu::kMostSilence
 //     slow=MS          every submission takes MS milliseconds
 //     unified=0        Metal: the CPU does not see the GPU's memory
 #pragma once

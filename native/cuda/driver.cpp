@@ -79,6 +79,10 @@ bool Driver::load(const char* file) {
   symbols_.cuMemPoolTrimTo =
       reinterpret_cast<decltype(symbols_.cuMemPoolTrimTo)>(find(library, "cuMemPoolTrimTo"));
   emulated_ = find(library, "nearfield_simt_version") != nullptr;
+  using Silence = int (*)();
+  if (const auto silence = reinterpret_cast<Silence>(find(library, "nearfield_simt_silence_ms"));
+      silence != nullptr && silence() > 0)
+    silence_ = std::chrono::milliseconds(silence());
   return true;
 }
 
@@ -124,6 +128,7 @@ void Driver::enumerate() {
     gpu.capability = major * 10 + minor;
     gpu.integrated = integrated != 0;
     gpu.pools = pools != 0;
+    gpu.silence = silence_;
     std::string why;
     gpu.images = images_for(images(), gpu.capability, version_, &why);
     if (!gpu.images.empty())

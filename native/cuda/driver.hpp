@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/patience.hpp"
 #include "images.hpp"
 #include "status.hpp"
 
@@ -130,7 +131,8 @@ struct Gpu {
   // Bytes of shared memory; until the driver says more, what every GPU has.
   uint32_t shared_of_block = 48 << 10, shared_of_multiprocessor = 64 << 10, shared_reserved = 0;
   bool integrated = false, pools = false;
-  std::vector<Image> images;  // that it runs, best first: at least one
+  std::vector<Image> images;                             // that it runs, best first: at least one
+  std::chrono::nanoseconds silence = gpu::kMostSilence;  // after which it counts as hung
 };
 
 // The driver, opened once per Backend.
@@ -168,6 +170,7 @@ class Driver {
   nf_status why_none_status_ = NF_UNAVAILABLE;
   int version_ = 0;
   bool emulated_ = false;
+  std::chrono::nanoseconds silence_ = gpu::kMostSilence;
 };
 
 // Makes a context current while it lives. The thread's own current context comes back: other code of the

@@ -3,9 +3,9 @@
 
 #include <cstdio>
 #include <cstring>
-#include <thread>
 #include <utility>
 
+#include "gpu/patience.hpp"
 #include "kernels/shapes.h"
 #include "shapes.hpp"
 
@@ -27,10 +27,6 @@ constexpr uint64_t kKeptBytes = 64ull << 20;
 // kernels/merge.cuh follows any number of lists; so many are more than the blocks of two waves on an H200, in
 // four rounds of its block.
 constexpr uint32_t kMostLists = 4096;
-// How long an event is asked for without giving the core away: a nap of 50 us takes 100, which one query over
-// 3 GB (0.7 ms) would feel.
-constexpr auto kSpin = std::chrono::milliseconds(2);
-constexpr auto kNap = std::chrono::microseconds(50);
 
 class CudaMemory final : public gpu::Memory {
  public:
@@ -113,12 +109,13 @@ Status CudaQueue::start() {
 }
 
 CudaQueue::~CudaQueue() {
-  if (context_ == nullptr) return;
+  if (context_ == nullptr || hung_) return;
   const Symbols& s = symbols();
   {
     const Current current(s, context_);
     discard();
     drain();
+    if (hung_) return;
     for (EventHandle event : spare_) s.cuEventDestroy_v2(event);
     staging_.destroy(s);
     if (pool_ != nullptr) s.cuMemPoolDestroy(pool_);
@@ -163,7 +160,8 @@ void CudaQueue::fail(Result result, const char* call) {
 Status CudaQueue::take_error(const char* what) {
   const Result result = std::exchange(error_, kSuccess);
   if (result != kSuccess && lost_.empty()) return driver_->status(result, what, error_call_);
-  if (Status lost = health(); !lost.ok()) return Status(lost.code(), lost.message(), result);
+  if (const Status lost = health(); !lost.ok())
+    return Status(lost.code(), error(lost.code(), "%s: %s", what, lost.message().c_str()).message(), result);
   return {};
 }
 
@@ -203,16 +201,18 @@ bool CudaQueue::trim(uint64_t kept) {
   if (pool_ == nullptr || symbols().cuMemPoolTrimTo == nullptr) return false;
   unmarked_ = true;  // what was freed counts when the stream has come to it
   drain();
+  if (hung_) return false;
   freed_ = 0;
   return symbols().cuMemPoolTrimTo(pool_, kept) == kSuccess;
 }
 
 void CudaQueue::release(DevicePointer device, void* host, uint64_t bytes) {
+  if (hung_) return;
   const Symbols& s = symbols();
   const Current current(s, context_);
   if (host != nullptr) {
     drain();
-    s.cuMemFreeHost(host);
+    if (!hung_) s.cuMemFreeHost(host);
   } else if (pool_ != nullptr) {
     s.cuMemFreeAsync(device, stream_);
     // The driver trims a pool at synchronising calls, and this queue polls.
@@ -220,7 +220,7 @@ void CudaQueue::release(DevicePointer device, void* host, uint64_t bytes) {
     if (freed_ > kKeptBytes) trim(kKeptBytes);
   } else {
     drain();
-    s.cuMemFree_v2(device);
+    if (!hung_) s.cuMemFree_v2(device);
   }
 }
 
@@ -319,20 +319,20 @@ Result CudaQueue::mark(double units) {
   return result;
 }
 
-Result CudaQueue::wait(EventHandle event) const {
-  const auto start = gpu::Pace::Clock::now();
-  for (;;) {
-    const Result result = symbols().cuEventQuery(event);
-    if (result != kNotReady) return result;
-    if (gpu::Pace::Clock::now() - start > kSpin) std::this_thread::sleep_for(kNap);
-  }
+Result CudaQueue::wait(EventHandle event) {
+  gpu::Patience patience(gpu_.silence, gpu::kSpin);
+  while (patience.left())
+    if (const Result result = symbols().cuEventQuery(event); result != kNotReady) return result;
+  hung_ = true;
+  if (lost_.empty()) lost_ = patience.text();
+  return kNotReady;
 }
 
 void CudaQueue::wait_oldest() {
   const Flight flight = flights_.front();
   flights_.pop_front();
   const Result result = lost_.empty() ? wait(flight.event) : kSuccess;
-  spare_.push_back(flight.event);
+  if (!hung_) spare_.push_back(flight.event);
   if (result != kSuccess)
     fail(result, "cuEventQuery");
   else

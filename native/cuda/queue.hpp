@@ -66,7 +66,8 @@ class CudaQueue final : public gpu::Queue {
   Result enqueue(const Command& command);
   // Keeps the first error for take_error(), and the loss of the device for ever.
   void fail(Result result, const char* call);
-  Result wait(EventHandle event) const;
+  // kNotReady, and the device counts as lost: it was silent for too long.
+  Result wait(EventHandle event);
   void wait_oldest();
   Result mark(double units);
   // Lets the pool give back what it does not use but `kept` bytes; false where it cannot.
@@ -93,6 +94,8 @@ class CudaQueue final : public gpu::Queue {
   Result error_ = kSuccess;
   const char* error_call_ = "";
   std::string lost_;  // why the device is lost; "" while it is not
+  // It may still write, so that nothing it was given is freed; and calls that wait for it would not return.
+  bool hung_ = false;
 };
 
 }  // namespace nearfield::cuda

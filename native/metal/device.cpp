@@ -166,14 +166,25 @@ class MetalCommands final : public Commands {
     if (!incomplete_) buffer_->commit();
   }
 
-  Fault wait(std::string* reason) override {
+  Fault wait(std::chrono::nanoseconds most, std::string* reason) override {
     const Pool pool;
     if (incomplete_) {
       *reason = "no command encoder";
       return Fault::kOutOfMemory;
     }
-    buffer_->waitUntilCompleted();
-    if (buffer_->status() != MTL::CommandBufferStatusError) return Fault::kNone;
+    // waitUntilCompleted() has no time of its own.
+    gpu::Patience patience(most, gpu::kSpin);
+    MTL::CommandBufferStatus status = MTL::CommandBufferStatusNotEnqueued;
+    const auto has_ended = [&] {
+      status = buffer_->status();
+      return status == MTL::CommandBufferStatusCompleted || status == MTL::CommandBufferStatusError;
+    };
+    while (patience.left() && !has_ended()) continue;
+    if (status == MTL::CommandBufferStatusCompleted) return Fault::kNone;
+    if (status != MTL::CommandBufferStatusError) {
+      *reason = patience.text();
+      return Fault::kHung;
+    }
     NS::Error* e = buffer_->error();
     *reason = text(e);
     switch (e == nullptr ? MTL::CommandBufferErrorInternal

@@ -4,12 +4,14 @@
 // and on what it made run one at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "gpu/patience.hpp"
 #include "gpu/queue.hpp"
 #include "status.hpp"
 
@@ -23,6 +25,7 @@ struct Adapter {
   uint32_t threadgroup_bytes = 0;  // of one threadgroup at most
   bool unified = true;             // CPU and GPU share their memory
   bool emulated = false;
+  std::chrono::nanoseconds silence = gpu::kMostSilence;  // after which the device counts as hung
 };
 
 // Memory of the GPU. Freed with this object, or when the commands that use it have ended.
@@ -38,7 +41,8 @@ class Pipeline {
 };
 
 // How a submission ended.
-enum class Fault : uint8_t { kNone, kOutOfMemory, kTimeout, kLost, kOther };
+// kHung: it has not ended, and nobody waits any longer.
+enum class Fault : uint8_t { kNone, kOutOfMemory, kTimeout, kLost, kHung, kOther };
 
 // The commands of one submission. They run in order, each seeing what the ones before it wrote, and after
 // those of every Commands committed earlier. Dropped when destroyed uncommitted; destroyed after wait()
@@ -52,8 +56,8 @@ class Commands {
   virtual void copy(const Block& from, uint64_t from_offset, const Block& to, uint64_t to_offset,
                     uint64_t bytes) = 0;
   virtual void commit() = 0;
-  // Waits for the end; `reason` gets the GPU's words when it is not kNone.
-  virtual Fault wait(std::string* reason) = 0;
+  // Waits for the end, for as long as `most`; `reason` gets the GPU's words when it is not kNone.
+  virtual Fault wait(std::chrono::nanoseconds most, std::string* reason) = 0;
 };
 
 class Device {

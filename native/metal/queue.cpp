@@ -95,6 +95,8 @@ gpu::MatrixShape MetalQueue::matrix_shape(int32_t metric, int32_t, int64_t batch
 }
 
 void MetalQueue::note(Fault fault, const std::string& reason) {
+  // A device that hangs is lost: what it was given stays its own, because its command buffers hold it.
+  if (fault == Fault::kHung) fault = Fault::kLost;
   if (fault == Fault::kNone || fault_ == Fault::kLost) return;
   if (fault_ != Fault::kNone && fault != Fault::kLost) return;
   fault_ = fault;
@@ -108,11 +110,13 @@ Status MetalQueue::health() const {
 }
 
 Status MetalQueue::take_error(const char* what) {
-  NF_TRY(health());
+  if (const Status lost = health(); !lost.ok())
+    return error(lost.code(), "%s: %s", what, lost.message().c_str());
   const Fault fault = std::exchange(fault_, Fault::kNone);
   switch (fault) {
     case Fault::kNone:
     case Fault::kLost:
+    case Fault::kHung:
       return {};
     case Fault::kOutOfMemory:
       return error(NF_RESOURCE_EXHAUSTED, "%s: %s has no memory for it: %s", what,
@@ -234,9 +238,9 @@ void MetalQueue::wait_oldest() {
   flights_.pop_front();
   Fault worst = Fault::kNone;
   for (Commands* commands : {flight.writes.get(), flight.commands.get()}) {
-    if (commands == nullptr) continue;
+    if (commands == nullptr || !health().ok()) continue;
     std::string reason;
-    const Fault fault = commands->wait(&reason);
+    const Fault fault = commands->wait(device_->adapter().silence, &reason);
     note(fault, reason);
     if (fault != Fault::kNone) worst = fault;
   }

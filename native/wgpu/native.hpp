@@ -2,10 +2,12 @@
 // wgpu-native, opened once per Backend: the library, its instance, the adapters in order of preference.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "gpu/patience.hpp"
 #include "status.hpp"
 #include "symbols.hpp"
 
@@ -19,6 +21,7 @@ struct Adapter {
   WGPUAdapterType type = WGPUAdapterType_Unknown;
   uint32_t vendor_id = 0, device_id = 0, subgroup_min = 0;
   bool subgroups = false;  // kernels may use subgroup operations
+  std::chrono::nanoseconds silence = gpu::kMostSilence;  // after which the device counts as hung
 
   bool software() const { return type == WGPUAdapterType_CPU; }
 };

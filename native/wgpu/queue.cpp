@@ -81,17 +81,25 @@ void on_device(WGPURequestDeviceStatus status, WGPUDevice device, WGPUStringView
   answer->message = text(message);
 }
 
+// Owned by the queue and by the callback, which may come after the queue has given up.
+using Ended = std::shared_ptr<std::atomic<bool>>;
+
+void on_work_done(WGPUQueueWorkDoneStatus, WGPUStringView, void* data, void*) {
+  const std::unique_ptr<Ended> ended(static_cast<Ended*>(data));
+  (*ended)->store(true);
+}
+
 struct MapAnswer {
-  bool done = false;
+  std::atomic<bool> done = false;
   WGPUMapAsyncStatus status = WGPUMapAsyncStatus_Error;
   std::string message;
 };
 
 void on_map(WGPUMapAsyncStatus status, WGPUStringView message, void* data, void*) {
   auto* answer = static_cast<MapAnswer*>(data);
-  answer->done = true;
   answer->status = status;
   answer->message = text(message);
+  answer->done = true;
 }
 
 }  // namespace
@@ -205,7 +213,8 @@ void WebGpuQueue::lose() {
 }
 
 Status WebGpuQueue::take_error(const char* what) {
-  NF_TRY(health());
+  if (const Status lost = health(); !lost.ok())
+    return error(lost.code(), "%s: %s", what, lost.message().c_str());
   const std::lock_guard<std::mutex> lock(errors_->mutex);
   if (errors_->type == WGPUErrorType_NoError) return {};
   const WGPUErrorType type = errors_->type;
@@ -324,9 +333,16 @@ Status WebGpuQueue::submit(double units, const char* what) {
     return status;
   }
   while (flights_.size() >= 2) wait_oldest();
-  const WGPUSubmissionIndex index = s.wgpuQueueSubmitForIndex(queue_, 1, &commands);
+  if (!health().ok()) return take_error(what);
+  s.wgpuQueueSubmitForIndex(queue_, 1, &commands);
   s.wgpuCommandBufferRelease(commands);
-  flights_.push_back({index, units, gpu::Pace::Clock::now()});
+  const auto ended = std::make_shared<std::atomic<bool>>(false);
+  flights_.push_back({ended, units, gpu::Pace::Clock::now()});
+  WGPUQueueWorkDoneCallbackInfo done{};
+  done.mode = WGPUCallbackMode_AllowSpontaneous;
+  done.callback = on_work_done;
+  done.userdata1 = new Ended(ended);
+  s.wgpuQueueOnSubmittedWorkDone(queue_, done);
   return take_error(what);
 }
 
@@ -334,8 +350,21 @@ void WebGpuQueue::wait_oldest() {
   const Flight flight = flights_.front();
   flights_.pop_front();
   if (!health().ok()) return;
-  symbols().wgpuDevicePoll(device_, 1, &flight.index);
-  pace_.ended(flight.submitted, flight.units);
+  wait_for(*flight.ended);
+  if (*flight.ended) pace_.ended(flight.submitted, flight.units);
+}
+
+void WebGpuQueue::wait_for(const std::atomic<bool>& ended) {
+  // A blocking poll has no time of its own, or aborts the process after a minute. lavapipe computes on this
+  // CPU: it needs the core.
+  gpu::Patience patience(adapter_.silence, adapter_.software() ? std::chrono::nanoseconds(0) : gpu::kSpin);
+  while (patience.left()) {
+    symbols().wgpuDevicePoll(device_, 0, nullptr);
+    if (ended || !health().ok()) return;
+  }
+  const std::lock_guard<std::mutex> lock(errors_->mutex);
+  errors_->lost = true;
+  errors_->lost_reason = patience.text();
 }
 
 void WebGpuQueue::drain() {
@@ -352,8 +381,7 @@ Status WebGpuQueue::read(const gpu::Buffer& from, uint64_t bytes, void* to, cons
   info.callback = on_map;
   info.userdata1 = answer.get();
   s.wgpuBufferMapAsync(handle_of(from), WGPUMapMode_Read, 0, bytes, info);
-  // Everything submitted has ended, so that one blocking poll answers.
-  if (!answer->done && health().ok()) s.wgpuDevicePoll(device_, 1, nullptr);
+  if (!answer->done && health().ok()) wait_for(answer->done);
   if (!answer->done) {
     static_cast<void>(answer.release());  // the callback may still come and write there
     NF_TRY(take_error(what));

@@ -2,6 +2,7 @@
 // gpu::Queue over a WGPUDevice: buffers, errors as statuses, submissions (at most two in flight), read-back.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -63,12 +64,15 @@ class WebGpuQueue final : public gpu::Queue {
 
  private:
   struct Flight {
-    WGPUSubmissionIndex index;
+    std::shared_ptr<const std::atomic<bool>> ended;
     double units;
     gpu::Pace::Clock::time_point submitted;
   };
   void end_pass();
   void wait_oldest();
+  // Until `ended`, which a callback of wgpu-native sets; the device counts as lost when it is silent for too
+  // long.
+  void wait_for(const std::atomic<bool>& ended);
 
   std::shared_ptr<Native> native_;
   Adapter adapter_;

@@ -51,6 +51,7 @@
   X(wgpuComputePassEncoderDispatchWorkgroups) \
   X(wgpuComputePassEncoderEnd)                \
   X(wgpuComputePassEncoderRelease)            \
+  X(wgpuQueueOnSubmittedWorkDone)             \
   X(wgpuQueueWriteBuffer)                     \
   X(wgpuQueueSubmitForIndex)                  \
   X(wgpuQueueRelease)

@@ -66,6 +66,7 @@ struct Launch {
   std::vector<std::vector<unsigned char>> arguments;
 
   Result operator()() {
+    if (simt::fault_strikes("hang")) return kNotReady;
     if (simt::fault_strikes("lost"))
       return broken(std::string(kernel->name) + ": a test asked for the loss of the device");
     std::vector<void*> addresses, buffers;
@@ -102,6 +103,9 @@ extern "C" {
 
 // Tells native/cuda that kernels run on the host.
 NF_EXPORT int nearfield_simt_version() { return 1; }
+
+// How long native/cuda waits for a sign of life; 0: as for a GPU.
+NF_EXPORT int nearfield_simt_silence_ms() { return static_cast<int>(simt::fault("silence", 0)); }
 
 NF_EXPORT Result cuInit(unsigned) { return simt::fault("no-device", 0) != 0 ? kNoDevice : kSuccess; }
 

@@ -28,6 +28,7 @@ struct StreamTag {
   std::mutex mutex;
   std::deque<Step> steps;
   Clock::time_point ready{};  // when what was enqueued before the last event counts as done
+  bool hung = false;          // a step answered kNotReady: nothing happens any more
 
   void push(Step step) {
     const std::lock_guard<std::mutex> lock(mutex);
@@ -40,6 +41,7 @@ struct StreamTag {
       Step step;
       {
         const std::lock_guard<std::mutex> lock(mutex);
+        if (hung) return kNotReady;
         if (steps.empty()) return kSuccess;
         step = std::move(steps.front());
         steps.pop_front();
@@ -47,6 +49,7 @@ struct StreamTag {
       if (const Result result = step(); result != kSuccess) {
         const std::lock_guard<std::mutex> lock(mutex);
         steps.clear();
+        hung = result == kNotReady;
         return result;
       }
     }

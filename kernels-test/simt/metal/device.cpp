@@ -87,7 +87,7 @@ class SimtCommands final : public Commands {
   void copy(const Block& from, uint64_t from_offset, const Block& to, uint64_t to_offset,
             uint64_t bytes) override;
   void commit() override;
-  Fault wait(std::string* reason) override;
+  Fault wait(std::chrono::nanoseconds most, std::string* reason) override;
 
  private:
   SimtDevice& device_;
@@ -130,7 +130,7 @@ class SimtDevice final : public Device {
 
   // Everything committed up to `last`.
   void run(const std::shared_ptr<Work>& last) {
-    while (!last->done) {
+    while (!last->done && !hung_) {
       if (queue_.empty()) return finish(*last, Fault::kOther, "waited for before it was committed");
       const std::shared_ptr<Work> work = std::move(queue_.front());
       queue_.pop_front();
@@ -141,6 +141,7 @@ class SimtDevice final : public Device {
         for (size_t i = 0; i < work->steps.size() && fault == Fault::kNone; ++i) {
           work->steps[i]();
           if (lost_) fault = Fault::kLost, reason = "the emulated device was lost";
+          if (hung_) return;
         }
       } catch (const simt::Error& e) {
         fault = Fault::kOther;
@@ -151,6 +152,7 @@ class SimtDevice final : public Device {
   }
 
   void lose() { lost_ = true; }
+  void hang() { hung_ = true; }
 
  private:
   static void finish(Work& work, Fault fault, const std::string& reason) {
@@ -163,7 +165,7 @@ class SimtDevice final : public Device {
   const Adapter adapter_;
   std::deque<std::shared_ptr<Work>> queue_;
   std::chrono::steady_clock::time_point ready_{};
-  bool lost_ = false;
+  bool lost_ = false, hung_ = false;
 };
 
 void SimtCommands::dispatch(const Pipeline& pipeline, const void* params, size_t params_bytes,
@@ -183,6 +185,7 @@ void SimtCommands::dispatch(const Pipeline& pipeline, const void* params, size_t
     if (simt::fault_strikes("launch"))
       throw simt::Error(std::string(kernel.name) + ": a fault that a test asked for");
     if (simt::fault_strikes("lost")) return device.lose();
+    if (simt::fault_strikes("hang")) return device.hang();
     // Parameters are aligned as in constant memory.
     alignas(16) char params[256];
     std::memcpy(params, copy.data(), std::min(copy.size(), sizeof(params)));
@@ -214,8 +217,13 @@ void SimtCommands::copy(const Block& from, uint64_t from_offset, const Block& to
 
 void SimtCommands::commit() { device_.commit(work_); }
 
-Fault SimtCommands::wait(std::string* reason) {
-  device_.run(work_);
+Fault SimtCommands::wait(std::chrono::nanoseconds most, std::string* reason) {
+  gpu::Patience patience(most, {});
+  while (patience.left() && !work_->done) device_.run(work_);
+  if (!work_->done) {
+    *reason = patience.text();
+    return Fault::kHung;
+  }
   if (work_->fault != Fault::kNone) *reason = work_->reason;
   return work_->fault;
 }
@@ -229,6 +237,7 @@ Adapter emulated() {
   adapter.threadgroup_bytes = kThreadgroupBytes;
   adapter.unified = simt::fault("unified", 1) != 0;
   adapter.emulated = true;
+  if (const int64_t ms = simt::fault("silence", 0); ms != 0) adapter.silence = std::chrono::milliseconds(ms);
   return adapter;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -180,6 +181,28 @@ void lost_device(const Bench& bench) {
   fresh.check_unchanged("a new context was made");
 }
 
+// A device that ends nothing and reports nothing is given up after its limit, for good; memory that it may
+// still write is kept, and handles are destroyed at once.
+void hung_device(const Bench& bench) {
+  fault("silence=200");  // asked for when the device is opened
+  Fixture fixture(bench);
+  fault("hang=1,silence=200");
+  const auto begin = std::chrono::steady_clock::now();
+  for (const char* what : {"the search that finds the device hung", "a search after that"}) {
+    Caller caller;
+    Answers none{};
+    fixture.expect(fixture.search(&none, caller), NF_DEVICE_LOST, what, caller,
+                   "nothing ended for 0.2 s, 0.2 s is the limit");
+  }
+  Caller adding;
+  fixture.expect(fixture.add(100, adding), NF_DEVICE_LOST, "an add after that", adding, "lost");
+  fixture.index.reset();
+  fixture.context.reset();
+  // Far below the limit for a real GPU, however busy this machine is: nobody waited without end.
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  bench.report->check(seconds < 25, "calls and destruction return", std::to_string(seconds) + " s");
+}
+
 // A call looks at its deadline between two submissions. How much work one holds follows what was measured, so
 // that it may take some searches until the work of one is more than two slow submissions.
 void slow_device(const Bench& bench) {
@@ -223,6 +246,7 @@ constexpr Test kTests[] = {
     {"full device", nullptr, full_device},
     {"failed launch", nullptr, failed_launch},
     {"lost device", nullptr, lost_device},
+    {"hung device", nullptr, hung_device},
     {"slow device", nullptr, slow_device},
 };
 

@@ -27,7 +27,7 @@ int passed = 0, failed = 0;
 struct Record {
   bool unified = true;
   int allocations_left = 1000;
-  int in_flight = 0, most_in_flight = 0;
+  int in_flight = 0, most_in_flight = 0, waits = 0;
   std::vector<Fault> faults;  // of the next submissions
   std::vector<std::string> compiled;
 };
@@ -59,7 +59,8 @@ class NotedCommands final : public Commands {
     });
   }
   void commit() override { record_.most_in_flight = std::max(record_.most_in_flight, ++record_.in_flight); }
-  Fault wait(std::string* reason) override {
+  Fault wait(std::chrono::nanoseconds, std::string* reason) override {
+    ++record_.waits;
     --record_.in_flight;
     if (!record_.faults.empty()) {
       const Fault fault = record_.faults.front();
@@ -184,6 +185,20 @@ void faults_are_statuses() {
   f.queue->drain();
 }
 
+// A device that hangs is lost, by the call that waited; nobody waits for it again.
+void silence_is_a_loss() {
+  Fixture f;
+  CHECK(f.dispatch().ok() && f.queue->submit(1, "test").ok());
+  CHECK(f.dispatch().ok() && f.queue->submit(1, "test").ok());
+  f.record.faults = {Fault::kHung};
+  uint8_t value = 0;
+  const Status status = f.read(&value);
+  CHECK(status.code() == NF_DEVICE_LOST && status.message() == "test: the device noted was lost: planted");
+  CHECK(f.queue->health().code() == NF_DEVICE_LOST && f.dispatch().code() == NF_DEVICE_LOST);
+  f.queue->drain();
+  CHECK(f.record.waits == 1);
+}
+
 void memory_runs_out() {
   Fixture f;
   gpu::Buffer more;
@@ -243,6 +258,7 @@ int main() {
   writes_are_in_order(false);
   two_are_in_flight();
   faults_are_statuses();
+  silence_is_a_loss();
   memory_runs_out();
   shapes_have_kernels();
   std::printf("%d passed, %d failed\n", passed, failed);
