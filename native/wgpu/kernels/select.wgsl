@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact selection of the k smallest (key, row) pairs by one workgroup, for QB queries at once: entries below the bound are appended to a list in workgroup memory; when a list might overflow
-// at the next tile, it is sorted (bitonic) and cut to k, and the k-th entry becomes the bound.
+// Exact selection of the k smallest (key, row) pairs by one workgroup, for QB queries at once: entries below the
+// bound are appended to a list in workgroup memory; when a list might overflow at the next tile, it is sorted
+// (bitonic) and cut to k, and the k-th entry becomes the bound.
 // A list holds CAP >= k + TILE_ROWS entries; QB * CAP * 8 bytes stay below 16 KiB.
 
 var<workgroup> list_keys: array<u32, QB * CAP>;
