@@ -68,7 +68,10 @@ test_an_end_ends_what_runs_beside() {
 echo $$ >"$CALLS.beside"
 exec sleep 60
 TEXT
-  printf 'echo mvn >>"$CALLS"; exec sleep 60\n' | script "$machine/bin/mvn"
+  script "$machine/bin/mvn" <<'TEXT'
+echo mvn >>"$CALLS"
+exec sleep 60
+TEXT
   "$checkout/nearfield" test --quick >"$machine/out" 2>"$machine/err" </dev/null &
   local starter=$! tick
   for ((tick = 0; tick < 100; tick++)); do
