@@ -123,8 +123,9 @@ printf 'suite %s\n' "$*" >>"$CALLS"
 echo 4 passed, 0 failed
 TEXT
   start test
-  # 24 as in test_counts but 3 of the proof, 3 of the files, twice 4 of the suite, 1 of the speed, twice 3 of the Macs' files, 2 of their checks, 3 of the applications.
-  is "${out##*$'\n'}" '48 passed, 0 failed, 3 skipped'
+  # 24 as in test_counts but 3 of the proof, 3 of the files, thrice 2 of their loops, twice 4 of the suite, 1 of the speed, twice 3 of the Macs' files,
+  # 2 of their checks, 3 of the applications.
+  is "${out##*$'\n'}" '54 passed, 0 failed, 3 skipped'
   is "$(calls 'cmake --build --preset dist-linux-x86_64')" 1
   is "$(calls 'suite --lib-dir .*/build/dist-linux-x86_64/lib')" 2
   is "$(calls 'python3 .*bench/driver flat --library packaged --local')" 1
@@ -136,7 +137,7 @@ TEXT
   is "$(calls 'python3 .*consumer/test.py .*/build/launcher/repository')" 1
   PYTHON_FAILS=1 start test
   is "$status" 1
-  is "${out##*$'\n'}" '46 passed, 8 failed, 3 skipped'
+  is "${out##*$'\n'}" '52 passed, 8 failed, 3 skipped'
   : >"$CALLS"
   start test --quick
   is "$(calls 'dist-linux-x86_64')" 0

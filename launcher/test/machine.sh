@@ -54,7 +54,7 @@ if [ "$1" = --version ]; then echo "cmake version ${CMAKE_VERSION:-3.25.1}"; exi
 printf 'cmake %s\n' "$*" >>"$CALLS"
 if [ -n "${CMAKE_HANGS:-}" ] && [ "$1" = --build ]; then echo hanging >>"$CALLS"; sleep 60; fi
 [ -z "${CMAKE_FAILS:-}" ] || { echo 'error: no such thing'; exit 1; }
-case $* in *nearfield_metal_checks) echo '2 passed, 0 failed' ;; esac
+case $* in *nearfield_metal_checks | *nearfield_cpu_loops) echo '2 passed, 0 failed' ;; esac
 mkdir -p build/release/lib build/release/bin
 case $* in *_jar) mkdir -p build/dist-linux-x86_64/jar/{cpu,wgpu,cuda} ;; esac
 TEXT
