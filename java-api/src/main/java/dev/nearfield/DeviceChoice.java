@@ -5,6 +5,7 @@ import dev.nearfield.BackendStatus.Available;
 import dev.nearfield.BackendStatus.Unavailable;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
@@ -60,6 +61,23 @@ record DeviceChoice(DeviceInfo device, List<Unavailable> passedOver) {
       return new DeviceChoice((DeviceInfo) java.devices().getFirst(), passedOver);
     }
     return new DeviceChoice((DeviceInfo) ((Available) cpu).devices().getFirst(), passedOver);
+  }
+
+  /**
+   * The first real GPU of the backends that rank below this one, for when its own refuses. Looked
+   * for only then: loading a backend takes time.
+   */
+  static Optional<Device> gpuAfter(BackendKind refused) {
+    for (BackendKind kind : GPUS.subList(GPUS.indexOf(refused) + 1, GPUS.size())) {
+      if (Accelerators.status(kind) instanceof Available available) {
+        for (Device device : available.devices()) {
+          if (!device.software()) {
+            return Optional.of(device);
+          }
+        }
+      }
+    }
+    return Optional.empty();
   }
 
   private static Unavailable onlySoftware(Available available) {

@@ -9,6 +9,6 @@ public enum FallbackReason {
   NO_DEVICE,
   /** The vectors do not fit the device or its budget. */
   MEMORY_BUDGET,
-  /** The device could not be used any more when the index was made. */
+  /** The device was refused by its backend, or lost, when the index was made. */
   DEVICE_LOST
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -12,11 +14,14 @@ import org.jspecify.annotations.Nullable;
  * @param devices best first, at least one; a later one is used only when those before it fail
  * @param fallback why the first is not what the policy asks for first
  * @param passedOver the backends that rank higher and could not be used
+ * @param automatic the policy chose them: the GPU of another backend may stand in for one that its
+ *     own backend refuses
  */
 record IndexTargets(
     List<Device> devices,
     Optional<FallbackReason> fallback,
-    List<BackendStatus.Unavailable> passedOver) {
+    List<BackendStatus.Unavailable> passedOver,
+    boolean automatic) {
 
   /**
    * @throws IllegalArgumentException when the named device contradicts the policy
@@ -38,7 +43,7 @@ record IndexTargets(
     if (policy != Acceleration.REQUIRED && devices.getLast().backend() != BackendKind.JAVA) {
       devices.add(JavaEngine.DEVICE);
     }
-    return new IndexTargets(devices, fallback(policy, choice), choice.passedOver());
+    return new IndexTargets(devices, fallback(policy, choice), choice.passedOver(), true);
   }
 
   /** Something to do on a device, and why it is not the one to ask first. */
@@ -51,17 +56,21 @@ record IndexTargets(
    */
   <T> T first(Attempt<T> attempt) {
     Optional<FallbackReason> reason = fallback;
-    for (Device device : devices) {
+    Deque<Device> left = new ArrayDeque<>(devices); // at least one
+    while (true) {
+      Device device = left.removeFirst();
       try {
         return attempt.on(device, reason);
       } catch (VectorIndexException e) {
-        reason = reason(e).filter(any -> device != devices.getLast());
-        if (reason.isEmpty()) {
+        if (automatic && isGpu(device) && e.code() == ErrorCode.BACKEND_UNAVAILABLE) {
+          DeviceChoice.gpuAfter(device.backend()).ifPresent(left::addFirst);
+        }
+        reason = reason(e);
+        if (left.isEmpty() || reason.isEmpty()) {
           throw e;
         }
       }
     }
-    throw new IllegalStateException("no candidate"); // there is at least one
   }
 
   /** Why a failure on one device sends the work to the next one; empty when it must not. */
@@ -88,7 +97,7 @@ record IndexTargets(
       throw new IllegalArgumentException(
           "build: device [%s] contradicts acceleration [%s]".formatted(device.id(), policy));
     }
-    return new IndexTargets(List.of(device), Optional.empty(), List.of());
+    return new IndexTargets(List.of(device), Optional.empty(), List.of(), false);
   }
 
   static boolean isGpu(Device device) {

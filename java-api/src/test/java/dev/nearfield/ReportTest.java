@@ -9,8 +9,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.nearfield.BackendStatus.Available;
 import dev.nearfield.BackendStatus.Reason;
 import dev.nearfield.BackendStatus.Unavailable;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -134,6 +136,53 @@ class ReportTest {
       properties.set("nearfield." + gpu + ".enabled", "false");
     }
     assertEquals(BackendKind.CPU, DeviceChoice.of(Acceleration.PREFERRED).device().backend());
+  }
+
+  /** A GPU that is listed and then refused: another backend's comes next, then the CPU. */
+  @Test
+  void refusedGpusGiveWayToThoseOfOtherBackends() {
+    withoutGpus();
+    for (String gpu : List.of("cuda", "wgpu")) {
+      properties.set("nearfield." + gpu + ".enabled", "true");
+      use(gpu, "status");
+    }
+    assertEquals(
+        List.of("cuda:0", "wgpu:0", "cpu:0"), tried(Acceleration.PREFERRED, 2, this::refused));
+    assertEquals(List.of("cuda:0", "wgpu:0"), tried(Acceleration.REQUIRED, 1, this::refused));
+    assertThrows(
+        BackendUnavailableException.class, () -> tried(Acceleration.REQUIRED, 2, this::refused));
+    // What failed for want of memory would fail there as well: it is the same GPU.
+    assertEquals(
+        List.of("cuda:0", "cpu:0"),
+        tried(Acceleration.PREFERRED, 1, () -> new DeviceOutOfMemoryException("planted", 1, 0, 0)));
+    Device named = Accelerators.device("cuda");
+    IndexTargets one = IndexTargets.of(Acceleration.PREFERRED, named, null);
+    assertThrows(
+        BackendUnavailableException.class,
+        () ->
+            one.first(
+                (device, fallback) -> {
+                  throw refused();
+                }));
+  }
+
+  private VectorIndexException refused() {
+    return new BackendUnavailableException("planted", List.of());
+  }
+
+  /** The devices that a policy tries when the first {@code failing} of them fail. */
+  private static List<String> tried(
+      Acceleration policy, int failing, Supplier<VectorIndexException> failure) {
+    List<String> tried = new ArrayList<>();
+    return IndexTargets.of(policy, null, null)
+        .first(
+            (device, fallback) -> {
+              tried.add(device.id());
+              if (tried.size() <= failing) {
+                throw failure.get();
+              }
+              return tried;
+            });
   }
 
   @Test
