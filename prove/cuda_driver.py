@@ -15,6 +15,7 @@ import time
 
 # CUdevice_attribute
 COMPUTE_UNITS, CLOCK_KHZ, MEMORY_CLOCK_KHZ, BUS_BITS, L2_BYTES, MAJOR, MINOR = 16, 13, 36, 37, 38, 75, 76
+SHARED_OF_UNIT, SHARED_OF_BLOCK = 81, 97  # bytes, by which the backend chooses its shapes
 COPY_BYTES = 2 << 30  # of each of the two buffers, at most: many times any L2
 CHAINS, UNROLLED = 16, 8  # independent multiply-adds in flight in a thread; rounds of them in one turn of the loop
 TURNS = 4096  # of the loop: some 5 ms
@@ -66,6 +67,8 @@ def describe(driver: Driver) -> dict:
         "memory_clock_hz": 1000 * (attribute(MEMORY_CLOCK_KHZ) or 0),
         "memory_bus_bits": attribute(BUS_BITS),
         "l2_bytes": attribute(L2_BYTES),
+        "shared_bytes_of_unit": attribute(SHARED_OF_UNIT),
+        "shared_bytes_of_block": attribute(SHARED_OF_BLOCK),
     }
 
 

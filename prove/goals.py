@@ -93,6 +93,10 @@ def goals(record: dict) -> list[Goal]:
         for batch in (1, 16, 200, 1000, 10_000):
             found.append(_within(f"1M x {dim}, batch {batch:,}, k 100", "within 1.5 x of k 10", figures.median(dim, batch, 100),
                                  figures.median(dim, batch), 1.5))  # fmt: skip
+    for dim in (128, 768):
+        for batch in (1, 1000):
+            found.append(_within(f"1M x {dim}, batch {batch:,}, k 1000", "within 3 x of k 10", figures.median(dim, batch, 1000),
+                                 figures.median(dim, batch), 3))  # fmt: skip
     return found + [_torch(figures)]
 
 

@@ -50,9 +50,9 @@ FOOT = """
 
 | backend | needs |
 |---|---|
-| `cuda` | Linux, an NVIDIA GPU of compute capability 7.5 or later, driver 525 or later (CUDA 12.0); for Blackwell 570, better 580 ([cuda.md](cuda.md)) |
-| `metal` | macOS 14 or later on Apple silicon |
-| `wgpu` | a Vulkan, Metal or D3D12 driver |
+| CUDA | Linux, an NVIDIA GPU of compute capability 7.5 or later, driver 525 or later (CUDA 12.0); for Blackwell 570, better 580 ([cuda.md](cuda.md)) |
+| Metal | macOS 14 or later on Apple silicon |
+| WebGPU | a Vulkan, Metal or D3D12 driver |
 
 What `sim` in the suite's matrix means: [testing.md](testing.md).
 """

@@ -74,7 +74,7 @@ class CommandTest(StandInTest):
         before = sorted(os.listdir(ROOT / "build"))
         done = self.prove("--out", str(self.folder / "out"))
         self.assertEqual(done.returncode, 3, done.stderr)
-        for word in ("finds no GPU", "the test suite on cuda", "20 workloads beside torch", "memcheck", "--rehearse"):
+        for word in ("finds no GPU", "the test suite on cuda", "30 workloads beside torch", "memcheck", "--rehearse"):
             self.assertIn(word, done.stderr)
         self.assertFalse((self.folder / "out").exists())
         self.assertEqual(sorted(os.listdir(ROOT / "build")), before)

@@ -234,5 +234,5 @@ touch '{building.HERE}/lib/libnearfield_cuda.so' '{building.HERE}/bin/nearfield_
 
 class ShapeTest(StandInTest):
     def test_what_is_measured(self):
-        self.assertEqual((sessions.REAL.rows, sessions.REAL.dims, sessions.REAL.ks), (1_000_000, (128, 768), (10, 100)))
+        self.assertEqual((sessions.REAL.rows, sessions.REAL.dims, sessions.REAL.ks), (1_000_000, (128, 768), (10, 100, 1000)))
         self.assertEqual(sessions.REAL.batches, (1, 16, 200, 1000, 10_000))

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// libcuda.so.1 for tests: the driver API that native/cuda uses, on the emulator. control.hpp lists the faults
-// that it can be asked for. It is stricter than the driver: a call without a current context, a copy into
-// host memory that is not page-locked, an argument that is no device memory are errors.
-#include "driver.hpp"
-
+// libcuda.so.1 for tests: the driver API that native/cuda uses, on the emulator; driver_memory.cpp has its
+// memory. control.hpp lists the faults that it can be asked for. It is stricter than the driver: a call
+// without a current context, a copy into host memory that is not page-locked, an argument that is no device
+// memory are errors.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 
 #include "device.hpp"
+#include "entry.hpp"
 #include "image.hpp"
 #include "kernels.hpp"
 #include "simt.hpp"
@@ -16,11 +16,12 @@
 
 namespace simt = nearfield::simt;
 using namespace nearfield::cuda;
+using simt::cuda::broken;
 using simt::cuda::Device;
+using simt::cuda::range;
 
 namespace nearfield::cuda {
 struct ContextTag {};
-struct PoolTag {};
 struct ModuleTag {};
 }  // namespace nearfield::cuda
 
@@ -28,34 +29,12 @@ namespace {
 
 ContextTag the_context;
 
-void* pointer(DevicePointer p) { return reinterpret_cast<void*>(p); }
-
 FunctionHandle handle_of(const simt::cuda::Kernel* kernel) {
   return reinterpret_cast<FunctionHandle>(const_cast<simt::cuda::Kernel*>(kernel));
 }
 
 const simt::cuda::Kernel* kernel_of(FunctionHandle function) {
   return reinterpret_cast<const simt::cuda::Kernel*>(function);
-}
-
-// A mistake that a device answers with an illegal address: the context is gone.
-Result broken(const std::string& why) {
-  std::fprintf(stderr, "emulated CUDA: %s\n", why.c_str());
-  Device::get().lose(simt::cuda::kLaunchFailed, why);
-  return simt::cuda::kLaunchFailed;
-}
-
-std::string range(const void* p, size_t bytes) {
-  char text[64];
-  std::snprintf(text, sizeof(text), "%zu bytes at %p", bytes, p);
-  return text;
-}
-
-Result copy(StreamHandle stream, StreamTag::Step step) {
-  if (const Result result = Device::get().usable(); result != kSuccess) return result;
-  if (stream == nullptr) return simt::cuda::kInvalidHandle;
-  stream->push(std::move(step));
-  return kSuccess;
 }
 
 // The arguments of a launch, copied when it is enqueued, as the driver does.
@@ -94,10 +73,6 @@ struct Launch {
 };
 
 }  // namespace
-
-#define NF_EXPORT __attribute__((visibility("default")))
-#define NF_USABLE() \
-  if (const Result usable = Device::get().usable(); usable != kSuccess) return usable
 
 extern "C" {
 
@@ -345,112 +320,6 @@ NF_EXPORT Result cuEventQuery(EventHandle event) {
   if (event->stream != nullptr)
     if (const Result result = event->stream->run(); result != kSuccess) return result;
   return event->reached && Clock::now() >= event->ready ? kSuccess : kNotReady;
-}
-
-NF_EXPORT Result cuMemPoolCreate(PoolHandle* pool, const PoolProperties* properties) {
-  NF_USABLE();
-  if (properties->allocation_type != 1 || properties->location_type != 1 || properties->location_id != 0)
-    return simt::cuda::kInvalidValue;
-  *pool = new PoolTag;
-  return kSuccess;
-}
-
-NF_EXPORT Result cuMemPoolDestroy(PoolHandle pool) {
-  delete pool;
-  return kSuccess;
-}
-
-NF_EXPORT Result cuMemPoolSetAttribute(PoolHandle, int, void*) { return kSuccess; }
-
-NF_EXPORT Result cuMemAlloc_v2(DevicePointer* address, size_t bytes) {
-  NF_USABLE();
-  void* const memory = Device::get().allocate(bytes);
-  if (memory == nullptr) return kOutOfMemory;
-  *address = reinterpret_cast<DevicePointer>(memory);
-  return kSuccess;
-}
-
-NF_EXPORT Result cuMemAllocFromPoolAsync(DevicePointer* address, size_t bytes, PoolHandle pool,
-                                         StreamHandle stream) {
-  if (pool == nullptr || stream == nullptr) return simt::cuda::kInvalidHandle;
-  return cuMemAlloc_v2(address, bytes);
-}
-
-// At once, whatever is still enqueued.
-NF_EXPORT Result cuMemFree_v2(DevicePointer address) {
-  NF_USABLE();
-  if (!simt::allocated(pointer(address), 1)) return simt::cuda::kInvalidValue;
-  simt::release(pointer(address));
-  return kSuccess;
-}
-
-NF_EXPORT Result cuMemFreeAsync(DevicePointer address, StreamHandle stream) {
-  if (stream == nullptr) return simt::cuda::kInvalidHandle;
-  const Result usable = Device::get().usable();
-  if (usable == simt::cuda::kInvalidContext) return usable;
-  // Also of a context that was lost: nothing runs there any more.
-  if (usable != kSuccess) {
-    simt::release(pointer(address));
-    return usable;
-  }
-  stream->push([address] {
-    if (!simt::allocated(pointer(address), 1))
-      return broken("memory is freed twice: " + range(pointer(address), 0));
-    simt::release(pointer(address));
-    return kSuccess;
-  });
-  return kSuccess;
-}
-
-NF_EXPORT Result cuMemHostAlloc(void** address, size_t bytes, unsigned) {
-  NF_USABLE();
-  if (simt::fault_strikes("allocation")) return kOutOfMemory;
-  *address = Device::get().lock_host(bytes);
-  return *address != nullptr ? kSuccess : kOutOfMemory;
-}
-
-NF_EXPORT Result cuMemFreeHost(void* address) {
-  return Device::get().unlock_host(address) ? kSuccess : simt::cuda::kInvalidValue;
-}
-
-// From memory that is not page-locked the data is taken before the call returns, else when the copy runs.
-NF_EXPORT Result cuMemcpyHtoDAsync_v2(DevicePointer to, const void* from, size_t bytes, StreamHandle stream) {
-  const bool locked = Device::get().is_locked(from, bytes);
-  const auto* const data = static_cast<const unsigned char*>(from);
-  std::vector<unsigned char> taken;
-  if (!locked) taken.assign(data, data + bytes);
-  return copy(stream, [=, taken = std::move(taken)] {
-    if (!simt::allocated(pointer(to), bytes))
-      return broken("a copy to no device memory: " + range(pointer(to), bytes));
-    if (locked && !Device::get().is_locked(data, bytes))
-      return broken("a copy from freed memory: " + range(data, bytes));
-    std::memcpy(pointer(to), locked ? data : taken.data(), bytes);
-    simt::mark_written(pointer(to), bytes);
-    return kSuccess;
-  });
-}
-
-NF_EXPORT Result cuMemcpyDtoHAsync_v2(void* to, DevicePointer from, size_t bytes, StreamHandle stream) {
-  return copy(stream, [=] {
-    if (!simt::allocated(pointer(from), bytes))
-      return broken("a copy from no device memory: " + range(pointer(from), bytes));
-    if (!Device::get().is_locked(to, bytes))
-      return broken("a copy to host memory that is not page-locked: " + range(to, bytes));
-    std::memcpy(to, pointer(from), bytes);
-    return kSuccess;
-  });
-}
-
-NF_EXPORT Result cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes,
-                                      StreamHandle stream) {
-  return copy(stream, [=] {
-    if (!simt::allocated(pointer(to), bytes) || !simt::allocated(pointer(from), bytes))
-      return broken("a copy outside of device memory: from " + range(pointer(from), bytes) + " to " +
-                    range(pointer(to), bytes));
-    std::memcpy(pointer(to), pointer(from), bytes);
-    simt::copy_marks(pointer(to), pointer(from), bytes);
-    return kSuccess;
-  });
 }
 
 }  // extern "C"

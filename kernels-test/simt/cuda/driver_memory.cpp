@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// The emulated driver's memory: pools, allocations, copies.
+#include <cstring>
+#include <vector>
+
+#include "entry.hpp"
+#include "memory.hpp"
+#include "stream.hpp"
+
+namespace simt = nearfield::simt;
+using namespace nearfield::cuda;
+using simt::cuda::broken;
+using simt::cuda::Device;
+using simt::cuda::range;
+
+namespace nearfield::cuda {
+struct PoolTag {};
+}  // namespace nearfield::cuda
+
+namespace {
+
+void* pointer(DevicePointer p) { return reinterpret_cast<void*>(p); }
+
+Result copy(StreamHandle stream, StreamTag::Step step) {
+  if (const Result result = Device::get().usable(); result != kSuccess) return result;
+  if (stream == nullptr) return simt::cuda::kInvalidHandle;
+  stream->push(std::move(step));
+  return kSuccess;
+}
+
+}  // namespace
+
+extern "C" {
+
+NF_EXPORT Result cuMemPoolCreate(PoolHandle* pool, const PoolProperties* properties) {
+  NF_USABLE();
+  if (properties->allocation_type != 1 || properties->location_type != 1 || properties->location_id != 0)
+    return simt::cuda::kInvalidValue;
+  *pool = new PoolTag;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemPoolDestroy(PoolHandle pool) {
+  delete pool;
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemPoolSetAttribute(PoolHandle, int, void*) { return kSuccess; }
+
+NF_EXPORT Result cuMemAlloc_v2(DevicePointer* address, size_t bytes) {
+  NF_USABLE();
+  void* const memory = Device::get().allocate(bytes);
+  if (memory == nullptr) return kOutOfMemory;
+  *address = reinterpret_cast<DevicePointer>(memory);
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemAllocFromPoolAsync(DevicePointer* address, size_t bytes, PoolHandle pool,
+                                         StreamHandle stream) {
+  if (pool == nullptr || stream == nullptr) return simt::cuda::kInvalidHandle;
+  return cuMemAlloc_v2(address, bytes);
+}
+
+// At once, whatever is still enqueued.
+NF_EXPORT Result cuMemFree_v2(DevicePointer address) {
+  NF_USABLE();
+  if (!simt::allocated(pointer(address), 1)) return simt::cuda::kInvalidValue;
+  simt::release(pointer(address));
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemFreeAsync(DevicePointer address, StreamHandle stream) {
+  if (stream == nullptr) return simt::cuda::kInvalidHandle;
+  const Result usable = Device::get().usable();
+  if (usable == simt::cuda::kInvalidContext) return usable;
+  // Also of a context that was lost: nothing runs there any more.
+  if (usable != kSuccess) {
+    simt::release(pointer(address));
+    return usable;
+  }
+  stream->push([address] {
+    if (!simt::allocated(pointer(address), 1))
+      return broken("memory is freed twice: " + range(pointer(address), 0));
+    simt::release(pointer(address));
+    return kSuccess;
+  });
+  return kSuccess;
+}
+
+NF_EXPORT Result cuMemHostAlloc(void** address, size_t bytes, unsigned) {
+  NF_USABLE();
+  if (simt::fault_strikes("allocation")) return kOutOfMemory;
+  *address = Device::get().lock_host(bytes);
+  return *address != nullptr ? kSuccess : kOutOfMemory;
+}
+
+NF_EXPORT Result cuMemFreeHost(void* address) {
+  return Device::get().unlock_host(address) ? kSuccess : simt::cuda::kInvalidValue;
+}
+
+// From memory that is not page-locked the data is taken before the call returns, else when the copy runs.
+NF_EXPORT Result cuMemcpyHtoDAsync_v2(DevicePointer to, const void* from, size_t bytes, StreamHandle stream) {
+  const bool locked = Device::get().is_locked(from, bytes);
+  const auto* const data = static_cast<const unsigned char*>(from);
+  std::vector<unsigned char> taken;
+  if (!locked) taken.assign(data, data + bytes);
+  return copy(stream, [=, taken = std::move(taken)] {
+    if (!simt::allocated(pointer(to), bytes))
+      return broken("a copy to no device memory: " + range(pointer(to), bytes));
+    if (locked && !Device::get().is_locked(data, bytes))
+      return broken("a copy from freed memory: " + range(data, bytes));
+    std::memcpy(pointer(to), locked ? data : taken.data(), bytes);
+    simt::mark_written(pointer(to), bytes);
+    return kSuccess;
+  });
+}
+
+NF_EXPORT Result cuMemcpyDtoHAsync_v2(void* to, DevicePointer from, size_t bytes, StreamHandle stream) {
+  return copy(stream, [=] {
+    if (!simt::allocated(pointer(from), bytes))
+      return broken("a copy from no device memory: " + range(pointer(from), bytes));
+    if (!Device::get().is_locked(to, bytes))
+      return broken("a copy to host memory that is not page-locked: " + range(to, bytes));
+    std::memcpy(to, pointer(from), bytes);
+    return kSuccess;
+  });
+}
+
+NF_EXPORT Result cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes,
+                                      StreamHandle stream) {
+  return copy(stream, [=] {
+    if (!simt::allocated(pointer(to), bytes) || !simt::allocated(pointer(from), bytes))
+      return broken("a copy outside of device memory: from " + range(pointer(from), bytes) + " to " +
+                    range(pointer(to), bytes));
+    std::memcpy(pointer(to), pointer(from), bytes);
+    simt::copy_marks(pointer(to), pointer(from), bytes);
+    return kSuccess;
+  });
+}
+
+}  // extern "C"
