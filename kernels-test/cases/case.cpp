@@ -46,6 +46,10 @@ const char* data_name(Data data) {
       return "scales";
     case Data::SUBNORMALS:
       return "subnormals";
+    case Data::DIRECTED:
+      return "directed";
+    case Data::UNDERFLOW:
+      return "underflow";
   }
   return "?";
 }
@@ -60,6 +64,10 @@ bool fits(Data data, int32_t metric) {
     case Data::HUGE_NORMS:
     case Data::SCALES:
       return metric != NF_POINCARE;
+    case Data::DIRECTED:
+      return metric == NF_L2SQ || metric == NF_COSINE || metric == NF_DOT;
+    case Data::UNDERFLOW:
+      return metric == NF_L2SQ;
     default:
       return true;
   }

@@ -21,6 +21,8 @@ enum class Data {
   TINY,        // so small that products underflow (cosine: just above the smallest norm allowed)
   SCALES,      // each vector at its own magnitude, 2^-20 to 2^20
   SUBNORMALS,  // subnormal elements among normal ones
+  DIRECTED,    // near copies whose products, summed one by one, are rounded down at every step
+  UNDERFLOW,   // the same among the smallest numbers, where a rounding is no part of the value but all of it
 };
 
 enum class Effort { SMOKE, QUICK, FULL };

@@ -75,6 +75,27 @@ Row subnormals(Random* random, int32_t metric, int32_t dim) {
   return x;
 }
 
+// (1, t, t, ...) with t^2 = 0.75 to 0.95 of half an ulp of 1: added one by one to the first product, each
+// product is rounded away, all in the same direction and by nearly as much as a rounding can take, so that an
+// inner product is too small by nearly the bound that the certificates of the matrix form are derived from
+// (docs/numerics-cpu.md). The vectors differ in t alone: their distances are far smaller than that. Cosine: a
+// little longer, for with the normalised query the first product must not fall below 1, where an ulp is
+// halved.
+Row directed(Random* random, int32_t metric, int32_t dim) {
+  const double length = metric == NF_COSINE ? 1.01 : 1;
+  Row x(static_cast<size_t>(dim), length * 0x1p-12 * std::sqrt(random->uniform(0.75, 0.95)));
+  x[0] = length;
+  return x;
+}
+
+// The same where the spacing of numbers is 2^-149: squares are some 512 of it, products of the other elements
+// less than half of it. Distances are counted in tens of it.
+Row underflow(Random* random, int32_t dim) {
+  Row x(static_cast<size_t>(dim), 0x1p-75 * std::sqrt(random->uniform(0.75, 0.95)));
+  x[0] = 0x1p-70 * random->uniform(1, 1.5);
+  return x;
+}
+
 Row make(Data data, int32_t metric, uint64_t shape, int64_t i, Random* random, int32_t dim) {
   const bool ball = metric == NF_POINCARE;
   switch (data) {
@@ -107,6 +128,10 @@ Row make(Data data, int32_t metric, uint64_t shape, int64_t i, Random* random, i
       return of_length(random, dim, std::exp2(random->uniform(-20, 20)));
     case Data::SUBNORMALS:
       return subnormals(random, metric, dim);
+    case Data::DIRECTED:
+      return directed(random, metric, dim);
+    case Data::UNDERFLOW:
+      return underflow(random, dim);
   }
   return {};
 }

@@ -124,6 +124,7 @@ const std::vector<Property> kProperties = {
     {"prefix", {{7, 1000, 128, 7}, {33, 1000, 8, 2}, {127, 33, 32, 16}}},
     {"bits-batch", {{33, 1000, 10, 65}, {3, 20011, 9, 16}, {769, 1000, 129, 16}, {16, 1000, 10, 200}}},
     {"bits-threads", {{33, 1000, 10, 16}, {127, 20011, 9, 2}, {768, 1000, 129, 7}}},
+    {"bits-workspace", {{33, 1000, 10, 65}}},
     {"bits-slabs", {{33, 1000, 10, 7}, {7, 1000, 1000, 2}, {769, 1000, 9, 16}}},
     {"bits-paths", {{33, 1000, 10, 16}, {127, 20011, 9, 2}, {769, 1000, 129, 7}, {1, 33, 8, 65}}},
     {"bits-filter", {{33, 1000, 10, 7}, {127, 1000, 129, 16}, {7, 20011, 9, 2}}},
@@ -135,6 +136,8 @@ const std::vector<Property> kProperties = {
     {"add", {{33, 1000, 10, 2}, {7, 33, 8, 2}}},
     {"memory", {{33, 1000, 10, 2}, {768, 100, 8, 2}}},
     {"compact", {{33, 1000, 10, 2}, {7, 300, 20, 7}, {769, 100, 8, 2}}},
+    {"ties", {{16, 33000, 9, 200}}},
+    {"room", {{8, 400, 1, 66}}},
     {"stop", {{33, 1000, 10, 7}}},
     {"model", {{7, 200, 8, 2}, {33, 120, 20, 1}, {3, 64, 5, 2}, {4, 400, 64, 1}}},
     {"agree", {{64, 20011, 10, 7}, {33, 1000, 129, 65}}},
@@ -155,6 +158,30 @@ void property(const Property& p, int32_t metric, Effort effort, std::vector<Case
   }
 }
 
+// A shape and a kind of data made for one another.
+struct Pair {
+  const char* test;
+  Shape shape;
+  Data data;
+  int32_t metric = 0;  // 0: all that the data fit
+  bool tiny_slabs = false;
+};
+
+const std::vector<Pair> kPairs = {
+    // More rows than the CPU's product scans directly at first, more than a sample and a few windows of a
+    // GPU.
+    {"bits-paths", {64, 1000, 10, 20}, Data::DIRECTED},
+    {"bits-paths", {64, 1000, 10, 20}, Data::UNDERFLOW},
+    // A step of a compaction copies 2^20 floats, 256 of these rows: two whole steps, and one of a part of a
+    // group.
+    {"compact", {4096, 2 * 256 + 24, 10, 2}, Data::GAUSS, NF_COSINE},
+    // Whatever finds a row by its number, over several slabs.
+    {"filter", {33, 300, 10, 7}, Data::CLUSTERED, NF_L2SQ, true},
+    {"score", {33, 300, 9, 7}, Data::GAUSS, NF_COSINE, true},
+    {"compact", {33, 300, 10, 2}, Data::GAUSS, NF_COSINE, true},
+    {"model", {7, 200, 8, 2}, Data::GAUSS, NF_COSINE, true},
+};
+
 }  // namespace
 
 std::vector<Case> all_cases(Effort effort) {
@@ -162,6 +189,10 @@ std::vector<Case> all_cases(Effort effort) {
   const Limits limit = limits(effort);
   for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
     for (const Property& p : kProperties) property(p, metric, effort, &cases);
+    for (const Pair& p : kPairs)
+      if (effort != Effort::SMOKE && fits(p.data, metric) && (p.metric == 0 || p.metric == metric))
+        cases.push_back({p.test, metric, p.shape.dim, p.shape.rows, p.shape.k, p.shape.batch, p.data, false,
+                         p.tiny_slabs});
     covering("knn", metric, limit, effort == Effort::FULL, false, &cases);
     covering("search", metric, limit, effort != Effort::SMOKE, true, &cases);
     if (effort == Effort::FULL) product("search", metric, limit, &cases);

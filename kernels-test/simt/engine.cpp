@@ -334,7 +334,14 @@ void* shared_array(const void* key, size_t bytes, Site where) {
 void* dynamic_shared(size_t align, Site where) { return engine->dynamic_shared(align, where); }
 
 void copy_async(void* to, const void* from, size_t bytes, bool checked) {
-  engine->self().copies.push_back({to, from, bytes, checked ? __builtin_return_address(0) : nullptr});
+  const void* const place = checked ? __builtin_return_address(0) : nullptr;
+  if (checked) {
+    // From here on the destination belongs to the copy: who still reads it races.
+    note_access(to, bytes, kWrite, place);
+    mark_unwritten(to, bytes);
+  }
+  std::memset(to, 0xff, bytes);
+  engine->self().copies.push_back({to, from, bytes, place});
 }
 
 void copy_async_commit() {
@@ -350,10 +357,13 @@ void copy_async_wait(unsigned groups_left) {
   for (size_t i = 0; i < end; ++i) {
     const Fiber::AsyncCopy& copy = self.copies[i];
     if (copy.place != nullptr) {
-      note_access(copy.from, copy.bytes, kRead, copy.place);
+      if (copy.from != nullptr) note_access(copy.from, copy.bytes, kRead, copy.place);
       note_access(copy.to, copy.bytes, kWrite, copy.place);
     }
-    std::memcpy(copy.to, copy.from, copy.bytes);
+    if (copy.from != nullptr)
+      std::memcpy(copy.to, copy.from, copy.bytes);
+    else
+      std::memset(copy.to, 0, copy.bytes);
   }
   self.copies.erase(self.copies.begin(), self.copies.begin() + static_cast<ptrdiff_t>(end));
   self.copy_groups.erase(self.copy_groups.begin(), self.copy_groups.begin() + static_cast<ptrdiff_t>(groups));

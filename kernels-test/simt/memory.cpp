@@ -184,6 +184,12 @@ void mark_written(const void* p, size_t bytes) {
   if (in_arena(p) && bytes != 0) mark(p, bytes);
 }
 
+void mark_unwritten(const void* p, size_t bytes) {
+  if (!in_arena(p)) return;
+  uint8_t* const states = memory().states(p);
+  for (size_t word = 0; word * 4 < bytes; ++word) states[word] &= kAllocated;
+}
+
 void copy_marks(void* to, const void* from, size_t bytes) {
   if (!in_arena(to) || !in_arena(from)) return;
   for (size_t i = 0; i < bytes; i += 4) {

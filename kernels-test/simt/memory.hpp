@@ -23,6 +23,8 @@ uint64_t allocated_bytes();
 size_t allocation_bytes(const void* start);  // 0: nothing starts there
 // What the host copied or set, and what a copy on the device moved, carries marks of having been written.
 void mark_written(const void* p, size_t bytes);
+// The other way: shared or global memory counts as never written again. Whole words.
+void mark_unwritten(const void* p, size_t bytes);
 void copy_marks(void* to, const void* from, size_t bytes);
 
 // Who touched a word last, for writes and for reads: access.cpp.

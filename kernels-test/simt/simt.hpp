@@ -123,7 +123,9 @@ inline constexpr bool kChecked = true;
 inline constexpr bool kChecked = false;
 #endif
 
-// cp.async of CUDA: nothing arrives before the wait, so that a missing wait shows.
+// cp.async of CUDA: nothing arrives before the wait. Until then `to` is NaN, and for checked kernels nobody
+// has written it, so that a missing wait shows even where the array held something before. `from` NULL:
+// zeros.
 void copy_async(void* to, const void* from, size_t bytes, bool checked = kChecked);
 void copy_async_commit();
 void copy_async_wait(unsigned groups_left);

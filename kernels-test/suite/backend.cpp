@@ -141,6 +141,8 @@ Answer Backend::try_context(const ContextOptions& options, nf_context** out) {
   desc.threads = options.threads;
   desc.slab_bytes = options.slab_bytes;
   desc.max_binding_bytes = options.max_binding_bytes;
+  desc.memory_limit = options.memory_limit;
+  desc.workspace_limit = options.workspace_limit;
   const std::string& path = options.path.empty() ? path_ : options.path;
   desc.force_path = path.empty() ? nullptr : path.c_str();
   CallBlock call;

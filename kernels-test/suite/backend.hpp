@@ -40,6 +40,8 @@ struct ContextOptions {
   int32_t threads = 0;
   uint64_t slab_bytes = 0;
   uint64_t max_binding_bytes = 0;
+  uint64_t memory_limit = 0;
+  uint64_t workspace_limit = 0;
   std::string path = {};
   auto operator<=>(const ContextOptions&) const = default;
 };

@@ -2,6 +2,7 @@
 // The same query over the same rows gives the same bits, however it is computed.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "check.hpp"
 #include "index.hpp"
@@ -51,6 +52,37 @@ void test_bits_batch(const Bench& bench) {
             text("batches of %lld and %lld", static_cast<long long>(size), static_cast<long long>(batch))
                 .c_str());
     }
+  }
+}
+
+// In as little workspace as the search can do with, so that the batch is taken in parts.
+void test_bits_workspace(const Bench& bench) {
+  const Problem& p = bench.problem;
+  const Results usual = search_in(bench, {});
+  p.check_ranking(usual);
+  // Backends differ in what they keep beside the queries: the first size that is enough will do.
+  for (uint64_t bytes = uint64_t{16} << 10;; bytes *= 4) {
+    check(bytes <= uint64_t{1} << 30, "no workspace of up to 1 GiB is enough");
+    nf_context* context = nullptr;
+    const Answer made = bench.backend.try_context({.threads = 2, .workspace_limit = bytes}, &context);
+    if (made.code == NF_RESOURCE_EXHAUSTED) continue;
+    ok(made, "context_create");
+    const auto destroy = [&](nf_context* c) { bench.backend.api().context_destroy(c); };
+    const std::unique_ptr<nf_context, decltype(destroy)> owner(context, destroy);
+    Index index(bench.backend, context, p.metric(), bench.spec.dim);
+    int64_t first = 0;
+    const Answer added = index.try_add(p.data().matrix(), &first);
+    if (added.code == NF_RESOURCE_EXHAUSTED) continue;
+    ok(added, "index_add");
+    Results parts(bench.spec.batch, bench.spec.k);
+    const Answer found = index.try_search(p.queries().matrix(), &parts);
+    if (found.code == NF_RESOURCE_EXHAUSTED) continue;
+    ok(found, "index_search");
+    parts.check_form();
+    parts.check_same(
+        usual,
+        text("a workspace of %llu bytes and the default", static_cast<unsigned long long>(bytes)).c_str());
+    return;
   }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compaction, at once and in steps with other calls between them.
+#include <span>
+
 #include "check.hpp"
 #include "model.hpp"
 #include "random.hpp"
@@ -53,15 +55,45 @@ void at_once(const Bench& bench) {
   check_all(bench, &index, model);
 }
 
-// Between steps of 1 ns the index is searched and changed: rows are added, replaced, removed and revived,
-// copied ones and others.
-void in_steps(const Bench& bench) {
+// Between steps of 1 ns the index is searched and changed, in rows that were copied and in rows that were
+// not. A step copies 2^20 floats: where that is all rows there is nothing between.
+void in_steps(const Bench& bench, bool revive_dropped) {
   Index index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim);
   Model model(bench.spec.metric, bench.spec.dim);
   fill(bench, &index, &model);
   std::vector<uint8_t> since(static_cast<size_t>(model.rows()));
   Random random(bench.problem.seed() + 1);
-  constexpr int64_t kChanges = 40;  // later the index is left alone, so that the end is reached
+  const auto set_live = [&](int64_t row, bool live) {
+    if (!live) return remove(&index, &model, &since, row);
+    index.set_live(std::span(&row, 1), true);
+    model.set_live(row, true);
+  };
+  const auto change = [&](int64_t step, int64_t quarter) {
+    const int64_t rows = model.rows() / 4;
+    const auto pick = [&](bool live) {
+      int64_t row = quarter * rows + random.below(rows);
+      while (model.live(row) != live) row = quarter * rows + (row + 1) % rows;
+      return row;
+    };
+    set_live(pick(true), false);
+    const int64_t back = pick(true);
+    set_live(back, false);
+    set_live(back, true);
+    std::vector<int64_t> replaced;  // one of each half of a group
+    for (int64_t row = quarter * rows; row < (quarter + 1) * rows; row += 16) replaced.push_back(row);
+    const Vectors with =
+        fresh(bench, static_cast<int64_t>(replaced.size()), static_cast<uint64_t>(200 + 10 * step + quarter));
+    index.replace(replaced, with.matrix());
+    for (size_t i = 0; i < replaced.size(); ++i)
+      model.replace(replaced[i], with.row(static_cast<int64_t>(i)));
+    // One that was dead when its turn came: the copy has no place for it, and all begins anew.
+    if (revive_dropped && step == 0 && quarter == 0) {
+      int64_t row = 0;
+      while (model.live(row) || since[static_cast<size_t>(row)] != 0) ++row;
+      set_live(row, true);
+    }
+  };
+  constexpr int64_t kChanges = 2;  // later the index is left alone, so that the end is reached
   for (int64_t step = 0;; ++step) {
     check(step < 1'000'000, "compact is not done after %lld steps", static_cast<long long>(step));
     std::vector<int64_t> new_row(static_cast<size_t>(model.rows()), -7);
@@ -74,39 +106,18 @@ void in_steps(const Bench& bench) {
     for (const int64_t row : new_row)
       check(row == -7, "a step of compact that is not the last wrote new_row");
     if (step >= kChanges) continue;
-    const int64_t row = random.below(model.rows());
-    switch (step % 5) {
-      case 0: {
-        const Vectors more = fresh(bench, 3, 100 + static_cast<uint64_t>(step));
-        index.add(more.matrix());
-        model.add(more);
-        since.resize(static_cast<size_t>(model.rows()));
-        break;
-      }
-      case 1:
-        remove(&index, &model, &since, row);
-        break;
-      case 2: {
-        const int64_t rows[] = {row};
-        const Vectors one = fresh(bench, 1, 200 + static_cast<uint64_t>(step));
-        index.replace(rows, one.matrix());
-        model.replace(row, one.row(0));
-        break;
-      }
-      case 3: {
-        const int64_t rows[] = {row};
-        index.set_live(rows, true);
-        model.set_live(row, true);
-        break;
-      }
-      default:
-        check_all(bench, &index, model);
-    }
+    for (int64_t quarter = 0; quarter < 4; ++quarter) change(step, quarter);
+    const Vectors more = fresh(bench, 3, 100 + static_cast<uint64_t>(step));
+    index.add(more.matrix());
+    model.add(more);
+    since.resize(static_cast<size_t>(model.rows()));
+    check_all(bench, &index, model);
   }
   check_all(bench, &index, model);
 }
 
-// new_row must have room for every row; the index is as it was when it has not.
+// new_row must have room for every row; the index is as it was when it has not. All rows are copied by then,
+// the last word perhaps in part: the rows added next follow in it.
 void too_few_numbers(const Bench& bench) {
   Index index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim);
   Model model(bench.spec.metric, bench.spec.dim);
@@ -118,6 +129,9 @@ void too_few_numbers(const Bench& bench) {
   check(!done, "a failed compact says that it is done");
   for (const int64_t row : short_one) check(row == -7, "a failed compact wrote new_row");
   check_all(bench, &index, model);
+  const Vectors more = fresh(bench, 45, 12);
+  index.add(more.matrix());
+  model.add(more);
   model.compact(index.compact(), std::vector<uint8_t>(static_cast<size_t>(model.rows())));
   check_all(bench, &index, model);
 }
@@ -126,7 +140,8 @@ void too_few_numbers(const Bench& bench) {
 
 void test_compact(const Bench& bench) {
   at_once(bench);
-  in_steps(bench);
+  in_steps(bench, false);
+  in_steps(bench, true);
   too_few_numbers(bench);
 }
 

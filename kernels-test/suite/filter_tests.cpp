@@ -13,6 +13,9 @@ struct Kind {
   std::function<bool(int64_t row)> keep;
 };
 
+// The one that test_filter removes.
+int64_t dead_row(int64_t rows) { return rows / 3; }
+
 // Sparse ones may be gathered, dense ones scanned: both sides of that decision.
 std::vector<Kind> kinds(const Bench& bench) {
   const int64_t rows = bench.spec.rows;
@@ -24,10 +27,13 @@ std::vector<Kind> kinds(const Bench& bench) {
       {"none", [](int64_t) { return false; }},
       {"one", [rows](int64_t row) { return row == rows / 2; }},
       {"last", [rows](int64_t row) { return row == rows - 1; }},
+      {"the dead row", [rows](int64_t row) { return row == dead_row(rows); }},
       {"1%", [share](int64_t row) { return share(row, 1); }},
       {"10%", [share](int64_t row) { return share(row, 10); }},
       {"half", [share](int64_t row) { return share(row, 50); }},
       {"all but one", [](int64_t row) { return row != 0; }},
+      // A tile of 128 rows gives one, the next ones all: a GPU's list of 256 is then as full as it may be.
+      {"all but 127", [](int64_t row) { return row >= 127; }},
       {"all", [](int64_t) { return true; }},
   };
 }
@@ -46,7 +52,7 @@ void test_filter(const Bench& bench) {
   const int64_t rows = bench.spec.rows;
   Index index(bench.backend, bench.context(), p.metric(), bench.spec.dim);
   index.add(p.data().matrix());
-  const int64_t dead[] = {rows / 3};
+  const int64_t dead[] = {dead_row(rows)};
   index.set_live(dead, false);
   const auto run = [&](const std::string& what, const Filters& filters, const Keep& keep) {
     try {

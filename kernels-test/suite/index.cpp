@@ -17,22 +17,20 @@ constexpr float kUnwritten = -123456.75f;
 
 }  // namespace
 
-int32_t Filters::add_bits(std::vector<uint32_t> words) {
-  bits_.push_back(std::move(words));
+int32_t Filters::add_bits(const std::vector<uint32_t>& words) {
   auto filter = sized<nf_filter>();
   filter.kind = NF_BITSET;
-  filter.bits = bits_.back().data();
-  filter.count = static_cast<int64_t>(bits_.back().size());
+  filter.bits = bits_.emplace_back(words, ~0u, ~0u).data();
+  filter.count = static_cast<int64_t>(words.size());
   filters_.push_back(filter);
   return static_cast<int32_t>(filters_.size()) - 1;
 }
 
-int32_t Filters::add_rows(std::vector<int64_t> rows) {
-  rows_.push_back(std::move(rows));
+int32_t Filters::add_rows(const std::vector<int64_t>& rows) {
   auto filter = sized<nf_filter>();
   filter.kind = NF_ROWS;
-  filter.rows = rows_.back().data();
-  filter.count = static_cast<int64_t>(rows_.back().size());
+  filter.rows = rows_.emplace_back(rows, 0, rows.empty() ? 0 : rows.back() + 1).data();
+  filter.count = static_cast<int64_t>(rows.size());
   filters_.push_back(filter);
   return static_cast<int32_t>(filters_.size()) - 1;
 }

@@ -2,9 +2,18 @@
 // An nf_index and nf_knn with C++ arguments.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(from, bytes) static_cast<void>(0)
+#define ASAN_UNPOISON_MEMORY_REGION(from, bytes) static_cast<void>(0)
+#endif
 
 #include "backend.hpp"
 #include "data.hpp"
@@ -12,19 +21,40 @@
 
 namespace nearfield::test {
 
-// Filters of one search, kept alive with the arrays they point to.
+// An array between sentinels that look like more of it: who reads one element too far takes it for real, and
+// ASan, where it runs, says so.
+template <typename T>
+class Guarded {
+ public:
+  Guarded(const std::vector<T>& values, T before, T after) : all_(values.size() + 2 * kGuard, before) {
+    std::copy(values.begin(), values.end(), all_.begin() + kGuard);
+    std::fill(all_.end() - kGuard, all_.end(), after);
+    ASAN_POISON_MEMORY_REGION(all_.data(), kGuard * sizeof(T));
+    ASAN_POISON_MEMORY_REGION(all_.data() + all_.size() - kGuard, kGuard * sizeof(T));
+  }
+  Guarded(Guarded&&) = default;
+  ~Guarded() { ASAN_UNPOISON_MEMORY_REGION(all_.data(), all_.size() * sizeof(T)); }
+  const T* data() const { return all_.data() + kGuard; }
+
+ private:
+  static constexpr ptrdiff_t kGuard = 8;  // elements: ASan poisons 8 bytes at a time
+  std::vector<T> all_;
+};
+
+// Filters of one search, kept alive with the arrays they point to. Behind a bitset more rows are kept, behind
+// a list the row after its last is named.
 class Filters {
  public:
-  int32_t add_bits(std::vector<uint32_t> words);  // each answers its number
-  int32_t add_rows(std::vector<int64_t> rows);
+  int32_t add_bits(const std::vector<uint32_t>& words);  // each answers its number
+  int32_t add_rows(const std::vector<int64_t>& rows);
   // One entry per query, -1: none. Without it, filter 0 holds for all.
   void per_query(std::vector<int32_t> filter_of_query) { of_query_ = std::move(filter_of_query); }
   void attach(nf_search* to) const;
   const nf_filter* first() const { return &filters_.front(); }
 
  private:
-  std::vector<std::vector<uint32_t>> bits_;
-  std::vector<std::vector<int64_t>> rows_;
+  std::vector<Guarded<uint32_t>> bits_;
+  std::vector<Guarded<int64_t>> rows_;
   std::vector<nf_filter> filters_;
   mutable std::vector<const nf_filter*> pointers_;
   std::vector<int32_t> of_query_;

@@ -27,6 +27,14 @@ void test_knn(const Bench& bench) {
   knn(bench.backend, bench.context(), p.metric(), p.queries().matrix(), p.data().matrix(), &filtered,
       odd.first());
   p.check_ranking(filtered, [](int64_t, int64_t row) { return row % 2 == 1; });
+
+  // The rows pass through a quarter of the context's memory, 256 KiB or one group of rows, block after block.
+  nf_context* const small = bench.backend.context({.memory_limit = uint64_t{1} << 20});
+  Results blocks(bench.spec.batch, bench.spec.k);
+  knn(bench.backend, small, p.metric(), p.queries().matrix(), p.data().matrix(), &blocks);
+  blocks.check_same(results, "knn in blocks and at once");
+  knn(bench.backend, small, p.metric(), p.queries().matrix(), p.data().matrix(), &blocks, odd.first());
+  blocks.check_same(filtered, "filtered knn in blocks and at once");
 }
 
 // Added in three unequal parts, searched, and compared with the stateless search.

@@ -246,6 +246,33 @@ const Planted kPlanted[] = {
        __syncthreads();
        sink = a[threadIdx.x];
      }},
+    {"an asynchronous copy over what was there, that nobody waits for", "never written: read",
+     [](const Buffers& b) {
+       NF_SHARED(float, a, kThreads);
+       a[threadIdx.x] = 0;
+       __syncthreads();
+       copy_async(&a[threadIdx.x], &b.written[threadIdx.x], 4);
+       sink = a[threadIdx.x];
+     }},
+    {"an asynchronous copy over what another thread still reads", "race in shared memory",
+     [](const Buffers& b) {
+       NF_SHARED(float, a, kThreads);
+       a[threadIdx.x] = 0;
+       __syncthreads();
+       sink = a[threadIdx.x ^ 32];
+       copy_async(&a[threadIdx.x], &b.written[threadIdx.x], 4);
+       copy_async_commit();
+       copy_async_wait(0);
+     }},
+    {"asynchronous copies of rows and of zeros, waited for", "",
+     [](const Buffers& b) {
+       NF_SHARED(float, a, kThreads);
+       copy_async(&a[threadIdx.x], threadIdx.x % 2 == 0 ? &b.written[threadIdx.x] : nullptr, 4);
+       copy_async_commit();
+       copy_async_wait(0);
+       __syncthreads();
+       sink = a[threadIdx.x ^ 64];
+     }},
     {"an asynchronous copy from beyond the end", "outside of every allocation",
      [](const Buffers& b) {
        NF_SHARED(float, a, kThreads);

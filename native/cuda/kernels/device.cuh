@@ -53,13 +53,18 @@ __device__ inline void copy_async(float4* to, const float4* from, bool valid) {
                    static_cast<uint32_t>(__cvta_generic_to_shared(to))),
                "l"(from), "r"(valid ? 16 : 0)
                : "memory");
-#else
+#elif defined(__CUDACC__)
   *to = valid ? *from : float4{0, 0, 0, 0};
+#else  // nothing arrives before the wait there either
+  simt::copy_async(to, valid ? from : nullptr, sizeof(*to));
 #endif
 }
 __device__ inline void copies_done() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_all;" ::: "memory");
+#elif !defined(__CUDACC__)
+  simt::copy_async_commit();
+  simt::copy_async_wait(0);
 #endif
 }
 
