@@ -136,12 +136,13 @@ FAULTS = [
             "while (plan.offsets[query + 1] <= i) {\n          ++query;\n          if (PLANTED) break;\n        }")],
           [(CPU, "filter(metric=l2,dim=33,rows=1000")]),
     Fault("cpu-part-offset",
-          [("native/cpu/flat.cpp", "const int64_t query = part_.first + i;", "const int64_t query = (PLANTED ? 0 : part_.first) + i;")],
+          [("native/cpu/flat.cpp", "merge(&all, plan_.k, plan_.hits + query * plan_.k);",
+            "merge(&all, plan_.k, plan_.hits + (PLANTED ? i : query) * plan_.k);")],
           [(CPU, "bits-workspace(metric=l2")]),
 
     # ---- Host logic of the GPUs ----
-    Fault("gpu-again-without-masks",
-          [("native/gpu/matrix.cpp", "plan.mask_of_query = masks.empty() ?", "plan.mask_of_query = masks.empty() || PLANTED ?")],
+    Fault("again-without-masks",
+          [("native/common/subset.hpp", "plan.mask_of_query = masks.empty() ?", "plan.mask_of_query = masks.empty() || PLANTED ?")],
           in_columns(GPUS, "room(metric=l2")),
     Fault("gpu-cut-short-not-heard",
           [("native/gpu/matrix.cpp", "if ((counted[q] & NEARFIELD_CUT_SHORT) != 0) cut_short", "if ((counted[q] & NEARFIELD_CUT_SHORT) != 0 && !PLANTED) cut_short")],
