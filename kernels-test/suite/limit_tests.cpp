@@ -27,24 +27,26 @@ void at_distance(int32_t metric, double far, float* row, int32_t dim) {
 }  // namespace
 
 // Equal ranks on both sides of a shared limit. Of 32,768 rows or more a worker of two takes blocks of 32
-// groups or more, and looks at the other's limit every 16 groups (native/cpu: flat.cpp, scan.cpp). In each
-// 1024 rows, groups 17 and on hold rows at one and the same smallest distance, in odd blocks the first group
-// does, too: the worker of an odd block reaches a limit of that rank while the one of the block before has
-// such rows, with lower numbers, still to come. They are the answer. Whether the other is ahead is up to the
+// groups, and looks at the other's limit every 16 groups (native/cpu: flat.cpp, scan.cpp). From block 8 on,
+// when both are at work, groups 17 and on of each block hold rows at one and the same smallest distance; in
+// odd blocks the first group does, too: the worker of block 9 reaches a limit of that rank while the one of
+// block 8 has such rows, with lower numbers, still to come. They are the answer. Who is ahead is up to the
 // system: hence several searches.
 void test_ties(const Bench& bench) {
   if (bench.backend.info().emulated || bench.backend.info().software)
     throw NotApplicable("an emulated device runs one block after the other");
   const int64_t rows = bench.spec.rows;
   const int32_t dim = bench.spec.dim, metric = bench.spec.metric;
+  constexpr int64_t kFar = 8;  // blocks without near rows
   Vectors data(rows, dim, false), queries(bench.spec.batch, dim, false);
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t block = row / 1024, group = row % 1024 / 32;
-    const bool near = group >= 17 || (block % 2 == 1 && group == 0);
+    const bool near = block >= kFar && (group >= 17 || (block % 2 == 1 && group == 0));
     at_distance(metric, near ? 0.25 : 0.75, data.row(row), dim);
   }
   for (int64_t q = 0; q < queries.rows(); ++q) at_distance(metric, 0, queries.row(q), dim);
   constexpr int kSearches = 20;
+  constexpr int64_t kBest = kFar * 1024 + 17 * 32;
   for (const int32_t threads : {1, 2, 3}) {
     Index index(bench.backend, bench.backend.context({.threads = threads}), metric, dim);
     index.add(data.matrix());
@@ -55,10 +57,10 @@ void test_ties(const Bench& bench) {
         index.search(queries.matrix(0, batch), &results);
         for (int64_t q = 0; q < batch; ++q)
           for (int64_t hit = 0; hit < bench.spec.k; ++hit)
-            check(results.row(q, hit) == 17 * 32 + hit,
+            check(results.row(q, hit) == kBest + hit,
                   "%d threads: of equal distances, hit %lld of query %lld is row %lld instead of %lld",
                   threads, static_cast<long long>(hit), static_cast<long long>(q),
-                  static_cast<long long>(results.row(q, hit)), static_cast<long long>(17 * 32 + hit));
+                  static_cast<long long>(results.row(q, hit)), static_cast<long long>(kBest + hit));
       }
     }
   }
