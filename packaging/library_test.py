@@ -20,7 +20,7 @@ import macho
 
 GLIBC_FLOOR = (2, 28)  # RHEL 8, Debian 10
 SYSTEM = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
-FATBIN_MAGIC = 0xBA55ED50  # of the header of what nvcc -fatbin writes
+ELF_MACHINE_CUDA = 190
 # The only paths that a library of ours opens itself.
 OPENED = ("/proc/", "/sys/", "/dev/")
 MACOS_FLOOR = (14, 0)
@@ -73,13 +73,15 @@ def has_no_executable_stack(library):
     assert flags and "E" not in flags.group(1), f"GNU_STACK {flags and flags.group(1)}"
 
 
-def without_gpu_code(content):
-    """GPU code is compressed: noise, in which any short text occurs. Its header has the size behind 16 bytes."""
-    at = content.find(struct.pack("<I", FATBIN_MAGIC))
-    if at < 0:
-        return content
-    (size,) = struct.unpack_from("<Q", content, at + 8)
-    return content[:at] + content[at + 16 + size :]
+def gpu_code(content):
+    """By architecture, the version of the ELF ABI of the machine code for NVIDIA GPUs that is inside: 7 of CUDA 12, 8 of 13."""
+    found = {}
+    for match in re.finditer(rb"\x7fELF\x02\x01", content):
+        at = match.start()
+        (machine,), (flags,), abi = struct.unpack_from("<H", content, at + 18), struct.unpack_from("<I", content, at + 48), content[at + 8]
+        if machine == ELF_MACHINE_CUDA:
+            found[flags & 0xFF if abi == 7 else flags >> 8 & 0xFF] = abi
+    return found
 
 
 def names_its_compiler(library):
@@ -125,7 +127,7 @@ def clang_words(command):
 
 
 def names_no_path(library):
-    texts = [text.decode() for text in re.findall(rb"[\x20-\x7e]{4,}", without_gpu_code(library.read_bytes()))]
+    texts = [text.decode() for text in re.findall(rb"[\x20-\x7e]{4,}", library.read_bytes())]
     known = OPENED + (MACOS_SYSTEM if library.suffix == ".dylib" else ())
     paths = [text for text in texts if re.search(r"(^|[\s:'\"=])/[\w.+-]+/[\w.+-]+", text) and not text.startswith(known)]
     home = [text for text in texts if str(pathlib.Path.home()) + "/" in text or str(pathlib.Path.cwd()) + "/" in text]
@@ -149,11 +151,15 @@ def has_notices(library):
 
 
 def has_gpu_code(library):
-    """A fatbin of the GPU generations that the notice names, and nothing of the CUDA runtime, which our notice says is not inside."""
+    """Code of the GPU generations that the notice names, as drivers of CUDA 12 take it, and nothing of the CUDA runtime, which our
+    notice says is not inside."""
     content, notice = library.read_bytes(), (library.parents[3] / "THIRD-PARTY.txt").read_text(encoding="utf-8")
     code = re.search(r"NVIDIA GPUs in it \(([^)]+)\)", notice)
-    assert code and len(re.findall(r"sm_\d+", code.group(1))) > 1, "the notice names no code for NVIDIA GPUs"
-    assert len(content) - len(without_gpu_code(content)) > len(content) // 2, "has no fatbin, or one of a few kernels"
+    named = {int(arch) for arch in re.findall(r"sm_(\d+)", code.group(1))} if code else set()
+    inside = gpu_code(content)
+    assert len(named) > 1 and named == set(inside), f"the notice names code for {sorted(named)}, inside is code for {sorted(inside)}"
+    assert all(abi == 7 for arch, abi in inside.items() if arch < 100), f"ELF ABI of machine code: {inside}"
+    assert b"\n.version 8.0\n.target sm_80\n" in content, "has no PTX that drivers of CUDA 12.0 take"
     for name in (b"cudaMalloc", b"cudaLaunchKernel", b"libcudart"):
         assert name not in content, f"names {name.decode()} of the CUDA runtime"
 
