@@ -25,7 +25,9 @@ void silence_is_a_loss(const std::shared_ptr<Native>& native, std::mt19937_64& r
   options.dim = kDim;
   std::unique_ptr<Store> store;
   CHECK_OK(device.create_store(options, &store, kCall));
-  const Status lost = store->append(rows.host(), kCall);
+  // On a busy machine work may have ended before it is asked for, but not every time.
+  Status lost;
+  for (int i = 0; i < 20 && lost.ok(); ++i) lost = store->append(rows.host(), kCall);
   CHECK_IN(lost.message(), lost.code() == NF_DEVICE_LOST);
   CHECK_IN(lost.message(),
            lost.message().find("nothing ended for 0.0 s, 0.0 s is the limit") != std::string::npos);
