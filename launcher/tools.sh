@@ -43,6 +43,8 @@ have_maven() { command -v mvn >/dev/null; }
 have_pip() { python3 -m pip --version >/dev/null 2>&1; }
 have_shellcheck() { command -v shellcheck >/dev/null; }
 have_clang_format() { clang_format >/dev/null; }
+# Disassembles the shipped kernels of every platform (native/cpu/loops.py).
+have_llvm_objdump() { command -v llvm-objdump >/dev/null; }
 
 # Prints the command of clang-format 14, whatever its name here: other versions lay out differently.
 clang_format() {
@@ -89,6 +91,7 @@ tool_title() {
     pip) printf 'Python 3 with pip' ;;
     shellcheck) printf 'shellcheck' ;;
     clang_format) printf 'clang-format 14' ;;
+    llvm_objdump) printf 'llvm-objdump' ;;
     vulkan) printf 'the Vulkan loader' ;;
     lavapipe) printf "Mesa's software GPU (lavapipe)" ;;
   esac
@@ -128,6 +131,7 @@ package() {
     apt:vulkan) printf 'libvulkan1' ;;
     dnf:vulkan) printf 'vulkan-loader' ;;
     apt:lavapipe | dnf:lavapipe) printf 'mesa-vulkan-drivers' ;;
+    apt:llvm_objdump | dnf:llvm_objdump) printf 'llvm' ;;
     apt:clang_format) printf 'clang-format-14' ;;
     dnf:clang_format) printf 'clang-tools-extra' ;;
     brew:clang_format) printf 'llvm@14' ;;

@@ -93,7 +93,7 @@ TEXT
 # checking_tools: what `test` needs beyond them. $CTEST is what ctest prints, $JAVA_TESTS the attributes of a Surefire report.
 checking_tools() {
   local tool
-  for tool in clang-format-14 shellcheck xargs; do script "$machine/bin/$tool" </dev/null; done
+  for tool in clang-format-14 llvm-objdump shellcheck xargs; do script "$machine/bin/$tool" </dev/null; done
   printf 'echo libvulkan.so.1\n' | script "$machine/bin/ldconfig"
   printf 'echo 2 passed, 0 failed\n' | script "$checkout/launcher/test.sh"
   script "$machine/bin/python3" <<'TEXT'

@@ -168,7 +168,7 @@ FAULTS = [
           [(CUDA, "compact(metric=cosine,dim=4096")]),
     Fault("gpu-radix-bound",
           [("native/gpu/select.cpp", "p.bound_row = p.fixed.row | ~p.fixed.row_mask;", "p.bound_row = p.fixed.row | (PLANTED ? 0 : ~p.fixed.row_mask);")],
-          [(CUDA, "search(metric=l2,dim=7,rows=20011,k=1000")]),
+          [(CUDA, "search(metric=l2,dim=7,rows=20011,k=3000")]),
     Fault("gpu-score-slab",
           [("native/gpu/score.cpp", "{place.slab, at, {static_cast<uint32_t>(query - first_query),", "{PLANTED ? 0 : place.slab, at, {static_cast<uint32_t>(query - first_query),")],
           [(CUDA, "score(metric=cosine,dim=33,rows=300")]),
