@@ -177,6 +177,7 @@ const std::vector<Pair> kPairs = {
     {"compact", {4096, 2 * 256 + 24, 10, 2}, Data::GAUSS, NF_COSINE},
     // Beyond every GPU's lists: radix selection. Between Metal's and CUDA's: large lists of the matrix form.
     {"search", {7, 20011, 3000, 3}, Data::TIES, NF_L2SQ},
+    {"search", {7, 20011, 3000, 7}, Data::HUGE_NORMS, NF_L2SQ},
     {"search", {7, 20011, 1500, 33}, Data::GAUSS, NF_DOT},
     // So little work that no GPU takes it in parts.
     {"bits-filter", {4, 400, 10, 7}, Data::GAUSS, NF_L2SQ},
