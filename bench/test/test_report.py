@@ -69,7 +69,7 @@ class TargetsTest(unittest.TestCase):
     def test_every_target_has_a_workload(self):
         """A target whose shape `bench all` does not measure would never be met."""
         records = []
-        for point in workloads.with_targets() + workloads.beside_local() + workloads.inserting():
+        for point in workloads.with_targets() + workloads.beside_local() + workloads.inserting() + workloads.curves():
             systems = ("nearfield",) + (("nearfield-local",) if point.local else ()) + (("nearfield-java",) if point.java else ()) + point.peers
             records += [record(s, workload=point.workload, rows=point.rows, dim=point.dim, batch=point.batch, k=point.k, metric=point.metric)
                         for s in systems]  # fmt: skip
