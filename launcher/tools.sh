@@ -43,8 +43,15 @@ have_maven() { command -v mvn >/dev/null; }
 have_pip() { python3 -m pip --version >/dev/null 2>&1; }
 have_shellcheck() { command -v shellcheck >/dev/null; }
 have_clang_format() { clang_format >/dev/null; }
-# Disassembles the shipped kernels of every platform (native/cpu/loops.py).
-have_llvm_objdump() { command -v llvm-objdump >/dev/null; }
+# Disassembles the shipped kernels of every platform (native/cpu/loops.py, which takes the same names).
+have_llvm_objdump() {
+  local version
+  ! command -v llvm-objdump >/dev/null || return 0
+  for version in {30..14}; do
+    ! command -v "llvm-objdump-$version" >/dev/null || return 0
+  done
+  return 1
+}
 
 # Prints the command of clang-format 14, whatever its name here: other versions lay out differently.
 clang_format() {

@@ -94,11 +94,14 @@ class Parts:
             self.licences["glibc.txt"] = lib / "libc/glibc/LICENSES"
 
     def cuda(self, folder):
-        """What nvcc makes of our sources is ours; of NVIDIA's own files none is inside, not even the CUDA runtime."""
+        """What nvcc and ptxas make of our sources is ours; of NVIDIA's own files none is inside, not even the CUDA runtime."""
         nvcc, code = first(r"# nvcc (\S+)", folder / "report.txt"), first(r'NEARFIELD_CUDA_CODE "([^"]+)"', folder / "cuda_build.hpp")
-        self.properties += [("nearfield:nvcc", nvcc), ("nearfield:gpu-code", code)]
+        # Absent where a toolkit was installed: then its own assembler, of nvcc's version.
+        ptxas = re.search(r"# nvcc \S+ ptxas (\S+)", (folder / "report.txt").read_text(encoding="utf-8"))
+        ptxas = ptxas[1] if ptxas else nvcc
+        self.properties += [("nearfield:nvcc", nvcc), ("nearfield:ptxas", ptxas), ("nearfield:gpu-code", code)]
         self.notes.append(
-            f"The code for NVIDIA GPUs in it ({code}) was compiled from Nearfield's own sources by nvcc {nvcc}.\n"
+            f"The code for NVIDIA GPUs in it ({code}) was compiled from Nearfield's own sources by nvcc {nvcc} and ptxas {ptxas}.\n"
             "No file of NVIDIA's is inside or beside it: the driver of the machine (libcuda.so.1) is opened at run time."
         )
 

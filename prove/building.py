@@ -16,7 +16,6 @@ from machine import ROOT
 from phases import Absent, Failed
 
 HERE = ROOT / "build" / "prove"
-# Where a generation has instructions that only its own machine code may use, as in native/cuda/CMakeLists.txt.
 PROGRAMS = ("nearfield_suite", "nearfield_bench")
 LIBRARY = "lib{}.dylib" if sys.platform == "darwin" else "lib{}.so"
 

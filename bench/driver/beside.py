@@ -12,7 +12,7 @@ is slow only if it is so twice: by chance once in 2,500.
 from __future__ import annotations
 
 import output
-from errors import say
+from errors import BenchError, say
 from flat import Outcome
 
 MOST = 1.05  # times the local build's median
@@ -20,7 +20,10 @@ MOST = 1.05  # times the local build's median
 
 def behind(records: list[dict]) -> float:
     """The packaged library's median over the local build's."""
-    ours, local = (next(r for r in records if r["system"] == system) for system in ("nearfield", "nearfield-local"))
+    ours, local = ([r for r in records if r["system"] == system] for system in ("nearfield", "nearfield-local"))
+    if not (ours and local):
+        raise BenchError("the packaged library and the local build were not both measured")
+    (ours,), (local,) = ours, local
     return ours["median_s"] / local["median_s"]
 
 

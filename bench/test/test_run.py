@@ -232,8 +232,8 @@ class RunTest(unittest.TestCase):
         self.refused("frobnicate", 2, "frobnicate")
         self.refused("", 2, "flat, all or report")
         self.refused("flat --frobnicate", 2, "--frobnicate")
-        self.refused("flat --rows 4000000000 --dim 10000 --peers none", 2, "4000000000 rows", "GiB")
-        self.refused("flat --base no.fbin --queries no.fbin --peers none", 2, "no.fbin", "not there")
+        self.refused("flat --rows 4000000000 --dim 10000 --peers none --library local", 2, "4000000000 rows", "GiB")
+        self.refused("flat --base no.fbin --queries no.fbin --peers none --library local", 2, "no.fbin", "not there")
         self.refused("flat --out /nonexistent/x --peers none", 2, "/nonexistent")
         self.refused("flat --library local --peers none --rows 10 --path neon" if machine.describe()["cpu_flags"].count("avx")
                      else "flat --library local --peers none --rows 10 --path avx2", 3, "force_path")  # fmt: skip

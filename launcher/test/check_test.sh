@@ -78,6 +78,7 @@ TEXT
     { [ ! -s "$CALLS.beside" ] || [ "$(calls '^mvn')" -eq 0 ]; } || break
     sleep 0.1
   done
+  [ -s "$CALLS.beside" ] || fail 'the launcher tests did not start'
   kill -TERM "$starter"
   status=0
   wait "$starter" || status=$?

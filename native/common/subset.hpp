@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Some queries of a batch, searched again by another form.
+// Some queries of a batch, searched again by another form. What this holds, a copy of their vectors and their
+// hits, is the host's, beside the hits of the batch, and not part of a workspace.
 #pragma once
 
 #include <algorithm>

@@ -48,9 +48,10 @@ Status FlatSearch::run() {
   cut_into_blocks();
   for (int64_t first = 0; first < plan_.batch; first += part) {
     prepare(first, std::min(part, plan_.batch - first));
+    // Fewer queries wait for memory, which a second pass over the blocks would read less in order.
     if (may_sample_ && part_.queries >= kProductBatch) {
       NF_TRY(scan_blocks(Pass::kSample));
-      limit_by_sample();
+      NF_TRY(limit_by_sample());
       NF_TRY(scan_blocks(Pass::kRest));
     } else {
       NF_TRY(scan_blocks(Pass::kAll));
@@ -132,21 +133,37 @@ Status FlatSearch::scan_blocks(Pass pass) {
   return state_.pool->run(workers_, [this](int32_t worker) { return scan(worker); });
 }
 
-void FlatSearch::limit_by_sample() {
+Status FlatSearch::in_shares(const std::function<void(int64_t, int64_t)>& work) {
+  // Queries per share; also between polls.
+  constexpr int64_t share = 16;
+  std::atomic<int64_t> ticket{0};
+  return state_.pool->run(part_.queries * plan_.k < 4096 ? 1 : workers_, [&](int32_t) -> Status {
+    for (int64_t from = ticket.fetch_add(share); from < part_.queries; from = ticket.fetch_add(share)) {
+      if (state_.pool->stopping()) return {};
+      NF_TRY(call_.poll());
+      work(from, std::min(from + share, part_.queries));
+    }
+    return {};
+  });
+}
+
+Status FlatSearch::limit_by_sample() {
   const auto wanted = static_cast<size_t>(sample_hits(plan_.k));
-  std::vector<float> ranks;
-  for (int64_t i = 0; i < part_.queries; ++i) {
-    SharedLimit& limit = state_.workspace.limits[static_cast<size_t>(i)];
-    limit.reset();
-    ranks.clear();
-    for (int32_t worker = 0; worker < workers_; ++worker)
-      for (const Hit& hit : found(worker, i).queue.hits()) ranks.push_back(hit.rank);
-    if (ranks.size() < wanted) continue;  // then no queue has dropped a hit
-    const auto last = ranks.begin() + static_cast<int64_t>(wanted) - 1;
-    std::nth_element(ranks.begin(), last, ranks.end());
-    // Strictly below: of the sample's rows of the last rank itself, queues may have dropped some.
-    limit.lower(std::nextafter(*last, -std::numeric_limits<float>::infinity()));
-  }
+  return in_shares([&](int64_t from, int64_t to) {
+    std::vector<float> ranks;
+    for (int64_t i = from; i < to; ++i) {
+      SharedLimit& limit = state_.workspace.limits[static_cast<size_t>(i)];
+      limit.reset();
+      ranks.clear();
+      for (int32_t worker = 0; worker < workers_; ++worker)
+        for (const Hit& hit : found(worker, i).queue.hits()) ranks.push_back(hit.rank);
+      if (ranks.size() < wanted) continue;  // then no queue has dropped a hit
+      const auto last = ranks.begin() + static_cast<int64_t>(wanted) - 1;
+      std::nth_element(ranks.begin(), last, ranks.end());
+      // Strictly below: of the sample's rows of the last rank itself, queues may have dropped some.
+      limit.lower(std::nextafter(*last, -std::numeric_limits<float>::infinity()));
+    }
+  });
 }
 
 Status FlatSearch::scan(int32_t worker) {
@@ -160,30 +177,21 @@ Status FlatSearch::scan(int32_t worker) {
 }
 
 Status FlatSearch::collect() {
-  // Queries per share; also between polls.
-  constexpr int64_t share = 16;
-  std::atomic<int64_t> ticket{0};
-  const auto work = [&](int32_t) -> Status {
+  NF_TRY(in_shares([&](int64_t from, int64_t to) {
     std::vector<Hit> all;
-    for (int64_t from = ticket.fetch_add(share); from < part_.queries; from = ticket.fetch_add(share)) {
-      if (state_.pool->stopping()) return {};
-      NF_TRY(call_.poll());
-      for (int64_t i = from; i < std::min(from + share, part_.queries); ++i) {
-        all.clear();
-        int32_t rescored = 0;
-        for (int32_t worker = 0; worker < workers_; ++worker) {
-          const QueryState& state = found(worker, i);
-          all.insert(all.end(), state.queue.hits().begin(), state.queue.hits().end());
-          rescored += state.rescored;
-        }
-        const int64_t query = part_.first + i;
-        merge(&all, plan_.k, plan_.hits + query * plan_.k);
-        if (plan_.rescored != nullptr) plan_.rescored[query] = rescored;
+    for (int64_t i = from; i < to; ++i) {
+      all.clear();
+      int32_t rescored = 0;
+      for (int32_t worker = 0; worker < workers_; ++worker) {
+        const QueryState& state = found(worker, i);
+        all.insert(all.end(), state.queue.hits().begin(), state.queue.hits().end());
+        rescored += state.rescored;
       }
+      const int64_t query = part_.first + i;
+      merge(&all, plan_.k, plan_.hits + query * plan_.k);
+      if (plan_.rescored != nullptr) plan_.rescored[query] = rescored;
     }
-    return {};
-  };
-  NF_TRY(state_.pool->run(part_.queries * plan_.k < 4096 ? 1 : workers_, work));
+  }));
   if (part_.pass != Pass::kRest) return {};
   for (int64_t i = 0; i < part_.queries; ++i) {
     const int64_t query = part_.first + i;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "scan.hpp"
@@ -28,8 +29,10 @@ class FlatSearch {
   void cut_into_blocks();
   void prepare(int64_t first, int64_t queries);
   void copy_into_panels();
+  // Calls `work` with shares of the part's queries, [from, to), on the workers.
+  Status in_shares(const std::function<void(int64_t, int64_t)>& work);
   // With the hits of the sample in the queues: the limits of the rest.
-  void limit_by_sample();
+  Status limit_by_sample();
   Status scan_blocks(Pass pass);
   Status scan(int32_t worker);
   Status collect();

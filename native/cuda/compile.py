@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compile.py --nvcc PATH|pip --kernels DIR --common DIR --requirements FILE --cache DIR --arch 90a,... --out DIR
+"""compile.py --nvcc PATH|pip --kernels DIR --common DIR --requirements FILE --cache DIR --arch 90,... --out DIR
 
 Compiles kernels/instances.cu to OUT/kernels.bin, one image an architecture, with OUT/report.txt (what ptxas says about
 each kernel) and OUT/cuda_build.hpp (what is in it). The result is kept in CACHE by its inputs, for all build folders of

@@ -210,6 +210,10 @@ void test_sample(uint64_t seed) {
         compare(device, rows, random, 8, k, 0, false);
         compare(device, rows, random, 8, k, 0, true);
       }
+      DeviceOptions parts;  // of five queries, whose queues take 16 KiB each
+      parts.threads = 1;
+      parts.workspace_limit = 90'000;
+      compare(parts, rows, random, 10, k, 0, false);
     }
   // That it is used: without a sample a query meets k (1 + ln(64)) = 5,200 of these rows at least.
   const Rows rows = make_rows(random, NF_L2SQ, 8, 64000);
