@@ -18,8 +18,7 @@ constexpr Shape kShapes[] = {
     // Sampled, several slabs, several queries; the one of --smoke.
     {NF_COSINE, 4, 70'000, 10, 4, Data::GAUSS},
     // More parts than merge follows lists, 2,048 of WebGPU's and 4,096 of the others: the first list has the
-    // answer,
-    // whatever the others close.
+    // answer, whatever the others close.
     {NF_L2SQ, 4, 530'000, 12, 1, Data::DUPLICATES},
     {NF_MANHATTAN, 4, 270'000, 10, 3, Data::TIES},
     // Sampled for the sake of k; long lists; more slabs than dispatches in a submission.

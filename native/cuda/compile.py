@@ -77,7 +77,7 @@ def number(arch):
 
 
 class Compiler:
-    """Calls nvcc and ptxas in one folder by relative names, so that none of this machine's enters what they make."""
+    """Calls nvcc in the kernels' folder and ptxas in its own by relative names of the sources: what they make names none of this machine's."""
 
     def __init__(self, nvcc, ptxas, arguments, folder):
         self.nvcc, self.ptxas, self.arguments, self.folder = nvcc, ptxas, arguments, folder

@@ -160,8 +160,7 @@ void CudaQueue::fail(Result result, const char* call) {
 Status CudaQueue::take_error(const char* what) {
   const Result result = std::exchange(error_, kSuccess);
   if (result != kSuccess && lost_.empty()) return driver_->status(result, what, error_call_);
-  if (const Status lost = health(); !lost.ok())
-    return Status(lost.code(), error(lost.code(), "%s: %s", what, lost.message().c_str()).message(), result);
+  if (const Status lost = lost_in(what); !lost.ok()) return Status(lost.code(), lost.message(), result);
   return {};
 }
 
@@ -179,6 +178,7 @@ Status CudaQueue::allocate(uint64_t bytes, gpu::Use use, const char* what, gpu::
   Result result = attempt();
   // What the pool keeps may be what is missing.
   if (result == kOutOfMemory && trim(0)) result = attempt();
+  if (!lost_.empty()) return take_error(what);  // by the wait in trim(): the driver is asked nothing more
   if (result == kOutOfMemory) {
     size_t free_bytes = 0, total = 0;
     s.cuMemGetInfo_v2(&free_bytes, &total);

@@ -18,7 +18,7 @@ constexpr uint32_t kSmallGridWorkgroups = 3;
 // smaller than one of some GB; Limits::most_lists stays, it is the kernels'.
 constexpr uint32_t kHardwareWorkgroups = 1584;    // two waves of six on 132 multiprocessors
 constexpr double kHardwarePartUnits = 1;          // a tile is worth a part, as 5,000 rows are among millions
-constexpr uint64_t kHardwareSlabBytes = 1 << 20;  // of wgpu's 128 MiB
+constexpr uint64_t kHardwareSlabBytes = 1 << 20;  // of 1 GiB
 constexpr uint32_t kHardwareDispatches = 16;  // of 256: a store has more slabs than a submission dispatches
 // Several slabs of a few queries; never measured, because here it is the host that is measured.
 constexpr double kHardwareUnitsPerDispatch = 1e6;

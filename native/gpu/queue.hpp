@@ -148,7 +148,8 @@ class Queue {
   virtual Status submit(double units, const char* what) = 0;
   // Drops what was gathered, as far as the API has not begun it.
   virtual void discard() = 0;
-  // Waits for everything submitted. Never fails: a device that is lost has nothing in flight.
+  // Waits for everything submitted. Never fails: a device that is lost has nothing in flight, or, when it
+  // hangs, keeps what it may still write.
   virtual void drain() = 0;
   // Copies the first `bytes` of `from` (Use::kReadback) to `to`, once everything submitted is done.
   virtual Status read(const Buffer& from, uint64_t bytes, void* to, const char* what) = 0;
@@ -157,9 +158,16 @@ class Queue {
   virtual double units_per_dispatch() const = 0;
 
   static constexpr int64_t kDispatchTargetNs = 10'000'000;
+
+ protected:
+  // health(), as the failure of an operation.
+  Status lost_in(const char* what) const {
+    const Status lost = health();
+    return lost.ok() ? lost : error(lost.code(), "%s: %s", what, lost.message().c_str());
+  }
 };
 
-// Whatever happens, nothing of a call is still running when it returns.
+// Whatever happens, nothing of a call is still running when it returns, but on a device that hangs.
 class Drain {
  public:
   explicit Drain(Queue& queue) : queue_(queue) {}

@@ -21,9 +21,10 @@ constexpr int64_t kLeastTimes = 4;
 Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, uint32_t max_parts, int64_t* seen) {
   Context& context = scan->context();
   const Limits& limits = context.limits();
-  // The other forced paths are for tests with small stores.
-  const bool is_usual = context.path() == Path::kAutomatic || context.path() == Path::kHardware;
-  const int64_t least = is_usual ? kLeastRows : limits.tile_rows;
+  // These paths are for tests with small stores; the others are compared with the automatic one.
+  const Path path = context.path();
+  const bool is_small = path == Path::kSmallGrid || path == Path::kDirect || path == Path::kMatrix;
+  const int64_t least = is_small ? limits.tile_rows : kLeastRows;
   const int64_t wanted = std::max<int64_t>({least, scan->rows() / kShare, 2 * int64_t{scan->plan().k}});
   *seen = 0;
   if (wanted * kLeastTimes > scan->rows()) return {};

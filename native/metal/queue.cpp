@@ -110,8 +110,7 @@ Status MetalQueue::health() const {
 }
 
 Status MetalQueue::take_error(const char* what) {
-  if (const Status lost = health(); !lost.ok())
-    return error(lost.code(), "%s: %s", what, lost.message().c_str());
+  NF_TRY(lost_in(what));
   const Fault fault = std::exchange(fault_, Fault::kNone);
   switch (fault) {
     case Fault::kNone:

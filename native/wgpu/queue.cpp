@@ -188,8 +188,8 @@ WebGpuQueue::~WebGpuQueue() {
   }
   // wgpu-native waits for the device when the last reference goes and aborts the process when that fails: a
   // lost device is therefore kept, with what its callbacks write to.
-  if (!health().ok()) return;
   drain();
+  if (!health().ok()) return;
   params_ = gpu::Buffer();
   pipelines_.clear();
   symbols().wgpuQueueRelease(queue_);
@@ -213,8 +213,7 @@ void WebGpuQueue::lose() {
 }
 
 Status WebGpuQueue::take_error(const char* what) {
-  if (const Status lost = health(); !lost.ok())
-    return error(lost.code(), "%s: %s", what, lost.message().c_str());
+  NF_TRY(lost_in(what));
   const std::lock_guard<std::mutex> lock(errors_->mutex);
   if (errors_->type == WGPUErrorType_NoError) return {};
   const WGPUErrorType type = errors_->type;
@@ -333,7 +332,7 @@ Status WebGpuQueue::submit(double units, const char* what) {
     return status;
   }
   while (flights_.size() >= 2) wait_oldest();
-  if (!health().ok()) return take_error(what);
+  NF_TRY(lost_in(what));  // and keeps the commands, as above
   s.wgpuQueueSubmitForIndex(queue_, 1, &commands);
   s.wgpuCommandBufferRelease(commands);
   const auto ended = std::make_shared<std::atomic<bool>>(false);

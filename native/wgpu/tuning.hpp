@@ -30,6 +30,8 @@ inline Tuning tuning_of(WGPUAdapterType type, uint32_t cores) {
   // of nanoseconds. A slab is a dispatch, and a dispatch begins when the one before has ended, so slabs are
   // as large as a store may well grow at once, below the 2 GiB beyond which some drivers read wrong values.
   Tuning tuning{20, 1024, 1e4, 1ull << 30, UINT32_MAX};
+  // What does not say what it is may be llvmpipe under another name.
+  if (type == WGPUAdapterType_Unknown) tuning.loops = kMostLoops;
   // Those that share the host's memory have some tens of cores and a twentieth of the bandwidth.
   if (type == WGPUAdapterType_IntegratedGPU) tuning.first_units_per_ns = 5, tuning.workgroups = 256;
   return tuning;

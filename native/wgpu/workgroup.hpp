@@ -12,8 +12,9 @@ inline constexpr uint32_t kTileRows = kLanes * kRowsPerLane;  // TILE_ROWS
 
 // Loop iterations of one workgroup on a software GPU, all its loops together. llvmpipe (lavapipe) ends every
 // loop of an invocation once 65,535 iterations have been made, silently; so parts of a scan and merges are
-// cut shorter: a merge of k = 129 to 78 lists, which would starve a real one. The inner loops over QB and
-// ROWS are unrolled by its compiler; a margin of a quarter covers what a count like this one forgets.
+// cut shorter: a merge of k = 129 to 78 lists, which would starve a real one. The inner loops over QB,
+// ROWS and AHEAD, and over the four words of a subgroup's votes, are unrolled by its compiler; a margin of a
+// quarter covers what a count like this one forgets.
 inline constexpr uint32_t kMostLoops = 50'000;
 
 // A lane of merge.wgsl keeps a bit for each list that it follows.

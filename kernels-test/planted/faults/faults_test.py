@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requires that the cases of the suite's default run catch every planted fault, and that they pass without one.
 
-  faults_test.py SUITE LIB_DIR [--only TEXT] [--all] [--effort --quick]
+  faults_test.py SUITE LIB_DIR [--only TEXT] [--all]
 
 --only TEXT: faults whose name contains it. --all: whatever catches a fault first in its columns, for finding the cases to name.
 """

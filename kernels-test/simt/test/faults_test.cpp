@@ -191,8 +191,7 @@ void hung_device(const Bench& bench) {
   for (const char* what : {"the search that finds the device hung", "a search after that"}) {
     Caller caller;
     Answers none{};
-    fixture.expect(fixture.search(&none, caller), NF_DEVICE_LOST, what, caller,
-                   "nothing ended for 0.2 s, 0.2 s is the limit");
+    fixture.expect(fixture.search(&none, caller), NF_DEVICE_LOST, what, caller, " s, 0.2 s is the limit");
   }
   Caller adding;
   fixture.expect(fixture.add(100, adding), NF_DEVICE_LOST, "an add after that", adding, "lost");

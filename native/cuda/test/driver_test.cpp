@@ -115,8 +115,7 @@ void expect_images() {
            {61, 13000, "it has compute capability 6.1, this library needs 7.5 or later"},
            {90, 11080,
             "it has compute capability 9.0, for which this library needs a driver of CUDA 12.0 or later, and "
-            "the "
-            "driver is of CUDA 11.8"}}) {
+            "the driver is of CUDA 11.8"}}) {
     std::string why, got;
     for (const cuda::Image& image : cuda::images_for(all, w.capability, w.driver, &why))
       got += std::to_string(image.offset);

@@ -229,7 +229,7 @@ typedef nf_status nf_index_write_lists_fn(nf_index *index, const nf_lists *lists
 
 typedef struct nf_api { /* no entry is ever NULL below struct_size; an unfit one returns NF_UNIMPLEMENTED */
   uint32_t struct_size, abi_major, abi_minor, reserved;
-  const char *backend, *build; /* "cuda"; "0.1.0 sm_80;sm_90, gcc 12.2.0": version, code paths, compiler */
+  const char *backend, *build; /* "cuda"; "0.1.0 sm_75 sm_80, gcc 12.2.0": version, code paths, compiler */
   nf_device_count_fn *device_count;
   nf_device_info_fn *device_info;
   nf_context_create_fn *context_create;
