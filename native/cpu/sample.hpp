@@ -20,7 +20,9 @@ inline constexpr int64_t kSampleShare = 16;
 inline constexpr int64_t kSampledHits = 65;
 
 // As many rows in the sample as hits are wanted: with fewer, the guess is as long a way as the queue's.
-constexpr bool pays_to_sample(int64_t k, int64_t rows) { return k >= kSampledHits && rows >= kSampleShare * k; }
+constexpr bool pays_to_sample(int64_t k, int64_t rows) {
+  return k >= kSampledHits && rows >= kSampleShare * k;
+}
 
 // Of the k best rows, k / 16 are expected in the sample, binomially distributed; five deviations and five
 // more for the skew of small k mislead one query in 10^8 where rows lie in no order. Where neighbours are

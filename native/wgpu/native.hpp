@@ -20,7 +20,7 @@ struct Adapter {
   WGPUBackendType api = WGPUBackendType_Undefined;
   WGPUAdapterType type = WGPUAdapterType_Unknown;
   uint32_t vendor_id = 0, device_id = 0, subgroup_min = 0;
-  bool subgroups = false;  // kernels may use subgroup operations
+  bool subgroups = false;                                // kernels may use subgroup operations
   std::chrono::nanoseconds silence = gpu::kMostSilence;  // after which the device counts as hung
 
   bool software() const { return type == WGPUAdapterType_CPU; }
