@@ -41,15 +41,7 @@ constexpr Shape kShapes[] = {
 
 void add_hardware_cases(Effort effort, std::vector<Case>* to) {
   for (const Shape& shape : kShapes) {
-    Case c;
-    c.test = "bits-hardware";
-    c.metric = shape.metric;
-    c.dim = shape.dim;
-    c.rows = shape.rows;
-    c.k = shape.k;
-    c.batch = shape.batch;
-    c.data = shape.data;
-    to->push_back(c);
+    to->push_back({"bits-hardware", shape.metric, shape.dim, shape.rows, shape.k, shape.batch, shape.data});
     if (effort == Effort::SMOKE) return;
   }
 }
