@@ -32,7 +32,7 @@ final class BriefWork {
 
   private static boolean isBrief(SearchJob search, IndexState index, int maxBatch) {
     int k = SearchBatch.k(search, index);
-    HandleSet filter = search.filter;
+    SortedHandles filter = search.filter;
     double entries = (double) index.rowCount() + k + (filter == null ? 0 : filter.size());
     return search.queryCount() <= SearchBatch.queryLimit(maxBatch, k)
         && search.queryCount() * entries * index.dim() <= MAX_FLOATS;

@@ -40,9 +40,9 @@ record ColumnarResult(
   @Override
   public List<Hit> hits(int query) {
     return IntStream.range(0, hitCount(query))
-        .mapToObj(
+        .<Hit>mapToObj(
             i ->
-                new Hit(
+                new HitInfo(
                     new VectorHandle(handleBits(query, i)), distance(query, i), score(query, i)))
         .toList();
   }

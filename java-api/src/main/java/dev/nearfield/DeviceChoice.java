@@ -31,7 +31,7 @@ record DeviceChoice(DeviceInfo device, List<Unavailable> passedOver) {
     List<Unavailable> passedOver = new ArrayList<>();
     if (policy != Acceleration.DISABLED) {
       for (BackendKind kind : GPUS) {
-        BackendStatus status = Accelerators.status(kind);
+        BackendStatus status = Backends.status(kind);
         statuses.add(status);
         switch (status) {
           case Available available -> {
@@ -54,10 +54,10 @@ record DeviceChoice(DeviceInfo device, List<Unavailable> passedOver) {
             statuses);
       }
     }
-    BackendStatus cpu = Accelerators.status(BackendKind.CPU);
+    BackendStatus cpu = Backends.status(BackendKind.CPU);
     if (cpu instanceof Unavailable why) {
       passedOver.add(why);
-      Available java = (Available) Accelerators.status(BackendKind.JAVA);
+      Available java = (Available) Backends.status(BackendKind.JAVA);
       return new DeviceChoice((DeviceInfo) java.devices().getFirst(), passedOver);
     }
     return new DeviceChoice((DeviceInfo) ((Available) cpu).devices().getFirst(), passedOver);
@@ -69,7 +69,7 @@ record DeviceChoice(DeviceInfo device, List<Unavailable> passedOver) {
    */
   static Optional<Device> gpuAfter(BackendKind refused) {
     for (BackendKind kind : GPUS.subList(GPUS.indexOf(refused) + 1, GPUS.size())) {
-      if (Accelerators.status(kind) instanceof Available available) {
+      if (Backends.status(kind) instanceof Available available) {
         for (Device device : available.devices()) {
           if (!device.software()) {
             return Optional.of(device);

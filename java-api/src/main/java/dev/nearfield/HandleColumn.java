@@ -51,7 +51,7 @@ final class HandleColumn implements VectorHandles {
   @Override
   public String toString() {
     return Arrays.stream(bits)
-        .mapToObj(VectorHandle::toString)
+        .mapToObj(handle -> new VectorHandle(handle).toString())
         .collect(Collectors.joining(", ", "[", "]"));
   }
 }

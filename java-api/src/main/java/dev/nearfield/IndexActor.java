@@ -247,7 +247,7 @@ final class IndexActor implements DeviceOwner.Turn {
     switch (next) {
       case SearchJob first -> searches(first, index, worker, scratch);
       case Jobs.Add first ->
-          worker.add(taken.all(Jobs.Add.take(mailbox, InsertJob.chunkRows(index.dim()))), scratch);
+          worker.add(taken.all(Jobs.Add.take(mailbox, LiveRows.chunkRows(index.dim()))), scratch);
       default -> {
         if (mailbox.take(next)) {
           serve(next, worker, scratch);
@@ -370,7 +370,7 @@ final class IndexActor implements DeviceOwner.Turn {
     Throwable refusal = relocation.refusal();
     boolean insertParked = relocation.takeInsertParked();
     relocation.forgetRefusal();
-    for (Jobs.Add job : relocation.takeParked()) {
+    for (Change<?> job : relocation.takeParked()) {
       if (refusal == null) {
         worker.retry(job, scratch);
       } else {

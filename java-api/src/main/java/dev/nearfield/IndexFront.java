@@ -94,9 +94,9 @@ final class IndexFront implements AcceleratedVectorIndex {
   @Override
   public VectorHandles addAll(VectorBatch vectors) {
     check.checkDimension("addAll", vectors.dimension());
-    if (vectors.byteSize() <= InsertJob.CHUNK_BYTES) {
+    if (vectors.byteSize() <= LiveRows.CHUNK_BYTES) {
       float[] copy = new float[vectors.size() * config.dim()];
-      copy("addAll", vectors, 0, vectors.size(), copy);
+      copy("addAll", "vector", vectors, 0, vectors.size(), copy);
       return submit(new Jobs.Add("addAll", copy, vectors.size())).await();
     }
     checkAll(vectors);
@@ -122,7 +122,7 @@ final class IndexFront implements AcceleratedVectorIndex {
       int count = Math.min(step, vectors.size() - first);
       vectors.copyTo(first, count, MemorySegment.ofArray(bits));
       if (!check.plainlyFine(bits, count)) {
-        copy("addAll", vectors, first, count, some);
+        copy("addAll", "vector", vectors, first, count, some);
       }
     }
   }
@@ -155,9 +155,10 @@ final class IndexFront implements AcceleratedVectorIndex {
     return copy;
   }
 
-  private void copy(String operation, VectorBatch vectors, int first, int count, float[] to) {
+  private void copy(
+      String operation, String noun, VectorBatch vectors, int first, int count, float[] to) {
     vectors.copyTo(first, count, MemorySegment.ofArray(to));
-    check.checkAll(operation, "vector", first, to, count);
+    check.checkAll(operation, noun, first, to, count);
   }
 
   // ---- changing and reading by handle
@@ -176,7 +177,7 @@ final class IndexFront implements AcceleratedVectorIndex {
   public int removeIf(Predicate<? super VectorHandle> condition) {
     Objects.requireNonNull(condition, "condition");
     StackRoom.require();
-    HandleSet chosen = slots.select(bits -> condition.test(new VectorHandle(bits)));
+    SortedHandles chosen = slots.select(bits -> condition.test(new VectorHandle(bits)));
     return submit(new Jobs.Remove("removeIf", chosen.sortedBits())).await();
   }
 
@@ -204,16 +205,17 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   private SearchJob job(SearchRequest request) {
     check.checkDimension("search", request.dimension());
-    check.checkAll("search", "query", 0, request.queries(), request.queryCount());
-    HandleSet handles = request.handles();
+    float[] queries = new float[request.queryCount() * config.dim()];
+    copy("search", "query", request.queries(), 0, request.queryCount(), queries);
+    SortedHandles handles = (SortedHandles) request.handles().orElse(null);
     if (handles != null) {
       slots.checkIssued("search", handles);
     }
-    return new SearchJob(request, filter(handles, request.predicate()));
+    return new SearchJob(request, queries, filter(handles, request.predicate().orElse(null)));
   }
 
-  private @Nullable HandleSet filter(
-      @Nullable HandleSet handles, @Nullable Predicate<? super VectorHandle> predicate) {
+  private @Nullable SortedHandles filter(
+      @Nullable SortedHandles handles, @Nullable Predicate<? super VectorHandle> predicate) {
     if (predicate == null) {
       return handles;
     }

@@ -40,7 +40,7 @@ final class IndexMove implements DeviceOwner.Turn {
     this.oldSeat = oldSeat;
     this.to = to;
     this.newSeat = to.owner().seat(this);
-    this.chunk = new LiveRows(InsertJob.chunkRows(from.dim()), from.dim());
+    this.chunk = new LiveRows(LiveRows.chunkRows(from.dim()), from.dim());
   }
 
   Phase phase() {

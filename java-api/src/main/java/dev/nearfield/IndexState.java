@@ -188,7 +188,7 @@ final class IndexState {
   private void issue(int first, int count, long[] out, int at) {
     slots.allocate(first, count, out, at);
     for (int i = 0; i < count; i++) {
-      slotOfRow.set(first + i, VectorHandle.slot(out[at + i]));
+      slotOfRow.set(first + i, HandleBits.slot(out[at + i]));
     }
   }
 
@@ -281,7 +281,7 @@ final class IndexState {
 
   // ---- searching
 
-  Engine.RowFilter mask(HandleSet handles, boolean keep) {
+  Engine.RowFilter mask(SortedHandles handles, boolean keep) {
     return masks.get(handles, slots, rowCount, keep);
   }
 

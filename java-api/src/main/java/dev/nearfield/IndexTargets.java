@@ -110,6 +110,6 @@ record IndexTargets(
       return new JavaEngine();
     }
     DeviceInfo info = (DeviceInfo) device;
-    return NativeEngine.open(Accelerators.library(info), info);
+    return NativeEngine.open(Backends.library(info), info);
   }
 }

@@ -162,9 +162,9 @@ final class IndexWork {
   }
 
   /** Tries an insert again that waited for room. */
-  void retry(Jobs.Add job, Scratch scratch) {
+  void retry(Change<?> parked, Scratch scratch) {
     try {
-      addAlone(job, scratch);
+      addAlone((Jobs.Add) parked, scratch); // nothing else is ever parked
     } finally {
       cancel.disarm();
     }

@@ -14,13 +14,7 @@ import org.jspecify.annotations.Nullable;
  * search finds any of it until all of it is there; when it fails half-way, the rows already on the
  * device are dead and go with the next compaction.
  */
-final class InsertJob extends Jobs.Change<VectorHandles> {
-  /**
-   * Bytes of a chunk: long against the cost of a device call, short against a turn, and with the
-   * device's copy of it within two caches; twice and half as much were 10 to 20% slower.
-   */
-  static final int CHUNK_BYTES = 2 << 20;
-
+final class InsertJob extends Change<VectorHandles> {
   /** One being copied, one being taken, and one between them when the two are not even. */
   private static final int BUFFERS = 3;
 
@@ -48,7 +42,7 @@ final class InsertJob extends Jobs.Change<VectorHandles> {
   InsertJob(int total, int dim, Runnable wakeOwner) {
     super("addAll");
     this.total = total;
-    this.chunkRows = chunkRows(dim);
+    this.chunkRows = LiveRows.chunkRows(dim);
     this.handles = new long[total];
     this.wakeOwner = wakeOwner;
     int chunks = (total + chunkRows - 1) / chunkRows;
@@ -61,10 +55,6 @@ final class InsertJob extends Jobs.Change<VectorHandles> {
       arena.close();
       throw e;
     }
-  }
-
-  static int chunkRows(int dim) {
-    return Math.max(1, CHUNK_BYTES / Float.BYTES / dim);
   }
 
   // ---- caller's side

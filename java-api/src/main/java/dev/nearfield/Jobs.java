@@ -8,21 +8,6 @@ import java.util.Optional;
 final class Jobs {
   private Jobs() {}
 
-  /**
-   * A change: once it runs, only the device knows whether it happened, so its caller waits for the
-   * verdict.
-   */
-  abstract static class Change<T> extends Request<T> {
-    Change(String operation) {
-      super(operation, null);
-    }
-
-    @Override
-    final boolean abandonable() {
-      return false;
-    }
-  }
-
   /** An insert that fits one chunk; several that wait together go to the device together. */
   static final class Add extends Change<VectorHandles> {
     final float[] vectors;

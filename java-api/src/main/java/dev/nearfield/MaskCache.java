@@ -15,13 +15,13 @@ final class MaskCache {
   /** Sets remembered: a handful of tenants or categories; each costs a bit per row. */
   private static final int SIZE = 16;
 
-  private final Map<HandleSet, Engine.RowFilter>
-      byset = // HandleSet has the equality of Object: identity
+  private final Map<SortedHandles, Engine.RowFilter>
+      byset = // SortedHandles has the equality of Object: identity
       new LinkedHashMap<>(SIZE * 2, 0.75f, true) {
             private static final long serialVersionUID = 1;
 
             @Override
-            protected boolean removeEldestEntry(Map.Entry<HandleSet, Engine.RowFilter> eldest) {
+            protected boolean removeEldestEntry(Map.Entry<SortedHandles, Engine.RowFilter> eldest) {
               return size() > SIZE;
             }
           };
@@ -31,7 +31,7 @@ final class MaskCache {
   }
 
   /** {@code keep}: whether the set may come again; else it would push out those that do. */
-  Engine.RowFilter get(HandleSet handles, SlotTable slots, int rowCount, boolean keep) {
+  Engine.RowFilter get(SortedHandles handles, SlotTable slots, int rowCount, boolean keep) {
     Engine.RowFilter known = byset.get(handles);
     if (known == null) {
       known = make(handles.sortedBits(), slots, rowCount);

@@ -2,7 +2,7 @@
 package dev.nearfield;
 
 /** A queued move to another device, which it holds until it has arrived there. */
-final class MoveJob extends Jobs.Change<Placement> {
+final class MoveJob extends Change<Placement> {
   final Elsewhere.Destination to;
   private volatile boolean arrived;
 

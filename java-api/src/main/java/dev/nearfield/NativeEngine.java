@@ -56,7 +56,7 @@ final class NativeEngine implements Engine {
     MemorySegment what = frame.struct(nf_capability.layout());
     nf_capability.op(what, operation);
     nf_capability.index_kind(what, nearfield_h.NF_FLAT());
-    nf_capability.metric(what, metric.code);
+    nf_capability.metric(what, MetricCode.of(metric));
     nf_capability.input_dtype(what, nearfield_h.NF_F32());
     nf_capability.store_dtype(what, nearfield_h.NF_F32());
     nf_capability.scan_dtype(what, nearfield_h.NF_F32());
@@ -89,7 +89,7 @@ final class NativeEngine implements Engine {
   private static MemorySegment describe(CallFrame frame, IndexOptions options) {
     MemorySegment desc = frame.struct(nf_index_desc.layout());
     nf_index_desc.kind(desc, nearfield_h.NF_FLAT());
-    nf_index_desc.metric(desc, options.metric().code);
+    nf_index_desc.metric(desc, MetricCode.of(options.metric()));
     nf_index_desc.dim(desc, options.dim());
     nf_index_desc.store_dtype(desc, nearfield_h.NF_F32());
     nf_index_desc.scan_dtype(desc, nearfield_h.NF_F32());
@@ -115,7 +115,7 @@ final class NativeEngine implements Engine {
       }
       SearchStructs structs = new SearchStructs(frame, search, dim);
       MemorySegment request = frame.struct(nf_knn.layout());
-      nf_knn.metric(request, metric.code);
+      nf_knn.metric(request, MetricCode.of(metric));
       nf_knn.queries(request, structs.queries());
       nf_knn.dataset(request, frame.matrix(dataset, rows, dim));
       if (!search.filters().isEmpty()) {

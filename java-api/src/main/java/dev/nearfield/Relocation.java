@@ -25,7 +25,7 @@ final class Relocation {
   private @Nullable DeviceOutOfMemoryException full; // what began the search for room
   private boolean looking;
   private volatile @Nullable Object found; // its answer: a Destination, or why there is none
-  private final List<Jobs.Add> parked = new ArrayList<>();
+  private final List<Change<?>> parked = new ArrayList<>();
   private boolean insertParked;
 
   /**
@@ -66,7 +66,7 @@ final class Relocation {
   // ---- a full device
 
   /** Whether an insert that found no room is kept until there is more elsewhere. */
-  boolean takes(Jobs.Add insert, Placement here, DeviceOutOfMemoryException cause) {
+  boolean takes(Change<?> insert, Placement here, DeviceOutOfMemoryException cause) {
     if (!look(here, cause)) {
       return false;
     }
@@ -111,8 +111,8 @@ final class Relocation {
   }
 
   /** The inserts to try once more, or to fail when {@link #refusal()} is set. */
-  List<Jobs.Add> takeParked() {
-    List<Jobs.Add> taken = List.copyOf(parked);
+  List<Change<?>> takeParked() {
+    List<Change<?>> taken = List.copyOf(parked);
     parked.clear();
     return taken;
   }

@@ -79,9 +79,9 @@ final class SearchBatch {
       try {
         job.begin(k(job, state));
         int filter = -1;
-        HandleSet handles = job.filter;
+        SortedHandles handles = job.filter;
         if (handles != null) {
-          Engine.RowFilter rows = state.mask(handles, handles == job.request.handles());
+          Engine.RowFilter rows = state.mask(handles, handles == job.request.handles().orElse(null));
           filter = numberOf.computeIfAbsent(rows, r -> filters.size());
           if (filter == filters.size()) {
             filters.add(rows);
@@ -107,7 +107,7 @@ final class SearchBatch {
       SearchJob job = members.get(j);
       int slice = sliceOf(job, limit);
       MemorySegment.copy(
-          job.request.queries(),
+          job.queries,
           job.answered() * dim,
           queries,
           ValueLayout.JAVA_FLOAT,

@@ -13,8 +13,11 @@ import org.jspecify.annotations.Nullable;
 final class SearchJob extends Request<SearchResult> {
   final SearchRequest request;
 
+  /** Row-major; checked. */
+  final float[] queries;
+
   /** The request's handle set and predicate as one set; null: every live vector. */
-  final @Nullable HandleSet filter;
+  final @Nullable SortedHandles filter;
 
   private int stride = -1;
   private int[] counts = {};
@@ -24,9 +27,10 @@ final class SearchJob extends Request<SearchResult> {
   private int largestBatch;
   private long started;
 
-  SearchJob(SearchRequest request, @Nullable HandleSet filter) {
-    super("search", request.timeout());
+  SearchJob(SearchRequest request, float[] queries, @Nullable SortedHandles filter) {
+    super("search", request.timeout().orElse(null));
     this.request = request;
+    this.queries = queries;
     this.filter = filter;
   }
 
@@ -65,7 +69,8 @@ final class SearchJob extends Request<SearchResult> {
    * and so are all after it.
    */
   boolean hit(Metric metric, int i, long handle, float distance) {
-    if (!request.accepts(metric, distance)) {
+    // The condition is false for every larger distance once it is false.
+    if (distance > request.maxDistance() || metric.score(distance) < request.minScore()) {
       return false;
     }
     handles[answered * stride + i] = handle;

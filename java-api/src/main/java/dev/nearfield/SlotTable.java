@@ -75,7 +75,7 @@ final class SlotTable {
           generations.set(slot, firstGeneration);
         }
         rows.set(slot, firstRow + i);
-        out[from + i] = VectorHandle.bits(slot, generations.get(slot));
+        out[from + i] = HandleBits.of(slot, generations.get(slot));
       }
       live += count;
     } finally {
@@ -89,8 +89,8 @@ final class SlotTable {
    * @throws IllegalArgumentException when this index never issued it
    */
   int row(String operation, long handle) {
-    int slot = VectorHandle.slot(handle);
-    int generation = VectorHandle.generation(handle);
+    int slot = HandleBits.slot(handle);
+    int generation = HandleBits.generation(handle);
     if (slot >= 0 && slot < slots) {
       int row = rows.get(slot);
       int current = generations.get(slot);
@@ -107,7 +107,7 @@ final class SlotTable {
     }
     throw new IllegalArgumentException(
         "%s: handle [%s] was never issued by this index"
-            .formatted(operation, VectorHandle.toString(handle)));
+            .formatted(operation, new VectorHandle(handle)));
   }
 
   /**
@@ -115,7 +115,7 @@ final class SlotTable {
    *
    * @throws IllegalArgumentException naming the handle
    */
-  void checkIssued(String operation, HandleSet handles) {
+  void checkIssued(String operation, SortedHandles handles) {
     if (handles.isKnownTo(this)) {
       return; // once issued, issued for good
     }
@@ -138,7 +138,7 @@ final class SlotTable {
     lock.lock();
     try {
       for (int i = 0; i < count; i++) {
-        freeOne(VectorHandle.slot(handles[i]));
+        freeOne(HandleBits.slot(handles[i]));
       }
     } finally {
       lock.unlock();
@@ -165,17 +165,17 @@ final class SlotTable {
 
   /** Whether a live handle has a successor in its slot. */
   boolean canRenew(long handle) {
-    return VectorHandle.generation(handle) != LAST_GENERATION;
+    return HandleBits.generation(handle) != LAST_GENERATION;
   }
 
   /** Raises the generation of a live slot in place and answers its new handle. */
   long renew(long handle) {
     lock.lock();
     try {
-      int slot = VectorHandle.slot(handle);
+      int slot = HandleBits.slot(handle);
       int generation = generations.get(slot) + 1;
       generations.set(slot, generation);
-      return VectorHandle.bits(slot, generation);
+      return HandleBits.of(slot, generation);
     } finally {
       lock.unlock();
     }
@@ -190,7 +190,7 @@ final class SlotTable {
   }
 
   long handleOf(int slot) {
-    return VectorHandle.bits(slot, generations.get(slot));
+    return HandleBits.of(slot, generations.get(slot));
   }
 
   int live() {
@@ -210,7 +210,7 @@ final class SlotTable {
    * Each handle is judged as of one moment during the call; vectors added meanwhile may or may not
    * be judged. Ends even when they come faster than they are judged.
    */
-  HandleSet select(LongPredicate keep) {
+  SortedHandles select(LongPredicate keep) {
     LongColumn kept = new LongColumn();
     long[] chunk = new long[CHUNK];
     int slot = 0;
@@ -223,12 +223,12 @@ final class SlotTable {
           last = slots;
         }
         if (slot >= last) {
-          return HandleSet.ofSorted(kept.toArray());
+          return SortedHandles.ofSorted(kept.toArray());
         }
         int end = Math.min(last, slot + CHUNK);
         for (; slot < end; slot++) {
           if (rows.get(slot) >= 0) {
-            chunk[found++] = VectorHandle.bits(slot, generations.get(slot));
+            chunk[found++] = HandleBits.of(slot, generations.get(slot));
           }
         }
       } finally {

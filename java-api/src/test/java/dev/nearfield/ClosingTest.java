@@ -75,7 +75,7 @@ class ClosingTest {
         IndexClosedException.class, () -> index.addAll(VectorBatch.of(new float[][] {{1}})));
     assertThrows(
         IndexClosedException.class,
-        () -> index.addAll(VectorBatch.of(new float[InsertJob.chunkRows(1) + 1][1])));
+        () -> index.addAll(VectorBatch.of(new float[LiveRows.chunkRows(1) + 1][1])));
     assertThrows(IndexClosedException.class, () -> index.remove(handle));
     assertThrows(IndexClosedException.class, () -> index.removeIf(h -> true));
     assertThrows(IndexClosedException.class, () -> index.replace(handle, new float[] {1}));

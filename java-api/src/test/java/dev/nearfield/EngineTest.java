@@ -32,11 +32,11 @@ class EngineTest {
     try (Properties properties = new Properties()) {
       // Any kind will do as the slot to load a library by its path.
       properties.set("nearfield.native.cuda.path", NativeBuild.backend(library).toString());
-      Accelerators.forget(BackendKind.CUDA);
+      Backends.forget(BackendKind.CUDA);
       DeviceInfo device = (DeviceInfo) Accelerators.device("cuda");
-      return NativeEngine.open(Accelerators.library(device), device);
+      return NativeEngine.open(Backends.library(device), device);
     } finally {
-      Accelerators.forget(BackendKind.CUDA);
+      Backends.forget(BackendKind.CUDA);
     }
   }
 

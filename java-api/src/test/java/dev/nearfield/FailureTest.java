@@ -204,7 +204,7 @@ class FailureTest {
   @Test
   void rowsThatCannotBeHiddenEndTheIndexRatherThanShow() {
     FakeEngine engine = new FakeEngine();
-    int tooManyForOneChunk = InsertJob.chunkRows(1) + 1;
+    int tooManyForOneChunk = LiveRows.chunkRows(1) + 1;
     try (AcceleratedVectorIndex index = new IndexBuilder(1, Metric.DOT).engine(engine).build()) {
       engine.failing = "kill";
       engine.failures.add(new NativeCallException(13, "nf_index_set_live", "a bug"));

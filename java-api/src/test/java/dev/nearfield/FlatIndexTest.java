@@ -167,14 +167,14 @@ class FlatIndexTest {
     VectorHandles again = index.addAll(VectorBatch.of(numbers(500)));
     assertEquals(1000, index.stats().slots());
     assertEquals(
-        VectorHandle.slot(all.bits(0)),
-        VectorHandle.slot(again.bits(0)),
+        HandleBits.slot(all.bits(0)),
+        HandleBits.slot(again.bits(0)),
         "free slots are reused first in, first out");
   }
 
   @Test
   void largeInsertsAreChunkedAndAtomic() {
-    float[][] rows = numbers(InsertJob.chunkRows(DIM) * 2 + 7);
+    float[][] rows = numbers(LiveRows.chunkRows(DIM) * 2 + 7);
     rows[rows.length - 1][2] = Float.NaN;
     IllegalArgumentException e =
         assertThrows(IllegalArgumentException.class, () -> index.addAll(VectorBatch.of(rows)));

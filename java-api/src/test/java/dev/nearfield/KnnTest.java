@@ -43,7 +43,7 @@ class KnnTest {
   @ParameterizedTest
   @MethodSource("cases")
   void agreesWithFloat64(String backend, Metric metric, Shape shape) {
-    Device device = Backends.device(backend);
+    Device device = EachBackend.device(backend);
     Random random = new Random(SEED);
     float[][] dataset = vectors(random, metric, shape.rows, shape.dim);
     float[][] queries = vectors(random, metric, shape.queries, shape.dim);
@@ -151,7 +151,7 @@ class KnnTest {
   @ParameterizedTest
   @ValueSource(strings = {"cpu", "java", "wgpu"})
   void mistakesAreNamed(String backend) {
-    Device device = Backends.device(backend);
+    Device device = EachBackend.device(backend);
     VectorBatch two = VectorBatch.of(new float[][] {{1, 2}, {3, 4}});
     assertMistake("k [0]", () -> Knn.search(device, Metric.DOT, two, two, 0));
     VectorBatch three = VectorBatch.of(new float[][] {{1, 2, 3}});
@@ -196,7 +196,7 @@ class KnnTest {
     float[] values = new float[4_000_000];
     Arrays.fill(values, 1);
     VectorBatch batch = VectorBatch.of(MemorySegment.ofArray(values), 40_000, 100, 400);
-    Device device = Backends.device("java"); // the slowest, so that the interrupt comes first
+    Device device = EachBackend.device("java"); // the slowest, so that the interrupt comes first
     Thread.currentThread().interrupt();
     try {
       assertThrows(

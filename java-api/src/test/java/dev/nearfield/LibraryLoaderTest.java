@@ -30,13 +30,13 @@ class LibraryLoaderTest {
   @AfterEach
   void restore() {
     properties.close();
-    Accelerators.forget(BackendKind.CUDA);
+    Backends.forget(BackendKind.CUDA);
   }
 
   private BackendStatus statusOf(Path library) {
     properties.set(PATH, library.toString());
-    Accelerators.forget(BackendKind.CUDA);
-    return Accelerators.status(BackendKind.CUDA);
+    Backends.forget(BackendKind.CUDA);
+    return Backends.status(BackendKind.CUDA);
   }
 
   private Unavailable refused(Path library, Reason reason, String... parts) {
@@ -172,8 +172,8 @@ class LibraryLoaderTest {
     properties.set(
         "java.library.path",
         String.join(File.pathSeparator, "\0", broken.toString(), good.toString()));
-    Accelerators.forget(BackendKind.CUDA);
-    Available status = assertInstanceOf(Available.class, Accelerators.status(BackendKind.CUDA));
+    Backends.forget(BackendKind.CUDA);
+    Available status = assertInstanceOf(Available.class, Backends.status(BackendKind.CUDA));
     assertEquals(good.resolve(file), status.library().orElseThrow().path());
     List<LoadAttempt> attempts = status.attempts();
     assertEquals(4, attempts.size(), attempts.toString());
@@ -187,8 +187,8 @@ class LibraryLoaderTest {
   @Test
   void nothingFoundNamesFileAndFolders() {
     properties.set("java.library.path", folder.toString());
-    Accelerators.forget(BackendKind.CUDA);
-    Unavailable status = assertInstanceOf(Unavailable.class, Accelerators.status(BackendKind.CUDA));
+    Backends.forget(BackendKind.CUDA);
+    Unavailable status = assertInstanceOf(Unavailable.class, Backends.status(BackendKind.CUDA));
     assertEquals(Reason.NOT_FOUND, status.reason());
     assertTrue(status.detail().contains(System.mapLibraryName("nearfield_cuda")), status.detail());
     List<LoadAttempt> attempts = status.attempts();
@@ -202,7 +202,7 @@ class LibraryLoaderTest {
   void switchedOffByProperty() {
     assertInstanceOf(Available.class, statusOf(NativeBuild.fixture("status")));
     properties.set("nearfield.cuda.enabled", "false");
-    Unavailable status = assertInstanceOf(Unavailable.class, Accelerators.status(BackendKind.CUDA));
+    Unavailable status = assertInstanceOf(Unavailable.class, Backends.status(BackendKind.CUDA));
     assertEquals(Reason.DISABLED_BY_CONFIG, status.reason());
     assertTrue(status.detail().contains("-Dnearfield.cuda.enabled=false"), status.detail());
   }

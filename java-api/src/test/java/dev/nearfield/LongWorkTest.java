@@ -25,7 +25,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60)
 class LongWorkTest {
   private static final int DIM = 64;
-  private static final int CHUNK = InsertJob.chunkRows(DIM);
+  private static final int CHUNK = LiveRows.chunkRows(DIM);
   private static final SearchRequest ALL =
       SearchRequest.builder().query(new float[DIM]).topK(1 << 20).build();
 

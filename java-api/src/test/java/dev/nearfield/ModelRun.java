@@ -169,7 +169,7 @@ class ModelRun {
 
   /** Handles differ from run to run, so this goes by their slots, which do not. */
   private static boolean keeps(int keep, VectorHandle handle) {
-    return Math.floorMod(VectorHandle.slot(handle.bits()) * 0x9E3779B9, 100) < keep;
+    return Math.floorMod(HandleBits.slot(handle.bits()) * 0x9E3779B9, 100) < keep;
   }
 
   private void filter(ModelOp.Search search, SearchRequest.Builder request) {

@@ -113,7 +113,7 @@ class MoveTest {
     build(route);
     int count = CHUNKS + CHUNKS / 2;
     VectorHandles handles = index.addAll(numbers(count));
-    assertEquals(count / 2, index.removeIf(h -> VectorHandle.slot(h.bits()) % 2 == 1));
+    assertEquals(count / 2, index.removeIf(h -> HandleBits.slot(h.bits()) % 2 == 1));
     Placement placement = index.retryAcceleration().get(20, TimeUnit.SECONDS);
     FakeEngine second = route.engines.getFirst();
     assertEquals(second.device(), placement.device());

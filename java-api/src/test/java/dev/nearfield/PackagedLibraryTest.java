@@ -47,7 +47,7 @@ class PackagedLibraryTest {
     }
     thread.setContextClassLoader(before);
     properties.close();
-    Accelerators.forget(BackendKind.CUDA);
+    Backends.forget(BackendKind.CUDA);
   }
 
   private BackendStatus statusWith(NativeJar... jars) throws IOException {
@@ -57,8 +57,8 @@ class PackagedLibraryTest {
     }
     loaders.add(NativeJar.loader(files)); // open until the end of the test: reports read it again
     thread.setContextClassLoader(loaders.getLast());
-    Accelerators.forget(BackendKind.CUDA);
-    return Accelerators.status(BackendKind.CUDA);
+    Backends.forget(BackendKind.CUDA);
+    return Backends.status(BackendKind.CUDA);
   }
 
   private Path loadedFrom(NativeJar... jars) throws IOException {

@@ -31,7 +31,7 @@ class ReportTest {
   private void use(String backend, String fixture) {
     properties.set(
         "nearfield.native." + backend + ".path", NativeBuild.fixture(fixture).toString());
-    Accelerators.forget(BackendKind.of(backend));
+    Backends.forget(BackendKind.of(backend));
   }
 
   /** No GPU, whatever this machine has. */

@@ -31,13 +31,13 @@ class SlotTableTest {
     SlotTable table = new SlotTable(7);
     long a = add(table, 0);
     long b = add(table, 1);
-    assertEquals(VectorHandle.bits(0, 7), a);
-    assertEquals(VectorHandle.bits(1, 7), b);
+    assertEquals(HandleBits.of(0, 7), a);
+    assertEquals(HandleBits.of(1, 7), b);
     free(table, b);
     free(table, a);
-    assertEquals(VectorHandle.bits(1, 8), add(table, 2));
-    assertEquals(VectorHandle.bits(0, 8), add(table, 3));
-    assertEquals(VectorHandle.bits(2, 7), add(table, 4));
+    assertEquals(HandleBits.of(1, 8), add(table, 2));
+    assertEquals(HandleBits.of(0, 8), add(table, 3));
+    assertEquals(HandleBits.of(2, 7), add(table, 4));
     assertEquals(3, table.slots());
     assertEquals(3, table.live());
   }
@@ -51,24 +51,24 @@ class SlotTableTest {
     assertEquals(SlotTable.NO_ROW, table.row("test", a));
     assertThrows(
         IllegalArgumentException.class,
-        () -> table.row("test", VectorHandle.bits(0, 8)),
+        () -> table.row("test", HandleBits.of(0, 8)),
         "not issued yet");
     assertThrows(
         IllegalArgumentException.class,
-        () -> table.row("test", VectorHandle.bits(0, 6)),
+        () -> table.row("test", HandleBits.of(0, 6)),
         "before the first");
     assertThrows(
         IllegalArgumentException.class,
-        () -> table.row("test", VectorHandle.bits(1, 7)),
+        () -> table.row("test", HandleBits.of(1, 7)),
         "no such slot");
     assertThrows(
         IllegalArgumentException.class,
-        () -> table.row("test", VectorHandle.bits(-1, 7)),
+        () -> table.row("test", HandleBits.of(-1, 7)),
         "slot beyond 2^31");
     long b = add(table, 5);
     assertEquals(5, table.row("test", b));
     assertEquals(SlotTable.NO_ROW, table.row("test", a));
-    assertThrows(IllegalArgumentException.class, () -> table.row("test", VectorHandle.bits(0, 9)));
+    assertThrows(IllegalArgumentException.class, () -> table.row("test", HandleBits.of(0, 9)));
   }
 
   @Test
@@ -77,15 +77,15 @@ class SlotTableTest {
     long a = add(table, 0);
     free(table, a);
     long b = add(table, 1);
-    assertEquals(VectorHandle.bits(0, -1), b);
+    assertEquals(HandleBits.of(0, -1), b);
     assertFalse(table.canRenew(b));
     free(table, b);
     assertEquals(SlotTable.NO_ROW, table.row("test", a));
     assertEquals(SlotTable.NO_ROW, table.row("test", b));
     long c = add(table, 2);
-    assertEquals(1, VectorHandle.slot(c), "slot 0 is not used again");
+    assertEquals(1, HandleBits.slot(c), "slot 0 is not used again");
     assertEquals(2, table.slots());
-    assertThrows(IllegalArgumentException.class, () -> table.row("test", VectorHandle.bits(0, 0)));
+    assertThrows(IllegalArgumentException.class, () -> table.row("test", HandleBits.of(0, 0)));
   }
 
   @Test
@@ -115,7 +115,7 @@ class SlotTableTest {
               if (seen.size() == 1) {
                 assertOthersCanUse(table, bits);
               }
-              return VectorHandle.slot(bits) % 2 == 0;
+              return HandleBits.slot(bits) % 2 == 0;
             });
     int live = 0;
     int even = 0;

@@ -7,8 +7,8 @@ import java.util.Arrays;
 import org.junit.jupiter.api.Assumptions;
 
 /** The backends a test runs on. */
-final class Backends {
-  private Backends() {}
+final class EachBackend {
+  private EachBackend() {}
 
   /**
    * The first device of a backend. The cpu and java backends are always there, or the test fails.
