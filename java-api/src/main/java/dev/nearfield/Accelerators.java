@@ -3,6 +3,8 @@ package dev.nearfield;
 
 import dev.nearfield.BackendStatus.Available;
 import dev.nearfield.BackendStatus.Unavailable;
+import dev.nearfield.internal.device.Backends;
+import dev.nearfield.internal.device.Report;
 import java.util.ArrayList;
 import java.util.List;
 

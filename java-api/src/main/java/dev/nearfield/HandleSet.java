@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
+import dev.nearfield.internal.table.SortedHandles;
 import java.util.Collection;
 import java.util.function.LongPredicate;
 
 /**
- * A set of handles to search within ({@link SearchRequest.Builder#filter(HandleSet)}). Immutable.
- * A set remembers the row mask it was last searched with, so keep and reuse one that serves many
+ * A set of handles to search within ({@link SearchRequest.Builder#filter(HandleSet)}). Immutable. A
+ * set remembers the row mask it was last searched with, so keep and reuse one that serves many
  * searches. Handles that have gone stale since match nothing.
  */
 public sealed interface HandleSet permits SortedHandles {

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.nearfield.internal.device.DeviceChoice;
+import dev.nearfield.internal.device.Settings;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
