@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
+import dev.nearfield.internal.index.IndexBuilder;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -41,7 +42,7 @@ import java.util.function.Predicate;
  * }
  * }
  */
-public sealed interface AcceleratedVectorIndex extends AutoCloseable permits IndexFront {
+public interface AcceleratedVectorIndex extends AutoCloseable {
   /**
    * Begins an empty flat index of vectors of {@code dimension} floats.
    *
@@ -176,7 +177,7 @@ public sealed interface AcceleratedVectorIndex extends AutoCloseable permits Ind
    * Collects the choices for an index; not thread-safe. Of repeated calls to one method the last
    * counts.
    */
-  sealed interface Builder permits IndexBuilder {
+  interface Builder {
     /**
      * Whether a GPU may or must be used; by default {@link Acceleration#PREFERRED}. {@link
      * Acceleration#DISABLED} takes the native CPU backend, or plain Java where that cannot be

@@ -2,15 +2,11 @@
 package dev.nearfield;
 
 import dev.nearfield.BackendStatus.Available;
-import dev.nearfield.BackendStatus.NativeLibrary;
-import dev.nearfield.BackendStatus.Reason;
 import dev.nearfield.BackendStatus.Unavailable;
+import dev.nearfield.internal.device.Backends;
+import dev.nearfield.internal.device.Report;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
-import java.util.Optional;
-import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * What this machine can run on. Native libraries load at the first call that needs them; what
@@ -31,9 +27,6 @@ import java.util.concurrent.ConcurrentHashMap;
  * </table>
  */
 public final class Accelerators {
-  /** Only successes: a missing library may have been installed meanwhile. */
-  private static final Map<BackendKind, Available> KNOWN = new ConcurrentHashMap<>();
-
   private Accelerators() {}
 
   /**
@@ -44,8 +37,8 @@ public final class Accelerators {
   public static List<BackendStatus> probe() {
     List<BackendStatus> statuses = new ArrayList<>();
     for (BackendKind kind : BackendKind.values()) {
-      forget(kind);
-      statuses.add(status(kind));
+      Backends.forget(kind);
+      statuses.add(Backends.status(kind));
     }
     return List.copyOf(statuses);
   }
@@ -73,7 +66,7 @@ public final class Accelerators {
           "Accelerators.device: [%s] is no device name such as %s:0".formatted(name, kind.id()));
     }
     int ordinal = colon < 0 ? 0 : Integer.parseInt(name.substring(colon + 1));
-    BackendStatus status = status(kind);
+    BackendStatus status = Backends.status(kind);
     return switch (status) {
       case Unavailable why ->
           throw new BackendUnavailableException(
@@ -89,80 +82,5 @@ public final class Accelerators {
         yield available.devices().get(ordinal);
       }
     };
-  }
-
-  /** Makes the next look at this backend a fresh one. */
-  static void forget(BackendKind kind) {
-    KNOWN.remove(kind);
-  }
-
-  /** The status of one backend, from an earlier look if that one succeeded. */
-  static BackendStatus status(BackendKind kind) {
-    Available known = KNOWN.get(kind);
-    if (known != null && Settings.enabled(kind)) {
-      return known;
-    }
-    BackendStatus status = look(kind);
-    if (status instanceof Available available) {
-      KNOWN.put(kind, available);
-    }
-    return status;
-  }
-
-  private static BackendStatus look(BackendKind kind) {
-    if (!Settings.enabled(kind)) {
-      return new Unavailable(
-          kind,
-          Reason.DISABLED_BY_CONFIG,
-          "switched off by -D" + Settings.enabledProperty(kind) + "=false",
-          "Remove that property to use it.",
-          List.of());
-    }
-    if (kind == BackendKind.JAVA) {
-      return new Available(kind, Optional.empty(), List.of(JavaEngine.DEVICE), List.of());
-    }
-    LibraryLoader.Outcome outcome = LibraryLoader.load(kind, Platform.current());
-    LoadException failure = outcome.failure();
-    NativeCalls calls = outcome.calls();
-    if (calls != null) {
-      try {
-        return new Available(
-            kind,
-            Optional.of(
-                new NativeLibrary(
-                    Objects.requireNonNull(outcome.path()),
-                    calls.abiMajor(),
-                    calls.abiMinor(),
-                    calls.build())),
-            NativeDevices.list(kind, calls),
-            outcome.attempts());
-      } catch (LoadException e) {
-        failure = e;
-      } catch (VectorIndexException e) {
-        failure =
-            new LoadException(
-                Reason.LOAD_FAILED, Objects.toString(e.getMessage()), LoadException.REPORT_HINT);
-      }
-    }
-    Objects.requireNonNull(failure);
-    return new Unavailable(
-        kind,
-        failure.reason(),
-        Objects.toString(failure.getMessage()),
-        failure.hint(),
-        outcome.attempts());
-  }
-
-  /** The loaded library of a device that {@link #probe} or {@link #device} named. */
-  static NativeCalls library(DeviceInfo device) {
-    LibraryLoader.Outcome outcome = LibraryLoader.load(device.backend(), Platform.current());
-    NativeCalls calls = outcome.calls();
-    if (calls == null) {
-      throw new BackendUnavailableException(
-          "%s cannot be used: %s"
-              .formatted(device.id(), Objects.requireNonNull(outcome.failure()).getMessage()),
-          List.of(look(device.backend())));
-    }
-    return calls;
   }
 }

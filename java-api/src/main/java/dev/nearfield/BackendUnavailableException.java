@@ -9,7 +9,7 @@ public final class BackendUnavailableException extends VectorIndexException {
 
   private final transient List<BackendStatus> statuses;
 
-  BackendUnavailableException(String message, List<BackendStatus> statuses) {
+  public BackendUnavailableException(String message, List<BackendStatus> statuses) {
     super(ErrorCode.BACKEND_UNAVAILABLE, message, null);
     this.statuses = List.copyOf(statuses);
   }

@@ -2,7 +2,7 @@
 package dev.nearfield;
 
 /** A device that can hold vectors and search them. Immutable; equal when backend and id are. */
-public sealed interface Device permits DeviceInfo {
+public interface Device {
   BackendKind backend();
 
   /**

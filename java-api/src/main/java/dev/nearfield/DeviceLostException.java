@@ -5,7 +5,7 @@ package dev.nearfield;
 public final class DeviceLostException extends VectorIndexException {
   private static final long serialVersionUID = 1;
 
-  DeviceLostException(String message) {
+  public DeviceLostException(String message) {
     super(ErrorCode.DEVICE_LOST, message, null);
   }
 }

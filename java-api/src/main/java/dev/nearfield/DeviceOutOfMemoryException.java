@@ -9,7 +9,7 @@ public final class DeviceOutOfMemoryException extends VectorIndexException {
   private final long free;
   private final long total;
 
-  DeviceOutOfMemoryException(String message, long requested, long free, long total) {
+  public DeviceOutOfMemoryException(String message, long requested, long free, long total) {
     super(ErrorCode.DEVICE_OOM, message, null);
     this.requested = requested;
     this.free = free;

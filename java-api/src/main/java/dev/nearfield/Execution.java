@@ -5,7 +5,7 @@ import java.time.Duration;
 import java.util.Optional;
 
 /** How and where a search was run. Immutable. */
-public sealed interface Execution permits ExecutionInfo {
+public interface Execution {
   BackendKind backend();
 
   Device device();

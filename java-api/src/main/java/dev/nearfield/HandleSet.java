@@ -1,31 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
-import java.util.Arrays;
+import dev.nearfield.internal.table.SortedHandles;
 import java.util.Collection;
 import java.util.function.LongPredicate;
-import org.jspecify.annotations.Nullable;
 
 /**
- * A set of handles to search within ({@link SearchRequest.Builder#filter(HandleSet)}). Immutable.
- * An index remembers the row mask of the sets it met last, so keep and reuse a set that serves many
+ * A set of handles to search within ({@link SearchRequest.Builder#filter(HandleSet)}). Immutable. A
+ * set remembers the row mask it was last searched with, so keep and reuse one that serves many
  * searches. Handles that have gone stale since match nothing.
  */
-public final class HandleSet {
-  private final long[] sorted;
-  private volatile @Nullable Object knownTo;
-
-  private HandleSet(long[] sortedAndUnique) {
-    this.sorted = sortedAndUnique;
+public sealed interface HandleSet permits SortedHandles {
+  /** The set of {@code handles}; duplicates count once. */
+  static HandleSet of(VectorHandles handles) {
+    return SortedHandles.ofBits(handles.toBits());
   }
 
   /** The set of {@code handles}; duplicates count once. */
-  public static HandleSet of(VectorHandles handles) {
-    return ofBits(handles.toBits());
-  }
-
-  /** The set of {@code handles}; duplicates count once. */
-  public static HandleSet of(Collection<VectorHandle> handles) {
+  static HandleSet of(Collection<VectorHandle> handles) {
     return of(VectorHandles.of(handles));
   }
 
@@ -33,56 +25,17 @@ public final class HandleSet {
    * The set of the handles with these {@link VectorHandle#bits() bits}; duplicates count once. The
    * array is copied.
    */
-  public static HandleSet of(long... handleBits) {
-    return ofBits(handleBits.clone());
+  static HandleSet of(long... handleBits) {
+    return SortedHandles.ofBits(handleBits.clone());
   }
 
-  /** Takes the array over. */
-  static HandleSet ofBits(long[] bits) {
-    Arrays.sort(bits);
-    int unique = 0;
-    for (int i = 0; i < bits.length; i++) {
-      if (i == 0 || bits[i] != bits[i - 1]) {
-        bits[unique++] = bits[i];
-      }
-    }
-    return new HandleSet(unique == bits.length ? bits : Arrays.copyOf(bits, unique));
-  }
+  int size();
 
-  /** Takes the array over, which must be ascending (unsigned slots are below 2^31) and unique. */
-  static HandleSet ofSorted(long[] bits) {
-    return new HandleSet(bits);
-  }
-
-  public int size() {
-    return sorted.length;
-  }
-
-  public boolean contains(VectorHandle handle) {
-    return Arrays.binarySearch(sorted, handle.bits()) >= 0;
-  }
+  boolean contains(VectorHandle handle);
 
   /** The handles whose bits pass {@code keep}, called on this thread. */
-  public HandleSet filter(LongPredicate keep) {
-    return new HandleSet(Arrays.stream(sorted).filter(keep).toArray());
-  }
+  HandleSet filter(LongPredicate keep);
 
-  /** Ascending and unique; not to be changed. */
-  long[] sortedBits() {
-    return sorted;
-  }
-
-  /** Whether all handles were found to be issued by that table, the last one that was asked. */
-  boolean isKnownTo(Object table) {
-    return knownTo == table;
-  }
-
-  void setKnownTo(Object table) {
-    knownTo = table;
-  }
-
-  @Override
-  public String toString() {
-    return "HandleSet of " + sorted.length;
-  }
+  /** The bits of all handles, ascending, in a new array. */
+  long[] toBits();
 }

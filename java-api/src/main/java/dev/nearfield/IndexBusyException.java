@@ -5,7 +5,7 @@ package dev.nearfield;
 public final class IndexBusyException extends VectorIndexException {
   private static final long serialVersionUID = 1;
 
-  IndexBusyException(String message) {
+  public IndexBusyException(String message) {
     super(ErrorCode.BUSY, message, null);
   }
 }

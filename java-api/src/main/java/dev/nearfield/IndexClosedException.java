@@ -5,7 +5,7 @@ package dev.nearfield;
 public final class IndexClosedException extends IllegalStateException {
   private static final long serialVersionUID = 1;
 
-  IndexClosedException(String message) {
+  public IndexClosedException(String message) {
     super(message);
   }
 }

@@ -4,7 +4,7 @@ package dev.nearfield;
 import java.util.Map;
 
 /** Counters of an index at one moment: immutable, read without waiting for the device. */
-public sealed interface IndexStats permits StatsInfo {
+public interface IndexStats {
   /** Vectors that searches can find. */
   long live();
 

@@ -4,25 +4,18 @@ package dev.nearfield;
 /** How far apart two vectors are. For every metric a smaller distance is better. */
 public enum Metric {
   /** Sum of squared differences. */
-  L2_SQUARED(1),
+  L2_SQUARED,
   /** 1 - cosine of the angle, in [0, 2]; zero vectors are refused. */
-  COSINE(2),
+  COSINE,
   /** The negated dot product; not a metric in the mathematical sense. */
-  DOT(3),
+  DOT,
   /**
    * Distance in the Poincaré ball of curvature -1; vectors on or outside the unit sphere are
    * refused.
    */
-  POINCARE(4),
+  POINCARE,
   /** Sum of absolute differences. */
-  MANHATTAN(5);
-
-  /** The number of the C ABI. */
-  final int code;
-
-  Metric(int code) {
-    this.code = code;
-  }
+  MANHATTAN;
 
   /**
    * A score where larger is better: 1 / (1 + d) for L2 squared, Poincaré and Manhattan, (2 - d) / 2

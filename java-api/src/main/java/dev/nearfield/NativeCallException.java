@@ -8,7 +8,7 @@ public final class NativeCallException extends VectorIndexException {
   private final int status;
   private final String function;
 
-  NativeCallException(int status, String function, String message) {
+  public NativeCallException(int status, String function, String message) {
     super(ErrorCode.NATIVE, message, null);
     this.status = status;
     this.function = function;

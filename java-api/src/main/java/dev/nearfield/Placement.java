@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Optional;
 
 /** Where an index keeps its vectors, and why not elsewhere. Immutable. */
-public sealed interface Placement permits PlacementInfo {
+public interface Placement {
   BackendKind backend();
 
   Device device();

@@ -4,6 +4,7 @@ package dev.nearfield;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -16,8 +17,7 @@ import org.jspecify.annotations.Nullable;
  * }</pre>
  */
 public final class SearchRequest {
-  private final float[] queries;
-  private final int dimension;
+  private final VectorBatch queries;
   private final int topK;
   private final float minScore;
   private final float maxDistance;
@@ -26,9 +26,8 @@ public final class SearchRequest {
   private final @Nullable Duration timeout;
   private final boolean exact;
 
-  private SearchRequest(Builder from, float[] queries) {
+  private SearchRequest(Builder from, VectorBatch queries) {
     this.queries = queries;
-    this.dimension = from.dimension;
     this.topK = from.topK;
     this.minScore = from.minScore;
     this.maxDistance = from.maxDistance;
@@ -43,11 +42,11 @@ public final class SearchRequest {
   }
 
   public int queryCount() {
-    return queries.length / dimension;
+    return queries.size();
   }
 
   public int dimension() {
-    return dimension;
+    return queries.dimension();
   }
 
   public int topK() {
@@ -58,29 +57,34 @@ public final class SearchRequest {
     return exact;
   }
 
-  /** Row-major; not to be changed. */
-  float[] queries() {
+  /** A view of the queries. */
+  public VectorBatch queries() {
     return queries;
   }
 
-  @Nullable HandleSet handles() {
-    return handles;
+  /** Only hits whose {@link Metric#score} is this or more; NaN: no such limit. */
+  public float minScore() {
+    return minScore;
   }
 
-  @Nullable Predicate<? super VectorHandle> predicate() {
-    return predicate;
+  /** Only hits at this distance or nearer; NaN: no such limit. */
+  public float maxDistance() {
+    return maxDistance;
   }
 
-  @Nullable Duration timeout() {
-    return timeout;
+  /** The vectors to search within; empty: all. */
+  public Optional<HandleSet> handles() {
+    return Optional.ofNullable(handles);
   }
 
-  /**
-   * Whether a hit at that distance is within the limits. False for every larger distance once it is
-   * false.
-   */
-  boolean accepts(Metric metric, float distance) {
-    return !(distance > maxDistance) && !(metric.score(distance) < minScore);
+  /** What a vector's handle must pass besides; empty: nothing. */
+  public Optional<Predicate<? super VectorHandle>> predicate() {
+    return Optional.ofNullable(predicate);
+  }
+
+  /** How long the search may take; empty: as long as it needs. */
+  public Optional<Duration> timeout() {
+    return Optional.ofNullable(timeout);
   }
 
   /** Collects a request; not thread-safe. Of repeated calls to one method the last counts. */
@@ -198,7 +202,7 @@ public final class SearchRequest {
                   .formatted(i / dimension, queries[i], i % dimension));
         }
       }
-      return new SearchRequest(this, queries);
+      return new SearchRequest(this, VectorBatch.ofOwn(queries, dimension));
     }
 
     private static float notNaN(String name, float value) {

@@ -9,7 +9,7 @@ import java.util.List;
  * index, which may change or close meanwhile. Methods throw {@link IndexOutOfBoundsException} for a
  * query or hit that does not exist.
  */
-public sealed interface SearchResult permits ColumnarResult {
+public interface SearchResult {
   int queryCount();
 
   /** At most the requested k; fewer when fewer vectors exist or pass the filter and limits. */

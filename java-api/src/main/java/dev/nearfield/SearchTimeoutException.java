@@ -5,7 +5,7 @@ package dev.nearfield;
 public final class SearchTimeoutException extends VectorIndexException {
   private static final long serialVersionUID = 1;
 
-  SearchTimeoutException(String message) {
+  public SearchTimeoutException(String message) {
     super(ErrorCode.TIMEOUT, message, null);
   }
 }

@@ -2,7 +2,7 @@
 package dev.nearfield;
 
 /** A vector as an index holds it. Immutable. */
-public sealed interface StoredVector permits StoredVectorInfo {
+public interface StoredVector {
   VectorHandle handle();
 
   /** A new array with the floats as they were added, bit for bit. */

@@ -64,6 +64,15 @@ public abstract sealed class VectorBatch {
     return new OfSegment(segment, rows, dimension, strideBytes);
   }
 
+  /** Rows without padding in an array that is handed over. */
+  static VectorBatch ofOwn(float[] values, int dimension) {
+    return of(
+        MemorySegment.ofArray(values),
+        values.length / dimension,
+        dimension,
+        (long) dimension * Float.BYTES);
+  }
+
   public final int size() {
     return size;
   }
@@ -73,15 +82,17 @@ public abstract sealed class VectorBatch {
   }
 
   /** Bytes that all rows take without padding. */
-  final long byteSize() {
+  public final long byteSize() {
     return (long) size * dimension * Float.BYTES;
   }
 
   /**
    * Copies rows {@code first} to {@code first + count - 1} to the start of {@code to}, without
    * padding.
+   *
+   * @throws IndexOutOfBoundsException when there are no such rows, or {@code to} has no room
    */
-  final void copyTo(int first, int count, MemorySegment to) {
+  public final void copyTo(int first, int count, MemorySegment to) {
     Objects.checkFromIndexSize(first, count, size);
     long rowBytes = (long) dimension * Float.BYTES;
     Objects.checkFromIndexSize(0, count * rowBytes, to.byteSize());

@@ -12,25 +12,9 @@ package dev.nearfield;
  * @param bits slot in the upper, generation in the lower 32 bits
  */
 public record VectorHandle(long bits) {
-  static long bits(int slot, int generation) {
-    return ((long) slot << 32) | Integer.toUnsignedLong(generation);
-  }
-
-  static int slot(long bits) {
-    return (int) (bits >>> 32);
-  }
-
-  static int generation(long bits) {
-    return (int) bits;
-  }
-
   /** 16 hexadecimal digits that {@link #parse} reads back. */
   @Override
   public String toString() {
-    return toString(bits);
-  }
-
-  static String toString(long bits) {
     String digits = Long.toHexString(bits);
     return "0".repeat(16 - digits.length()) + digits;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
+import dev.nearfield.internal.value.HandleColumn;
 import java.util.Collection;
 
 /** Handles in a fixed order, kept as a column of 64-bit words. Immutable. */

@@ -13,7 +13,7 @@ public class VectorIndexException extends RuntimeException {
 
   private final ErrorCode code;
 
-  VectorIndexException(ErrorCode code, String message, @Nullable Throwable cause) {
+  public VectorIndexException(ErrorCode code, String message, @Nullable Throwable cause) {
     super(message, cause);
     this.code = code;
   }

@@ -7,6 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.engine.EngineTest;
+import dev.nearfield.internal.index.IndexBuilder;
+import dev.nearfield.internal.plain.JavaEngine;
+import dev.nearfield.internal.table.HandleBits;
+import dev.nearfield.internal.table.LiveRows;
+import dev.nearfield.internal.value.HitInfo;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -57,7 +64,7 @@ class FlatIndexTest {
     VectorHandle near = index.add(new float[] {1, 0, 0});
     SearchResult result = index.search(nearest(5, 0, 0, 0).build());
     assertEquals(1, result.queryCount());
-    assertEquals(List.of(new Hit(near, 1, 0.5f), new Hit(far, 9, 0.1f)), result.hits(0));
+    assertEquals(List.of(new HitInfo(near, 1, 0.5f), new HitInfo(far, 9, 0.1f)), result.hits(0));
     assertEquals(index.placement().device(), result.execution().device());
     assertEquals(Optional.empty(), result.execution().fallback());
     assertTrue(result.execution().certified(0));
@@ -167,14 +174,14 @@ class FlatIndexTest {
     VectorHandles again = index.addAll(VectorBatch.of(numbers(500)));
     assertEquals(1000, index.stats().slots());
     assertEquals(
-        VectorHandle.slot(all.bits(0)),
-        VectorHandle.slot(again.bits(0)),
+        HandleBits.slot(all.bits(0)),
+        HandleBits.slot(again.bits(0)),
         "free slots are reused first in, first out");
   }
 
   @Test
   void largeInsertsAreChunkedAndAtomic() {
-    float[][] rows = numbers(InsertJob.chunkRows(DIM) * 2 + 7);
+    float[][] rows = numbers(LiveRows.chunkRows(DIM) * 2 + 7);
     rows[rows.length - 1][2] = Float.NaN;
     IllegalArgumentException e =
         assertThrows(IllegalArgumentException.class, () -> index.addAll(VectorBatch.of(rows)));

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.nearfield.internal.device.DeviceChoice;
+import dev.nearfield.internal.device.Settings;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
@@ -43,7 +45,7 @@ class KnnTest {
   @ParameterizedTest
   @MethodSource("cases")
   void agreesWithFloat64(String backend, Metric metric, Shape shape) {
-    Device device = Backends.device(backend);
+    Device device = EachBackend.device(backend);
     Random random = new Random(SEED);
     float[][] dataset = vectors(random, metric, shape.rows, shape.dim);
     float[][] queries = vectors(random, metric, shape.queries, shape.dim);
@@ -151,7 +153,7 @@ class KnnTest {
   @ParameterizedTest
   @ValueSource(strings = {"cpu", "java", "wgpu"})
   void mistakesAreNamed(String backend) {
-    Device device = Backends.device(backend);
+    Device device = EachBackend.device(backend);
     VectorBatch two = VectorBatch.of(new float[][] {{1, 2}, {3, 4}});
     assertMistake("k [0]", () -> Knn.search(device, Metric.DOT, two, two, 0));
     VectorBatch three = VectorBatch.of(new float[][] {{1, 2, 3}});
@@ -196,7 +198,7 @@ class KnnTest {
     float[] values = new float[4_000_000];
     Arrays.fill(values, 1);
     VectorBatch batch = VectorBatch.of(MemorySegment.ofArray(values), 40_000, 100, 400);
-    Device device = Backends.device("java"); // the slowest, so that the interrupt comes first
+    Device device = EachBackend.device("java"); // the slowest, so that the interrupt comes first
     Thread.currentThread().interrupt();
     try {
       assertThrows(

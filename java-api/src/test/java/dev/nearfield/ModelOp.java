@@ -11,7 +11,7 @@ import java.util.Random;
  * modulo the count of those there, so that a sequence still means something when operations are
  * dropped.
  */
-sealed interface ModelOp {
+public sealed interface ModelOp {
   record Add(float[] vector) implements ModelOp {}
 
   record AddAll(float[][] vectors) implements ModelOp {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
+import dev.nearfield.internal.table.HandleBits;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -13,7 +14,7 @@ import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /** Runs operations on an index and on a list of vectors side by side, and compares every answer. */
-class ModelRun {
+public class ModelRun {
   /** A vector that should be in the index; the order of the list is the order of ties. */
   private record Entry(VectorHandle handle, float[] vector) {}
 
@@ -31,13 +32,14 @@ class ModelRun {
   private final List<Entry> live = new ArrayList<>();
   private final List<VectorHandle> stale = new ArrayList<>();
 
-  ModelRun(AcceleratedVectorIndex index, Metric metric) {
+  public ModelRun(AcceleratedVectorIndex index, Metric metric) {
     this.index = index;
     this.metric = metric;
   }
 
   /** What went wrong first, or null. */
-  @Nullable String run(List<ModelOp> ops) {
+  @Nullable
+  public String run(List<ModelOp> ops) {
     for (int i = 0; i < ops.size(); i++) {
       try {
         apply(ops.get(i));
@@ -169,7 +171,7 @@ class ModelRun {
 
   /** Handles differ from run to run, so this goes by their slots, which do not. */
   private static boolean keeps(int keep, VectorHandle handle) {
-    return Math.floorMod(VectorHandle.slot(handle.bits()) * 0x9E3779B9, 100) < keep;
+    return Math.floorMod(HandleBits.slot(handle.bits()) * 0x9E3779B9, 100) < keep;
   }
 
   private void filter(ModelOp.Search search, SearchRequest.Builder request) {
@@ -300,7 +302,7 @@ class ModelRun {
   }
 
   /** Short enough to read, long enough to type in again. */
-  static String describe(ModelOp op) {
+  public static String describe(ModelOp op) {
     return switch (op) {
       case ModelOp.Add(float[] vector) -> "Add" + Arrays.toString(vector);
       case ModelOp.AddAll(float[][] vectors) -> "AddAll" + Arrays.deepToString(vectors);

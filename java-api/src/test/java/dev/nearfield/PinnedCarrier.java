@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
+import dev.nearfield.internal.index.IndexBuilder;
+import dev.nearfield.internal.plain.JavaEngine;
 import java.lang.reflect.Field;
 import java.time.Duration;
 import java.util.Arrays;
@@ -12,7 +14,7 @@ import java.util.concurrent.locks.ReentrantLock;
  * initializer. Then the lock is let go, and both must end: neither does if the first one had the
  * turn at the device, for it cannot go on before the second one ends, which waits for the device.
  */
-final class PinnedCarrier {
+public final class PinnedCarrier {
   private static final SearchRequest ANY =
       SearchRequest.builder().query(new float[1]).topK(1).build();
   private static final AcceleratedVectorIndex INDEX =

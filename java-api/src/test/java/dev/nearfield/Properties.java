@@ -6,10 +6,10 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** Sets system properties for one test and puts back what was there. */
-final class Properties implements AutoCloseable {
+public final class Properties implements AutoCloseable {
   private final Map<String, @Nullable String> before = new HashMap<>();
 
-  Properties set(String name, String value) {
+  public Properties set(String name, String value) {
     String old = System.setProperty(name, value);
     if (!before.containsKey(name)) { // the value may be null, which putIfAbsent would replace
       before.put(name, old);

@@ -4,7 +4,7 @@ package dev.nearfield;
 import java.util.Random;
 
 /** The seed of a randomised test: a new one each run, or that of {@code -Dnearfield.test.seed}. */
-final class Seed {
+public final class Seed {
   private static final long BASE =
       Long.getLong("nearfield.test.seed", new Random().nextLong(1, 1_000_000_000));
 
@@ -15,7 +15,7 @@ final class Seed {
    *
    * @param test {@code Class#method} as surefire takes it
    */
-  Seed(String test) {
+  public Seed(String test) {
     this.test = test;
     System.out.println(this);
   }
@@ -25,7 +25,7 @@ final class Seed {
   }
 
   /** A generator of its own for each use: a test that draws more must not change the next. */
-  Random random(int use) {
+  public Random random(int use) {
     return new Random(BASE * 31 + use);
   }
 

@@ -11,18 +11,18 @@ import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /** Starts tasks at one moment, every other on a virtual thread, and waits for all. */
-final class Together {
+public final class Together {
   /** Far more than any of these tests needs, even on a busy machine: who runs into it is stuck. */
   static final Duration PATIENCE = Duration.ofSeconds(60);
 
-  interface Task {
-    void run() throws Exception;
+  public interface Task {
+    public void run() throws Exception;
   }
 
   private Together() {}
 
   /** One task on a platform thread of its own: the common pool may have no second one. */
-  static CompletableFuture<Void> start(Task task) {
+  public static CompletableFuture<Void> start(Task task) {
     CompletableFuture<Void> end = new CompletableFuture<>();
     Thread.ofPlatform()
         .daemon()
@@ -39,7 +39,7 @@ final class Together {
   }
 
   /** Throws what the first task that failed threw; names the place where one is stuck. */
-  static void run(List<? extends Task> tasks) throws InterruptedException {
+  public static void run(List<? extends Task> tasks) throws InterruptedException {
     CountDownLatch start = new CountDownLatch(1);
     AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
     List<Thread> threads = new ArrayList<>();

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.engine;
+
+import dev.nearfield.Device;
+import dev.nearfield.Metric;
+import dev.nearfield.VectorIndexException;
+import dev.nearfield.internal.turn.DeviceOwner;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A device as its owner sees it: one native context, or the plain-Java backend. Methods are called
+ * by whoever has the turn ({@link DeviceOwner}), never two at a time, and block until the device
+ * has finished. Segments are owned by the caller, hold native or heap memory aligned for their
+ * element, and are only touched during the call; layouts are row-major without padding.
+ *
+ * <p>Failures are the public exceptions: {@link IllegalArgumentException} for a bad vector or
+ * argument, {@link VectorIndexException} and its subclasses for the environment, {@link
+ * java.util.concurrent.CancellationException} when the control's cancel word was set.
+ */
+public interface Engine extends AutoCloseable {
+  Device device();
+
+  boolean supports(Metric metric);
+
+  /**
+   * Whether calls compute on this machine's processors, so that how long one takes follows from its
+   * work. A driver and its queue give no such promise, and may want to see one thread only.
+   */
+  boolean onHost();
+
+  /** Bytes on the device for {@code options.capacity()} rows: while building and at rest. */
+  Estimate estimate(IndexOptions options);
+
+  EngineIndex createIndex(IndexOptions options, CallControl control);
+
+  /** Stateless exact search: {@code dataset} holds {@code rows} x dim f32. */
+  void knn(
+      Metric metric,
+      MemorySegment dataset,
+      long rows,
+      int dim,
+      SearchCall search,
+      CallControl control);
+
+  /** Free memory of the device in bytes, or -1 when it cannot say. */
+  long freeBytes();
+
+  @Override
+  void close();
+
+  record Estimate(long peakBytes, long bytes) {}
+
+  /** Zero means the default in every numeric component. */
+  record IndexOptions(
+      int dim, Metric metric, long capacity, long memoryLimitBytes, double poincareMaxNorm) {}
+
+  /**
+   * How a call may end early. {@code cancel} is a segment of one 32-bit word in native memory that
+   * any thread may set non-zero; null: not cancellable. {@code timeoutNanos} 0: none.
+   */
+  record CallControl(long timeoutNanos, @Nullable MemorySegment cancel) {
+    public static final CallControl NONE = new CallControl(0, null);
+  }
+
+  /**
+   * Which rows may be returned. Bits: row i is bit (i & 31) of 32-bit word i / 32; rows past the
+   * end are excluded.
+   */
+  sealed interface RowFilter {
+    record Bits(MemorySegment words, long count) implements RowFilter {}
+
+    /** 64-bit row numbers, ascending and unique. */
+    record Rows(MemorySegment rows, long count) implements RowFilter {}
+  }
+
+  /**
+   * A batch of searches and where the answers go.
+   *
+   * @param queries batch x dim f32
+   * @param filters empty: every live row; one: for all queries; else chosen by {@code
+   *     filterOfQuery}
+   * @param filterOfQuery batch 32-bit indexes into filters, -1 for none; null: filter 0 for all
+   * @param maxDistance NaN: unlimited; else nothing farther is returned
+   * @param rows out: batch x k 64-bit row numbers, -1 where missing
+   * @param distances out: batch x k f32, NaN where missing
+   * @param counts out: batch 32-bit counts of results found
+   */
+  record SearchCall(
+      MemorySegment queries,
+      int batch,
+      int k,
+      java.util.List<RowFilter> filters,
+      @Nullable MemorySegment filterOfQuery,
+      float maxDistance,
+      MemorySegment rows,
+      MemorySegment distances,
+      MemorySegment counts) {}
+}

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.index;
+
+import dev.nearfield.DeviceLostException;
+import dev.nearfield.IndexClosedException;
+import dev.nearfield.Placement;
+import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.event.FallbackReporter;
+import dev.nearfield.internal.event.IndexCounters;
+import dev.nearfield.internal.move.Elsewhere;
+import dev.nearfield.internal.move.IndexMove;
+import dev.nearfield.internal.move.MoveJob;
+import dev.nearfield.internal.move.Relocation;
+import dev.nearfield.internal.table.IndexConfig;
+import dev.nearfield.internal.table.IndexState;
+import dev.nearfield.internal.table.LiveRows;
+import dev.nearfield.internal.table.SlotTable;
+import dev.nearfield.internal.turn.CancelWord;
+import dev.nearfield.internal.turn.Change;
+import dev.nearfield.internal.turn.DeviceOwner;
+import dev.nearfield.internal.turn.IndexHome;
+import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.turn.Scratch;
+import java.util.ArrayDeque;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Decides what an index does next: requests in the order of its mailbox, neighbours of a kind
+ * together, and in between a slice of its long work (a large insert, a compaction or a move, one at
+ * a time). Everything here runs in a turn at the device the index is on, on the owner thread or,
+ * for {@link BriefWork}, on a caller's; except where a method says otherwise.
+ */
+public final class IndexActor implements DeviceOwner.Turn {
+  private static final System.Logger LOG = System.getLogger(IndexActor.class.getName());
+
+  private final IndexConfig config;
+  private final Mailbox mailbox;
+  private final Taken taken;
+  private final IndexCounters counters;
+  private final CancelWord cancel = new CancelWord();
+  private final CountDownLatch ended = new CountDownLatch(1);
+  private volatile boolean draining;
+  private volatile boolean closing;
+  private volatile @Nullable IndexHome home; // null before begin()
+
+  private @Nullable IndexState state; // this and `work`: null before begin() and after the end
+  private @Nullable IndexWork work;
+  private final Compactor compactor;
+  private final Relocation relocation;
+  private final ArrayDeque<InsertJob> inserts = new ArrayDeque<>();
+  private final Linger linger;
+  private @Nullable SearchJob sliced;
+
+  IndexActor(
+      IndexConfig config,
+      Mailbox mailbox,
+      IndexCounters counters,
+      Elsewhere elsewhere,
+      FallbackReporter reporter) {
+    this.config = config;
+    this.mailbox = mailbox;
+    this.taken = new Taken(mailbox);
+    this.counters = counters;
+    this.compactor = new Compactor(config.deadRatio());
+    this.linger = new Linger(config.maxLingerNanos());
+    this.relocation = new Relocation(elsewhere, reporter, this::wake, this::noInsertBegun);
+  }
+
+  /**
+   * Makes the index on the device. To be called once, on the owner thread, before anything else.
+   */
+  void begin(DeviceOwner owner, Engine engine, Placement placement, SlotTable slots) {
+    settle(
+        new IndexHome(owner, engine, owner.seat(this), placement),
+        new IndexState(engine, config.options(), config.budgetBytes(), slots));
+  }
+
+  /** {@link #begin} failed or will never be called. */
+  void notBegun() {
+    cancel.close();
+  }
+
+  private void settle(IndexHome at, IndexState index) {
+    state = index;
+    work = new IndexWork(index, counters, cancel, at.placement(), relocation);
+    home = at; // last: it hands everything above to the owner thread there
+  }
+
+  /** Where the index is. Any thread, after {@link #begin}. */
+  IndexHome home() {
+    IndexHome now = home;
+    if (now == null) {
+      throw new IllegalStateException("the index has not begun");
+    }
+    return now;
+  }
+
+  /** There is something new to do. Any thread. */
+  void wake() {
+    IndexHome woken;
+    do { // an index that moves away meanwhile is woken again where it is then
+      woken = home();
+      woken.seat().ready();
+    } while (home() != woken);
+  }
+
+  /**
+   * Does a queued request of the calling thread at once when that is brief and nobody else wants
+   * the device; else there is something new to do for the owner thread. The request may have ended
+   * when this returns. Any thread.
+   */
+  void serveHereOrWake(Request<?> own) {
+    IndexHome here = home();
+    boolean served =
+        here.engine().onHost()
+            && !Thread.currentThread().isVirtual()
+            && !Thread.currentThread().isInterrupted() // await() cancels it then
+            && here.seat()
+                .tryHere((engine, scratch, untilNanos) -> serveBriefly(here, own, scratch));
+    if (!served || home() != here) {
+      wake();
+    }
+  }
+
+  private long serveBriefly(IndexHome here, Request<?> own, Scratch scratch) {
+    IndexState index = state;
+    IndexWork worker = work;
+    if (home != here || index == null || worker == null) {
+      return DeviceOwner.IDLE;
+    }
+    try {
+      if (pending(worker)
+          || !BriefWork.isBrief(own, index, config.maxBatch())
+          || !mailbox.take(own)) {
+        return DeviceOwner.AGAIN;
+      }
+      BriefWork.serve(own, worker, scratch);
+      return pending(worker) || compactor.wanted(index) ? DeviceOwner.AGAIN : DeviceOwner.IDLE;
+    } catch (RuntimeException | Error e) {
+      own.fail(e);
+      mailbox.remove(own);
+      return DeviceOwner.AGAIN;
+    }
+  }
+
+  /** Whether there is something for the owner thread besides the mailbox. */
+  private boolean pending(IndexWork worker) {
+    return closing
+        || draining
+        || linger.isOn()
+        || sliced != null
+        || worker.lost() != null
+        || relocation.busy()
+        || relocation.hasParked();
+  }
+
+  /**
+   * Ends as soon as what is queued has been done. The mailbox must refuse new requests by now. Any
+   * thread.
+   */
+  void drain() {
+    draining = true;
+    wake();
+  }
+
+  /**
+   * Ends after the step that is running; all other work fails. The mailbox must refuse new requests
+   * by now. Any thread.
+   */
+  void close() {
+    closing = true;
+    wake();
+  }
+
+  /** Counted down when everything is closed. */
+  CountDownLatch ended() {
+    return ended;
+  }
+
+  @Override
+  public long run(Engine engine, Scratch scratch, long untilNanos) {
+    IndexHome here = home;
+    if (here == null || here.engine() != engine) {
+      return DeviceOwner.IDLE; // woken where it no longer is
+    }
+    try {
+      taken.failLeft();
+      return run(here, scratch, untilNanos);
+    } catch (RuntimeException | Error e) {
+      if (home == here) { // else everything here is the new owner thread's
+        taken.fail(e);
+      }
+      throw e;
+    }
+  }
+
+  private long run(IndexHome here, Scratch scratch, long untilNanos) {
+    while (true) {
+      IndexState index = state;
+      IndexWork worker = work;
+      if (index == null || worker == null) {
+        return DeviceOwner.IDLE;
+      }
+      DeviceLostException lost = worker.lost();
+      if (relocation.busy()) {
+        Throwable stop = lost == null && closing ? closed() : lost;
+        if (relocation.step(here, index, stop, scratch)) {
+          arrive(here, index);
+          return DeviceOwner.IDLE; // everything here is the new owner thread's by now
+        }
+        if (relocation.busy()) {
+          return DeviceOwner.IDLE;
+        }
+      }
+      if (lost != null) {
+        failAll(lost);
+      }
+      if (closing || lost != null && draining) {
+        end(index);
+        return DeviceOwner.IDLE;
+      }
+      if (lost != null) {
+        return DeviceOwner.IDLE; // what has been queued since comes with a wake of its own
+      }
+      if (relocation.hasParked()) {
+        resume(worker, scratch);
+      }
+      boolean worked = serveMailbox(index, worker, scratch);
+      worked |= longWork(here, index, worker, scratch);
+      if (!worked) {
+        long left = linger.leftNanos();
+        if (left > 0) {
+          return left;
+        }
+        if (draining && mailbox.size() == 0 && inserts.isEmpty() && !relocation.busy()) {
+          closing = true;
+          continue;
+        }
+        if (!linger.isOn()) {
+          return DeviceOwner.IDLE;
+        }
+        linger.end();
+      } else if (System.nanoTime() - untilNanos >= 0) {
+        return DeviceOwner.AGAIN;
+      }
+    }
+  }
+
+  // ---- the mailbox
+
+  private boolean serveMailbox(IndexState index, IndexWork worker, Scratch scratch) {
+    SearchJob current = sliced;
+    if (current != null) {
+      taken.next(current);
+      searchSlice(current, index, worker, scratch);
+      taken.served();
+      return true;
+    }
+    Request<?> next = mailbox.peek();
+    if (next == null || next instanceof SearchJob && linger.wants(mailbox.size())) {
+      return false;
+    }
+    taken.next(next);
+    linger.end();
+    switch (next) {
+      case SearchJob first -> searches(first, index, worker, scratch);
+      case Jobs.Add first ->
+          worker.add(taken.all(Jobs.Add.take(mailbox, LiveRows.chunkRows(index.dim()))), scratch);
+      default -> {
+        if (mailbox.take(next)) {
+          serve(next, worker, scratch);
+        }
+      }
+    }
+    taken.served();
+    return true;
+  }
+
+  private void serve(Request<?> next, IndexWork worker, Scratch scratch) {
+    switch (next) {
+      case InsertJob insert -> {
+        if (insert.start()) {
+          inserts.add(insert);
+        }
+      }
+      case Jobs.Compact compact -> {
+        if (compact.start()) {
+          compactor.ask(compact);
+        }
+      }
+      case MoveJob move -> {
+        if (move.start()) {
+          relocation.ask(move);
+        }
+      }
+      default -> worker.single(next, scratch);
+    }
+  }
+
+  private void searches(SearchJob first, IndexState index, IndexWork worker, Scratch scratch) {
+    int k = SearchBatch.k(first, index);
+    int limit = SearchBatch.queryLimit(config.maxBatch(), k);
+    List<SearchJob> jobs = taken.all(SearchBatch.take(mailbox, first, index, limit));
+    jobs.removeIf(job -> !job.start());
+    if (jobs.isEmpty()) {
+      return;
+    }
+    if (jobs.size() == 1 && jobs.getFirst().queryCount() > limit) {
+      sliced = jobs.getFirst();
+      searchSlice(jobs.getFirst(), index, worker, scratch);
+      return;
+    }
+    long start = System.nanoTime();
+    worker.search(jobs, config.maxBatch(), scratch);
+    linger.after(jobs.size(), start);
+  }
+
+  private void searchSlice(SearchJob job, IndexState index, IndexWork worker, Scratch scratch) {
+    if (!job.ended()) {
+      worker.search(
+          List.of(job),
+          SearchBatch.queryLimit(config.maxBatch(), SearchBatch.k(job, index)),
+          scratch);
+    }
+    if (job.ended()) {
+      sliced = null;
+    }
+  }
+
+  // ---- long work
+
+  /**
+   * A hidden row is dead to the device and to a move, so an insert, a compaction and a move never
+   * overlap.
+   */
+  private boolean longWork(IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
+    if (index.compacting()) {
+      compactor.step(index, worker);
+      return true;
+    }
+    InsertJob insert = inserts.peek();
+    if (insert != null) {
+      // A search in slices is answered by one device, and before the insert is published.
+      boolean held = sliced != null && (noInsertBegun() || insert.rowsTaken() == insert.total);
+      boolean worked = !held && worker.insertStep(insert, scratch);
+      inserts.removeIf(job -> job.ended() || job != insert && worker.insertStopped(job));
+      return worked;
+    }
+    if (sliced == null && relocation.begin(here, index)) {
+      return true;
+    }
+    if (compactor.wanted(index)) {
+      compactor.step(index, worker);
+      return true;
+    }
+    return false;
+  }
+
+  private boolean noInsertBegun() {
+    InsertJob insert = inserts.peek();
+    return insert == null || insert.rowsTaken() == 0;
+  }
+
+  /** The vectors are on another device: the index goes on there. */
+  private void arrive(IndexHome old, IndexState left) {
+    IndexMove move = relocation.move();
+    DeviceOwner owner = move.to().owner();
+    move.target().claimSlots();
+    try {
+      left.close();
+    } catch (RuntimeException | Error e) {
+      LOG.log(System.Logger.Level.WARNING, "closing an index on the device it left failed", e);
+    }
+    IndexHome next = new IndexHome(owner, move.engine(), owner.seat(this), move.to().placement());
+    compactor.moved();
+    Runnable report = relocation.settled();
+    settle(next, move.target()); // the new owner thread may run at once, so nothing else after it
+    report.run();
+    Thread.startVirtualThread(
+        old.owner()::release); // waits for this very thread when it was the last user
+    next.seat().ready();
+  }
+
+  /**
+   * After a move, or after none was possible: what had no room before is tried once more, or fails.
+   */
+  private void resume(IndexWork worker, Scratch scratch) {
+    Throwable refusal = relocation.refusal();
+    boolean insertParked = relocation.takeInsertParked();
+    relocation.forgetRefusal();
+    for (Change<?> job : relocation.takeParked()) {
+      if (refusal == null) {
+        worker.retry(job, scratch);
+      } else {
+        job.fail(refusal);
+      }
+    }
+    InsertJob insert = inserts.peek();
+    if (insertParked && refusal != null && insert != null) {
+      worker.dropInsert(insert, refusal);
+      inserts.remove();
+    }
+  }
+
+  // ---- the end
+
+  private static IndexClosedException closed() {
+    return new IndexClosedException("close: the index was closed before this request was done");
+  }
+
+  private void failAll(Throwable cause) {
+    mailbox.failAll(cause);
+    SearchJob current = sliced;
+    if (current != null) {
+      current.fail(cause);
+      sliced = null;
+    }
+    inserts.forEach(job -> job.fail(cause));
+    inserts.clear();
+    compactor.failAll(cause);
+    relocation.failAll(cause);
+    linger.end();
+  }
+
+  private void end(IndexState index) {
+    failAll(closed());
+    try {
+      index.close();
+    } catch (RuntimeException | Error e) {
+      LOG.log(System.Logger.Level.WARNING, "closing an index failed", e);
+    } finally {
+      cancel.close();
+      state = null;
+      work = null;
+      ended.countDown();
+    }
+  }
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.index;
+
+import dev.nearfield.CompactionReport;
+import dev.nearfield.Device;
+import dev.nearfield.DeviceLostException;
+import dev.nearfield.DeviceOutOfMemoryException;
+import dev.nearfield.FallbackReason;
+import dev.nearfield.Placement;
+import dev.nearfield.VectorHandle;
+import dev.nearfield.VectorHandles;
+import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.event.IndexCounters;
+import dev.nearfield.internal.move.Relocation;
+import dev.nearfield.internal.table.IndexState;
+import dev.nearfield.internal.turn.CancelWord;
+import dev.nearfield.internal.turn.Change;
+import dev.nearfield.internal.turn.DeviceOwner;
+import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.turn.Scratch;
+import dev.nearfield.internal.value.HandleColumn;
+import dev.nearfield.internal.value.StoredVectorInfo;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Does the jobs of one index against its state and ends them, whatever happens. Counters are
+ * published before a job ends, so that its caller sees itself counted. In a turn ({@link
+ * DeviceOwner}).
+ */
+public final class IndexWork {
+  private static final System.Logger LOG = System.getLogger(IndexWork.class.getName());
+
+  private final IndexState state;
+  private final IndexCounters counters;
+  private final CancelWord cancel;
+  private final Placement placement;
+  private final Device device;
+  private final Optional<FallbackReason> fallback;
+  private final Relocation relocation;
+  private @Nullable DeviceLostException lost;
+
+  IndexWork(
+      IndexState state,
+      IndexCounters counters,
+      CancelWord cancel,
+      Placement placement,
+      Relocation relocation) {
+    this.state = state;
+    this.counters = counters;
+    this.cancel = cancel;
+    this.placement = placement;
+    this.device = placement.device();
+    this.fallback = placement.fallback();
+    this.relocation = relocation;
+    publish();
+  }
+
+  /** Set once the device is gone; nothing works any more then. */
+  @Nullable DeviceLostException lost() {
+    return lost;
+  }
+
+  /** Counts what was done; never fails, because what was done stays done. */
+  void publish() {
+    try {
+      counters.publish(state);
+    } catch (RuntimeException | Error e) {
+      LOG.log(System.Logger.Level.WARNING, "counting what an index did failed", failed("stats", e));
+    }
+  }
+
+  private Engine.CallControl control(long timeoutNanos) {
+    return new Engine.CallControl(
+        timeoutNanos == Long.MAX_VALUE ? 0 : Math.max(1, timeoutNanos), cancel.segment());
+  }
+
+  /** Keeps what a failure means for the index; answers what to tell the caller. */
+  private Throwable failed(String operation, Throwable cause) {
+    if (cause instanceof DeviceLostException) {
+      if (lost == null) {
+        lost =
+            new DeviceLostException(
+                "%s: %s was lost, and with it the vectors of this index; build it again (%s)"
+                    .formatted(operation, device, cause.getMessage()));
+      }
+      return lost;
+    }
+    return cause;
+  }
+
+  // ---- searches
+
+  /**
+   * One device call for the next queries of each job, at most {@code limit} each; jobs that are
+   * complete then are ended. The call may take as long as the most patient of them allows.
+   */
+  void search(List<SearchJob> jobs, int limit, Scratch scratch) {
+    try {
+      CancelWord.Batch batch = cancel.arm();
+      long patience = 0;
+      for (SearchJob job : jobs) {
+        job.join(batch);
+        patience = Math.max(patience, job.remainingNanos());
+      }
+      batch.gathered();
+      if (state.live() == 0) {
+        counters.searched(jobs.stream().mapToInt(SearchJob::queryCount).sum(), 0);
+        publish();
+        jobs.forEach(job -> job.succeed(job.empty(state.options().metric(), device, fallback)));
+        return;
+      }
+      int asked = SearchBatch.run(state, jobs, limit, scratch, control(patience));
+      counters.searched(asked, 1);
+      publish();
+      for (SearchJob job : jobs) {
+        if (!job.ended() && job.answered() == job.queryCount()) {
+          job.succeed(job.result(state.options().metric(), device, fallback));
+        }
+      }
+    } catch (RuntimeException | Error e) {
+      Throwable told = failed("search", e);
+      jobs.forEach(job -> job.fail(told));
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  // ---- changes
+
+  /**
+   * One device call for several inserts. When it fails they are tried one by one, so that each gets
+   * its own verdict.
+   */
+  void add(List<Jobs.Add> waiting, Scratch scratch) {
+    try {
+      CancelWord.Batch batch = cancel.arm();
+      List<Jobs.Add> jobs = new ArrayList<>(waiting);
+      jobs.removeIf(job -> !job.start(batch));
+      batch.gathered();
+      addAll(jobs, scratch);
+    } catch (RuntimeException | Error e) {
+      waiting.forEach(job -> job.fail(e));
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  private void addAll(List<Jobs.Add> jobs, Scratch scratch) {
+    try {
+      addTogether(jobs, scratch);
+    } catch (RuntimeException | Error e) {
+      Throwable told = failed("add", e);
+      if (lost != null) {
+        jobs.forEach(job -> job.fail(told));
+      } else if (jobs.size() == 1) {
+        addFailed(jobs.getFirst(), told);
+      } else {
+        for (Jobs.Add job : jobs) {
+          if (!job.ended()) { // else it was done before the failure
+            addAlone(job, scratch);
+          }
+        }
+      }
+    }
+  }
+
+  private void addAlone(Jobs.Add job, Scratch scratch) {
+    try {
+      CancelWord.Batch batch = cancel.arm();
+      job.join(batch);
+      batch.gathered();
+      addTogether(List.of(job), scratch);
+    } catch (RuntimeException | Error e) {
+      addFailed(job, failed("add", e));
+    }
+  }
+
+  /** Tries an insert again that waited for room. */
+  void retry(Change<?> parked, Scratch scratch) {
+    try {
+      addAlone((Jobs.Add) parked, scratch); // nothing else is ever parked
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  private void addFailed(Jobs.Add job, Throwable cause) {
+    if (!(cause instanceof DeviceOutOfMemoryException full
+        && relocation.takes(job, placement, full))) {
+      job.fail(cause);
+    }
+  }
+
+  private void addTogether(List<Jobs.Add> jobs, Scratch scratch) {
+    int dim = state.dim();
+    int total = jobs.stream().mapToInt(job -> job.count).sum();
+    if (total == 0) {
+      return;
+    }
+    state.checkRoom(jobs.getFirst().operation(), total);
+    MemorySegment vectors = scratch.get(Scratch.Use.VECTORS, (long) total * dim * Float.BYTES);
+    long at = 0;
+    for (Jobs.Add job : jobs) {
+      MemorySegment.copy(
+          job.vectors, 0, vectors, ValueLayout.JAVA_FLOAT, at * Float.BYTES, job.count * dim);
+      at += (long) job.count * dim;
+    }
+    // Everything is allocated before the device changes: what failed later would be done again.
+    long[] handles = new long[total];
+    long[][] own = new long[jobs.size()][];
+    VectorHandles[] answers = new VectorHandles[jobs.size()];
+    for (int i = 0; i < own.length; i++) {
+      own[i] = new long[jobs.get(i).count];
+      answers[i] = new HandleColumn(own[i]);
+    }
+    state.add(vectors, total, handles, control(Long.MAX_VALUE));
+    int from = 0;
+    for (long[] part : own) {
+      System.arraycopy(handles, from, part, 0, part.length);
+      from += part.length;
+    }
+    publish();
+    for (int i = 0; i < own.length; i++) {
+      jobs.get(i).succeed(answers[i]);
+    }
+  }
+
+  /** Does one job that shares its device call with no other. */
+  void single(Request<?> job, Scratch scratch) {
+    try {
+      CancelWord.Batch batch = cancel.arm();
+      if (!job.start(batch)) {
+        return;
+      }
+      batch.gathered();
+      Engine.CallControl control = control(Long.MAX_VALUE);
+      switch (job) {
+        case Jobs.Remove remove -> {
+          int removed = state.remove(job.operation(), remove.handles, scratch, control);
+          publish();
+          remove.succeed(removed);
+        }
+        case Jobs.Replace replace -> {
+          long[] handle =
+              state.replace(job.operation(), replace.handle, replace.vector, scratch, control);
+          publish();
+          replace.succeed(Optional.ofNullable(handle).map(h -> new VectorHandle(h[0])));
+        }
+        case Jobs.Get get -> {
+          float[] vector = state.get(job.operation(), get.handle, scratch, control);
+          get.succeed(
+              Optional.ofNullable(vector)
+                  .map(v -> new StoredVectorInfo(new VectorHandle(get.handle), v)));
+        }
+        default -> throw new IllegalStateException("no work known for " + job.operation());
+      }
+    } catch (RuntimeException | Error e) {
+      job.fail(failed(job.operation(), e));
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  // ---- long work, in slices
+
+  /**
+   * Takes one chunk of a large insert, or publishes it after the last. Answers whether there was
+   * anything to do.
+   */
+  boolean insertStep(InsertJob job, Scratch scratch) {
+    try {
+      Throwable stop = job.stopped();
+      if (stop != null) {
+        throw stop;
+      }
+      if (job.rowsTaken() == job.total) {
+        int[] first = job.firstRows();
+        VectorHandles answer = new HandleColumn(job.handles); // nothing may fail once it is public
+        state.publish(first, job.rowCounts(), first.length, job.handles, scratch);
+        publish();
+        job.succeed(answer);
+        return true;
+      }
+      MemorySegment chunk = job.chunk();
+      if (chunk == null) {
+        return false;
+      }
+      if (job.rowsTaken() == 0 && !hasRoom(job)) {
+        return true;
+      }
+      int count = job.chunkSize();
+      job.took(addHidden(job, chunk, count, scratch));
+      publish();
+      return true;
+    } catch (Throwable e) { // the caller's own failure may be anything
+      dropInsert(job, failed(job.operation(), e));
+      return true;
+    }
+  }
+
+  private int addHidden(InsertJob job, MemorySegment chunk, int count, Scratch scratch) {
+    try {
+      return state.addHidden(chunk, count, scratch, Engine.CallControl.NONE);
+    } catch (IllegalArgumentException e) { // all were fine when the call began
+      throw new IllegalArgumentException(
+          "%s: among the [%d] vectors from [%d] on one was changed during the call (%s)"
+              .formatted(job.operation(), count, job.rowsTaken(), e.getMessage()),
+          e);
+    }
+  }
+
+  /** False when the insert waits for room elsewhere. */
+  private boolean hasRoom(InsertJob job) {
+    try {
+      state.checkRoom(job.operation(), job.total);
+      return true;
+    } catch (DeviceOutOfMemoryException full) {
+      if (relocation.takesInsert(placement, full)) {
+        return false;
+      }
+      throw full;
+    }
+  }
+
+  /** Ends an insert that must stop before its turn has come; answers whether it was so. */
+  boolean insertStopped(InsertJob job) {
+    Throwable stop = job.stopped();
+    if (stop != null) {
+      job.fail(stop);
+    }
+    return stop != null;
+  }
+
+  void dropInsert(InsertJob job, Throwable cause) {
+    state.discard(job.rowsTaken());
+    publish();
+    job.fail(cause);
+  }
+
+  /**
+   * One slice of compaction. Answers null while there is more to do, else how it ended: a report or
+   * a throwable.
+   *
+   * @param started whether this slice is the first
+   */
+  @Nullable Object compactStep(long budgetNanos) {
+    try {
+      if (!state.compacting()) {
+        state.beginCompaction();
+      }
+      CompactionReport report = state.compactStep(budgetNanos, Engine.CallControl.NONE);
+      if (report != null) {
+        counters.compacted();
+        publish();
+      }
+      return report;
+    } catch (RuntimeException | Error e) {
+      state.endCompaction();
+      return failed("compact", e);
+    }
+  }
+}

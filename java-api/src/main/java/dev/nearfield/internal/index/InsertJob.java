@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.index;
+
+import dev.nearfield.VectorHandles;
+import dev.nearfield.internal.table.LiveRows;
+import dev.nearfield.internal.turn.Change;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A large insert: its caller copies and checks one chunk while the device takes the one before. No
+ * search finds any of it until all of it is there; when it fails half-way, the rows already on the
+ * device are dead and go with the next compaction.
+ */
+public final class InsertJob extends Change<VectorHandles> {
+  /** One being copied, one being taken, and one between them when the two are not even. */
+  private static final int BUFFERS = 3;
+
+  /** A cache line, and the widest vector register. */
+  private static final int ALIGNMENT = 64;
+
+  final int total;
+  final int chunkRows;
+  final long[] handles;
+  private final Runnable wakeOwner;
+
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition taken = lock.newCondition();
+  private final Arena arena = Arena.ofShared();
+  private final MemorySegment[] buffers;
+  private int copiedChunks;
+  private int takenChunks;
+  private @Nullable Throwable aborted;
+
+  // Owner thread: where the rows of each chunk are.
+  private final int[] firstRow;
+  private final int[] rowCount;
+  private int rowsTaken;
+
+  InsertJob(int total, int dim, Runnable wakeOwner) {
+    super("addAll");
+    this.total = total;
+    this.chunkRows = LiveRows.chunkRows(dim);
+    this.handles = new long[total];
+    this.wakeOwner = wakeOwner;
+    int chunks = (total + chunkRows - 1) / chunkRows;
+    this.firstRow = new int[chunks];
+    this.rowCount = new int[chunks];
+    this.buffers = new MemorySegment[Math.min(BUFFERS, chunks)];
+    try {
+      Arrays.setAll(buffers, i -> arena.allocate((long) chunkRows * dim * Float.BYTES, ALIGNMENT));
+    } catch (RuntimeException | Error e) { // no memory for all of them
+      arena.close();
+      throw e;
+    }
+  }
+
+  // ---- caller's side
+
+  /**
+   * A buffer for the next chunk, once there is one; null when the job has ended or is to be
+   * stopped.
+   */
+  @Nullable MemorySegment buffer() {
+    lock.lock();
+    try {
+      while (copiedChunks - takenChunks == buffers.length && !ended() && !cancelRequested()) {
+        taken.await();
+      }
+      return ended() || cancelRequested() ? null : buffers[copiedChunks % buffers.length];
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt(); // await() sees it and cancels
+      return null;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Hands the buffer over. */
+  void copied() {
+    lock.lock();
+    try {
+      copiedChunks++;
+    } finally {
+      lock.unlock();
+    }
+    wakeOwner.run();
+  }
+
+  /** The caller cannot go on. */
+  void abort(Throwable cause) {
+    lock.lock();
+    try {
+      aborted = cause;
+    } finally {
+      lock.unlock();
+    }
+    wakeOwner.run();
+  }
+
+  /** Frees the buffers of a job that has ended. */
+  void free() {
+    arena.close();
+  }
+
+  @Override
+  protected void onCancelRequested() {
+    wakeOwner.run();
+  }
+
+  // ---- owner's side
+
+  /** Why the job must stop, if it must. */
+  @Nullable Throwable stopped() {
+    lock.lock();
+    try {
+      return aborted == null && cancelRequested()
+          ? new CancellationException(operation() + ": cancelled by the caller")
+          : aborted;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The next chunk, or null while it is being copied. */
+  @Nullable MemorySegment chunk() {
+    lock.lock();
+    try {
+      return copiedChunks > takenChunks ? buffers[takenChunks % buffers.length] : null;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  int chunkSize() {
+    return Math.min(chunkRows, total - rowsTaken);
+  }
+
+  /** The chunk is on the device from row {@code first} on; its buffer is free. */
+  void took(int first) {
+    int count = chunkSize();
+    firstRow[takenChunks] = first;
+    rowCount[takenChunks] = count;
+    rowsTaken += count;
+    lock.lock();
+    try {
+      takenChunks++;
+      taken.signal();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  int rowsTaken() {
+    return rowsTaken;
+  }
+
+  int[] firstRows() {
+    return Arrays.copyOf(firstRow, takenChunks);
+  }
+
+  int[] rowCounts() {
+    return Arrays.copyOf(rowCount, takenChunks);
+  }
+
+  @Override
+  protected void onEnd() {
+    super.onEnd();
+    lock.lock(); // the caller may be waiting for a buffer
+    try {
+      taken.signal();
+    } finally {
+      lock.unlock();
+    }
+  }
+}

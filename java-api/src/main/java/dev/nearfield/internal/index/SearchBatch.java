@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.index;
+
+import dev.nearfield.Metric;
+import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.table.IndexState;
+import dev.nearfield.internal.table.SortedHandles;
+import dev.nearfield.internal.turn.Scratch;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** One device call that answers the next queries of several searches. */
+public final class SearchBatch {
+  /** Hits of one call: 48 MiB of rows and distances. */
+  private static final long MAX_HITS = 1 << 22;
+
+  /**
+   * Up to here every k costs the kernels the same (queues in registers or shared memory), so such
+   * searches always go together.
+   */
+  private static final int SMALL_K = 128;
+
+  private SearchBatch() {}
+
+  /**
+   * Searches of one class may share a batch: a smaller k is a prefix of a larger one, and costs at
+   * most twice its own.
+   */
+  static int kClass(int k) {
+    return k <= SMALL_K ? SMALL_K : 32 - Integer.numberOfLeadingZeros(k - 1);
+  }
+
+  /** Hits that a query of the job can have; at least 1. */
+  static int k(SearchJob job, IndexState state) {
+    return Math.max(1, Math.min(job.request.topK(), state.live()));
+  }
+
+  /** How many queries of that k one call takes. */
+  static int queryLimit(int maxBatch, int k) {
+    return (int) Math.max(1, Math.min(maxBatch, MAX_HITS / k));
+  }
+
+  /**
+   * Takes the next search from its mailbox, with those that follow it directly, may share its batch
+   * and fit: {@code limit} queries in all, unless the first alone has more.
+   */
+  static List<SearchJob> take(Mailbox mailbox, SearchJob first, IndexState state, int limit) {
+    int kClass = kClass(k(first, state));
+    int[] room = {limit};
+    return mailbox.takeRun(
+        SearchJob.class,
+        job -> {
+          boolean fits = job == first || job.queryCount() <= room[0];
+          if (fits && kClass(k(job, state)) == kClass) {
+            room[0] -= job.queryCount();
+            return true;
+          }
+          return false;
+        });
+  }
+
+  /**
+   * Answers up to {@code limit} queries of each job, in order. Jobs are running; those with a fault
+   * of their own (a handle never issued) are failed, the others get their answers. Answers how many
+   * queries were asked.
+   */
+  static int run(
+      IndexState state,
+      List<SearchJob> jobs,
+      int limit,
+      Scratch scratch,
+      Engine.CallControl control) {
+    List<SearchJob> members = new ArrayList<>(jobs.size());
+    List<Engine.RowFilter> filters = new ArrayList<>();
+    Map<Engine.RowFilter, Integer> numberOf = new IdentityHashMap<>();
+    int[] filterOfJob = new int[jobs.size()];
+    int batch = 0;
+    int k = 1;
+    for (SearchJob job : jobs) {
+      try {
+        job.begin(k(job, state));
+        int filter = -1;
+        SortedHandles handles = job.filter;
+        if (handles != null) {
+          Engine.RowFilter rows =
+              state.mask(handles, handles == job.request.handles().orElse(null));
+          filter = numberOf.computeIfAbsent(rows, r -> filters.size());
+          if (filter == filters.size()) {
+            filters.add(rows);
+          }
+        }
+        filterOfJob[members.size()] = filter;
+        members.add(job);
+        batch += sliceOf(job, limit);
+        k = Math.max(k, job.stride());
+      } catch (RuntimeException | OutOfMemoryError e) {
+        job.fail(e);
+      }
+    }
+    if (members.isEmpty()) {
+      return 0;
+    }
+    int dim = state.dim();
+    MemorySegment queries = scratch.get(Scratch.Use.VECTORS, (long) batch * dim * Float.BYTES);
+    MemorySegment filterOfQuery =
+        scratch.get(Scratch.Use.FILTER_OF_QUERY, (long) batch * Integer.BYTES);
+    int at = 0;
+    for (int j = 0; j < members.size(); j++) {
+      SearchJob job = members.get(j);
+      int slice = sliceOf(job, limit);
+      MemorySegment.copy(
+          job.queries,
+          job.answered() * dim,
+          queries,
+          ValueLayout.JAVA_FLOAT,
+          (long) at * dim * Float.BYTES,
+          slice * dim);
+      for (int i = 0; i < slice; i++) {
+        filterOfQuery.setAtIndex(ValueLayout.JAVA_INT, at++, filterOfJob[j]);
+      }
+    }
+    long hits = (long) batch * k;
+    Engine.SearchCall call =
+        new Engine.SearchCall(
+            queries,
+            batch,
+            k,
+            filters,
+            filters.isEmpty() ? null : filterOfQuery,
+            Float.NaN, // limits differ between searches: they are cut when the answers are handed
+            // out
+            scratch.get(Scratch.Use.ROWS, hits * Long.BYTES),
+            scratch.get(Scratch.Use.DISTANCES, hits * Float.BYTES),
+            scratch.get(Scratch.Use.COUNTS, (long) batch * Integer.BYTES));
+    state.rows().search(call, control);
+    handOut(state, members, limit, call);
+    return batch;
+  }
+
+  static int sliceOf(SearchJob job, int limit) {
+    return Math.min(limit, job.queryCount() - job.answered());
+  }
+
+  private static void handOut(
+      IndexState state, List<SearchJob> jobs, int limit, Engine.SearchCall call) {
+    Metric metric = state.options().metric();
+    int q = 0;
+    for (SearchJob job : jobs) {
+      int slice = sliceOf(job, limit);
+      job.sharedBatch(call.batch());
+      for (int i = 0; i < slice; i++, q++) {
+        int found = Math.min(call.counts().getAtIndex(ValueLayout.JAVA_INT, q), job.stride());
+        for (int h = 0; h < found; h++) {
+          long entry = (long) q * call.k() + h;
+          long handle = state.handleOfRow(call.rows().getAtIndex(ValueLayout.JAVA_LONG, entry));
+          if (!job.hit(
+              metric, h, handle, call.distances().getAtIndex(ValueLayout.JAVA_FLOAT, entry))) {
+            break;
+          }
+        }
+        job.nextQuery();
+      }
+    }
+  }
+}

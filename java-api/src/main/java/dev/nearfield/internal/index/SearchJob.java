@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.index;
+
+import dev.nearfield.Device;
+import dev.nearfield.FallbackReason;
+import dev.nearfield.Metric;
+import dev.nearfield.SearchRequest;
+import dev.nearfield.SearchResult;
+import dev.nearfield.internal.table.SortedHandles;
+import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.value.ColumnarResult;
+import dev.nearfield.internal.value.ExecutionInfo;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A queued search. Its queries are those of the immutable request; answers are gathered slice by
+ * slice in turns.
+ */
+public final class SearchJob extends Request<SearchResult> {
+  final SearchRequest request;
+
+  /** Row-major; checked. */
+  final float[] queries;
+
+  /** The request's handle set and predicate as one set; null: every live vector. */
+  final @Nullable SortedHandles filter;
+
+  private int stride = -1;
+  private int[] counts = {};
+  private long[] handles = {};
+  private float[] distances = {};
+  private int answered;
+  private int largestBatch;
+  private long started;
+
+  SearchJob(SearchRequest request, float[] queries, @Nullable SortedHandles filter) {
+    super("search", request.timeout().orElse(null));
+    this.request = request;
+    this.queries = queries;
+    this.filter = filter;
+  }
+
+  int queryCount() {
+    return request.queryCount();
+  }
+
+  /** The first query without an answer. */
+  int answered() {
+    return answered;
+  }
+
+  /** Begins the answers, with room for {@code k} hits a query; the first slice decides. */
+  void begin(int k) {
+    if (stride < 0) {
+      long entries = (long) k * queryCount();
+      if (entries > Integer.MAX_VALUE - 8) {
+        throw new IllegalArgumentException(
+            "search: [%d] queries of %d hits each, one result holds at most %d hits"
+                .formatted(queryCount(), k, Integer.MAX_VALUE - 8));
+      }
+      stride = k;
+      counts = new int[queryCount()];
+      handles = new long[(int) entries];
+      distances = new float[(int) entries];
+      started = System.nanoTime();
+    }
+  }
+
+  int stride() {
+    return stride;
+  }
+
+  /**
+   * Answers the next query. Hits come best first; false when one is beyond the request's limits,
+   * and so are all after it.
+   */
+  boolean hit(Metric metric, int i, long handle, float distance) {
+    // The condition is false for every larger distance once it is false.
+    if (distance > request.maxDistance() || metric.score(distance) < request.minScore()) {
+      return false;
+    }
+    handles[answered * stride + i] = handle;
+    distances[answered * stride + i] = distance;
+    counts[answered] = i + 1;
+    return true;
+  }
+
+  void nextQuery() {
+    answered++;
+  }
+
+  void sharedBatch(int queries) {
+    largestBatch = Math.max(largestBatch, queries);
+  }
+
+  SearchResult result(Metric metric, Device device, Optional<FallbackReason> fallback) {
+    long now = System.nanoTime();
+    return new ColumnarResult(
+        metric,
+        stride,
+        counts,
+        handles,
+        distances,
+        new ExecutionInfo(
+            device,
+            queryCount(),
+            largestBatch,
+            Duration.ofNanos(started - submittedNanos()),
+            Duration.ofNanos(now - started),
+            fallback));
+  }
+
+  /** Nothing to search: no hits for any query. */
+  SearchResult empty(Metric metric, Device device, Optional<FallbackReason> fallback) {
+    begin(0);
+    Arrays.fill(counts, 0);
+    sharedBatch(queryCount());
+    return result(metric, device, fallback);
+  }
+}

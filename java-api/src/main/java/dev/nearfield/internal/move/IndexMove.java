@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.move;
+
+import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.table.IndexState;
+import dev.nearfield.internal.table.LiveRows;
+import dev.nearfield.internal.table.SlotTable;
+import dev.nearfield.internal.turn.DeviceOwner;
+import dev.nearfield.internal.turn.Scratch;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Carries the vectors of an index to another device, by turns: a chunk is read on the old owner
+ * thread, added on the new one, and so on; no vector is on the host longer than that. The index
+ * serves nothing else meanwhile, so nothing changes under it. Dead rows stay behind.
+ */
+public final class IndexMove implements DeviceOwner.Turn {
+  enum Phase {
+    /** The old owner is to read the next chunk. */
+    READ,
+    /** The new owner is to add it. */
+    WRITE,
+    /** The new owner is to drop what it has. */
+    DROP,
+    /** All vectors are there. */
+    DONE,
+    /** The new owner holds nothing; the index is where it was. */
+    FAILED
+  }
+
+  private final IndexState from;
+  private final SlotTable slots;
+  private final DeviceOwner.Seat oldSeat;
+  private final DeviceOwner.Seat newSeat;
+  private final Elsewhere.Destination to;
+  private final LiveRows chunk;
+  private volatile Phase phase = Phase.READ; // who may touch the rest
+  private int nextRow;
+  private @Nullable Engine engine;
+  private @Nullable IndexState target;
+  private @Nullable Throwable failure;
+
+  IndexMove(IndexState from, DeviceOwner.Seat oldSeat, Elsewhere.Destination to) {
+    this.from = from;
+    this.slots = from.slots();
+    this.oldSeat = oldSeat;
+    this.to = to;
+    this.newSeat = to.owner().seat(this);
+    this.chunk = new LiveRows(LiveRows.chunkRows(from.dim()), from.dim());
+  }
+
+  Phase phase() {
+    return phase;
+  }
+
+  public Elsewhere.Destination to() {
+    return to;
+  }
+
+  /** The engine and the filled index at the destination, once {@link Phase#DONE}. */
+  public Engine engine() {
+    return java.util.Objects.requireNonNull(engine);
+  }
+
+  public IndexState target() {
+    return java.util.Objects.requireNonNull(target);
+  }
+
+  /** Once {@link Phase#FAILED}. */
+  Throwable failure() {
+    return java.util.Objects.requireNonNull(failure);
+  }
+
+  // ---- on the old owner thread, in phase READ
+
+  void read(Scratch scratch) {
+    try {
+      nextRow = from.readLive(nextRow, chunk, scratch);
+      phase = Phase.WRITE;
+    } catch (RuntimeException | Error e) {
+      failure = e;
+      phase = Phase.DROP;
+    }
+    newSeat.ready();
+  }
+
+  void abort(Throwable cause) {
+    failure = cause;
+    phase = Phase.DROP;
+    newSeat.ready();
+  }
+
+  // ---- on the new owner thread
+
+  @Override
+  public long run(Engine engine, Scratch scratch, long untilNanos) {
+    if (phase == Phase.WRITE) {
+      try {
+        IndexState filled = target;
+        if (filled == null) {
+          this.engine = engine;
+          filled = new IndexState(engine, to.config().options(), to.config().budgetBytes(), slots);
+          target = filled;
+          filled.checkRoom("move", from.live());
+        }
+        filled.adopt(chunk, scratch);
+        phase = nextRow == from.rowCount() ? Phase.DONE : Phase.READ;
+      } catch (RuntimeException | Error e) {
+        failure = e;
+        drop();
+      }
+      oldSeat.ready();
+    } else if (phase == Phase.DROP) {
+      drop();
+      oldSeat.ready();
+    }
+    return DeviceOwner.IDLE;
+  }
+
+  private void drop() {
+    IndexState half = target;
+    target = null;
+    if (half != null) {
+      try {
+        half.close();
+      } catch (RuntimeException | Error e) {
+        failure().addSuppressed(e);
+      }
+    }
+    phase = Phase.FAILED;
+  }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.move;
+
+import dev.nearfield.DeviceOutOfMemoryException;
+import dev.nearfield.Placement;
+import dev.nearfield.internal.event.FallbackReporter;
+import dev.nearfield.internal.table.IndexState;
+import dev.nearfield.internal.turn.Change;
+import dev.nearfield.internal.turn.IndexHome;
+import dev.nearfield.internal.turn.Scratch;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Moves of an index: those that were asked for, and those that a full device makes necessary, with
+ * the inserts that wait for them. While it is {@link #busy()} the index does nothing else. In a
+ * turn, except where a method says otherwise.
+ */
+public final class Relocation {
+  private final Elsewhere elsewhere;
+  private final FallbackReporter reporter;
+  private final Runnable wake;
+  private final BooleanSupplier movable;
+
+  private final ArrayDeque<MoveJob> asked = new ArrayDeque<>();
+  private @Nullable MoveJob job; // of the move under way; null when it is due to a full device
+  private @Nullable IndexMove move;
+
+  private @Nullable DeviceOutOfMemoryException full; // what began the search for room
+  private boolean looking;
+  private volatile @Nullable Object found; // its answer: a Destination, or why there is none
+  private final List<Change<?>> parked = new ArrayList<>();
+  private boolean insertParked;
+
+  /**
+   * {@code movable}: whether no large insert has some of its rows on the device; those would stay
+   * behind.
+   */
+  public Relocation(
+      Elsewhere elsewhere, FallbackReporter reporter, Runnable wake, BooleanSupplier movable) {
+    this.elsewhere = elsewhere;
+    this.reporter = reporter;
+    this.wake = wake;
+    this.movable = movable;
+  }
+
+  public boolean busy() {
+    return looking || move != null;
+  }
+
+  public void ask(MoveJob wanted) {
+    asked.add(wanted);
+  }
+
+  /** Begins the next move that was asked for; answers whether there was one. */
+  public boolean begin(IndexHome here, IndexState index) {
+    MoveJob next = asked.poll();
+    if (next == null) {
+      return false;
+    }
+    if (next.to.placement().device().equals(here.placement().device())) {
+      next.succeed(here.placement()); // a move asked for earlier has come here already
+      return true;
+    }
+    job = next;
+    move = new IndexMove(index, here.seat(), next.to);
+    return true;
+  }
+
+  // ---- a full device
+
+  /** Whether an insert that found no room is kept until there is more elsewhere. */
+  public boolean takes(Change<?> insert, Placement here, DeviceOutOfMemoryException cause) {
+    if (!look(here, cause)) {
+      return false;
+    }
+    parked.add(insert);
+    return true;
+  }
+
+  /** The same for the large insert whose turn it is, which has put nothing on the device yet. */
+  public boolean takesInsert(Placement here, DeviceOutOfMemoryException cause) {
+    if (!look(here, cause)) {
+      return false;
+    }
+    insertParked = true;
+    return true;
+  }
+
+  private boolean look(Placement here, DeviceOutOfMemoryException cause) {
+    if (looking) {
+      return true;
+    }
+    if (!elsewhere.hasRoomier(here)) {
+      return false;
+    }
+    if (!movable.getAsBoolean()) {
+      return true; // parked: it will be tried again, and come here again, once the large insert is
+      // done
+    }
+    looking = true;
+    full = cause;
+    Thread.startVirtualThread( // opening a device takes its time
+        () -> {
+          Object answer;
+          try {
+            answer = elsewhere.roomier(here);
+          } catch (RuntimeException | Error e) {
+            answer = e;
+          }
+          found = answer == null ? cause : answer;
+          wake.run();
+        });
+    return true;
+  }
+
+  /** The inserts to try once more, or to fail when {@link #refusal()} is set. */
+  public List<Change<?>> takeParked() {
+    List<Change<?>> taken = List.copyOf(parked);
+    parked.clear();
+    return taken;
+  }
+
+  /** Whether the large insert waits here, too; to be asked once. */
+  public boolean takeInsertParked() {
+    boolean was = insertParked;
+    insertParked = false;
+    return was;
+  }
+
+  /** Whether there is something to resume now. */
+  public boolean hasParked() {
+    return (insertParked || !parked.isEmpty()) && movable.getAsBoolean();
+  }
+
+  /** Why there is no room elsewhere either; null when there is. */
+  @Nullable
+  public Throwable refusal() {
+    return full;
+  }
+
+  // ---- steps
+
+  /**
+   * Goes on, when it is this thread's turn. Answers true when the vectors are all at the
+   * destination of {@link #move()}.
+   *
+   * @param stop why the index can go nowhere any more, if it cannot
+   */
+  public boolean step(IndexHome here, IndexState index, @Nullable Throwable stop, Scratch scratch) {
+    if (looking) {
+      Object answer = found;
+      if (answer == null) {
+        return false;
+      }
+      looking = false;
+      found = null;
+      if (answer instanceof Elsewhere.Destination to) {
+        move = new IndexMove(index, here.seat(), to);
+      } else if (answer != full && full != null) {
+        full.addSuppressed((Throwable) answer);
+      }
+    }
+    IndexMove going = move;
+    if (going == null) {
+      return false;
+    }
+    switch (going.phase()) {
+      case READ -> {
+        if (stop == null) {
+          going.read(scratch);
+        } else {
+          going.abort(stop);
+        }
+      }
+      case WRITE, DROP -> {}
+      case DONE -> {
+        return true;
+      }
+      case FAILED -> failed(going);
+    }
+    return false;
+  }
+
+  private void failed(IndexMove going) {
+    MoveJob wanted = job;
+    move = null;
+    job = null;
+    if (wanted != null) {
+      wanted.fail(going.failure()); // and gives the destination up
+      return;
+    }
+    going.to().giveUp();
+    if (full != null) {
+      full.addSuppressed(going.failure());
+    }
+  }
+
+  public IndexMove move() {
+    return java.util.Objects.requireNonNull(move);
+  }
+
+  /**
+   * Ends the move to the destination of {@link #move()}, and answers what tells of it: to be run
+   * once the index is there, when this object belongs to another thread.
+   */
+  public Runnable settled() {
+    Placement now = move().to().placement();
+    MoveJob wanted = job;
+    DeviceOutOfMemoryException cause = full;
+    move = null;
+    job = null;
+    full = null;
+    return () -> {
+      now.fallback()
+          .ifPresent(
+              reason ->
+                  reporter.fellBack(
+                      wanted == null ? "add" : "retryAcceleration", now, reason, cause));
+      if (wanted != null) {
+        wanted.arrived();
+      }
+    };
+  }
+
+  public void forgetRefusal() {
+    full = null;
+  }
+
+  /** Fails everything that waits. Not to be called while {@link #busy()}. */
+  public void failAll(Throwable cause) {
+    asked.forEach(waiting -> waiting.fail(cause));
+    asked.clear();
+    parked.forEach(waiting -> waiting.fail(cause));
+    parked.clear();
+    insertParked = false;
+    full = null;
+  }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.natives;
+
+import dev.nearfield.BackendKind;
+import dev.nearfield.Device;
+import dev.nearfield.Metric;
+import dev.nearfield.ffi.nearfield_h;
+import dev.nearfield.ffi.nf_capability;
+import dev.nearfield.ffi.nf_context_desc;
+import dev.nearfield.ffi.nf_index_desc;
+import dev.nearfield.ffi.nf_knn;
+import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.engine.EngineIndex;
+import dev.nearfield.internal.natives.NativeErrors.Memory;
+import dev.nearfield.internal.value.DeviceInfo;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/** One native context. */
+public final class NativeEngine implements Engine {
+  private final NativeCalls calls;
+  private final DeviceInfo device;
+  private final MemorySegment context;
+  private boolean closed;
+
+  private NativeEngine(NativeCalls calls, DeviceInfo device, MemorySegment context) {
+    this.calls = calls;
+    this.device = device;
+    this.context = context;
+  }
+
+  public static NativeEngine open(NativeCalls calls, DeviceInfo device) {
+    try (CallFrame frame = new CallFrame(CallControl.NONE)) {
+      MemorySegment desc = frame.struct(nf_context_desc.layout());
+      nf_context_desc.device(desc, device.ordinal());
+      MemorySegment out = frame.room(ValueLayout.ADDRESS, 1);
+      int status = calls.contextCreate(desc, out, frame);
+      frame.check(status, "nf_context_create", () -> memory(calls, device));
+      return new NativeEngine(calls, device, out.get(ValueLayout.ADDRESS, 0));
+    }
+  }
+
+  @Override
+  public Device device() {
+    return device;
+  }
+
+  @Override
+  public boolean supports(Metric metric) {
+    try (CallFrame frame = new CallFrame(CallControl.NONE)) {
+      return supports(frame, metric, nearfield_h.NF_OP_INDEX())
+          && supports(frame, metric, nearfield_h.NF_OP_KNN());
+    }
+  }
+
+  @Override
+  public boolean onHost() {
+    return device.backend() == BackendKind.CPU;
+  }
+
+  private boolean supports(CallFrame frame, Metric metric, int operation) {
+    MemorySegment what = frame.struct(nf_capability.layout());
+    nf_capability.op(what, operation);
+    nf_capability.index_kind(what, nearfield_h.NF_FLAT());
+    nf_capability.metric(what, MetricCode.of(metric));
+    nf_capability.input_dtype(what, nearfield_h.NF_F32());
+    nf_capability.store_dtype(what, nearfield_h.NF_F32());
+    nf_capability.scan_dtype(what, nearfield_h.NF_F32());
+    return calls.supports(context(), what);
+  }
+
+  @Override
+  public Estimate estimate(IndexOptions options) {
+    try (CallFrame frame = new CallFrame(CallControl.NONE)) {
+      MemorySegment out = frame.room(ValueLayout.JAVA_LONG, 2);
+      int status =
+          calls.indexEstimate(
+              context(), describe(frame, options), out, out.asSlice(Long.BYTES), frame);
+      frame.check(status, "nf_index_estimate");
+      return new Estimate(
+          out.getAtIndex(ValueLayout.JAVA_LONG, 0), out.getAtIndex(ValueLayout.JAVA_LONG, 1));
+    }
+  }
+
+  @Override
+  public EngineIndex createIndex(IndexOptions options, CallControl control) {
+    try (CallFrame frame = new CallFrame(control)) {
+      MemorySegment out = frame.room(ValueLayout.ADDRESS, 1);
+      int status = calls.indexCreate(context(), describe(frame, options), out, frame);
+      frame.check(status, "nf_index_create", () -> shortage(options, options.capacity(), 0));
+      return new NativeIndex(this, calls, out.get(ValueLayout.ADDRESS, 0), options);
+    }
+  }
+
+  private static MemorySegment describe(CallFrame frame, IndexOptions options) {
+    MemorySegment desc = frame.struct(nf_index_desc.layout());
+    nf_index_desc.kind(desc, nearfield_h.NF_FLAT());
+    nf_index_desc.metric(desc, MetricCode.of(options.metric()));
+    nf_index_desc.dim(desc, options.dim());
+    nf_index_desc.store_dtype(desc, nearfield_h.NF_F32());
+    nf_index_desc.scan_dtype(desc, nearfield_h.NF_F32());
+    nf_index_desc.capacity(desc, options.capacity());
+    nf_index_desc.memory_limit(desc, options.memoryLimitBytes());
+    nf_index_desc.poincare_max_norm(desc, options.poincareMaxNorm());
+    return desc;
+  }
+
+  @Override
+  public void knn(
+      Metric metric,
+      MemorySegment dataset,
+      long rows,
+      int dim,
+      SearchCall search,
+      CallControl control) {
+    try (CallFrame frame = new CallFrame(control)) {
+      if (!Float.isNaN(search.maxDistance()) || search.filters().size() > 1) {
+        throw new IllegalArgumentException(
+            "Engine.knn: [%d] filters and maxDistance [%s], at most one filter and no limit are possible"
+                .formatted(search.filters().size(), search.maxDistance()));
+      }
+      SearchStructs structs = new SearchStructs(frame, search, dim);
+      MemorySegment request = frame.struct(nf_knn.layout());
+      nf_knn.metric(request, MetricCode.of(metric));
+      nf_knn.queries(request, structs.queries());
+      nf_knn.dataset(request, frame.matrix(dataset, rows, dim));
+      if (!search.filters().isEmpty()) {
+        nf_knn.filter(request, structs.filter(search.filters().getFirst()));
+      }
+      nf_knn.result(request, structs.result());
+      check(frame, calls.knn(context(), request, frame), "nf_knn");
+    }
+  }
+
+  @Override
+  public long freeBytes() {
+    return orUnknown(NativeDevices.facts(calls, device.ordinal()).freeBytes());
+  }
+
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      calls.contextDestroy(context);
+    }
+  }
+
+  private MemorySegment context() {
+    if (closed) {
+      throw new IllegalStateException("Engine of " + device.id() + ": already closed");
+    }
+    return context;
+  }
+
+  /** As {@link CallFrame#check}, and says how much memory the device has when it ran out. */
+  void check(CallFrame frame, int status, String function) {
+    frame.check(status, function, () -> memory(calls, device));
+  }
+
+  /**
+   * Why an index that holds {@code heldBytes} cannot grow to {@code rows}: of its own budget when
+   * it has one.
+   */
+  Memory shortage(IndexOptions options, long rows, long heldBytes) {
+    IndexOptions grown =
+        new IndexOptions(options.dim(), options.metric(), rows, 0, options.poincareMaxNorm());
+    long requested = Math.max(0, estimate(grown).peakBytes() - heldBytes);
+    Memory device = memory(calls, this.device);
+    long budget = options.memoryLimitBytes();
+    return budget == 0 || (device.total() >= 0 && device.total() < budget)
+        ? new Memory(requested, device.free(), device.total())
+        : new Memory(requested, Math.max(0, budget - heldBytes), budget);
+  }
+
+  private static Memory memory(NativeCalls calls, DeviceInfo device) {
+    NativeDevices.Facts facts = NativeDevices.facts(calls, device.ordinal());
+    return new Memory(-1, orUnknown(facts.freeBytes()), orUnknown(facts.memoryBytes()));
+  }
+
+  private static long orUnknown(long bytes) {
+    return bytes == 0 ? -1 : bytes;
+  }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.plain;
+
+import dev.nearfield.DeviceOutOfMemoryException;
+import dev.nearfield.Metric;
+import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.engine.EngineIndex;
+import dev.nearfield.internal.engine.VectorCheck;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/** The flat index of the plain-Java backend. */
+public final class JavaIndex implements EngineIndex {
+  /**
+   * Rows copied between two looks at the clock while compacting: below a millisecond at any
+   * dimension in use.
+   */
+  private static final int COMPACT_ROWS = 256;
+
+  private final Metric metric;
+  private final int dim;
+  private final long memoryLimit;
+  private final VectorCheck check;
+  private JavaRows rows;
+  private @Nullable Shadow shadow;
+
+  JavaIndex(Engine.IndexOptions options) {
+    this.metric = options.metric();
+    this.dim = options.dim();
+    this.memoryLimit = options.memoryLimitBytes();
+    this.check = new VectorCheck(metric, dim, options.poincareMaxNorm());
+    this.rows = new JavaRows(dim);
+  }
+
+  JavaRows rows() {
+    return rows;
+  }
+
+  @Override
+  public Info info() {
+    return new Info(rows.rows(), rows.liveRows(), rows.bytes(), 0);
+  }
+
+  @Override
+  public long add(MemorySegment vectors, long count, Engine.CallControl control) {
+    return append("add", "vector", vectors, count, new JavaEngine.CallClock("add", control));
+  }
+
+  long append(
+      String operation,
+      String what,
+      MemorySegment vectors,
+      long count,
+      JavaEngine.CallClock clock) {
+    long first = rows.rows();
+    float[] vector = new float[dim];
+    for (long i = 0; i < count; i++) { // all are checked before the first is stored
+      load(vectors, i, vector);
+      check.check(operation, what, i, vector, 0);
+      if (i % 4096 == 0) {
+        clock.poll();
+      }
+    }
+    long bytes = JavaRows.bytes(dim, first + count);
+    if (memoryLimit != 0 && bytes > memoryLimit) {
+      throw new DeviceOutOfMemoryException(
+          "%s: [%d] rows of %d floats need [%d] bytes, the limit is %d"
+              .formatted(operation, first + count, dim, bytes, memoryLimit),
+          bytes,
+          memoryLimit - Math.min(memoryLimit, rows.bytes()),
+          memoryLimit);
+    }
+    try {
+      rows.ensure(first + count);
+    } catch (OutOfMemoryError e) {
+      throw new DeviceOutOfMemoryException(
+          "%s: [%d] bytes for %d rows of %d floats, the Java heap is exhausted"
+              .formatted(operation, bytes, first + count, dim),
+          bytes,
+          -1,
+          Runtime.getRuntime().maxMemory());
+    }
+    for (long i = 0; i < count; i++) {
+      load(vectors, i, vector);
+      rows.append(vector, 0, side(vector));
+    }
+    return first;
+  }
+
+  @Override
+  public void replace(
+      MemorySegment rowNumbers, long count, MemorySegment vectors, Engine.CallControl control) {
+    float[] vector = new float[dim];
+    for (long i = 0; i < count; i++) {
+      row("replace", rowNumbers, i);
+      load(vectors, i, vector);
+      check.check("replace", "vector", i, vector, 0);
+    }
+    for (long i = 0; i < count; i++) {
+      long row = row("replace", rowNumbers, i);
+      load(vectors, i, vector);
+      rows.write(row, vector, 0, side(vector));
+      if (shadow != null && row < shadow.copied && shadow.newRow[(int) row] >= 0) {
+        shadow.rows.write(shadow.newRow[(int) row], vector, 0, side(vector));
+      }
+    }
+  }
+
+  @Override
+  public void read(
+      MemorySegment rowNumbers, long count, MemorySegment out, Engine.CallControl control) {
+    for (long i = 0; i < count; i++) {
+      rows.read(row("read", rowNumbers, i), out, i);
+    }
+  }
+
+  @Override
+  public void setLive(
+      MemorySegment rowNumbers, long count, boolean live, Engine.CallControl control) {
+    for (long i = 0; i < count; i++) {
+      row("setLive", rowNumbers, i);
+    }
+    for (long i = 0; i < count; i++) {
+      long row = row("setLive", rowNumbers, i);
+      rows.setLive(row, live);
+      if (shadow != null && row < shadow.copied) {
+        long moved = shadow.newRow[(int) row];
+        if (moved >= 0) {
+          shadow.rows.setLive(moved, live);
+        } else if (live) {
+          shadow = null; // a row already dropped is wanted again: start over
+        }
+      }
+    }
+  }
+
+  @Override
+  public void search(Engine.SearchCall search, Engine.CallControl control) {
+    JavaScan.search(
+        "search", rows, metric, check, search, new JavaEngine.CallClock("search", control));
+  }
+
+  @Override
+  public boolean compactStep(
+      MemorySegment newRow, long newRowCount, long budgetNanos, Engine.CallControl control) {
+    JavaEngine.CallClock clock = new JavaEngine.CallClock("compact", control);
+    long start = System.nanoTime();
+    Shadow work = shadow == null ? shadow = new Shadow(dim) : shadow;
+    while (work.copied < rows.rows()) {
+      long end = Math.min(rows.rows(), work.copied + COMPACT_ROWS);
+      work.copy(rows, end);
+      clock.poll();
+      if (budgetNanos != 0
+          && System.nanoTime() - start >= budgetNanos
+          && work.copied < rows.rows()) {
+        return false;
+      }
+    }
+    if (newRowCount != rows.rows()) {
+      throw new IllegalArgumentException(
+          "compact: room for [%d] row numbers, the index has %d rows"
+              .formatted(newRowCount, rows.rows()));
+    }
+    MemorySegment.copy(
+        work.newRow, 0, newRow, ValueLayout.JAVA_LONG_UNALIGNED, 0, (int) newRowCount);
+    rows = work.rows;
+    shadow = null;
+    return true;
+  }
+
+  @Override
+  public void close() {
+    rows = new JavaRows(dim);
+    shadow = null;
+  }
+
+  private float side(float[] vector) {
+    return JavaKernels.side(metric, VectorCheck.squaredNorm(vector, 0, dim));
+  }
+
+  private void load(MemorySegment vectors, long i, float[] to) {
+    MemorySegment.copy(
+        vectors, ValueLayout.JAVA_FLOAT_UNALIGNED, i * dim * Float.BYTES, to, 0, dim);
+  }
+
+  private long row(String operation, MemorySegment rowNumbers, long i) {
+    long row = rowNumbers.getAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, i);
+    checkRow(operation, row, rows.rows());
+    return row;
+  }
+
+  static void checkRow(String operation, long row, long rows) {
+    if (row < 0 || row >= rows) {
+      throw new IllegalArgumentException(
+          "%s: row [%d], the index has %d rows".formatted(operation, row, rows));
+    }
+  }
+
+  /**
+   * The compacted copy that replaces the rows at the last step; changes of rows already copied are
+   * made in both.
+   */
+  private static final class Shadow {
+    final JavaRows rows;
+    long copied;
+    long[] newRow = {};
+
+    Shadow(int dim) {
+      rows = new JavaRows(dim);
+    }
+
+    void copy(JavaRows from, long end) {
+      if (newRow.length < from.rows()) {
+        newRow = Arrays.copyOf(newRow, Math.toIntExact(from.rows()));
+      }
+      for (; copied < end; copied++) {
+        int row = (int) copied;
+        if (!from.isLive(row)) {
+          newRow[row] = -1;
+          continue;
+        }
+        newRow[row] = rows.rows();
+        rows.ensure(rows.rows() + 1);
+        rows.append(from.slabOf(row), from.offsetOf(row), from.sideOf(row));
+      }
+    }
+  }
+}

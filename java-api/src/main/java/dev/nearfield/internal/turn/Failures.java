@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.turn;
+
+import dev.nearfield.BackendUnavailableException;
+import dev.nearfield.DeviceLostException;
+import dev.nearfield.DeviceOutOfMemoryException;
+import dev.nearfield.ErrorCode;
+import dev.nearfield.IndexBusyException;
+import dev.nearfield.IndexClosedException;
+import dev.nearfield.NativeCallException;
+import dev.nearfield.SearchTimeoutException;
+import dev.nearfield.VectorIndexException;
+import java.util.concurrent.CancellationException;
+
+/** Failures that cross from the owner thread to a caller. */
+public final class Failures {
+  private Failures() {}
+
+  /**
+   * What to throw on the calling thread for a failure that was found on another: the same type and
+   * message with the stack of the caller, the original as suppressed. Several requests of a batch
+   * may share the original, so it is not thrown itself.
+   */
+  static RuntimeException onThisThread(Throwable original) {
+    RuntimeException here =
+        switch (original) {
+          case DeviceOutOfMemoryException e ->
+              new DeviceOutOfMemoryException(e.getMessage(), e.requested(), e.free(), e.total());
+          case DeviceLostException e -> new DeviceLostException(e.getMessage());
+          case IndexBusyException e -> new IndexBusyException(e.getMessage());
+          case SearchTimeoutException e -> new SearchTimeoutException(e.getMessage());
+          case NativeCallException e ->
+              new NativeCallException(e.status(), e.function(), e.getMessage());
+          case BackendUnavailableException e ->
+              new BackendUnavailableException(e.getMessage(), e.statuses());
+          case IndexClosedException e -> new IndexClosedException(e.getMessage());
+          case CancellationException e -> new CancellationException(e.getMessage());
+          case IllegalArgumentException e -> new IllegalArgumentException(e.getMessage(), e);
+          default ->
+              new VectorIndexException(
+                  ErrorCode.NATIVE, String.valueOf(original.getMessage()), original);
+        };
+    if (here.getCause() == null) {
+      here.addSuppressed(original);
+    }
+    return here;
+  }
+}

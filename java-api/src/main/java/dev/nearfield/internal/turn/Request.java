@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.turn;
+
+import dev.nearfield.SearchTimeoutException;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.time.Duration;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One piece of work on its way from a caller to the owner thread and back. It moves from queued
+ * over running to ended, and ends exactly once: by the owner, by its time-out or by its caller.
+ * While queued, anyone may end it; while running, a caller may end it only when that leaves nothing
+ * undecided ({@link #abandonable()}); else it asks the device to stop and waits for the verdict.
+ */
+public abstract class Request<T> {
+  private static final Object QUEUED = new Object();
+  private static final Object RUNNING = new Object();
+  private static final VarHandle STATE;
+
+  static {
+    try {
+      STATE = MethodHandles.lookup().findVarHandle(Request.class, "state", Object.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
+
+  private record Success(@Nullable Object value) {}
+
+  private record Failure(Throwable cause) {}
+
+  private final String operation;
+  private final long submitted = System.nanoTime();
+  private final @Nullable Duration timeout;
+  private final long timeoutNanos;
+  private volatile Object state = QUEUED;
+  private volatile @Nullable Throwable stopCause; // why a running request should stop
+  private CancelWord.@Nullable Batch batch; // guarded by this
+  private volatile @Nullable Thread waiter;
+  private @Nullable CompletableFuture<T> future; // set before it is queued
+  private @Nullable Completer completer;
+  private @Nullable CompletableFuture<?> timer;
+  private @Nullable Runnable withdraw;
+
+  public Request(String operation, @Nullable Duration timeout) {
+    this.operation = operation;
+    this.timeout = timeout;
+    this.timeoutNanos = timeout == null ? Long.MAX_VALUE : saturatedNanos(timeout);
+  }
+
+  public static long saturatedNanos(Duration duration) {
+    try {
+      return duration.toNanos();
+    } catch (ArithmeticException e) {
+      return Long.MAX_VALUE;
+    }
+  }
+
+  /** Whether a running request may be ended without knowing what the device did. */
+  protected boolean abandonable() {
+    return true;
+  }
+
+  public final String operation() {
+    return operation;
+  }
+
+  public final long submittedNanos() {
+    return submitted;
+  }
+
+  /** Nanoseconds until the time-out, at least 0; Long.MAX_VALUE without one. */
+  public final long remainingNanos() {
+    return timeoutNanos == Long.MAX_VALUE
+        ? Long.MAX_VALUE
+        : Math.max(0, timeoutNanos - (System.nanoTime() - submitted));
+  }
+
+  public final boolean ended() {
+    Object now = state;
+    return now != QUEUED && now != RUNNING;
+  }
+
+  /** Whether the caller asked to stop while the request was running. */
+  public final boolean cancelRequested() {
+    return stopCause != null;
+  }
+
+  // ---- caller's side
+
+  /**
+   * What to do when the request ends while it is queued, so that its place in the mailbox is free
+   * at once.
+   */
+  public final void onWithdraw(Runnable action) {
+    withdraw = action;
+  }
+
+  /**
+   * Makes the request answer a future instead of a waiting thread. To be called before it is
+   * queued.
+   */
+  public final CompletableFuture<T> toFuture(Completer completer) {
+    CompletableFuture<T> answer = new CompletableFuture<>();
+    this.completer = completer;
+    this.future = answer;
+    answer.whenComplete( // cancelled, or completed by someone else: nobody waits for the device any
+        // more
+        (value, failure) -> {
+          if (!ended()) {
+            cancel();
+          }
+        });
+    if (timeout != null) {
+      CompletableFuture<?> alarm = new CompletableFuture<>();
+      timer = alarm;
+      alarm.orTimeout(remainingNanos(), TimeUnit.NANOSECONDS).whenComplete((v, e) -> expire());
+    }
+    return answer;
+  }
+
+  /**
+   * Waits for the end on the calling thread and answers or throws what it was. An interrupt cancels
+   * and stays set; when the device had already done the work, its answer is given all the same.
+   */
+  public final T await() {
+    boolean interrupted = false;
+    waiter = Thread.currentThread();
+    while (!ended()) {
+      if (Thread.interrupted()) {
+        interrupted = true;
+        cancel();
+        continue;
+      }
+      long left = remainingNanos();
+      if (left == 0) {
+        expire();
+        if (ended()) {
+          break;
+        }
+        left = Long.MAX_VALUE; // running and not abandonable: the verdict comes from the device
+      }
+      if (left == Long.MAX_VALUE) {
+        LockSupport.park(this);
+      } else {
+        LockSupport.parkNanos(this, left);
+      }
+    }
+    waiter = null;
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    Object end = state;
+    if (end instanceof Failure(Throwable cause)) {
+      throw Failures.onThisThread(cause);
+    }
+    @SuppressWarnings("unchecked")
+    T value = (T) ((Success) end).value();
+    return value;
+  }
+
+  /** Asks for the end; safe on any thread, any number of times. */
+  final void cancel() {
+    stop(new CancellationException(operation + ": cancelled by the caller"));
+  }
+
+  private void expire() {
+    stop(
+        new SearchTimeoutException(
+            "%s: not finished within its time-out of [%s]".formatted(operation, timeout)));
+  }
+
+  private void stop(Throwable cause) {
+    Failure failure = new Failure(cause);
+    if (STATE.compareAndSet(this, QUEUED, failure)) {
+      Runnable action = withdraw;
+      if (action != null) {
+        action.run();
+      }
+      onEnd();
+      return;
+    }
+    if (state == RUNNING) {
+      if (abandonable() && STATE.compareAndSet(this, RUNNING, failure)) {
+        leaveBatch();
+        onEnd();
+      } else if (!abandonable() && stopCause == null) {
+        stopCause = cause;
+        leaveBatch();
+        onCancelRequested();
+      }
+    }
+  }
+
+  /** Called once when a running request that cannot be abandoned should stop. Any thread. */
+  protected void onCancelRequested() {}
+
+  // ---- owner's side
+
+  /** Takes the request out of the queue for good; false when it has ended or its time is over. */
+  public final boolean start() {
+    if (remainingNanos() == 0) {
+      expire();
+    }
+    return STATE.compareAndSet(this, QUEUED, RUNNING);
+  }
+
+  /** As {@link #start()}, as a member of a batch that is stopped when all of its members are. */
+  public final boolean start(CancelWord.Batch batch) {
+    enterBatch(batch);
+    if (start()) {
+      return true;
+    }
+    leaveBatch();
+    return false;
+  }
+
+  /** Lets a running request join the next of several batches. */
+  public final void join(CancelWord.Batch next) {
+    enterBatch(next);
+    if (ended() || stopCause != null) {
+      leaveBatch();
+    }
+  }
+
+  private synchronized void enterBatch(CancelWord.Batch next) {
+    next.join();
+    batch = next;
+  }
+
+  private void leaveBatch() {
+    CancelWord.Batch left;
+    synchronized (this) { // held for two assignments, never for a wait
+      left = batch;
+      batch = null;
+    }
+    if (left != null) {
+      left.leave();
+    }
+  }
+
+  public final void succeed(T value) {
+    end(new Success(value));
+  }
+
+  /** When the device stopped because it was asked to, the reason for asking is what counts. */
+  public final void fail(Throwable cause) {
+    Throwable asked = stopCause;
+    end(new Failure(asked != null && cause instanceof CancellationException ? asked : cause));
+  }
+
+  private void end(Object outcome) {
+    Object now = state;
+    while (now == QUEUED || now == RUNNING) {
+      if (STATE.compareAndSet(this, now, outcome)) {
+        onEnd();
+        return;
+      }
+      now = state;
+    }
+  }
+
+  /** The request has just ended; called once, on the thread that ended it. */
+  protected void onEnd() {
+    CompletableFuture<?> alarm = timer;
+    if (alarm != null) {
+      alarm.complete(null);
+    }
+    CompletableFuture<T> answer = future;
+    Completer by = completer;
+    if (answer != null && by != null) {
+      by.run(() -> complete(answer));
+    }
+    Thread waiting = waiter;
+    if (waiting != null) {
+      LockSupport.unpark(waiting);
+    }
+  }
+
+  @SuppressWarnings("unchecked")
+  private void complete(CompletableFuture<T> answer) {
+    switch (state) {
+      case Success(Object value) -> answer.complete((T) value);
+      case Failure(CancellationException cause) -> answer.cancel(false);
+      case Failure(Throwable cause) -> answer.completeExceptionally(cause);
+      default -> throw new IllegalStateException(operation + ": completed before its end");
+    }
+  }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.value;
+
+import dev.nearfield.BackendKind;
+import dev.nearfield.BackendStatus;
+import dev.nearfield.Device;
+import dev.nearfield.FallbackReason;
+import dev.nearfield.Placement;
+import java.util.List;
+import java.util.Optional;
+
+/** The one implementation of {@link Placement}. */
+public record PlacementInfo(
+    Device device,
+    Optional<FallbackReason> fallback,
+    List<BackendStatus.Unavailable> whyNotAccelerated)
+    implements Placement {
+  public PlacementInfo {
+    whyNotAccelerated = List.copyOf(whyNotAccelerated);
+  }
+
+  @Override
+  public BackendKind backend() {
+    return device.backend();
+  }
+}

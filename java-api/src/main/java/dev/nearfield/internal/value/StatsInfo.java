@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.value;
+
+import dev.nearfield.FallbackReason;
+import dev.nearfield.IndexStats;
+import java.util.Map;
+
+/** The one implementation of {@link IndexStats}. */
+public record StatsInfo(
+    long live,
+    long deleted,
+    long slots,
+    long deviceBytes,
+    long hostBytes,
+    long queries,
+    long batches,
+    long queued,
+    long compactions,
+    Map<FallbackReason, Long> fallbacks)
+    implements IndexStats {}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.engine;
+
+import dev.nearfield.Device;
+import dev.nearfield.Metric;
+import dev.nearfield.SearchTimeoutException;
+import dev.nearfield.internal.plain.JavaEngine;
+import dev.nearfield.internal.value.DeviceInfo;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
+import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * The plain-Java engine with a gate in front of every call, a log of the calls, and faults on
+ * demand. A call that waits at the closed gate watches its cancel word and time-out, as a device
+ * does between dispatches.
+ */
+public final class FakeEngine implements Engine {
+  private static final VarHandle WORD = ValueLayout.JAVA_INT.varHandle();
+
+  public record Call(String operation, int batch, int k, int filters, Thread thread) {}
+
+  public final List<Call> calls = new CopyOnWriteArrayList<>();
+  public final AtomicInteger indexesClosed = new AtomicInteger();
+  public final AtomicInteger closed = new AtomicInteger();
+
+  /** Failures for the next calls of {@link #failing}, in order. */
+  public final Queue<Throwable> failures = new ConcurrentLinkedQueue<>();
+
+  public volatile String failing = "none";
+  public volatile long freeBytes = Long.MAX_VALUE;
+
+  /** Off at first: a call at the gate is not brief, and callers that run it would hang there. */
+  public volatile boolean onHost;
+
+  /** Cancel words are not read. */
+  public volatile boolean deaf;
+
+  /**
+   * Slices that a compaction takes, for tests of what happens in between; 0: as many as the engine
+   * likes.
+   */
+  public volatile int compactSlices;
+
+  private final JavaEngine real = new JavaEngine();
+  private final DeviceInfo device;
+  private final Semaphore waiting = new Semaphore(0);
+  private volatile String gated = "none";
+  private final Semaphore gate = new Semaphore(0);
+
+  public FakeEngine() {
+    this(JavaEngine.DEVICE);
+  }
+
+  public FakeEngine(DeviceInfo device) {
+    this.device = device;
+  }
+
+  /** Calls of that operation wait from now on, each for one {@link #release}. */
+  public void hold(String operation) {
+    gated = operation;
+  }
+
+  /** Waits until a call stands at the gate. */
+  public void awaitHeld() {
+    try {
+      if (!waiting.tryAcquire(20, TimeUnit.SECONDS)) {
+        throw new AssertionError("no call of [" + gated + "] arrived, got " + calls);
+      }
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** Lets one held call go. */
+  public void release() {
+    gate.release();
+  }
+
+  /** Opens the gate for good. */
+  public void open() {
+    gated = "none";
+    gate.release();
+  }
+
+  public long count(String operation) {
+    return calls.stream().filter(call -> call.operation.equals(operation)).count();
+  }
+
+  public Call last(String operation) {
+    return calls.stream().filter(call -> call.operation.equals(operation)).toList().getLast();
+  }
+
+  private void enter(String operation, int batch, int k, int filters, CallControl control) {
+    calls.add(new Call(operation, batch, k, filters, Thread.currentThread()));
+    if (gated.equals(operation)) {
+      waiting.release();
+      hang(operation, control);
+    }
+    if (failing.equals(operation)) {
+      Throwable failure = failures.poll();
+      if (failure instanceof RuntimeException e) {
+        throw e;
+      }
+      if (failure instanceof Error e) {
+        throw e;
+      }
+    }
+  }
+
+  private CallControl heard(CallControl control) {
+    return deaf ? CallControl.NONE : control;
+  }
+
+  private void hang(String operation, CallControl control) {
+    long start = System.nanoTime();
+    while (!tryGate()) {
+      MemorySegment cancel = control.cancel();
+      if (!deaf && cancel != null && (int) WORD.getVolatile(cancel, 0L) != 0) {
+        throw new CancellationException(operation + ": cancelled");
+      }
+      if (control.timeoutNanos() != 0 && System.nanoTime() - start > control.timeoutNanos()) {
+        throw new SearchTimeoutException(operation + ": device time-out");
+      }
+    }
+  }
+
+  private boolean tryGate() {
+    boolean interrupted = onHost && Thread.interrupted(); // which a native call does not notice
+    try {
+      return gate.tryAcquire(1, TimeUnit.MILLISECONDS);
+    } catch (InterruptedException e) {
+      if (!onHost) {
+        throw new AssertionError("the owner thread was interrupted", e);
+      }
+      interrupted = true;
+      return false;
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  @Override
+  public Device device() {
+    return device;
+  }
+
+  @Override
+  public boolean supports(Metric metric) {
+    return true;
+  }
+
+  @Override
+  public boolean onHost() {
+    return onHost;
+  }
+
+  @Override
+  public Estimate estimate(IndexOptions options) {
+    return real.estimate(options);
+  }
+
+  @Override
+  public EngineIndex createIndex(IndexOptions options, CallControl control) {
+    enter("create", 0, 0, 0, control);
+    return new FakeIndex(real.createIndex(options, control));
+  }
+
+  @Override
+  public void knn(
+      Metric metric,
+      MemorySegment dataset,
+      long rows,
+      int dim,
+      SearchCall search,
+      CallControl control) {
+    enter("knn", search.batch(), search.k(), search.filters().size(), control);
+    real.knn(metric, dataset, rows, dim, search, control);
+  }
+
+  @Override
+  public long freeBytes() {
+    return freeBytes;
+  }
+
+  @Override
+  public void close() {
+    closed.incrementAndGet();
+  }
+
+  private final class FakeIndex implements EngineIndex {
+    private final EngineIndex rows;
+    private int slices;
+
+    FakeIndex(EngineIndex rows) {
+      this.rows = rows;
+    }
+
+    @Override
+    public Info info() {
+      return rows.info();
+    }
+
+    @Override
+    public long add(MemorySegment vectors, long count, CallControl control) {
+      enter("add", (int) count, 0, 0, control);
+      return rows.add(vectors, count, heard(control));
+    }
+
+    @Override
+    public void replace(
+        MemorySegment numbers, long count, MemorySegment vectors, CallControl control) {
+      enter("replace", (int) count, 0, 0, control);
+      rows.replace(numbers, count, vectors, heard(control));
+    }
+
+    @Override
+    public void read(MemorySegment numbers, long count, MemorySegment out, CallControl control) {
+      enter("read", (int) count, 0, 0, control);
+      rows.read(numbers, count, out, heard(control));
+    }
+
+    @Override
+    public void setLive(MemorySegment numbers, long count, boolean live, CallControl control) {
+      enter(live ? "revive" : "kill", (int) count, 0, 0, control);
+      rows.setLive(numbers, count, live, heard(control));
+    }
+
+    @Override
+    public void search(SearchCall search, CallControl control) {
+      enter("search", search.batch(), search.k(), search.filters().size(), control);
+      rows.search(search, heard(control));
+    }
+
+    @Override
+    public boolean compactStep(
+        MemorySegment newRow, long newRowCount, long budgetNanos, CallControl control) {
+      enter("compact", 0, 0, 0, control);
+      if (++slices < compactSlices) {
+        if (slices == 1) {
+          rows.compactStep(
+              newRow, newRowCount, 1, control); // some rows are copied before the others change
+        }
+        return false;
+      }
+      slices = 0;
+      return rows.compactStep(newRow, newRowCount, 0, control);
+    }
+
+    @Override
+    public void close() {
+      indexesClosed.incrementAndGet();
+      rows.close();
+    }
+  }
+}

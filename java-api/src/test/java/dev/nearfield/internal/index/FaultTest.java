@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.index;
+
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.nearfield.AcceleratedVectorIndex;
+import dev.nearfield.DeviceOutOfMemoryException;
+import dev.nearfield.Metric;
+import dev.nearfield.ModelOp;
+import dev.nearfield.ModelRun;
+import dev.nearfield.Seed;
+import dev.nearfield.internal.engine.FakeEngine;
+import java.util.List;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Random work on a device that fails now and then: what a call did not do, the index never shows.
+ */
+class FaultTest {
+  private static final int DIM = 8;
+  private static final int LENGTH = 60;
+
+  @ParameterizedTest
+  @ValueSource(strings = {"add", "replace", "read", "kill", "revive", "search", "compact"})
+  void theModelHoldsAfterEveryFailure(String failing) {
+    Seed seed = new Seed("FaultTest#theModelHoldsAfterEveryFailure");
+    List<ModelOp> ops =
+        ModelOp.sequence(seed.random(failing.hashCode()), Metric.L2_SQUARED, DIM, LENGTH);
+    FakeEngine engine = new FakeEngine();
+    IndexBuilder builder = (IndexBuilder) AcceleratedVectorIndex.builder(DIM, Metric.L2_SQUARED);
+    try (AcceleratedVectorIndex index = builder.engine(engine).build()) {
+      ModelRun model = new ModelRun(index, Metric.L2_SQUARED);
+      for (ModelOp op : ops) {
+        engine.failures.add(new DeviceOutOfMemoryException("the device is full", 100, 10, 20));
+        engine.failing = failing;
+        String wrong = model.run(List.of(op));
+        engine.failing = "none";
+        engine.failures.clear();
+        // The model changes only after the index has answered: a failed call leaves both alike.
+        assertTrue(
+            wrong == null || wrong.contains("the device is full"), () -> wrong + "\n" + seed);
+        String after = model.run(List.of(new ModelOp.Stats(), everything()));
+        assertNull(after, () -> "after " + ModelRun.describe(op) + ": " + after + "\n" + seed);
+      }
+    }
+  }
+
+  private static ModelOp everything() {
+    return new ModelOp.Search(new float[1][DIM], 100_000, ModelOp.FilterKind.NONE, 100, false, 0);
+  }
+}
