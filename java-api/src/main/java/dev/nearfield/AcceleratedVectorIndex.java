@@ -32,7 +32,16 @@ import java.util.function.Predicate;
  * the future with everything else. An interrupt cancels the call: it throws {@link
  * java.util.concurrent.CancellationException} with the interrupt still set; a change that the
  * device had already made is answered as usual. A full queue makes calls wait, up to a limit
- * ({@link IndexBusyException}).
+ * ({@link IndexBusyException}); methods that answer a future never wait, and complete it with that
+ * exception at once.
+ *
+ * <p><b>Time.</b> Work goes to the device in steps of about 10 ms, so that a search of thousands of
+ * queries, a large insert, a compaction, other indexes of the device and a single search take
+ * turns; of a request of many queries, each query sees all of a change that comes meanwhile or
+ * nothing of it. Every call may have a time-out: its own ({@link #withTimeout}, {@link
+ * SearchRequest.Builder#timeout}) or the index's ({@link Builder#timeout}), counted from its
+ * submission. What has not begun by then never happens ({@link SearchTimeoutException}); a change
+ * that has is stopped where that is possible, and answered as usual where it is not.
  *
  * {@snippet :
  * try (AcceleratedVectorIndex index = AcceleratedVectorIndex.builder(384, Metric.COSINE).build()) {
@@ -57,10 +66,24 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
   Metric metric();
 
   /**
+   * This index, with another time-out for calls that bring none of their own. Both are the same
+   * index; closing one closes it.
+   *
+   * @throws IllegalArgumentException unless the time-out is positive
+   */
+  AcceleratedVectorIndex withTimeout(Duration timeout);
+
+  /**
    * Adds one vector. Cosine refuses zero vectors, Poincaré those outside the ball, every metric NaN
    * and infinity.
    */
   VectorHandle add(float[] vector);
+
+  /**
+   * {@link #add} without waiting; the vector is checked and copied at once. Cancelling the future
+   * takes it back while it is queued.
+   */
+  CompletableFuture<VectorHandle> addAsync(float[] vector);
 
   /**
    * Adds all vectors or none, and no search finds some of them before the others. Large batches are
@@ -80,6 +103,9 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
    * @throws IllegalArgumentException when this index never issued the handle
    */
   boolean remove(VectorHandle handle);
+
+  /** {@link #remove} without waiting. Cancelling the future takes it back while it is queued. */
+  CompletableFuture<Boolean> removeAsync(VectorHandle handle);
 
   /**
    * Removes many vectors at once, ignoring those that are gone already.
@@ -109,6 +135,12 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
   Optional<VectorHandle> replace(VectorHandle handle, float[] vector);
 
   /**
+   * {@link #replace} without waiting; the vector is checked and copied at once. Cancelling the
+   * future takes it back while it is queued.
+   */
+  CompletableFuture<Optional<VectorHandle>> replaceAsync(VectorHandle handle, float[] vector);
+
+  /**
    * A vector as it was added, bit for bit.
    *
    * @return empty when the handle is stale
@@ -125,9 +157,10 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
   SearchResult search(SearchRequest request);
 
   /**
-   * Searches without waiting for the answer, except for a place in a full queue. Cancelling the
-   * future, or completing it otherwise, takes the search out of the queue or stops the device; its
-   * dependents run on {@link Builder#executor}.
+   * Searches without waiting; a full queue completes the future with {@link IndexBusyException}. A
+   * predicate runs on this thread before the search is queued. Cancelling the future, or completing
+   * it otherwise, takes the search out of the queue or stops the device; its dependents run on
+   * {@link Builder#executor}.
    *
    * @throws IllegalArgumentException when the request does not fit this index
    */
@@ -210,8 +243,8 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
      *
      * @param maxBatch queries of one device call, at least 1; by default 1,024
      * @param maxLinger longest wait for clients to come back after a batch of several searches,
-     *     which is never more than 5% of that batch's duration; an idle index never waits. Zero:
-     *     never; by default 5 ms
+     *     which is never more than 5% of that batch's duration, and none where that is under 100
+     *     us; an idle index never waits. Zero: never; by default 5 ms
      */
     Builder batching(int maxBatch, Duration maxLinger);
 
@@ -220,9 +253,15 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
      *
      * @param capacity requests that may wait, at least 1; by default 1,024
      * @param maxWait how long a call waits for a place before {@link IndexBusyException}; by
-     *     default 10 s
+     *     default 10 s. Methods that answer a future do not wait
      */
     Builder mailbox(int capacity, Duration maxWait);
+
+    /**
+     * How long a call may take that brings no time-out of its own, counted from its submission; by
+     * default as long as it needs.
+     */
+    Builder timeout(Duration timeout);
 
     /** Is told of fallbacks. */
     Builder listener(IndexListener listener);

@@ -20,19 +20,33 @@ public final class IndexCounters {
       long hostBytes,
       long queries,
       long batches,
-      long compactions) {}
+      long compactions) {
+    Snapshot after(long queries, long batches) {
+      return new Snapshot(
+          live, deleted, slots, deviceBytes, hostBytes, queries, batches, compactions);
+    }
+  }
 
   private volatile Snapshot snapshot = new Snapshot(0, 0, 0, 0, 0, 0, 0, 0);
   private long queries;
   private long batches;
   private long compactions;
+  private long largestCall;
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Map<FallbackReason, Long> fallbacks = new EnumMap<>(FallbackReason.class);
 
-  public void searched(int answered, int deviceBatches) {
+  /**
+   * Counts answers of a device call with room for that many hits. Answers whether the workspace may
+   * have grown, so that {@link #publish} should look: it grows with the largest call only.
+   */
+  public boolean searched(int answered, int deviceBatches, long hits) {
     queries += answered;
     batches += deviceBatches;
+    snapshot = snapshot.after(queries, batches);
+    boolean larger = hits > largestCall;
+    largestCall = Math.max(largestCall, hits);
+    return larger;
   }
 
   public void compacted() {

@@ -42,12 +42,12 @@ public final class BriefWork {
         && search.queryCount() * entries * index.dim() <= MAX_FLOATS;
   }
 
-  /** Does a brief job that has left its mailbox. */
-  static void serve(Request<?> job, IndexWork worker, Scratch scratch) {
+  /** Does a brief job that is in no mailbox. */
+  static void serve(Request<?> job, IndexWork worker, SearchWork searches, Scratch scratch) {
     switch (job) {
       case SearchJob search -> {
         if (search.start()) {
-          worker.search(List.of(search), search.queryCount(), scratch);
+          searches.brief(search, scratch);
         }
       }
       case Jobs.Add add -> worker.add(List.of(add), scratch);

@@ -2,7 +2,6 @@
 package dev.nearfield.internal.index;
 
 import dev.nearfield.DeviceLostException;
-import dev.nearfield.IndexClosedException;
 import dev.nearfield.Placement;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.event.FallbackReporter;
@@ -45,13 +44,16 @@ public final class IndexActor implements DeviceOwner.Turn {
   private volatile boolean closing;
   private volatile @Nullable IndexHome home; // null before begin()
 
-  private @Nullable IndexState state; // this and `work`: null before begin() and after the end
+  // These three: null before begin() and after the end.
+  private @Nullable IndexState state;
   private @Nullable IndexWork work;
+  private @Nullable SearchWork searches;
   private final Compactor compactor;
   private final Relocation relocation;
   private final ArrayDeque<InsertJob> inserts = new ArrayDeque<>();
   private final Linger linger;
-  private @Nullable SearchJob sliced;
+  private final BulkSearches bulks;
+  private boolean longWorkNext;
 
   IndexActor(
       IndexConfig config,
@@ -62,6 +64,7 @@ public final class IndexActor implements DeviceOwner.Turn {
     this.config = config;
     this.mailbox = mailbox;
     this.taken = new Taken(mailbox);
+    this.bulks = new BulkSearches(mailbox);
     this.counters = counters;
     this.compactor = new Compactor(config.deadRatio());
     this.linger = new Linger(config.maxLingerNanos());
@@ -84,7 +87,9 @@ public final class IndexActor implements DeviceOwner.Turn {
 
   private void settle(IndexHome at, IndexState index) {
     state = index;
-    work = new IndexWork(index, counters, cancel, at.placement(), relocation);
+    IndexWork worker = new IndexWork(index, counters, cancel, at.placement(), relocation);
+    work = worker;
+    searches = new SearchWork(config, index, worker, counters, cancel, at.placement());
     home = at; // last: it hands everything above to the owner thread there
   }
 
@@ -107,41 +112,53 @@ public final class IndexActor implements DeviceOwner.Turn {
   }
 
   /**
-   * Does a queued request of the calling thread at once when that is brief and nobody else wants
-   * the device; else there is something new to do for the owner thread. The request may have ended
-   * when this returns. Any thread.
+   * Does a request of the calling thread at once when that is brief, nothing waits before it and
+   * nobody else wants the device; answers whether it was so. Any thread.
    */
-  void serveHereOrWake(Request<?> own) {
+  boolean serveHere(Request<?> own) {
     IndexHome here = home();
-    boolean served =
-        here.engine().onHost()
-            && !Thread.currentThread().isVirtual()
-            && !Thread.currentThread().isInterrupted() // await() cancels it then
-            && here.seat()
-                .tryHere((engine, scratch, untilNanos) -> serveBriefly(here, own, scratch));
-    if (!served || home() != here) {
-      wake();
+    if (!here.engine().onHost()
+        || Thread.currentThread().isVirtual()
+        || Thread.currentThread().isInterrupted()) { // await() cancels it then
+      return false;
     }
+    Here turn = new Here(here, own);
+    return here.seat().tryHere(turn) && turn.served;
   }
 
-  private long serveBriefly(IndexHome here, Request<?> own, Scratch scratch) {
-    IndexState index = state;
-    IndexWork worker = work;
-    if (home != here || index == null || worker == null) {
-      return DeviceOwner.IDLE;
+  /** A caller's own turn. */
+  private final class Here implements DeviceOwner.Turn {
+    private final IndexHome here;
+    private final Request<?> own;
+    boolean served;
+
+    Here(IndexHome here, Request<?> own) {
+      this.here = here;
+      this.own = own;
     }
-    try {
-      if (pending(worker)
-          || !BriefWork.isBrief(own, index, config.maxBatch())
-          || !mailbox.take(own)) {
-        return DeviceOwner.AGAIN;
+
+    @Override
+    public long run(Engine engine, Scratch scratch, long untilNanos) {
+      IndexState index = state;
+      IndexWork worker = work;
+      SearchWork searcher = searches;
+      if (home != here || index == null || worker == null || searcher == null) {
+        return DeviceOwner.IDLE;
       }
-      BriefWork.serve(own, worker, scratch);
+      if (pending(worker) || !mailbox.idle()) {
+        return DeviceOwner.IDLE; // what is queued has been told to the owner thread
+      }
+      try {
+        if (!BriefWork.isBrief(own, index, config.maxBatch())) {
+          return DeviceOwner.IDLE;
+        }
+        served = true;
+        BriefWork.serve(own, worker, searcher, scratch);
+      } catch (RuntimeException | Error e) {
+        served = true;
+        own.fail(e);
+      }
       return pending(worker) || compactor.wanted(index) ? DeviceOwner.AGAIN : DeviceOwner.IDLE;
-    } catch (RuntimeException | Error e) {
-      own.fail(e);
-      mailbox.remove(own);
-      return DeviceOwner.AGAIN;
     }
   }
 
@@ -150,7 +167,7 @@ public final class IndexActor implements DeviceOwner.Turn {
     return closing
         || draining
         || linger.isOn()
-        || sliced != null
+        || !bulks.isEmpty()
         || worker.lost() != null
         || relocation.busy()
         || relocation.hasParked();
@@ -171,6 +188,7 @@ public final class IndexActor implements DeviceOwner.Turn {
    */
   void close() {
     closing = true;
+    cancel.raise();
     wake();
   }
 
@@ -200,12 +218,13 @@ public final class IndexActor implements DeviceOwner.Turn {
     while (true) {
       IndexState index = state;
       IndexWork worker = work;
-      if (index == null || worker == null) {
+      SearchWork searcher = searches;
+      if (index == null || worker == null || searcher == null) {
         return DeviceOwner.IDLE;
       }
       DeviceLostException lost = worker.lost();
       if (relocation.busy()) {
-        Throwable stop = lost == null && closing ? closed() : lost;
+        Throwable stop = lost == null && closing ? IndexWork.closed("close") : lost;
         if (relocation.step(here, index, stop, scratch)) {
           arrive(here, index);
           return DeviceOwner.IDLE; // everything here is the new owner thread's by now
@@ -227,14 +246,18 @@ public final class IndexActor implements DeviceOwner.Turn {
       if (relocation.hasParked()) {
         resume(worker, scratch);
       }
-      boolean worked = serveMailbox(index, worker, scratch);
-      worked |= longWork(here, index, worker, scratch);
+      boolean worked = serveMailbox(index, worker, searcher, scratch);
+      worked |= step(here, index, worker, searcher, scratch);
       if (!worked) {
         long left = linger.leftNanos();
         if (left > 0) {
           return left;
         }
-        if (draining && mailbox.size() == 0 && inserts.isEmpty() && !relocation.busy()) {
+        if (draining
+            && mailbox.size() == 0
+            && bulks.isEmpty()
+            && inserts.isEmpty()
+            && !relocation.busy()) {
           closing = true;
           continue;
         }
@@ -250,14 +273,8 @@ public final class IndexActor implements DeviceOwner.Turn {
 
   // ---- the mailbox
 
-  private boolean serveMailbox(IndexState index, IndexWork worker, Scratch scratch) {
-    SearchJob current = sliced;
-    if (current != null) {
-      taken.next(current);
-      searchSlice(current, index, worker, scratch);
-      taken.served();
-      return true;
-    }
+  private boolean serveMailbox(
+      IndexState index, IndexWork worker, SearchWork searcher, Scratch scratch) {
     Request<?> next = mailbox.peek();
     if (next == null || next instanceof SearchJob && linger.wants(mailbox.size())) {
       return false;
@@ -265,7 +282,7 @@ public final class IndexActor implements DeviceOwner.Turn {
     taken.next(next);
     linger.end();
     switch (next) {
-      case SearchJob first -> searches(first, index, worker, scratch);
+      case SearchJob first -> searches(first, searcher, scratch);
       case Jobs.Add first ->
           worker.add(taken.all(Jobs.Add.take(mailbox, LiveRows.chunkRows(index.dim()))), scratch);
       default -> {
@@ -299,34 +316,41 @@ public final class IndexActor implements DeviceOwner.Turn {
     }
   }
 
-  private void searches(SearchJob first, IndexState index, IndexWork worker, Scratch scratch) {
-    int k = SearchBatch.k(first, index);
-    int limit = SearchBatch.queryLimit(config.maxBatch(), k);
-    List<SearchJob> jobs = taken.all(SearchBatch.take(mailbox, first, index, limit));
+  private void searches(SearchJob first, SearchWork searcher, Scratch scratch) {
+    int limit = searcher.limit(first);
+    List<SearchJob> jobs = taken.all(searcher.take(mailbox, first, limit));
     jobs.removeIf(job -> !job.start());
     if (jobs.isEmpty()) {
       return;
     }
     if (jobs.size() == 1 && jobs.getFirst().queryCount() > limit) {
-      sliced = jobs.getFirst();
-      searchSlice(jobs.getFirst(), index, worker, scratch);
+      bulks.add(jobs.getFirst());
       return;
     }
     long start = System.nanoTime();
-    worker.search(jobs, config.maxBatch(), scratch);
+    searcher.search(jobs, limit, scratch);
     linger.after(jobs.size(), start);
   }
 
-  private void searchSlice(SearchJob job, IndexState index, IndexWork worker, Scratch scratch) {
-    if (!job.ended()) {
-      worker.search(
-          List.of(job),
-          SearchBatch.queryLimit(config.maxBatch(), SearchBatch.k(job, index)),
-          scratch);
+  /** A step of long work or a slice of a bulk search, by turns; answers whether there was one. */
+  private boolean step(
+      IndexHome here, IndexState index, IndexWork worker, SearchWork searcher, Scratch scratch) {
+    longWorkNext = !longWorkNext;
+    return longWorkNext
+        ? longWork(here, index, worker, scratch) || bulkSlice(searcher, scratch)
+        : bulkSlice(searcher, scratch) || longWork(here, index, worker, scratch);
+  }
+
+  private boolean bulkSlice(SearchWork searcher, Scratch scratch) {
+    SearchJob due = bulks.next();
+    if (due == null) {
+      return false;
     }
-    if (job.ended()) {
-      sliced = null;
-    }
+    taken.next(due);
+    searcher.search(List.of(due), searcher.limit(due), scratch);
+    taken.served();
+    bulks.forgetEnded();
+    return true;
   }
 
   // ---- long work
@@ -342,13 +366,11 @@ public final class IndexActor implements DeviceOwner.Turn {
     }
     InsertJob insert = inserts.peek();
     if (insert != null) {
-      // A search in slices is answered by one device, and before the insert is published.
-      boolean held = sliced != null && (noInsertBegun() || insert.rowsTaken() == insert.total);
-      boolean worked = !held && worker.insertStep(insert, scratch);
+      boolean worked = worker.insertStep(insert, scratch);
       inserts.removeIf(job -> job.ended() || job != insert && worker.insertStopped(job));
       return worked;
     }
-    if (sliced == null && relocation.begin(here, index)) {
+    if (relocation.begin(here, index)) {
       return true;
     }
     if (compactor.wanted(index)) {
@@ -406,17 +428,9 @@ public final class IndexActor implements DeviceOwner.Turn {
 
   // ---- the end
 
-  private static IndexClosedException closed() {
-    return new IndexClosedException("close: the index was closed before this request was done");
-  }
-
   private void failAll(Throwable cause) {
     mailbox.failAll(cause);
-    SearchJob current = sliced;
-    if (current != null) {
-      current.fail(cause);
-      sliced = null;
-    }
+    bulks.failAll(cause);
     inserts.forEach(job -> job.fail(cause));
     inserts.clear();
     compactor.failAll(cause);
@@ -425,7 +439,7 @@ public final class IndexActor implements DeviceOwner.Turn {
   }
 
   private void end(IndexState index) {
-    failAll(closed());
+    failAll(IndexWork.closed("close"));
     try {
       index.close();
     } catch (RuntimeException | Error e) {
@@ -434,6 +448,7 @@ public final class IndexActor implements DeviceOwner.Turn {
       cancel.close();
       state = null;
       work = null;
+      searches = null;
       ended.countDown();
     }
   }

@@ -50,6 +50,7 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   private Duration maxLinger = Duration.ofMillis(5);
   private int mailboxCapacity = 1024;
   private Duration mailboxWait = Duration.ofSeconds(10);
+  private @Nullable Duration timeout;
   private double poincareMaxNorm;
   private double deadRatio = 0.3;
   private @Nullable IndexListener listener;
@@ -124,6 +125,12 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   public IndexBuilder mailbox(int capacity, Duration maxWait) {
     this.mailboxCapacity = (int) inRange("mailbox: capacity", capacity, 1, 1 << 20);
     this.mailboxWait = notNegative("mailbox: maxWait", maxWait);
+    return this;
+  }
+
+  @Override
+  public IndexBuilder timeout(Duration timeout) {
+    this.timeout = Timeouts.positive("timeout", timeout);
     return this;
   }
 
@@ -215,6 +222,7 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
       AcceleratedVectorIndex index =
           IndexFront.make(
               config,
+              timeout,
               owner,
               placement,
               counters,

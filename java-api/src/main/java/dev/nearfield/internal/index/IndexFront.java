@@ -25,7 +25,6 @@ import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.OwnerCall;
 import dev.nearfield.internal.turn.Request;
-import dev.nearfield.internal.turn.StackRoom;
 import dev.nearfield.internal.turn.Waits;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
@@ -34,6 +33,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
 import java.util.function.LongPredicate;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
@@ -54,10 +54,12 @@ public final class IndexFront implements AcceleratedVectorIndex {
   private final Elsewhere elsewhere;
   private final Mailbox mailbox;
   private final IndexActor actor;
-  private final AtomicBoolean released = new AtomicBoolean();
+  private final AtomicBoolean released;
+  private final @Nullable Duration timeout; // of calls that bring none
 
   private IndexFront(
       IndexConfig config,
+      @Nullable Duration timeout,
       IndexCounters counters,
       Completer completer,
       SlotTable slots,
@@ -71,11 +73,28 @@ public final class IndexFront implements AcceleratedVectorIndex {
     this.elsewhere = elsewhere;
     this.mailbox = new Mailbox(config.mailboxCapacity(), config.mailboxWaitNanos());
     this.actor = new IndexActor(config, mailbox, counters, elsewhere, reporter);
+    this.released = new AtomicBoolean();
+    this.timeout = timeout;
+  }
+
+  /** Another view of the same index. */
+  private IndexFront(IndexFront same, Duration timeout) {
+    this.config = same.config;
+    this.check = same.check;
+    this.counters = same.counters;
+    this.completer = same.completer;
+    this.slots = same.slots;
+    this.elsewhere = same.elsewhere;
+    this.mailbox = same.mailbox;
+    this.actor = same.actor;
+    this.released = same.released;
+    this.timeout = timeout;
   }
 
   /** Makes an index on an owner that was acquired for it; the index releases it when closed. */
   static IndexFront make(
       IndexConfig config,
+      @Nullable Duration timeout,
       DeviceOwner owner,
       Placement placement,
       IndexCounters counters,
@@ -83,7 +102,8 @@ public final class IndexFront implements AcceleratedVectorIndex {
       SlotTable slots,
       Elsewhere elsewhere,
       FallbackReporter reporter) {
-    IndexFront index = new IndexFront(config, counters, completer, slots, elsewhere, reporter);
+    IndexFront index =
+        new IndexFront(config, timeout, counters, completer, slots, elsewhere, reporter);
     try {
       return OwnerCall.run(
           owner,
@@ -109,12 +129,25 @@ public final class IndexFront implements AcceleratedVectorIndex {
     return config.metric();
   }
 
+  @Override
+  public AcceleratedVectorIndex withTimeout(Duration timeout) {
+    return new IndexFront(this, Timeouts.positive("withTimeout", timeout));
+  }
+
   // ---- adding
 
   @Override
   public VectorHandle add(float[] vector) {
-    float[] copy = copy("add", vector);
-    return submit(new Jobs.Add("add", copy, 1)).await().get(0);
+    return submit(adding(vector)).await().get(0);
+  }
+
+  @Override
+  public CompletableFuture<VectorHandle> addAsync(float[] vector) {
+    return submitAsync(adding(vector), handles -> handles.get(0));
+  }
+
+  private Jobs.Add adding(float[] vector) {
+    return new Jobs.Add("add", timeout, copy("add", vector), 1);
   }
 
   @Override
@@ -123,10 +156,10 @@ public final class IndexFront implements AcceleratedVectorIndex {
     if (vectors.byteSize() <= LiveRows.CHUNK_BYTES) {
       float[] copy = new float[vectors.size() * config.dim()];
       copy("addAll", "vector", vectors, 0, vectors.size(), copy);
-      return submit(new Jobs.Add("addAll", copy, vectors.size())).await();
+      return submit(new Jobs.Add("addAll", timeout, copy, vectors.size())).await();
     }
     checkAll(vectors);
-    InsertJob job = new InsertJob(vectors.size(), config.dim(), actor::wake);
+    InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), actor::wake);
     try {
       enqueue(job);
       feed(job, vectors);
@@ -191,30 +224,48 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public boolean remove(VectorHandle handle) {
-    return submit(new Jobs.Remove("remove", new long[] {handle.bits()})).await() == 1;
+    return submit(removal(handle)).await() == 1;
+  }
+
+  @Override
+  public CompletableFuture<Boolean> removeAsync(VectorHandle handle) {
+    return submitAsync(removal(handle), removed -> removed == 1);
+  }
+
+  private Jobs.Remove removal(VectorHandle handle) {
+    return new Jobs.Remove("remove", timeout, new long[] {handle.bits()});
   }
 
   @Override
   public int removeAll(VectorHandles handles) {
-    return submit(new Jobs.Remove("removeAll", handles.toBits())).await();
+    return submit(new Jobs.Remove("removeAll", timeout, handles.toBits())).await();
   }
 
   @Override
   public int removeIf(Predicate<? super VectorHandle> condition) {
     Objects.requireNonNull(condition, "condition");
-    StackRoom.require();
     SortedHandles chosen = slots.select(bits -> condition.test(new VectorHandle(bits)));
-    return submit(new Jobs.Remove("removeIf", chosen.sortedBits())).await();
+    return submit(new Jobs.Remove("removeIf", timeout, chosen.sortedBits())).await();
   }
 
   @Override
   public Optional<VectorHandle> replace(VectorHandle handle, float[] vector) {
-    return submit(new Jobs.Replace(handle.bits(), copy("replace", vector))).await();
+    return submit(replacement(handle, vector)).await();
+  }
+
+  @Override
+  public CompletableFuture<Optional<VectorHandle>> replaceAsync(
+      VectorHandle handle, float[] vector) {
+    return submitAsync(replacement(handle, vector), Function.identity());
+  }
+
+  private Jobs.Replace replacement(VectorHandle handle, float[] vector) {
+    return new Jobs.Replace(timeout, handle.bits(), copy("replace", vector));
   }
 
   @Override
   public Optional<StoredVector> get(VectorHandle handle) {
-    return submit(new Jobs.Get(handle.bits())).await();
+    return submit(new Jobs.Get(timeout, handle.bits())).await();
   }
 
   // ---- searching
@@ -226,7 +277,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public CompletableFuture<SearchResult> searchAsync(SearchRequest request) {
-    return submitAsync(job(request));
+    return submitAsync(job(request), Function.identity());
   }
 
   private SearchJob job(SearchRequest request) {
@@ -237,7 +288,11 @@ public final class IndexFront implements AcceleratedVectorIndex {
     if (handles != null) {
       slots.checkIssued("search", handles);
     }
-    return new SearchJob(request, queries, filter(handles, request.predicate().orElse(null)));
+    return new SearchJob(
+        request,
+        request.timeout().orElse(timeout),
+        queries,
+        filter(handles, request.predicate().orElse(null)));
   }
 
   private @Nullable SortedHandles filter(
@@ -253,7 +308,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public CompletableFuture<CompactionReport> compact() {
-    return submitAsync(new Jobs.Compact());
+    return submitAsync(new Jobs.Compact(timeout), Function.identity());
   }
 
   @Override
@@ -287,7 +342,11 @@ public final class IndexFront implements AcceleratedVectorIndex {
                         answer.completeExceptionally(failure);
                       }
                     });
-            submitOrFail(job);
+            try {
+              enqueue(job);
+            } catch (RuntimeException e) {
+              job.fail(e); // which gives the destination up
+            }
           } catch (RuntimeException | Error e) {
             completer.run(() -> answer.completeExceptionally(e));
           }
@@ -309,7 +368,6 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public void close() {
-    StackRoom.require();
     mailbox.refuse();
     actor.close();
     Waits.uninterruptibly(actor.ended()::await);
@@ -322,34 +380,29 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   /** For a caller that waits: it does a brief job itself where it can. */
   private <R extends Request<?>> R submit(R job) {
-    put(job);
-    actor.serveHereOrWake(job);
+    if (!actor.serveHere(job)) {
+      enqueue(job);
+    }
     return job;
   }
 
   private void enqueue(Request<?> job) {
-    put(job);
+    job.onWithdraw(() -> mailbox.remove(job));
+    mailbox.put(job);
     actor.wake();
   }
 
-  private void put(Request<?> job) {
-    StackRoom.require();
-    job.onWithdraw(() -> mailbox.remove(job));
-    mailbox.put(job);
-  }
-
-  /** Failures of the queue complete the future too. */
-  private <T> CompletableFuture<T> submitAsync(Request<T> job) {
-    CompletableFuture<T> future = job.toFuture(completer);
-    submitOrFail(job);
-    return future;
-  }
-
-  private void submitOrFail(Request<?> job) {
+  /** Never waits; that there is no place completes the future too. */
+  private <T, R> CompletableFuture<R> submitAsync(
+      Request<T> job, Function<? super T, ? extends R> view) {
+    CompletableFuture<R> future = job.toFuture(completer, view);
     try {
-      enqueue(job);
+      job.onWithdraw(() -> mailbox.remove(job));
+      mailbox.offer(job);
+      actor.wake();
     } catch (RuntimeException e) {
       job.fail(e);
     }
+    return future;
   }
 }

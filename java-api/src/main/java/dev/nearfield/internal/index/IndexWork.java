@@ -6,6 +6,7 @@ import dev.nearfield.Device;
 import dev.nearfield.DeviceLostException;
 import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.FallbackReason;
+import dev.nearfield.IndexClosedException;
 import dev.nearfield.Placement;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
@@ -25,6 +26,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -74,13 +76,13 @@ public final class IndexWork {
     }
   }
 
-  private Engine.CallControl control(long timeoutNanos) {
+  Engine.CallControl control(long timeoutNanos) {
     return new Engine.CallControl(
         timeoutNanos == Long.MAX_VALUE ? 0 : Math.max(1, timeoutNanos), cancel.segment());
   }
 
   /** Keeps what a failure means for the index; answers what to tell the caller. */
-  private Throwable failed(String operation, Throwable cause) {
+  Throwable failed(String operation, Throwable cause) {
     if (cause instanceof DeviceLostException) {
       if (lost == null) {
         lost =
@@ -90,44 +92,15 @@ public final class IndexWork {
       }
       return lost;
     }
+    if (cause instanceof CancellationException && cancel.isRaised()) {
+      return closed(operation); // nobody else asked for it
+    }
     return cause;
   }
 
-  // ---- searches
-
-  /**
-   * One device call for the next queries of each job, at most {@code limit} each; jobs that are
-   * complete then are ended. The call may take as long as the most patient of them allows.
-   */
-  void search(List<SearchJob> jobs, int limit, Scratch scratch) {
-    try {
-      CancelWord.Batch batch = cancel.arm();
-      long patience = 0;
-      for (SearchJob job : jobs) {
-        job.join(batch);
-        patience = Math.max(patience, job.remainingNanos());
-      }
-      batch.gathered();
-      if (state.live() == 0) {
-        counters.searched(jobs.stream().mapToInt(SearchJob::queryCount).sum(), 0);
-        publish();
-        jobs.forEach(job -> job.succeed(job.empty(state.options().metric(), device, fallback)));
-        return;
-      }
-      int asked = SearchBatch.run(state, jobs, limit, scratch, control(patience));
-      counters.searched(asked, 1);
-      publish();
-      for (SearchJob job : jobs) {
-        if (!job.ended() && job.answered() == job.queryCount()) {
-          job.succeed(job.result(state.options().metric(), device, fallback));
-        }
-      }
-    } catch (RuntimeException | Error e) {
-      Throwable told = failed("search", e);
-      jobs.forEach(job -> job.fail(told));
-    } finally {
-      cancel.disarm();
-    }
+  static IndexClosedException closed(String operation) {
+    return new IndexClosedException(
+        operation + ": the index was closed before this request was done");
   }
 
   // ---- changes

@@ -6,6 +6,7 @@ import dev.nearfield.internal.table.LiveRows;
 import dev.nearfield.internal.turn.Change;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.locks.Condition;
@@ -42,8 +43,8 @@ public final class InsertJob extends Change<VectorHandles> {
   private final int[] rowCount;
   private int rowsTaken;
 
-  InsertJob(int total, int dim, Runnable wakeOwner) {
-    super("addAll");
+  InsertJob(@Nullable Duration timeout, int total, int dim, Runnable wakeOwner) {
+    super("addAll", timeout);
     this.total = total;
     this.chunkRows = LiveRows.chunkRows(dim);
     this.handles = new long[total];

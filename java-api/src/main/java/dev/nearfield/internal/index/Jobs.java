@@ -7,8 +7,10 @@ import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
 import dev.nearfield.internal.turn.Change;
 import dev.nearfield.internal.turn.Request;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** The smaller kinds of requests: what they carry, all of it copied or immutable. */
 public final class Jobs {
@@ -19,8 +21,8 @@ public final class Jobs {
     final float[] vectors;
     final int count;
 
-    Add(String operation, float[] vectors, int count) {
-      super(operation);
+    Add(String operation, @Nullable Duration timeout, float[] vectors, int count) {
+      super(operation, timeout);
       this.vectors = vectors;
       this.count = count;
     }
@@ -41,8 +43,8 @@ public final class Jobs {
   static final class Remove extends Change<Integer> {
     final long[] handles;
 
-    Remove(String operation, long[] handles) {
-      super(operation);
+    Remove(String operation, @Nullable Duration timeout, long[] handles) {
+      super(operation, timeout);
       this.handles = handles;
     }
   }
@@ -51,8 +53,8 @@ public final class Jobs {
     final long handle;
     final float[] vector;
 
-    Replace(long handle, float[] vector) {
-      super("replace");
+    Replace(@Nullable Duration timeout, long handle, float[] vector) {
+      super("replace", timeout);
       this.handle = handle;
       this.vector = vector;
     }
@@ -61,15 +63,15 @@ public final class Jobs {
   static final class Get extends Request<Optional<StoredVector>> {
     final long handle;
 
-    Get(long handle) {
-      super("get", null);
+    Get(@Nullable Duration timeout, long handle) {
+      super("get", timeout);
       this.handle = handle;
     }
   }
 
   static final class Compact extends Request<CompactionReport> {
-    Compact() {
-      super("compact", null);
+    Compact(@Nullable Duration timeout) {
+      super("compact", timeout);
     }
   }
 }

@@ -25,6 +25,7 @@ public final class Mailbox {
   private final ArrayDeque<Request<?>> queue = new ArrayDeque<>();
   private final int capacity;
   private final long maxWaitNanos;
+  private int held; // requests that were taken and still count
   private boolean closed;
 
   Mailbox(int capacity, long maxWaitNanos) {
@@ -44,16 +45,16 @@ public final class Mailbox {
     lock.lock();
     try {
       long left = Math.min(maxWaitNanos, request.remainingNanos());
-      while (!closed && queue.size() >= capacity && !request.ended()) {
+      while (!closed && full() && !request.ended()) {
         if (left <= 0) {
           if (request.remainingNanos() == 0) {
             throw new SearchTimeoutException(
                 "%s: its time-out passed while [%d] requests were queued, which is the limit"
-                    .formatted(request.operation(), queue.size()));
+                    .formatted(request.operation(), queue.size() + held));
           }
           throw new IndexBusyException(
               "%s: [%d] requests are queued, which is the limit, and none was taken within %d ms"
-                  .formatted(request.operation(), queue.size(), maxWaitNanos / 1_000_000));
+                  .formatted(request.operation(), queue.size() + held, maxWaitNanos / 1_000_000));
         }
         try {
           left = notFull.awaitNanos(left);
@@ -71,6 +72,63 @@ public final class Mailbox {
       } else {
         notFull.signal(); // the place it was woken for is another's
       }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Queues a request without waiting.
+   *
+   * @throws IndexBusyException when the mailbox is full
+   * @throws IndexClosedException when the index is closed
+   */
+  void offer(Request<?> request) {
+    lock.lock();
+    try {
+      if (closed) {
+        throw closedException(request.operation());
+      }
+      if (full()) {
+        throw new IndexBusyException(
+            "%s: [%d] requests are queued, which is the limit"
+                .formatted(request.operation(), queue.size() + held));
+      }
+      queue.addLast(request);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private boolean full() {
+    return queue.size() + held >= capacity;
+  }
+
+  /** Whether a new request would be the next, and is welcome. */
+  boolean idle() {
+    lock.lock();
+    try {
+      return !closed && queue.isEmpty();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** A request that was taken goes on counting as queued until {@link #letGo}. In a turn. */
+  void hold() {
+    lock.lock();
+    try {
+      held++;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  void letGo() {
+    lock.lock();
+    try {
+      held--;
+      notFull.signal();
     } finally {
       lock.unlock();
     }

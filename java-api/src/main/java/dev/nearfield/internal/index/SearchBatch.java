@@ -9,9 +9,8 @@ import dev.nearfield.internal.turn.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** One device call that answers the next queries of several searches. */
 public final class SearchBatch {
@@ -74,43 +73,20 @@ public final class SearchBatch {
       int limit,
       Scratch scratch,
       Engine.CallControl control) {
-    List<SearchJob> members = new ArrayList<>(jobs.size());
-    List<Engine.RowFilter> filters = new ArrayList<>();
-    Map<Engine.RowFilter, Integer> numberOf = new IdentityHashMap<>();
-    int[] filterOfJob = new int[jobs.size()];
-    int batch = 0;
-    int k = 1;
-    for (SearchJob job : jobs) {
-      try {
-        job.begin(k(job, state));
-        int filter = -1;
-        SortedHandles handles = job.filter;
-        if (handles != null) {
-          Engine.RowFilter rows =
-              state.mask(handles, handles == job.request.handles().orElse(null));
-          filter = numberOf.computeIfAbsent(rows, r -> filters.size());
-          if (filter == filters.size()) {
-            filters.add(rows);
-          }
-        }
-        filterOfJob[members.size()] = filter;
-        members.add(job);
-        batch += sliceOf(job, limit);
-        k = Math.max(k, job.stride());
-      } catch (RuntimeException | OutOfMemoryError e) {
-        job.fail(e);
-      }
-    }
+    List<SearchJob> members = begun(state, jobs);
     if (members.isEmpty()) {
       return 0;
     }
+    int batch = 0;
+    int k = 1;
+    for (SearchJob job : members) {
+      batch += sliceOf(job, limit);
+      k = Math.max(k, job.stride());
+    }
     int dim = state.dim();
     MemorySegment queries = scratch.get(Scratch.Use.VECTORS, (long) batch * dim * Float.BYTES);
-    MemorySegment filterOfQuery =
-        scratch.get(Scratch.Use.FILTER_OF_QUERY, (long) batch * Integer.BYTES);
     int at = 0;
-    for (int j = 0; j < members.size(); j++) {
-      SearchJob job = members.get(j);
+    for (SearchJob job : members) {
       int slice = sliceOf(job, limit);
       MemorySegment.copy(
           job.queries,
@@ -119,26 +95,46 @@ public final class SearchBatch {
           ValueLayout.JAVA_FLOAT,
           (long) at * dim * Float.BYTES,
           slice * dim);
-      for (int i = 0; i < slice; i++) {
-        filterOfQuery.setAtIndex(ValueLayout.JAVA_INT, at++, filterOfJob[j]);
-      }
+      at += slice;
     }
+    BatchFilters filters = BatchFilters.of(members, limit, batch, scratch);
     long hits = (long) batch * k;
     Engine.SearchCall call =
         new Engine.SearchCall(
             queries,
             batch,
             k,
-            filters,
-            filters.isEmpty() ? null : filterOfQuery,
-            Float.NaN, // limits differ between searches: they are cut when the answers are handed
-            // out
+            filters.filters(),
+            filters.ofQuery(),
+            Float.NaN, // limits differ between searches: the answers are cut when handed out
             scratch.get(Scratch.Use.ROWS, hits * Long.BYTES),
             scratch.get(Scratch.Use.DISTANCES, hits * Float.BYTES),
             scratch.get(Scratch.Use.COUNTS, (long) batch * Integer.BYTES));
     state.rows().search(call, control);
     handOut(state, members, limit, call);
     return batch;
+  }
+
+  /** Those that could begin; the others have failed. */
+  private static List<SearchJob> begun(IndexState state, List<SearchJob> jobs) {
+    List<SearchJob> members = new ArrayList<>(jobs.size());
+    for (SearchJob job : jobs) {
+      try {
+        job.begin(k(job, state));
+        job.rows(rowsOf(job, state));
+        members.add(job);
+      } catch (RuntimeException | OutOfMemoryError e) {
+        job.fail(e);
+      }
+    }
+    return members;
+  }
+
+  private static Engine.@Nullable RowFilter rowsOf(SearchJob job, IndexState state) {
+    SortedHandles handles = job.filter;
+    return handles == null
+        ? null
+        : state.mask(handles, handles == job.request.handles().orElse(null));
   }
 
   static int sliceOf(SearchJob job, int limit) {

@@ -6,12 +6,12 @@ import dev.nearfield.FallbackReason;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.SearchResult;
+import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.table.SortedHandles;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.value.ColumnarResult;
 import dev.nearfield.internal.value.ExecutionInfo;
 import java.time.Duration;
-import java.util.Arrays;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -28,6 +28,7 @@ public final class SearchJob extends Request<SearchResult> {
   /** The request's handle set and predicate as one set; null: every live vector. */
   final @Nullable SortedHandles filter;
 
+  private Engine.@Nullable RowFilter rows; // of the next device call
   private int stride = -1;
   private int[] counts = {};
   private long[] handles = {};
@@ -36,8 +37,12 @@ public final class SearchJob extends Request<SearchResult> {
   private int largestBatch;
   private long started;
 
-  SearchJob(SearchRequest request, float[] queries, @Nullable SortedHandles filter) {
-    super("search", request.timeout().orElse(null));
+  SearchJob(
+      SearchRequest request,
+      @Nullable Duration timeout,
+      float[] queries,
+      @Nullable SortedHandles filter) {
+    super("search", timeout);
     this.request = request;
     this.queries = queries;
     this.filter = filter;
@@ -67,6 +72,15 @@ public final class SearchJob extends Request<SearchResult> {
       distances = new float[(int) entries];
       started = System.nanoTime();
     }
+  }
+
+  /** Which rows the next device call may answer; null: every live one. */
+  void rows(Engine.@Nullable RowFilter rows) {
+    this.rows = rows;
+  }
+
+  Engine.@Nullable RowFilter rows() {
+    return rows;
   }
 
   int stride() {
@@ -113,11 +127,11 @@ public final class SearchJob extends Request<SearchResult> {
             fallback));
   }
 
-  /** Nothing to search: no hits for any query. */
+  /** Nothing to search: no hits for any query that is left. */
   SearchResult empty(Metric metric, Device device, Optional<FallbackReason> fallback) {
     begin(0);
-    Arrays.fill(counts, 0);
-    sharedBatch(queryCount());
+    sharedBatch(queryCount() - answered);
+    answered = queryCount();
     return result(metric, device, fallback);
   }
 }

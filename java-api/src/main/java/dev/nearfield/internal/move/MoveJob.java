@@ -10,7 +10,7 @@ public final class MoveJob extends Change<Placement> {
   private volatile boolean arrived;
 
   public MoveJob(Elsewhere.Destination to) {
-    super("retryAcceleration");
+    super("retryAcceleration", null);
     this.to = to;
   }
 

@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * The native word through which other threads end the running device call. It is reused from batch
  * to batch: a batch raises it when the last request in it is no longer wanted, and only while that
- * batch is the armed one.
+ * batch is the armed one, or for good when nothing that runs is wanted any more.
  */
 public final class CancelWord {
   private static final VarHandle WORD = ValueLayout.JAVA_INT.varHandle();
@@ -22,28 +22,52 @@ public final class CancelWord {
   private final MemorySegment word = arena.allocate(ValueLayout.JAVA_INT);
   private final ReentrantLock lock = new ReentrantLock();
   private @Nullable Batch armed;
+  private boolean raised; // for good
+  private boolean freed;
 
   /** What {@link Engine.CallControl} takes. */
   public MemorySegment segment() {
     return word;
   }
 
-  /** Lowers the word for a new batch. In a turn. */
+  /** For a new batch, which may raise the word until {@link #disarm}. In a turn. */
   public Batch arm() {
     lock.lock();
     try {
-      WORD.setVolatile(word, 0L, 0);
       return armed = new Batch();
     } finally {
       lock.unlock();
     }
   }
 
-  /** The call has returned: nothing may raise the word any more. In a turn. */
+  /** The call has returned: no batch may raise the word any more. In a turn. */
   public void disarm() {
     lock.lock();
     try {
       armed = null;
+      WORD.setVolatile(word, 0L, raised ? 1 : 0);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Ends the running call and every later one. Any thread, also after {@link #close}. */
+  public void raise() {
+    lock.lock();
+    try {
+      raised = true;
+      if (!freed) {
+        WORD.setVolatile(word, 0L, 1);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  public boolean isRaised() {
+    lock.lock();
+    try {
+      return raised;
     } finally {
       lock.unlock();
     }
@@ -51,7 +75,13 @@ public final class CancelWord {
 
   /** Frees the word. In a turn, when no call is running. */
   public void close() {
-    disarm();
+    lock.lock();
+    try {
+      armed = null;
+      freed = true;
+    } finally {
+      lock.unlock();
+    }
     arena.close();
   }
 

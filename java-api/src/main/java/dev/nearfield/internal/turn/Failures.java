@@ -24,6 +24,7 @@ public final class Failures {
   static RuntimeException onThisThread(Throwable original) {
     RuntimeException here =
         switch (original) {
+          case StackOverflowError e -> throw e; // always of this thread: an owner's is never deep
           case DeviceOutOfMemoryException e ->
               new DeviceOutOfMemoryException(e.getMessage(), e.requested(), e.free(), e.total());
           case DeviceLostException e -> new DeviceLostException(e.getMessage());

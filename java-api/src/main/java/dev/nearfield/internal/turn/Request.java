@@ -9,6 +9,8 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,6 +36,13 @@ public abstract class Request<T> {
 
   private record Failure(Throwable cause) {}
 
+  /** A future, and what it shows of the answer. */
+  private record Promise<T, R>(CompletableFuture<R> future, Function<? super T, ? extends R> view) {
+    void succeed(T value) {
+      future.complete(view.apply(value));
+    }
+  }
+
   private final String operation;
   private final long submitted = System.nanoTime();
   private final @Nullable Duration timeout;
@@ -42,7 +51,7 @@ public abstract class Request<T> {
   private volatile @Nullable Throwable stopCause; // why a running request should stop
   private CancelWord.@Nullable Batch batch; // guarded by this
   private volatile @Nullable Thread waiter;
-  private @Nullable CompletableFuture<T> future; // set before it is queued
+  private @Nullable Promise<T, ?> promise; // set before it is queued
   private @Nullable Completer completer;
   private @Nullable CompletableFuture<?> timer;
   private @Nullable Runnable withdraw;
@@ -106,11 +115,17 @@ public abstract class Request<T> {
    * queued.
    */
   public final CompletableFuture<T> toFuture(Completer completer) {
-    CompletableFuture<T> answer = new CompletableFuture<>();
+    return toFuture(completer, Function.identity());
+  }
+
+  /** The same, of a future that shows the answer in another form. */
+  public final <R> CompletableFuture<R> toFuture(
+      Completer completer, Function<? super T, ? extends R> view) {
+    CompletableFuture<R> answer = new CompletableFuture<>();
     this.completer = completer;
-    this.future = answer;
-    answer.whenComplete( // cancelled, or completed by someone else: nobody waits for the device any
-        // more
+    this.promise = new Promise<>(answer, view);
+    // Cancelled, or completed by someone else: nobody waits for the device any more.
+    answer.whenComplete(
         (value, failure) -> {
           if (!ended()) {
             cancel();
@@ -119,7 +134,14 @@ public abstract class Request<T> {
     if (timeout != null) {
       CompletableFuture<?> alarm = new CompletableFuture<>();
       timer = alarm;
-      alarm.orTimeout(remainingNanos(), TimeUnit.NANOSECONDS).whenComplete((v, e) -> expire());
+      alarm
+          .orTimeout(remainingNanos(), TimeUnit.NANOSECONDS)
+          .whenComplete(
+              (ended, late) -> {
+                if (late != null) {
+                  expire();
+                }
+              });
     }
     return answer;
   }
@@ -166,16 +188,21 @@ public abstract class Request<T> {
 
   /** Asks for the end; safe on any thread, any number of times. */
   final void cancel() {
-    stop(new CancellationException(operation + ": cancelled by the caller"));
+    stop(() -> new CancellationException(operation + ": cancelled by the caller"));
   }
 
   private void expire() {
     stop(
-        new SearchTimeoutException(
-            "%s: not finished within its time-out of [%s]".formatted(operation, timeout)));
+        () ->
+            new SearchTimeoutException(
+                "%s: not finished within its time-out of [%s]".formatted(operation, timeout)));
   }
 
-  private void stop(Throwable cause) {
+  private void stop(Supplier<? extends Throwable> why) {
+    if (ended()) {
+      return;
+    }
+    Throwable cause = why.get();
     Failure failure = new Failure(cause);
     if (STATE.compareAndSet(this, QUEUED, failure)) {
       Runnable action = withdraw;
@@ -271,7 +298,7 @@ public abstract class Request<T> {
     if (alarm != null) {
       alarm.complete(null);
     }
-    CompletableFuture<T> answer = future;
+    Promise<T, ?> answer = promise;
     Completer by = completer;
     if (answer != null && by != null) {
       by.run(() -> complete(answer));
@@ -283,11 +310,11 @@ public abstract class Request<T> {
   }
 
   @SuppressWarnings("unchecked")
-  private void complete(CompletableFuture<T> answer) {
+  private void complete(Promise<T, ?> answer) {
     switch (state) {
-      case Success(Object value) -> answer.complete((T) value);
-      case Failure(CancellationException cause) -> answer.cancel(false);
-      case Failure(Throwable cause) -> answer.completeExceptionally(cause);
+      case Success(Object value) -> answer.succeed((T) value);
+      case Failure(CancellationException cause) -> answer.future().cancel(false);
+      case Failure(Throwable cause) -> answer.future().completeExceptionally(cause);
       default -> throw new IllegalStateException(operation + ": completed before its end");
     }
   }

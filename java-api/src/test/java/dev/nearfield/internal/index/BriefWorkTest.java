@@ -25,7 +25,6 @@ import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.engine.FakeEngine;
 import dev.nearfield.internal.plain.JavaEngine;
-import dev.nearfield.internal.turn.StackRoom;
 import java.io.File;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.InvocationTargetException;
@@ -202,6 +201,7 @@ class BriefWorkTest {
   @Test
   void closeWaitsForACallersStepAndFailsTheRest() throws Exception {
     index.add(new float[] {1});
+    engine.deaf = true;
     engine.hold("search");
     CompletableFuture<Void> running = Together.start(() -> index.search(ANY));
     engine.awaitHeld();
@@ -306,11 +306,7 @@ class BriefWorkTest {
     return Path.of(of.getProtectionDomain().getCodeSource().getLocation().toURI());
   }
 
-  /**
-   * Calls in the last frames of a stack return or overflow, and the index goes on. That {@link
-   * StackRoom} is needed for this is not shown: no overflow in between two writes that belong
-   * together has been met here without it.
-   */
+  /** Calls in the last frames of a stack return or overflow, and the index goes on. */
   @Test
   void aStackOverflowHarmsOnlyItsOwnCall() throws Exception {
     try (AcceleratedVectorIndex shared = index(new JavaEngine(), 1)) {
@@ -385,10 +381,9 @@ class BriefWorkTest {
   /** A request that cannot even be looked at ends, and the next one is served. */
   @Test
   void aFailureOutsideTheDeviceEndsTheRequest() throws Exception {
-    Jobs.Add broken = new Jobs.Add("add", null, 1);
+    Jobs.Add broken = new Jobs.Add("add", null, null, 1);
     Object actor = field(index, "actor");
-    ((Mailbox) field(index, "mailbox")).put(broken);
-    ((IndexActor) actor).serveHereOrWake(broken);
+    assertTrue(((IndexActor) actor).serveHere(broken));
     CompletableFuture<Void> waiting =
         Together.start(() -> assertThrows(VectorIndexException.class, broken::await));
     waiting.get(20, TimeUnit.SECONDS);

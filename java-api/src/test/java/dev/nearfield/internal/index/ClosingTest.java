@@ -54,7 +54,17 @@ class ClosingTest {
   }
 
   @Test
-  void closeWaitsForTheRunningStepAndFailsTheQueue() throws Exception {
+  void closeStopsTheRunningStep() throws Exception {
+    CompletableFuture<SearchResult> running = occupy();
+    index.close(); // the gate stays shut
+    ExecutionException e =
+        assertThrows(ExecutionException.class, () -> running.get(20, TimeUnit.SECONDS));
+    assertInstanceOf(IndexClosedException.class, e.getCause());
+  }
+
+  @Test
+  void closeWaitsForAStepThatDoesNotHearAndFailsTheQueue() throws Exception {
+    engine.deaf = true;
     CompletableFuture<SearchResult> running = occupy();
     CompletableFuture<SearchResult> queued = index.searchAsync(ANY);
     CompletableFuture<CompactionReport> compaction = index.compact();
@@ -140,6 +150,7 @@ class ClosingTest {
 
   @Test
   void drainingGivesUpInTime() throws Exception {
+    engine.deaf = true;
     CompletableFuture<SearchResult> running = occupy();
     CompletableFuture<SearchResult> queued = index.searchAsync(ANY);
     Thread opener =

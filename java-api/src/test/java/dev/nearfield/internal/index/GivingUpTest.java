@@ -15,9 +15,12 @@ import dev.nearfield.NativeCallException;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.SearchResult;
 import dev.nearfield.SearchTimeoutException;
+import dev.nearfield.VectorBatch;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.internal.engine.FakeEngine;
+import dev.nearfield.internal.table.LiveRows;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -252,10 +255,90 @@ class GivingUpTest {
     Thread.currentThread().interrupt();
     assertThrows(CancellationException.class, () -> index.search(ANY));
     assertTrue(Thread.interrupted());
-    Thread.currentThread().interrupt();
-    CompletableFuture<SearchResult> async = index.searchAsync(ANY);
-    assertTrue(Thread.interrupted());
-    assertThrows(CancellationException.class, () -> async.get(20, TimeUnit.SECONDS));
+  }
+
+  @Test
+  void whatAnswersAFutureNeverWaitsForAPlace() throws Exception {
+    VectorHandle handle = index.add(new float[] {2});
+    occupy();
+    for (int i = 0; i < 3; i++) {
+      index.searchAsync(ANY);
+    }
+    for (CompletableFuture<?> refused :
+        List.of(
+            index.searchAsync(ANY),
+            index.addAsync(new float[] {1}),
+            index.removeAsync(handle),
+            index.replaceAsync(handle, new float[] {1}),
+            index.compact())) {
+      assertTrue(refused.isCompletedExceptionally() || failure(refused) != null);
+      assertInstanceOf(IndexBusyException.class, failure(refused));
+    }
+  }
+
+  @Test
+  void everyCallTimesOutInTheQueueAndThenNeverHappens() throws Exception {
+    VectorHandle handle = index.add(new float[] {2});
+    occupy();
+    AcceleratedVectorIndex hasty = index.withTimeout(Duration.ofMillis(20));
+    List<Runnable> calls =
+        List.of(
+            () -> hasty.add(new float[] {1}),
+            () -> hasty.addAll(VectorBatch.of(new float[][] {{1}})),
+            () -> hasty.addAll(VectorBatch.of(new float[LiveRows.chunkRows(1) + 1][1])),
+            () -> hasty.remove(handle),
+            () -> hasty.removeIf(any -> true),
+            () -> hasty.replace(handle, new float[] {1}),
+            () -> hasty.get(handle),
+            () -> hasty.search(ANY));
+    for (Runnable call : calls) {
+      assertThrows(SearchTimeoutException.class, call::run);
+    }
+    assertInstanceOf(SearchTimeoutException.class, failure(hasty.compact()));
+    assertInstanceOf(SearchTimeoutException.class, failure(hasty.addAsync(new float[] {1})));
+    assertEquals(0, index.stats().queued());
+    engine.open();
+    assertEquals(2, index.stats().live());
+    assertEquals(2, index.get(handle).orElseThrow().vector()[0]);
+    assertThrows(IllegalArgumentException.class, () -> index.withTimeout(Duration.ZERO));
+  }
+
+  @Test
+  void aRequestsOwnTimeOutGoesBeforeTheIndexs() throws Exception {
+    try (AcceleratedVectorIndex hasty =
+        new IndexBuilder(1, Metric.L2_SQUARED)
+            .engine(new FakeEngine())
+            .timeout(Duration.ofNanos(1))
+            .build()) {
+      assertThrows(SearchTimeoutException.class, () -> hasty.add(new float[] {1}));
+      hasty.withTimeout(Duration.ofSeconds(20)).add(new float[] {1});
+      assertEquals(1, hasty.search(request(Duration.ofSeconds(20))).hitCount(0));
+      assertThrows(SearchTimeoutException.class, () -> hasty.search(ANY));
+    }
+  }
+
+  @Test
+  void changesWithoutWaiting() throws Exception {
+    VectorHandle added = index.addAsync(new float[] {3}).get(20, TimeUnit.SECONDS);
+    VectorHandle replaced =
+        index.replaceAsync(added, new float[] {4}).get(20, TimeUnit.SECONDS).orElseThrow();
+    assertEquals(4, index.get(replaced).orElseThrow().vector()[0]);
+    assertTrue(index.replaceAsync(added, new float[] {5}).get(20, TimeUnit.SECONDS).isEmpty());
+    assertTrue(index.removeAsync(replaced).get(20, TimeUnit.SECONDS));
+    assertFalse(index.removeAsync(replaced).get(20, TimeUnit.SECONDS));
+    assertThrows(IllegalArgumentException.class, () -> index.addAsync(new float[] {Float.NaN}));
+  }
+
+  @Test
+  void aCancelledChangeLeavesTheQueue() throws Exception {
+    VectorHandle kept = index.add(new float[] {2});
+    occupy();
+    CompletableFuture<Boolean> removal = index.removeAsync(kept);
+    assertEquals(1, index.stats().queued());
+    removal.cancel(false);
+    assertEquals(0, index.stats().queued());
+    engine.open();
+    assertTrue(index.get(kept).isPresent());
   }
 
   @Test

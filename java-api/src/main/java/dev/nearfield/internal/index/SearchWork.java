@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.index;
+
+import dev.nearfield.Device;
+import dev.nearfield.FallbackReason;
+import dev.nearfield.Metric;
+import dev.nearfield.Placement;
+import dev.nearfield.internal.engine.Engine.CallControl;
+import dev.nearfield.internal.event.IndexCounters;
+import dev.nearfield.internal.table.IndexConfig;
+import dev.nearfield.internal.table.IndexState;
+import dev.nearfield.internal.turn.CancelWord;
+import dev.nearfield.internal.turn.DeviceOwner;
+import dev.nearfield.internal.turn.Scratch;
+import java.util.List;
+import java.util.Optional;
+
+/** Does the searches of one index against its state and ends them, whatever happens. In a turn. */
+final class SearchWork {
+  private final IndexConfig config;
+  private final IndexState state;
+  private final IndexWork work;
+  private final IndexCounters counters;
+  private final CancelWord cancel;
+  private final Metric metric;
+  private final Device device;
+  private final Optional<FallbackReason> fallback;
+  private final Pace pace = new Pace(DeviceOwner.TURN_NANOS);
+
+  SearchWork(
+      IndexConfig config,
+      IndexState state,
+      IndexWork work,
+      IndexCounters counters,
+      CancelWord cancel,
+      Placement placement) {
+    this.config = config;
+    this.state = state;
+    this.work = work;
+    this.counters = counters;
+    this.cancel = cancel;
+    this.metric = config.metric();
+    this.device = placement.device();
+    this.fallback = placement.fallback();
+  }
+
+  /** How many queries a device call takes that begins with this search. */
+  int limit(SearchJob first) {
+    int k = SearchBatch.k(first, state);
+    return pace.queries(state.rowCount(), SearchBatch.queryLimit(config.maxBatch(), k));
+  }
+
+  /** Takes the next search from the mailbox and those that go with it, {@code limit} queries. */
+  List<SearchJob> take(Mailbox mailbox, SearchJob first, int limit) {
+    return SearchBatch.take(mailbox, first, state, limit);
+  }
+
+  /**
+   * One device call for the next queries of each job, at most {@code limit} each; jobs that are
+   * complete then are ended. The call may take as long as the most patient of them allows.
+   */
+  void search(List<SearchJob> jobs, int limit, Scratch scratch) {
+    try {
+      CancelWord.Batch batch = cancel.arm();
+      long patience = 0;
+      for (SearchJob job : jobs) {
+        job.join(batch);
+        patience = Math.max(patience, job.remainingNanos());
+      }
+      batch.gathered();
+      call(jobs, limit, scratch, work.control(patience));
+    } catch (RuntimeException | Error e) {
+      Throwable told = work.failed("search", e);
+      jobs.forEach(job -> job.fail(told));
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  /** The same for one brief search of the calling thread, whom nobody can tell to stop. */
+  void brief(SearchJob job, Scratch scratch) {
+    try {
+      call(List.of(job), job.queryCount(), scratch, work.control(job.remainingNanos()));
+    } catch (RuntimeException | Error e) {
+      job.fail(work.failed("search", e));
+    }
+  }
+
+  private void call(List<SearchJob> jobs, int limit, Scratch scratch, CallControl control) {
+    if (state.live() == 0) {
+      int queries = 0;
+      for (SearchJob job : jobs) {
+        queries += job.queryCount();
+      }
+      counters.searched(queries, 0, 0);
+      jobs.forEach(job -> job.succeed(job.empty(metric, device, fallback)));
+      return;
+    }
+    long start = System.nanoTime();
+    int asked = SearchBatch.run(state, jobs, limit, scratch, control);
+    pace.took(asked, state.rowCount(), System.nanoTime() - start);
+    if (counters.searched(asked, 1, (long) asked * jobs.getFirst().stride())) {
+      work.publish();
+    }
+    for (SearchJob job : jobs) {
+      if (!job.ended() && job.answered() == job.queryCount()) {
+        job.succeed(job.result(metric, device, fallback));
+      }
+    }
+  }
+}
