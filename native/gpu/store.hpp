@@ -56,6 +56,8 @@ class GpuStore final : public Store {
   // Copies plain rows to the rows that `row_of(i)` names.
   Status upload(const HostRows& from, const std::function<int64_t(int64_t)>& row_of, const Call* call,
                 const char* what);
+  // Copies rows of `from` to the rows after the present ones.
+  Status copy_from(const GpuStore& from, std::span<const int64_t> rows, const Call& call, const char* what);
   // Encodes `steps`, which lie in the workspace at kMoves in this order.
   Status encode_moves(const std::vector<Step>& steps, const GpuStore* source);
   // The live words of groups from `first_group` on.
