@@ -11,7 +11,6 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 
 /** One device call that answers the next queries of several searches. */
 public final class SearchBatch {
@@ -76,7 +75,7 @@ public final class SearchBatch {
       Engine.CallControl control) {
     List<SearchJob> members = new ArrayList<>(jobs.size());
     List<Engine.RowFilter> filters = new ArrayList<>();
-    Map<Engine.RowFilter, Integer> numberOf = new IdentityHashMap<>();
+    IdentityHashMap<Engine.RowFilter, Integer> numberOf = new IdentityHashMap<>();
     int[] filterOfJob = new int[jobs.size()];
     int batch = 0;
     int k = 1;
