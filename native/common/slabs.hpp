@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -54,6 +55,10 @@ class SlabMap {
     return static_cast<uint64_t>((rows + max_rows_ - 1) / max_rows_) * bytes_of(Slab{0, max_rows_});
   }
   void push(const Slab& slab) { slabs_.push_back(slab); }
+  // Back to the first `count` slabs.
+  void truncate(size_t count) noexcept {
+    slabs_.erase(slabs_.begin() + static_cast<ptrdiff_t>(count), slabs_.end());
+  }
 
   Place place(int64_t row) const {
     auto after = std::upper_bound(slabs_.begin(), slabs_.end(), row,

@@ -43,7 +43,7 @@ class CpuDevice final : public Device {
   explicit CpuDevice(std::shared_ptr<SharedState> shared) : state_(std::move(shared)) {}
 
   Status info(nf_device_info* out) override {
-    describe(out, *state_->kernels, state_->pool->threads(), state_->memory_limit, state_->memory_used);
+    describe(out, *state_->kernels, state_->pool->threads(), state_->memory.limit, state_->memory.used);
     return {};
   }
   bool supports(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_MANHATTAN; }
@@ -97,7 +97,7 @@ class CpuBackend final : public Backend {
     uint64_t memory = usable_memory();
     if (memory == 0) memory = std::numeric_limits<uint64_t>::max();  // unknown: no limit of ours
     shared->slab_bytes = options.slab_bytes != 0 ? options.slab_bytes : kSlabBytes;
-    shared->memory_limit = options.memory_limit != 0 ? std::min(options.memory_limit, memory) : memory;
+    shared->memory.limit = options.memory_limit != 0 ? std::min(options.memory_limit, memory) : memory;
     shared->workspace_limit = options.workspace_limit != 0 ? options.workspace_limit : kWorkspaceBytes;
     shared->workspace_limit_given = options.workspace_limit != 0;
     NF_TRY(Pool::create(options.threads != 0 ? options.threads : usable_cores(), &shared->pool));

@@ -7,6 +7,7 @@
 
 #include "kernels.hpp"
 #include "pool.hpp"
+#include "slab_storage.hpp"
 #include "workspace.hpp"
 
 namespace nearfield::cpu {
@@ -15,8 +16,7 @@ struct SharedState {
   const Kernels* kernels = nullptr;
   std::unique_ptr<Pool> pool;
   uint64_t slab_bytes = 0;
-  uint64_t memory_limit = 0;  // bytes of all stores together
-  uint64_t memory_used = 0;
+  MemoryBudget memory;
   uint64_t workspace_limit = 0;
   bool workspace_limit_given = false;  // by the caller: then queues that pass it are refused
   Workspace workspace;

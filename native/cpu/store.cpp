@@ -34,9 +34,10 @@ bool Slab::allocate(const SlabMap::Slab& place, int32_t dim) {
 }
 
 CpuStore::CpuStore(std::shared_ptr<SharedState> shared, const StoreOptions& options)
-    : state_(std::move(shared)), options_(options), map_(options.dim, state_->slab_bytes) {}
-
-CpuStore::~CpuStore() { state_->memory_used -= bytes_; }
+    : state_(std::move(shared)),
+      options_(options),
+      slabs_(options, state_->slab_bytes, &state_->memory,
+             [dim = options.dim](const SlabMap::Slab& slab) { return Slab::bytes(slab.capacity, dim); }) {}
 
 uint64_t CpuStore::estimate(const StoreOptions& options, uint64_t slab_bytes) {
   return SlabMap(options.dim, slab_bytes).fresh_bytes(options.capacity, [&](const SlabMap::Slab& slab) {
@@ -45,73 +46,23 @@ uint64_t CpuStore::estimate(const StoreOptions& options, uint64_t slab_bytes) {
 }
 
 const float* CpuStore::row(int64_t row, float* side) const {
-  const SlabMap::Place place = map_.place(row);
-  const Slab& slab = slabs_[static_cast<size_t>(place.slab)];
+  const SlabMap::Place place = slabs_.place(row);
+  const Slab& slab = slabs_[place.slab];
   *side = slab.side[place.row];
   return slab.vectors + row_offset(place.row, options_.dim);
-}
-
-Status CpuStore::grow(int64_t rows, const char* operation) {
-  if (rows <= map_.capacity()) return {};
-  // The first slabs follow the hint, so that estimate() is exact however the rows arrive. A hint that does
-  // not fit is only a hint.
-  uint64_t budget = state_->memory_limit - std::min(state_->memory_limit, state_->memory_used);
-  if (options_.memory_limit != 0) budget = std::min(budget, options_.memory_limit);
-  const auto row_bytes = static_cast<uint64_t>(padded_dim(options_.dim)) * 4;
-  if (map_.capacity() == 0 && options_.capacity > rows &&
-      static_cast<uint64_t>(options_.capacity) <= budget / row_bytes &&
-      try_grow(map_.missing(options_.capacity), operation).ok())
-    return {};
-  return try_grow(map_.missing(rows), operation);
-}
-
-Status CpuStore::try_grow(const std::vector<SlabMap::Slab>& missing, const char* operation) {
-  uint64_t more = 0;
-  for (const SlabMap::Slab& slab : missing) more += Slab::bytes(slab.capacity, options_.dim);
-  if (options_.memory_limit != 0 && bytes_ + more > options_.memory_limit)
-    return error(NF_RESOURCE_EXHAUSTED,
-                 "%s: needs %llu more bytes, this index uses %llu of its memory limit of %llu bytes",
-                 operation, static_cast<unsigned long long>(more), static_cast<unsigned long long>(bytes_),
-                 static_cast<unsigned long long>(options_.memory_limit));
-  if (state_->memory_used + more > state_->memory_limit)
-    return error(
-        NF_RESOURCE_EXHAUSTED,
-        "%s: needs %llu more bytes, the indexes of this device use %llu of its memory limit of %llu bytes",
-        operation, static_cast<unsigned long long>(more),
-        static_cast<unsigned long long>(state_->memory_used),
-        static_cast<unsigned long long>(state_->memory_limit));
-  std::vector<Slab> added(missing.size());
-  for (size_t i = 0; i < missing.size(); ++i)
-    if (!added[i].allocate(missing[i], options_.dim))
-      return error(NF_RESOURCE_EXHAUSTED,
-                   "%s: the system refused %llu bytes for a slab of %lld rows, this index uses %llu bytes",
-                   operation, static_cast<unsigned long long>(Slab::bytes(missing[i].capacity, options_.dim)),
-                   static_cast<long long>(missing[i].capacity), static_cast<unsigned long long>(bytes_));
-  slabs_.reserve(slabs_.size() + added.size());
-  SlabMap map = map_;
-  for (const SlabMap::Slab& slab : missing) map.push(slab);
-  map_ = std::move(map);
-  for (Slab& slab : added) slabs_.push_back(std::move(slab));
-  bytes_ += more;
-  state_->memory_used += more;
-  return {};
-}
-
-void CpuStore::shrink(const SlabMap& map) {
-  uint64_t freed = 0;
-  for (size_t i = map.slabs().size(); i < map_.slabs().size(); ++i)
-    freed += Slab::bytes(map_.slabs()[i].capacity, options_.dim);
-  slabs_.resize(map.slabs().size());
-  map_ = map;
-  bytes_ -= freed;
-  state_->memory_used -= freed;
 }
 
 template <class Put, class Live>
 Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, const Live& live) {
   NF_TRY(call.poll());
-  const SlabMap before = map_;
-  NF_TRY(grow(rows_ + count, call.operation()));
+  Growth growth(slabs_);
+  NF_TRY(slabs_.grow(rows_ + count, call.operation(), [&](const SlabMap::Slab& place, Slab* slab) -> Status {
+    if (slab->allocate(place, options_.dim)) return {};
+    return error(NF_RESOURCE_EXHAUSTED,
+                 "%s: the system refused %llu bytes for a slab of %lld rows, this index uses %llu bytes",
+                 call.operation(), static_cast<unsigned long long>(Slab::bytes(place.capacity, options_.dim)),
+                 static_cast<long long>(place.capacity), static_cast<unsigned long long>(slabs_.bytes()));
+  }));
 
   const int64_t row_bytes = padded_dim(options_.dim) * 4;
   const int32_t workers = count * row_bytes < kParallelBytes ? 1 : state_->pool->threads();
@@ -125,22 +76,20 @@ Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, co
       if (state_->pool->stopping()) return {};
       NF_TRY(call.poll());
       for (int64_t row = std::max(from, rows_); row < std::min(from + share, rows_ + count); ++row) {
-        const SlabMap::Place place = map_.place(row);
-        put(row - rows_, slabs_[static_cast<size_t>(place.slab)], place.row);
+        const SlabMap::Place place = slabs_.place(row);
+        put(row - rows_, slabs_[place.slab], place.row);
       }
     }
     return {};
   };
-  if (Status status = state_->pool->run(workers, copy); !status.ok()) {
-    shrink(before);
-    return status;
-  }
+  NF_TRY(state_->pool->run(workers, copy));
   for (int64_t i = 0; i < count; ++i) {
     if (!live(i)) continue;
-    const SlabMap::Place place = map_.place(rows_ + i);
-    slabs_[static_cast<size_t>(place.slab)].live[place.row / kGroupRows] |= 1u << (place.row % kGroupRows);
+    const SlabMap::Place place = slabs_.place(rows_ + i);
+    slabs_[place.slab].live[place.row / kGroupRows] |= 1u << (place.row % kGroupRows);
   }
   rows_ += count;
+  growth.keep();
   return {};
 }
 
@@ -165,8 +114,8 @@ Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const C
           std::memcpy(out + chunk * kChunkStride, in + chunk * kChunkStride, 16);
       },
       [&](int64_t i) {
-        const SlabMap::Place place = source.map_.place(rows[static_cast<size_t>(i)]);
-        const uint32_t word = source.slabs_[static_cast<size_t>(place.slab)].live[place.row / kGroupRows];
+        const SlabMap::Place place = source.slabs_.place(rows[static_cast<size_t>(i)]);
+        const uint32_t word = source.slabs_[place.slab].live[place.row / kGroupRows];
         return (word >> (place.row % kGroupRows) & 1u) != 0;
       });
 }
@@ -176,8 +125,8 @@ Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const C
 Status CpuStore::write(std::span<const int64_t> rows, const HostRows& from, const Call& call) {
   NF_TRY(call.poll());
   for (size_t i = 0; i < rows.size(); ++i) {
-    const SlabMap::Place place = map_.place(rows[i]);
-    const Slab& slab = slabs_[static_cast<size_t>(place.slab)];
+    const SlabMap::Place place = slabs_.place(rows[i]);
+    const Slab& slab = slabs_[place.slab];
     write_row(slab.vectors, place.row, options_.dim, from.data + static_cast<int64_t>(i) * from.stride);
     slab.side[place.row] = from.side[i];
   }
@@ -187,9 +136,8 @@ Status CpuStore::write(std::span<const int64_t> rows, const HostRows& from, cons
 Status CpuStore::read(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call) {
   NF_TRY(call.poll());
   for (size_t i = 0; i < rows.size(); ++i) {
-    const SlabMap::Place place = map_.place(rows[i]);
-    read_row(slabs_[static_cast<size_t>(place.slab)].vectors, place.row, options_.dim,
-             out + static_cast<int64_t>(i) * stride);
+    const SlabMap::Place place = slabs_.place(rows[i]);
+    read_row(slabs_[place.slab].vectors, place.row, options_.dim, out + static_cast<int64_t>(i) * stride);
   }
   return {};
 }
@@ -197,8 +145,8 @@ Status CpuStore::read(std::span<const int64_t> rows, float* out, int64_t stride,
 Status CpuStore::set_live(std::span<const int64_t> rows, bool live, const Call& call) {
   NF_TRY(call.poll());
   for (const int64_t row : rows) {
-    const SlabMap::Place place = map_.place(row);
-    uint32_t& word = slabs_[static_cast<size_t>(place.slab)].live[place.row / kGroupRows];
+    const SlabMap::Place place = slabs_.place(row);
+    uint32_t& word = slabs_[place.slab].live[place.row / kGroupRows];
     const uint32_t bit = 1u << (place.row % kGroupRows);
     word = live ? word | bit : word & ~bit;
   }

@@ -2,14 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include "backend.hpp"
 #include "pages.hpp"
 #include "shared_state.hpp"
-#include "slabs.hpp"
+#include "slab_storage.hpp"
 
 namespace nearfield::cpu {
 
@@ -30,14 +29,13 @@ struct Slab {
 class CpuStore final : public Store {
  public:
   CpuStore(std::shared_ptr<SharedState> shared, const StoreOptions& options);
-  ~CpuStore() override;
 
   // What device_bytes() is after the first append to a store made with `options`, if all rows fit its
   // capacity.
   static uint64_t estimate(const StoreOptions& options, uint64_t slab_bytes);
 
   int64_t rows() const override { return rows_; }
-  uint64_t device_bytes() const override { return bytes_; }
+  uint64_t device_bytes() const override { return slabs_.bytes(); }
   uint64_t workspace_bytes() const override { return state_->workspace.bytes(); }
   Status append(const HostRows& from, const Call& call) override;
   Status append_from(Store& from, std::span<const int64_t> rows, const Call& call) override;
@@ -50,14 +48,10 @@ class CpuStore final : public Store {
   // For the operations (flat.cpp, score.cpp).
   const StoreOptions& options() const { return options_; }
   int64_t chunks() const { return padded_dim(options_.dim) / kChunkFloats; }
-  const std::vector<Slab>& slabs() const { return slabs_; }
+  const std::vector<Slab>& slabs() const { return slabs_.all(); }
   const float* row(int64_t row, float* side) const;
 
  private:
-  // Adds slabs so that `rows` rows fit, or none.
-  Status grow(int64_t rows, const char* operation);
-  Status try_grow(const std::vector<SlabMap::Slab>& missing, const char* operation);
-  void shrink(const SlabMap& map);
   // Calls put(i, slab, row in the slab) for i = 0..count-1 as the rows after the present ones, then makes
   // them live as live(i) says; nothing has changed if it fails.
   template <class Put, class Live>
@@ -65,10 +59,8 @@ class CpuStore final : public Store {
 
   std::shared_ptr<SharedState> state_;
   StoreOptions options_;
-  SlabMap map_;
-  std::vector<Slab> slabs_;
+  SlabStorage<Slab> slabs_;
   int64_t rows_ = 0;
-  uint64_t bytes_ = 0;
 };
 
 }  // namespace nearfield::cpu

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "gpu/patience.hpp"
+#include "buffers.hpp"
 #include "kernels/shapes.h"
 #include "shapes.hpp"
 
@@ -22,34 +22,9 @@ constexpr uint64_t kSlabBytes = 1ull << 30;
 constexpr uint32_t kEmulatedWorkgroups = 4;
 // 0.3 MB of rows: a few microseconds of one block, the price of its list in the merge many times over.
 constexpr double kLeastPartUnits = 2e4;
-// What the pool keeps when memory is freed: workspaces that grow do so without asking the driver.
-constexpr uint64_t kKeptBytes = 64ull << 20;
 // kernels/merge.cuh follows any number of lists; so many are more than the blocks of two waves on an H200, in
 // four rounds of its block.
 constexpr uint32_t kMostLists = 4096;
-
-class CudaMemory final : public gpu::Memory {
- public:
-  CudaMemory(CudaQueue& queue, DevicePointer device, void* host, uint64_t bytes)
-      : queue_(queue), device_(device), host_(host), bytes_(bytes) {}
-  ~CudaMemory() override { queue_.release(device_, host_, bytes_); }
-  CudaMemory(const CudaMemory&) = delete;
-  CudaMemory& operator=(const CudaMemory&) = delete;
-  DevicePointer device() const { return device_; }
-  void* host() const { return host_; }  // Use::kReadback
-
- private:
-  CudaQueue& queue_;
-  DevicePointer device_;
-  void* host_;
-  uint64_t bytes_;
-};
-
-const CudaMemory& memory_of(const gpu::Buffer& buffer) {
-  return static_cast<const CudaMemory&>(buffer.memory());
-}
-
-unsigned long long ull(uint64_t value) { return value; }
 
 }  // namespace
 
@@ -164,75 +139,6 @@ Status CudaQueue::take_error(const char* what) {
   return {};
 }
 
-Status CudaQueue::allocate(uint64_t bytes, gpu::Use use, const char* what, gpu::Buffer* out) {
-  NF_TRY(health());
-  const Symbols& s = symbols();
-  const Current current(s, context_);
-  DevicePointer device = 0;
-  void* host = nullptr;
-  const auto attempt = [&] {
-    if (use == gpu::Use::kReadback) return s.cuMemHostAlloc(&host, bytes, 0);
-    if (pool_ != nullptr) return s.cuMemAllocFromPoolAsync(&device, bytes, pool_, stream_);
-    return s.cuMemAlloc_v2(&device, bytes);
-  };
-  Result result = attempt();
-  // What the pool keeps may be what is missing.
-  if (result == kOutOfMemory && trim(0)) result = attempt();
-  if (!lost_.empty()) return take_error(what);  // by the wait in trim(): the driver is asked nothing more
-  if (result == kOutOfMemory) {
-    size_t free_bytes = 0, total = 0;
-    s.cuMemGetInfo_v2(&free_bytes, &total);
-    const Status full =
-        error(NF_RESOURCE_EXHAUSTED, "%s: no room for %llu bytes on %s, %llu of %llu are free: %s", what,
-              ull(bytes), use == gpu::Use::kReadback ? "the host" : gpu_.name.c_str(), ull(free_bytes),
-              ull(total), driver_->describe(result).c_str());
-    return Status(full.code(), full.message(), result);
-  }
-  if (result != kSuccess) {
-    fail(result, "memory allocation");
-    return take_error(what);
-  }
-  unmarked_ = true;
-  *out = gpu::Buffer(std::make_unique<CudaMemory>(*this, device, host, bytes), bytes);
-  return {};
-}
-
-bool CudaQueue::trim(uint64_t kept) {
-  if (pool_ == nullptr || symbols().cuMemPoolTrimTo == nullptr) return false;
-  unmarked_ = true;  // what was freed counts when the stream has come to it
-  drain();
-  if (hung_) return false;
-  freed_ = 0;
-  return symbols().cuMemPoolTrimTo(pool_, kept) == kSuccess;
-}
-
-void CudaQueue::release(DevicePointer device, void* host, uint64_t bytes) {
-  if (hung_) return;
-  const Symbols& s = symbols();
-  const Current current(s, context_);
-  if (host != nullptr) {
-    drain();
-    if (!hung_) s.cuMemFreeHost(host);
-  } else if (pool_ != nullptr) {
-    s.cuMemFreeAsync(device, stream_);
-    // The driver trims a pool at synchronising calls, and this queue polls.
-    freed_ += bytes;
-    if (freed_ > kKeptBytes) trim(kKeptBytes);
-  } else {
-    drain();
-    if (!hung_) s.cuMemFree_v2(device);
-  }
-}
-
-void CudaQueue::write(const gpu::Buffer& to, uint64_t offset, const void* data, uint64_t bytes) {
-  if (bytes == 0 || !lost_.empty()) return;
-  const Current current(symbols(), context_);
-  unmarked_ = true;
-  fail(staging_.write(symbols(), stream_, memory_of(to).device() + offset, data, bytes,
-                      [this](EventHandle event) { return wait(event); }),
-       "cuMemcpyHtoDAsync");
-}
-
 Status CudaQueue::dispatch(const gpu::Dispatch& dispatch) {
   NF_TRY(health());
   const Current current(symbols(), context_);
@@ -261,102 +167,6 @@ void CudaQueue::copy(const gpu::Buffer& from, uint64_t from_offset, const gpu::B
   else
     command.addresses[1] = memory_of(to).device() + to_offset;
   gathered_.push_back(command);
-}
-
-Result CudaQueue::enqueue(const Command& command) {
-  const Symbols& s = symbols();
-  if (command.function == nullptr) {
-    if (command.host != nullptr)
-      return s.cuMemcpyDtoHAsync_v2(command.host, command.addresses[0], command.bytes, stream_);
-    return s.cuMemcpyDtoDAsync_v2(command.addresses[1], command.addresses[0], command.bytes, stream_);
-  }
-  // The driver copies what the array points to before it returns.
-  void* arguments[1 + kMostBuffers] = {const_cast<unsigned char*>(command.params)};
-  for (size_t i = 0; i < command.buffers; ++i)
-    arguments[i + 1] = const_cast<DevicePointer*>(&command.addresses[i]);
-  return s.cuLaunchKernel(command.function->handle, command.grid.x, command.grid.y, 1,
-                          command.function->threads, 1, 1, command.function->given_bytes, stream_, arguments,
-                          nullptr);
-}
-
-Status CudaQueue::submit(double units, const char* what) {
-  if (gathered_.empty()) return {};
-  const Current current(symbols(), context_);
-  while (flights_.size() >= 2) wait_oldest();
-  NF_TRY(take_error(what));
-  if (!std::exchange(measurable_, true)) units = 0;
-  unmarked_ = true;  // until an event follows, whatever fails
-  Result result = kSuccess;
-  for (size_t i = 0; i < gathered_.size() && result == kSuccess; ++i) {
-    result = enqueue(gathered_[i]);
-    fail(result, gathered_[i].function != nullptr ? "cuLaunchKernel" : "cuMemcpyAsync");
-  }
-  gathered_.clear();
-  fail(mark(units), "cuEventRecord");
-  return take_error(what);
-}
-
-void CudaQueue::discard() {
-  gathered_.clear();
-  measurable_ = true;
-}
-
-Result CudaQueue::mark(double units) {
-  EventHandle event = nullptr;
-  if (!spare_.empty()) {
-    event = spare_.back();
-    spare_.pop_back();
-  } else if (const Result result = symbols().cuEventCreate(&event, kEventNoTiming); result != kSuccess) {
-    return result;
-  }
-  const Result result = symbols().cuEventRecord(event, stream_);
-  if (result == kSuccess) {
-    flights_.push_back({event, units, gpu::Pace::Clock::now()});
-    unmarked_ = false;
-  } else {
-    spare_.push_back(event);
-  }
-  return result;
-}
-
-Result CudaQueue::wait(EventHandle event) {
-  gpu::Patience patience(gpu_.silence, gpu::kSpin);
-  while (patience.left())
-    if (const Result result = symbols().cuEventQuery(event); result != kNotReady) return result;
-  hung_ = true;
-  if (lost_.empty()) lost_ = patience.text();
-  return kNotReady;
-}
-
-void CudaQueue::wait_oldest() {
-  const Flight flight = flights_.front();
-  flights_.pop_front();
-  const Result result = lost_.empty() ? wait(flight.event) : kSuccess;
-  if (!hung_) spare_.push_back(flight.event);
-  if (result != kSuccess)
-    fail(result, "cuEventQuery");
-  else
-    pace_.ended(flight.submitted, flight.units);
-}
-
-void CudaQueue::drain() {
-  if (!unmarked_ && flights_.empty()) return;
-  const Current current(symbols(), context_);
-  if (unmarked_ && lost_.empty()) {
-    const Result marked = mark(0);
-    fail(marked, "cuEventRecord");
-    // Nobody can tell then when the work ends: this context is of no more use.
-    if (marked != kSuccess && lost_.empty()) lost_ = "cuEventRecord: " + driver_->describe(marked);
-  }
-  unmarked_ = false;
-  while (!flights_.empty()) wait_oldest();
-}
-
-Status CudaQueue::read(const gpu::Buffer& from, uint64_t bytes, void* to, const char* what) {
-  drain();
-  NF_TRY(take_error(what));
-  std::memcpy(to, memory_of(from).host(), bytes);
-  return {};
 }
 
 }  // namespace nearfield::cuda

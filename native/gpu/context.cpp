@@ -60,7 +60,7 @@ Status Context::create(std::unique_ptr<Queue> queue, const char* backend, const 
     limits.slab_bytes = kHardwareSlabBytes;
     limits.dispatches = kHardwareDispatches;
   }
-  context->memory_limit_ = options.memory_limit;
+  context->memory.limit = options.memory_limit;
   context->binding_limit_ = limits.binding_bytes;
   if (options.max_binding_bytes != 0)
     context->binding_limit_ = std::min(context->binding_limit_, options.max_binding_bytes);

@@ -9,6 +9,7 @@
 
 #include "backend.hpp"
 #include "queue.hpp"
+#include "slab_storage.hpp"
 
 namespace nearfield::gpu {
 
@@ -59,9 +60,8 @@ class Context {
 
   uint64_t slab_bytes() const { return slab_bytes_; }
   uint64_t binding_limit() const { return binding_limit_; }  // bytes of a buffer that a kernel sees
-  uint64_t memory_limit() const { return memory_limit_; }    // of all stores, 0: none
   Path path() const { return path_; }
-  uint64_t store_bytes = 0;  // allocated by all stores
+  MemoryBudget memory;
 
   // Whether a value is kept beside each row (metric.hpp: row_side).
   bool has_side(int32_t metric) const;
@@ -91,7 +91,7 @@ class Context {
   std::unique_ptr<Queue> queue_;
   Limits limits_;
   std::array<Buffer, kWorkCount> work_;
-  uint64_t binding_limit_ = 0, slab_bytes_ = 0, memory_limit_ = 0, workspace_limit_ = 0;
+  uint64_t binding_limit_ = 0, slab_bytes_ = 0, workspace_limit_ = 0;
   Path path_ = Path::kAutomatic;
 };
 

@@ -80,7 +80,7 @@ void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t wor
 }
 
 uint32_t Scan::groups_in(size_t slab) const {
-  const SlabMap::Slab& s = store_.map_.slabs()[slab];
+  const SlabMap::Slab& s = store_.slabs_.map().slabs()[slab];
   return static_cast<uint32_t>(groups_of(std::clamp<int64_t>(store_.rows_ - s.first, 0, s.capacity)));
 }
 

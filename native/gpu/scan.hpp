@@ -51,7 +51,7 @@ class Scan {
   Grid grid(const Range& range) const;
 
   Context& context() const { return *store_.context_; }
-  const SlabBuffers& slab(const Range& range) const { return store_.slabs_[range.slab]; }
+  const SlabBuffers& slab(const Range& range) const { return store_.slabs_.all()[range.slab]; }
   const Buffer& side(const Range& range) const {
     return store_.has_side() ? slab(range).side : context().work(kUnused);
   }
@@ -65,14 +65,14 @@ class Scan {
   GpuStore& store() const { return store_; }
   uint32_t chunks() const { return store_.chunks(); }
   uint32_t first_row(const Range& range) const {
-    return static_cast<uint32_t>(store_.map_.slabs()[range.slab].first);
+    return static_cast<uint32_t>(store_.slabs_.map().slabs()[range.slab].first);
   }
   // Live rows that query q may return.
   int64_t candidates(int64_t query);
   uint64_t row_bytes() const { return store_.row_bytes(); }
 
  private:
-  size_t slab_count() const { return store_.slabs_.size(); }
+  size_t slab_count() const { return store_.slabs_.all().size(); }
   uint32_t groups_in(size_t slab) const;  // that hold rows
   uint32_t tile_groups() const { return context().limits().tile_rows / 32; }
   uint32_t query_blocks() const { return static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_); }

@@ -49,7 +49,7 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
     for (; at < plan.offsets[plan.batch] && static_cast<int64_t>(located.size()) < most_pairs; ++at) {
       while (plan.offsets[query + 1] <= at) ++query;
       if (query - first_query >= most_queries) break;
-      const SlabMap::Place place = map_.place(plan.rows[at]);
+      const SlabMap::Place place = slabs_.place(plan.rows[at]);
       located.push_back(
           {place.slab, at, {static_cast<uint32_t>(query - first_query), static_cast<uint32_t>(place.row)}});
     }
@@ -72,7 +72,7 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
       const auto most =
           static_cast<size_t>(std::max<double>(lanes, (context_->units_per_dispatch() - units) / per_pair));
       for (end = begin; end < located.size() && located[end].slab == slab && end - begin < most;) ++end;
-      const SlabBuffers& buffers = slabs_[static_cast<size_t>(slab)];
+      const SlabBuffers& buffers = slabs_[slab];
       ScoreParams p{};
       p.chunks = chunks();
       p.pair_begin = static_cast<uint32_t>(begin);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "context.hpp"
-#include "slabs.hpp"
+#include "slab_storage.hpp"
 
 namespace nearfield::gpu {
 
@@ -27,10 +27,9 @@ uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, int32_t dim
 class GpuStore final : public Store {
  public:
   GpuStore(std::shared_ptr<Context> context, const StoreOptions& options);
-  ~GpuStore() override;
 
   int64_t rows() const override { return rows_; }
-  uint64_t device_bytes() const override { return device_bytes_; }
+  uint64_t device_bytes() const override { return slabs_.bytes(); }
   uint64_t workspace_bytes() const override { return context_->workspace_bytes(); }
   Status append(const HostRows& from, const Call& call) override;
   Status append_from(Store& from, std::span<const int64_t> rows, const Call& call) override;
@@ -49,17 +48,20 @@ class GpuStore final : public Store {
     Move move;
   };
 
-  // Adds slabs for `count` more rows, runs `fill`, makes the rows live as `live` says (NULL: all); takes
-  // everything back when a step fails.
+  // Adds slabs for `count` more rows, runs `fill`, makes the rows live as `live` says (NULL: all); nothing
+  // has changed when a step fails.
   Status grow(int64_t count, const std::function<Status()>& fill, const std::vector<bool>* live,
               const char* what);
-  Status add_slabs(int64_t rows, const char* what);
+  Status allocate(const SlabMap::Slab& place, const char* what, SlabBuffers* out);
   // Copies plain rows to the rows that `row_of(i)` names.
   Status upload(const HostRows& from, const std::function<int64_t(int64_t)>& row_of, const Call* call,
                 const char* what);
+  // Copies rows of `from` to the rows after the present ones.
+  Status copy_from(const GpuStore& from, std::span<const int64_t> rows, const Call& call, const char* what);
   // Encodes `steps`, which lie in the workspace at kMoves in this order.
   Status encode_moves(const std::vector<Step>& steps, const GpuStore* source);
-  Status write_live(int64_t first_group, int64_t last_group, const char* what);
+  // The live words of groups from `first_group` on.
+  Status write_live(int64_t first_group, std::span<const uint32_t> words, const char* what);
   int64_t staged_rows() const;  // rows of one staging buffer
   bool has_side() const { return context_->has_side(options_.metric); }
   uint32_t chunks() const { return static_cast<uint32_t>(padded_dim(options_.dim) / kChunkFloats); }
@@ -67,11 +69,9 @@ class GpuStore final : public Store {
 
   std::shared_ptr<Context> context_;
   StoreOptions options_;
-  SlabMap map_;
-  std::vector<SlabBuffers> slabs_;
+  SlabStorage<SlabBuffers> slabs_;
   std::vector<uint32_t> live_;  // the live words of all rows, as on the device
   int64_t rows_ = 0;
-  uint64_t device_bytes_ = 0;
 };
 
 }  // namespace nearfield::gpu

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the Metal backend needs of Metal: adapters, memory, pipelines, commands. device.cpp is the only file
-// that sees metal-cpp; the emulator of kernels-test/simt brings another. Not thread-safe: calls on a Device
+// What the Metal backend needs of Metal: adapters, memory, pipelines, commands. device.cpp,
+// commands.cpp and pipeline.cpp are the only files that see metal-cpp; the emulator of kernels-test/simt
+// brings another device.cpp. Not thread-safe: calls on a Device
 // and on what it made run one at a time.
 #pragma once
 

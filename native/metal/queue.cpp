@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "buffers.hpp"
 #include "kernels/instances.h"
 
 namespace nearfield::metal {
@@ -44,8 +45,6 @@ constexpr Instance kInstances[] = {NEARFIELD_METAL_INSTANCES(NEARFIELD_METAL_ROW
 #undef NEARFIELD_METAL_ROW
 
 uint32_t list_capacity(int32_t k) { return k <= 128 ? 256 : k <= 896 ? 1024 : 2048; }
-
-const Block& block_of(const gpu::Buffer& buffer) { return static_cast<const Block&>(buffer.memory()); }
 
 }  // namespace
 
@@ -129,41 +128,10 @@ Status MetalQueue::take_error(const char* what) {
   return error(NF_INTERNAL, "%s: %s: %s", what, device_->adapter().name.c_str(), reason_.c_str());
 }
 
-Status MetalQueue::allocate(uint64_t bytes, gpu::Use use, const char* what, gpu::Buffer* out) {
-  NF_TRY(health());
-  const Adapter& adapter = device_->adapter();
-  if (bytes > adapter.buffer_bytes)
-    return error(NF_RESOURCE_EXHAUSTED, "%s: %llu bytes in one buffer, %s allows %llu", what,
-                 static_cast<unsigned long long>(bytes), adapter.name.c_str(),
-                 static_cast<unsigned long long>(adapter.buffer_bytes));
-  std::unique_ptr<Block> block = device_->allocate(bytes, use == gpu::Use::kReadback);
-  if (block == nullptr)
-    return error(NF_RESOURCE_EXHAUSTED, "%s: %s has no buffer of %llu bytes", what, adapter.name.c_str(),
-                 static_cast<unsigned long long>(bytes));
-  *out = gpu::Buffer(std::move(block), bytes);
-  return {};
-}
-
 bool MetalQueue::begin(std::unique_ptr<Commands>* commands) {
   if (*commands == nullptr) *commands = device_->begin();
   if (*commands == nullptr) note(Fault::kOutOfMemory, "no command buffer");
   return *commands != nullptr;
-}
-
-void MetalQueue::write(const gpu::Buffer& to, uint64_t offset, const void* data, uint64_t bytes) {
-  if (bytes == 0 || !health().ok()) return;
-  const Block& block = block_of(to);
-  if (block.contents() != nullptr && flights_.empty() && gathered_.writes == nullptr) {
-    std::memcpy(static_cast<uint8_t*>(block.contents()) + offset, data, bytes);
-    return;
-  }
-  // Kernels in flight may still use the buffer, or the CPU does not see it: a copy, in order.
-  std::unique_ptr<Block> staged = device_->allocate(bytes, true);
-  if (staged == nullptr) return note(Fault::kOutOfMemory, "no buffer to stage a write in");
-  if (!begin(&gathered_.writes)) return;
-  std::memcpy(staged->contents(), data, bytes);
-  gathered_.writes->copy(*staged, 0, block, offset, bytes);
-  gathered_.staged.push_back(std::move(staged));
 }
 
 Status MetalQueue::pipeline_for(const gpu::Kernel& kernel, const gpu::Variant& variant, Compiled** out) {
@@ -206,57 +174,6 @@ void MetalQueue::copy(const gpu::Buffer& from, uint64_t from_offset, const gpu::
                       uint64_t to_offset, uint64_t bytes) {
   if (health().ok() && begin(&gathered_.commands))
     gathered_.commands->copy(block_of(from), from_offset, block_of(to), to_offset, bytes);
-}
-
-void MetalQueue::commit(double units) {
-  if (gathered_.writes == nullptr && gathered_.commands == nullptr) return;
-  gathered_.units = gathered_.measurable ? units : 0;
-  gathered_.submitted = gpu::Pace::Clock::now();
-  if (gathered_.writes != nullptr) gathered_.writes->commit();
-  if (gathered_.commands != nullptr) gathered_.commands->commit();
-  flights_.push_back(std::exchange(gathered_, {}));
-}
-
-Status MetalQueue::submit(double units, const char* what) {
-  if (Status status = take_error(what); !status.ok()) {
-    discard();
-    return status;
-  }
-  while (flights_.size() >= 2) wait_oldest();
-  commit(units);
-  return take_error(what);
-}
-
-void MetalQueue::discard() {
-  gathered_.commands.reset();
-  gathered_.measurable = true;
-}
-
-void MetalQueue::wait_oldest() {
-  const Submission flight = std::move(flights_.front());
-  flights_.pop_front();
-  Fault worst = Fault::kNone;
-  for (Commands* commands : {flight.writes.get(), flight.commands.get()}) {
-    if (commands == nullptr || !health().ok()) continue;
-    std::string reason;
-    const Fault fault = commands->wait(device_->adapter().silence, &reason);
-    note(fault, reason);
-    if (fault != Fault::kNone) worst = fault;
-  }
-  pace_.ended(flight.submitted, worst == Fault::kNone ? flight.units : 0);
-}
-
-void MetalQueue::drain() {
-  // What was written counts as submitted; what was dispatched since does not.
-  if (gathered_.commands == nullptr) commit(0);
-  while (!flights_.empty()) wait_oldest();
-}
-
-Status MetalQueue::read(const gpu::Buffer& from, uint64_t bytes, void* to, const char* what) {
-  drain();
-  NF_TRY(take_error(what));
-  std::memcpy(to, block_of(from).contents(), bytes);
-  return {};
 }
 
 }  // namespace nearfield::metal

@@ -4,10 +4,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <new>
 #include <thread>
 #include <utility>
 
+#include "buffers.hpp"
+#include "callbacks.hpp"
 #include "workgroup.hpp"
 
 namespace nearfield::wgpu {
@@ -15,92 +16,6 @@ namespace {
 
 constexpr uint64_t kSlotBytes = 256;  // the largest minUniformBufferOffsetAlignment there is
 constexpr uint32_t kSlots = 256;
-
-// A buffer, destroyed with its owner.
-class DeviceMemory final : public gpu::Memory {
- public:
-  DeviceMemory(const Symbols& symbols, WGPUBuffer handle) : symbols_(symbols), handle_(handle) {}
-  ~DeviceMemory() override {
-    // Destroy frees the memory at once, or when the work in flight that uses it has ended.
-    symbols_.wgpuBufferDestroy(handle_);
-    symbols_.wgpuBufferRelease(handle_);
-  }
-  DeviceMemory(const DeviceMemory&) = delete;
-  DeviceMemory& operator=(const DeviceMemory&) = delete;
-  WGPUBuffer handle() const { return handle_; }
-
- private:
-  const Symbols& symbols_;
-  WGPUBuffer handle_;
-};
-
-WGPUBuffer handle_of(const gpu::Buffer& buffer) {
-  return static_cast<const DeviceMemory&>(buffer.memory()).handle();
-}
-
-// Called by wgpu-native through its callbacks: nothing may be thrown there, so a text that finds no memory is
-// left out.
-std::string text(WGPUStringView v) noexcept try {
-  if (v.data == nullptr) return "";
-  std::string s = v.length == WGPU_STRLEN ? std::string(v.data) : std::string(v.data, v.length);
-  // One sentence in one line: wgpu's reports are trees over several lines.
-  std::string line;
-  for (char c : s) {
-    const char d = c == '\n' || c == '\r' || c == '\t' ? ' ' : c;
-    if (d != ' ' || (!line.empty() && line.back() != ' ')) line.push_back(d);
-  }
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  return line;
-} catch (const std::bad_alloc&) {
-  return {};
-}
-
-void on_lost(WGPUDevice const*, WGPUDeviceLostReason, WGPUStringView message, void* data, void*) {
-  auto* errors = static_cast<DeviceErrors*>(data);
-  const std::lock_guard<std::mutex> lock(errors->mutex);
-  errors->lost = true;
-  errors->lost_reason = text(message);
-}
-
-void on_error(WGPUDevice const*, WGPUErrorType type, WGPUStringView message, void* data, void*) {
-  auto* errors = static_cast<DeviceErrors*>(data);
-  const std::lock_guard<std::mutex> lock(errors->mutex);
-  if (errors->type != WGPUErrorType_NoError) return;
-  errors->type = type;
-  errors->message = text(message);
-}
-
-struct DeviceAnswer {
-  WGPUDevice device = nullptr;
-  std::string message;
-};
-
-void on_device(WGPURequestDeviceStatus status, WGPUDevice device, WGPUStringView message, void* data, void*) {
-  auto* answer = static_cast<DeviceAnswer*>(data);
-  if (status == WGPURequestDeviceStatus_Success) answer->device = device;
-  answer->message = text(message);
-}
-
-// Owned by the queue and by the callback, which may come after the queue has given up.
-using Ended = std::shared_ptr<std::atomic<bool>>;
-
-void on_work_done(WGPUQueueWorkDoneStatus, WGPUStringView, void* data, void*) {
-  const std::unique_ptr<Ended> ended(static_cast<Ended*>(data));
-  (*ended)->store(true);
-}
-
-struct MapAnswer {
-  std::atomic<bool> done = false;
-  WGPUMapAsyncStatus status = WGPUMapAsyncStatus_Error;
-  std::string message;
-};
-
-void on_map(WGPUMapAsyncStatus status, WGPUStringView message, void* data, void*) {
-  auto* answer = static_cast<MapAnswer*>(data);
-  answer->status = status;
-  answer->message = text(message);
-  answer->done = true;
-}
 
 }  // namespace
 
@@ -230,45 +145,11 @@ gpu::FlatShape WebGpuQueue::flat_shape(int64_t batch, int32_t k) const {
   return {batch > 1 ? 4u : 1u, 256, limits_.workgroups};
 }
 
-Status WebGpuQueue::allocate(uint64_t bytes, gpu::Use use, const char* what, gpu::Buffer* out) {
-  NF_TRY(health());
-  if (bytes > device_limits_.maxBufferSize)
-    return error(NF_RESOURCE_EXHAUSTED, "%s: %llu bytes in one buffer, %s allows %llu", what,
-                 static_cast<unsigned long long>(bytes), adapter_.name.c_str(),
-                 static_cast<unsigned long long>(device_limits_.maxBufferSize));
-  WGPUBufferDescriptor descriptor{};
-  descriptor.size = bytes;
-  descriptor.usage = use == gpu::Use::kReadback
-                         ? WGPUBufferUsage_MapRead | WGPUBufferUsage_CopyDst
-                         : WGPUBufferUsage_Storage | WGPUBufferUsage_CopyDst | WGPUBufferUsage_CopySrc;
-  WGPUBuffer handle = symbols().wgpuDeviceCreateBuffer(device_, &descriptor);
-  gpu::Buffer buffer;
-  if (handle != nullptr) buffer = gpu::Buffer(std::make_unique<DeviceMemory>(symbols(), handle), bytes);
-  NF_TRY(take_error(what));
-  if (!buffer)
-    return error(NF_RESOURCE_EXHAUSTED, "%s: no buffer of %llu bytes", what,
-                 static_cast<unsigned long long>(bytes));
-  *out = std::move(buffer);
-  return {};
-}
-
-void WebGpuQueue::write(const gpu::Buffer& to, uint64_t offset, const void* data, uint64_t bytes) {
-  if (bytes != 0) symbols().wgpuQueueWriteBuffer(queue_, handle_of(to), offset, data, bytes);
-}
-
 void WebGpuQueue::end_pass() {
   if (pass_ == nullptr) return;
   symbols().wgpuComputePassEncoderEnd(pass_);
   symbols().wgpuComputePassEncoderRelease(pass_);
   pass_ = nullptr;
-}
-
-void WebGpuQueue::discard() {
-  end_pass();
-  if (encoder_ != nullptr) symbols().wgpuCommandEncoderRelease(encoder_);
-  encoder_ = nullptr;
-  slots_.clear();
-  measurable_ = true;
 }
 
 Status WebGpuQueue::dispatch(const gpu::Dispatch& dispatch) {
@@ -314,87 +195,6 @@ void WebGpuQueue::copy(const gpu::Buffer& from, uint64_t from_offset, const gpu:
   if (encoder_ == nullptr) encoder_ = symbols().wgpuDeviceCreateCommandEncoder(device_, nullptr);
   symbols().wgpuCommandEncoderCopyBufferToBuffer(encoder_, handle_of(from), from_offset, handle_of(to),
                                                  to_offset, bytes);
-}
-
-Status WebGpuQueue::submit(double units, const char* what) {
-  const Symbols& s = symbols();
-  end_pass();
-  if (encoder_ == nullptr) return {};
-  if (!slots_.empty()) write(params_, 0, slots_.data(), slots_.size());
-  slots_.clear();
-  if (!std::exchange(measurable_, true)) units = 0;
-  WGPUCommandEncoder encoder = std::exchange(encoder_, nullptr);
-  WGPUCommandBuffer commands = s.wgpuCommandEncoderFinish(encoder, nullptr);
-  s.wgpuCommandEncoderRelease(encoder);
-  // An invalid command buffer must not be submitted: wgpu-native treats that as fatal.
-  if (Status status = take_error(what); !status.ok()) {
-    if (commands != nullptr && status.code() != NF_DEVICE_LOST) s.wgpuCommandBufferRelease(commands);
-    return status;
-  }
-  while (flights_.size() >= 2) wait_oldest();
-  NF_TRY(lost_in(what));  // and keeps the commands, as above
-  s.wgpuQueueSubmitForIndex(queue_, 1, &commands);
-  s.wgpuCommandBufferRelease(commands);
-  const auto ended = std::make_shared<std::atomic<bool>>(false);
-  flights_.push_back({ended, units, gpu::Pace::Clock::now()});
-  WGPUQueueWorkDoneCallbackInfo done{};
-  done.mode = WGPUCallbackMode_AllowSpontaneous;
-  done.callback = on_work_done;
-  done.userdata1 = new Ended(ended);
-  s.wgpuQueueOnSubmittedWorkDone(queue_, done);
-  return take_error(what);
-}
-
-void WebGpuQueue::wait_oldest() {
-  const Flight flight = flights_.front();
-  flights_.pop_front();
-  if (!health().ok()) return;
-  wait_for(*flight.ended);
-  if (*flight.ended) pace_.ended(flight.submitted, flight.units);
-}
-
-void WebGpuQueue::wait_for(const std::atomic<bool>& ended) {
-  // A blocking poll has no time of its own, or aborts the process after a minute. lavapipe computes on this
-  // CPU: it needs the core.
-  gpu::Patience patience(adapter_.silence, adapter_.software() ? std::chrono::nanoseconds(0) : gpu::kSpin);
-  while (patience.left()) {
-    symbols().wgpuDevicePoll(device_, 0, nullptr);
-    if (ended || !health().ok()) return;
-  }
-  const std::lock_guard<std::mutex> lock(errors_->mutex);
-  errors_->lost = true;
-  errors_->lost_reason = patience.text();
-}
-
-void WebGpuQueue::drain() {
-  while (!flights_.empty()) wait_oldest();
-}
-
-Status WebGpuQueue::read(const gpu::Buffer& from, uint64_t bytes, void* to, const char* what) {
-  const Symbols& s = symbols();
-  drain();
-  NF_TRY(take_error(what));
-  auto answer = std::make_unique<MapAnswer>();
-  WGPUBufferMapCallbackInfo info{};
-  info.mode = WGPUCallbackMode_AllowSpontaneous;
-  info.callback = on_map;
-  info.userdata1 = answer.get();
-  s.wgpuBufferMapAsync(handle_of(from), WGPUMapMode_Read, 0, bytes, info);
-  if (!answer->done && health().ok()) wait_for(answer->done);
-  if (!answer->done) {
-    static_cast<void>(answer.release());  // the callback may still come and write there
-    NF_TRY(take_error(what));
-    return error(NF_INTERNAL, "%s: read-back was not answered", what);
-  }
-  if (answer->status != WGPUMapAsyncStatus_Success) {
-    NF_TRY(take_error(what));
-    return error(NF_INTERNAL, "%s: read-back failed: %s", what, answer->message.c_str());
-  }
-  const void* data = s.wgpuBufferGetConstMappedRange(handle_of(from), 0, bytes);
-  if (data != nullptr) std::memcpy(to, data, bytes);
-  s.wgpuBufferUnmap(
-      handle_of(from));  // before any error is reported: a buffer left mapped cannot be used again
-  return data != nullptr ? take_error(what) : error(NF_INTERNAL, "%s: read-back gave no memory", what);
 }
 
 }  // namespace nearfield::wgpu

@@ -5,10 +5,10 @@
 #include <atomic>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "callbacks.hpp"
 #include "gpu/pace.hpp"
 #include "gpu/queue.hpp"
 #include "native.hpp"
@@ -16,15 +16,6 @@
 #include "tuning.hpp"
 
 namespace nearfield::wgpu {
-
-// What wgpu-native reports through callbacks, which may come on any thread that polls.
-struct DeviceErrors {
-  std::mutex mutex;
-  bool lost = false;
-  std::string lost_reason;
-  WGPUErrorType type = WGPUErrorType_NoError;  // the first error since the last take()
-  std::string message;
-};
 
 void fill_info(const Adapter& adapter, nf_device_info* out);
 

@@ -32,6 +32,14 @@ Result copy(StreamHandle stream, StreamTag::Step step) {
 
 extern "C" {
 
+NF_EXPORT Result cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes) {
+  NF_USABLE();
+  *total_bytes = Device::get().total_bytes();
+  const size_t used = simt::allocated_bytes();
+  *free_bytes = *total_bytes > used ? *total_bytes - used : 0;
+  return kSuccess;
+}
+
 NF_EXPORT Result cuMemPoolCreate(PoolHandle* pool, const PoolProperties* properties) {
   NF_USABLE();
   if (properties->allocation_type != 1 || properties->location_type != 1 || properties->location_id != 0)

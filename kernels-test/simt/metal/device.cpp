@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// native/metal/device.hpp on the emulator: what the shipped backend.cpp and queue.cpp reach instead of
-// metal-cpp. Committed commands run when somebody waits for them or for later ones, so that a result that is
-// read too early is stale.
+// native/metal/device.hpp on the emulator: what the shipped backend and queue reach instead of metal-cpp.
+// Committed commands run when somebody waits for them or for later ones, so that a result that is read too
+// early is stale.
 #include "device.hpp"
 
 #include <algorithm>

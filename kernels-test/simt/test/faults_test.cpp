@@ -217,7 +217,7 @@ void slow_device(const Bench& bench) {
   bench.report->check(status == NF_DEADLINE_EXCEEDED, "a search that takes too long", status_name(status));
   Caller adding;
   adding.call.timeout_ns = 20'000'000;
-  // Six pieces of 4 MiB (gpu/store.cpp): two are in flight before one is waited for.
+  // Six pieces of 4 MiB (gpu/moves.cpp): two are in flight before one is waited for.
   fixture.expect(fixture.add(300'000, adding), NF_DEADLINE_EXCEEDED, "an add that takes too long", adding);
   fault("");
   fixture.check_unchanged("calls took too long");

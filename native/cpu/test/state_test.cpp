@@ -6,6 +6,7 @@
 #include "check.hpp"
 #include "fixture.hpp"
 #include "kernels.hpp"
+#include "slab_storage.hpp"
 
 namespace nearfield::cpu::test {
 namespace {
@@ -294,6 +295,46 @@ void test_devices() {
   CHECK(backend->create_device(options, &device, kCall).code() == NF_INVALID_ARGUMENT);
 }
 
+// Growth that is not kept, or that runs out of memory half-way, leaves slabs, bytes and memory as they were.
+void test_growth_is_taken_back() {
+  const auto memory = std::make_shared<int>();  // its use_count: slabs that live, and this
+  MemoryBudget device{1000, 100};
+  StoreOptions options;
+  options.dim = 4;
+  options.capacity = 2000;  // a hint beyond the limit
+  SlabStorage<std::shared_ptr<int>> slabs(options, 64 * 16, &device, [](const SlabMap::Slab& slab) {
+    return static_cast<uint64_t>(slab.capacity);  // a byte a row; a slab holds 64 at most
+  });
+  int64_t left = 100;
+  const auto allocate = [&](const SlabMap::Slab&, std::shared_ptr<int>* out) -> Status {
+    if (left-- == 0) return error(NF_RESOURCE_EXHAUSTED, "add: no memory");
+    *out = memory;
+    return {};
+  };
+  const auto is = [&](int64_t rows, int64_t count) {
+    return slabs.map().capacity() == rows && slabs.bytes() == static_cast<uint64_t>(rows) &&
+           device.used == 100 + static_cast<uint64_t>(rows) && memory.use_count() == 1 + count;
+  };
+  {
+    Growth growth(slabs);
+    CHECK(slabs.grow(100, "add", allocate).ok() && is(128, 2));
+    growth.keep();
+  }
+  CHECK(is(128, 2));
+  {
+    Growth growth(slabs);
+    CHECK(slabs.grow(300, "add", allocate).ok() && is(320, 5));
+  }
+  CHECK(is(128, 2));
+  left = 2;
+  CHECK(slabs.grow(300, "add", allocate).code() == NF_RESOURCE_EXHAUSTED && is(128, 2));
+  left = 100;
+  const Status refused = slabs.grow(1000, "add", allocate);
+  CHECK(refused.code() == NF_RESOURCE_EXHAUSTED && is(128, 2));
+  CHECK_IN(refused.message(), refused.message().find("limit of 1000 bytes") != std::string::npos);
+  CHECK(slabs.grow(129, "add", allocate).ok() && is(192, 3));
+}
+
 // A store may outlive its device object: it keeps what they share.
 void test_store_outlives_device() {
   std::mt19937_64 random(6);
@@ -315,6 +356,7 @@ int main() {
   test_rows_come_back();
   test_large_appends();
   test_copy_between_stores();
+  test_growth_is_taken_back();
   test_memory_limits();
   for (const int32_t metric : {NF_MANHATTAN, NF_L2SQ}) test_cancel(metric);
   test_devices();

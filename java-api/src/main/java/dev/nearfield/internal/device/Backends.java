@@ -91,7 +91,7 @@ public final class Backends {
         outcome.attempts());
   }
 
-  /** The loaded library of a device that {@link #probe} or {@link #device} named. */
+  /** The loaded library of a device that {@link #status} named. */
   public static NativeCalls library(DeviceInfo device) {
     LibraryLoader.Outcome outcome = LibraryLoader.load(device.backend(), Platform.current());
     NativeCalls calls = outcome.calls();

@@ -31,6 +31,8 @@ public record DeviceChoice(DeviceInfo device, List<Unavailable> passedOver) {
   }
 
   /**
+   * The device for callers who name none.
+   *
    * @throws BackendUnavailableException under {@link Acceleration#REQUIRED} without a real GPU
    */
   public static DeviceChoice of(Acceleration policy) {

@@ -37,6 +37,8 @@ public record IndexTargets(
     boolean automatic) {
 
   /**
+   * Where an index may live.
+   *
    * @throws IllegalArgumentException when the named device contradicts the policy
    * @throws BackendUnavailableException when there is none
    */

@@ -15,6 +15,7 @@ import dev.nearfield.internal.load.NearfieldVersion;
 import dev.nearfield.internal.load.Platform;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /** The text of {@link Accelerators#report()}. */
 public final class Report {
@@ -166,7 +167,7 @@ public final class Report {
     };
   }
 
-  private void line(String format, Object... arguments) {
+  private void line(String format, @Nullable Object... arguments) {
     text.append(String.format(Locale.ROOT, format, arguments));
   }
 }

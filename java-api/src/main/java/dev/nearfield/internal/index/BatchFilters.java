@@ -8,7 +8,6 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,7 +24,7 @@ record BatchFilters(List<RowFilter> filters, @Nullable MemorySegment ofQuery) {
       return NONE;
     }
     List<RowFilter> filters = new ArrayList<>();
-    Map<RowFilter, Integer> numberOf = new IdentityHashMap<>();
+    IdentityHashMap<RowFilter, Integer> numberOf = new IdentityHashMap<>();
     MemorySegment ofQuery = scratch.get(Scratch.Use.FILTER_OF_QUERY, (long) batch * Integer.BYTES);
     int at = 0;
     for (SearchJob job : jobs) {

@@ -318,8 +318,6 @@ public final class IndexWork {
   /**
    * One slice of compaction. Answers null while there is more to do, else how it ended: a report or
    * a throwable.
-   *
-   * @param started whether this slice is the first
    */
   @Nullable Object compactStep(long budgetNanos) {
     try {

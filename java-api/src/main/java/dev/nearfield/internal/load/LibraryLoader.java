@@ -4,7 +4,6 @@ package dev.nearfield.internal.load;
 import dev.nearfield.BackendKind;
 import dev.nearfield.BackendStatus.Reason;
 import dev.nearfield.LoadAttempt;
-import dev.nearfield.ffi.nearfield_h;
 import dev.nearfield.internal.load.Workdir.UnusableException;
 import dev.nearfield.internal.natives.LoadException;
 import dev.nearfield.internal.natives.NativeCalls;
@@ -179,11 +178,11 @@ public final class LibraryLoader {
           "%s has version [%s], nearfield has %s".formatted(artifact(), library.version(), version),
           dependencyHint());
     }
-    if (!library.abi().equals(String.valueOf(nearfield_h.NF_ABI_MAJOR()))) {
+    if (!library.abi().equals(String.valueOf(NativeCalls.ownAbiMajor()))) {
       throw new LoadException(
           Reason.ABI_MISMATCH,
           "%s speaks ABI major [%s], nearfield speaks %d"
-              .formatted(artifact(), library.abi(), nearfield_h.NF_ABI_MAJOR()),
+              .formatted(artifact(), library.abi(), NativeCalls.ownAbiMajor()),
           dependencyHint());
     }
   }

@@ -101,6 +101,11 @@ public final class NativeCalls {
     indexSearch = bind(table, "index_search", nf_index_search_fn.descriptor());
   }
 
+  /** The ABI major of this jar. */
+  public static int ownAbiMajor() {
+    return nearfield_h.NF_ABI_MAJOR();
+  }
+
   /** Checks the ABI version first, then resolves the functions. Touches no device. */
   @SuppressWarnings("restricted")
   public static NativeCalls bind(SymbolLookup library) throws LoadException {
@@ -116,7 +121,7 @@ public final class NativeCalls {
     MethodHandle getApi =
         Linker.nativeLinker()
             .downcallHandle(entry, FunctionDescriptor.of(nearfield_h.C_POINTER, nearfield_h.C_INT));
-    int major = nearfield_h.NF_ABI_MAJOR();
+    int major = ownAbiMajor();
     MemorySegment table = getApi(getApi, major);
     if (table.equals(MemorySegment.NULL)) {
       throw mismatch("this jar speaks ABI major %d, the library %s", major, spoken(getApi));

@@ -17,7 +17,7 @@ public final class JavaScan {
   private final Metric metric;
   private final float[] queries;
   private final TopK[] best;
-  private final int @Nullable [][] masks;
+  private final int @Nullable [] @Nullable [] masks;
   private final JavaEngine.CallClock clock;
   private long work;
 
@@ -26,7 +26,7 @@ public final class JavaScan {
       Metric metric,
       float[] queries,
       TopK[] best,
-      int @Nullable [][] masks,
+      int @Nullable [] @Nullable [] masks,
       JavaEngine.CallClock clock) {
     this.rows = rows;
     this.metric = metric;
@@ -99,7 +99,7 @@ public final class JavaScan {
       }
       filters[f] = mask;
     }
-    int[][] ofQuery = new int[call.batch()][];
+    int[] @Nullable [] ofQuery = new int[call.batch()][];
     for (int q = 0; q < ofQuery.length; q++) {
       MemorySegment chosen = call.filterOfQuery();
       int filter = chosen == null ? 0 : chosen.getAtIndex(ValueLayout.JAVA_INT_UNALIGNED, q);

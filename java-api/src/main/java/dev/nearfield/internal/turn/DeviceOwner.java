@@ -128,7 +128,8 @@ public final class DeviceOwner {
       return this;
     } catch (CompletionException e) {
       release();
-      throw Failures.onThisThread(e.getCause());
+      Throwable cause = e.getCause();
+      throw Failures.onThisThread(cause == null ? e : cause);
     }
   }
 

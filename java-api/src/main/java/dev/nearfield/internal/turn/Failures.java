@@ -22,24 +22,22 @@ public final class Failures {
    * may share the original, so it is not thrown itself.
    */
   static RuntimeException onThisThread(Throwable original) {
+    String message = String.valueOf(original.getMessage());
     RuntimeException here =
         switch (original) {
           case StackOverflowError e -> throw e; // always of this thread: an owner's is never deep
           case DeviceOutOfMemoryException e ->
-              new DeviceOutOfMemoryException(e.getMessage(), e.requested(), e.free(), e.total());
-          case DeviceLostException e -> new DeviceLostException(e.getMessage());
-          case IndexBusyException e -> new IndexBusyException(e.getMessage());
-          case SearchTimeoutException e -> new SearchTimeoutException(e.getMessage());
-          case NativeCallException e ->
-              new NativeCallException(e.status(), e.function(), e.getMessage());
+              new DeviceOutOfMemoryException(message, e.requested(), e.free(), e.total());
+          case DeviceLostException e -> new DeviceLostException(message);
+          case IndexBusyException e -> new IndexBusyException(message);
+          case SearchTimeoutException e -> new SearchTimeoutException(message);
+          case NativeCallException e -> new NativeCallException(e.status(), e.function(), message);
           case BackendUnavailableException e ->
-              new BackendUnavailableException(e.getMessage(), e.statuses());
-          case IndexClosedException e -> new IndexClosedException(e.getMessage());
+              new BackendUnavailableException(message, e.statuses());
+          case IndexClosedException e -> new IndexClosedException(message);
           case CancellationException e -> new CancellationException(e.getMessage());
           case IllegalArgumentException e -> new IllegalArgumentException(e.getMessage(), e);
-          default ->
-              new VectorIndexException(
-                  ErrorCode.NATIVE, String.valueOf(original.getMessage()), original);
+          default -> new VectorIndexException(ErrorCode.NATIVE, message, original);
         };
     if (here.getCause() == null) {
       here.addSuppressed(original);

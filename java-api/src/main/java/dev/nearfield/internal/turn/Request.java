@@ -32,7 +32,7 @@ public abstract class Request<T> {
     }
   }
 
-  private record Success(@Nullable Object value) {}
+  private record Success(Object value) {}
 
   private record Failure(Throwable cause) {}
 
