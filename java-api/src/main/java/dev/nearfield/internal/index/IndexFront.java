@@ -25,7 +25,6 @@ import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.OwnerCall;
 import dev.nearfield.internal.turn.Request;
-import dev.nearfield.internal.turn.StackRoom;
 import dev.nearfield.internal.turn.Waits;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
@@ -202,7 +201,6 @@ public final class IndexFront implements AcceleratedVectorIndex {
   @Override
   public int removeIf(Predicate<? super VectorHandle> condition) {
     Objects.requireNonNull(condition, "condition");
-    StackRoom.require();
     SortedHandles chosen = slots.select(bits -> condition.test(new VectorHandle(bits)));
     return submit(new Jobs.Remove("removeIf", chosen.sortedBits())).await();
   }
@@ -309,7 +307,6 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public void close() {
-    StackRoom.require();
     mailbox.refuse();
     actor.close();
     Waits.uninterruptibly(actor.ended()::await);
@@ -333,7 +330,6 @@ public final class IndexFront implements AcceleratedVectorIndex {
   }
 
   private void put(Request<?> job) {
-    StackRoom.require();
     job.onWithdraw(() -> mailbox.remove(job));
     mailbox.put(job);
   }

@@ -35,7 +35,6 @@ public final class OwnerCall<T> extends Request<T> implements DeviceOwner.Turn {
   public static <T> T run(
       DeviceOwner owner, String operation, @Nullable Duration timeout, Task<T> task) {
     OwnerCall<T> call = new OwnerCall<>(owner, operation, timeout, task);
-    StackRoom.require();
     owner.seat(call).ready();
     return call.await();
   }

@@ -25,7 +25,6 @@ import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.engine.FakeEngine;
 import dev.nearfield.internal.plain.JavaEngine;
-import dev.nearfield.internal.turn.StackRoom;
 import java.io.File;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.InvocationTargetException;
@@ -306,11 +305,7 @@ class BriefWorkTest {
     return Path.of(of.getProtectionDomain().getCodeSource().getLocation().toURI());
   }
 
-  /**
-   * Calls in the last frames of a stack return or overflow, and the index goes on. That {@link
-   * StackRoom} is needed for this is not shown: no overflow in between two writes that belong
-   * together has been met here without it.
-   */
+  /** Calls in the last frames of a stack return or overflow, and the index goes on. */
   @Test
   void aStackOverflowHarmsOnlyItsOwnCall() throws Exception {
     try (AcceleratedVectorIndex shared = index(new JavaEngine(), 1)) {
