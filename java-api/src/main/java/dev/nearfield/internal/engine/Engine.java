@@ -29,6 +29,9 @@ public interface Engine extends AutoCloseable {
    */
   boolean onHost();
 
+  /** Whether a call has found the device lost: nothing works here any more. Any thread. */
+  boolean lost();
+
   /** Bytes on the device for {@code options.capacity()} rows: while building and at rest. */
   Estimate estimate(IndexOptions options);
 

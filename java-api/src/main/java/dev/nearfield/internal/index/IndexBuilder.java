@@ -182,9 +182,11 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
       IndexConfig config =
           reason == FallbackReason.MEMORY_BUDGET ? config().withoutBudget() : config();
       try {
-        DeviceOwner owner = DeviceOwner.acquire(candidate, IndexTargets::open);
         AcceleratedVectorIndex index =
-            make(config, owner, placement, routes, counters, completer, reporter);
+            DeviceOwner.use(
+                candidate,
+                IndexTargets::open,
+                owner -> make(config, owner, placement, routes, counters, completer, reporter));
         if (reason != null) {
           reporter.fellBack("build", placement, reason, cause);
         }

@@ -15,6 +15,7 @@ import dev.nearfield.internal.natives.NativeErrors.Memory;
 import dev.nearfield.internal.value.DeviceInfo;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.Supplier;
 
 /** One native context. */
 public final class NativeEngine implements Engine {
@@ -22,6 +23,7 @@ public final class NativeEngine implements Engine {
   private final DeviceInfo device;
   private final MemorySegment context;
   private boolean closed;
+  private volatile boolean lost;
 
   private NativeEngine(NativeCalls calls, DeviceInfo device, MemorySegment context) {
     this.calls = calls;
@@ -58,6 +60,11 @@ public final class NativeEngine implements Engine {
     return device.backend() == BackendKind.CPU;
   }
 
+  @Override
+  public boolean lost() {
+    return lost;
+  }
+
   private boolean supports(CallFrame frame, Metric metric, int operation) {
     MemorySegment what = frame.struct(nf_capability.layout());
     nf_capability.op(what, operation);
@@ -76,7 +83,7 @@ public final class NativeEngine implements Engine {
       int status =
           calls.indexEstimate(
               context(), describe(frame, options), out, out.asSlice(Long.BYTES), frame);
-      frame.check(status, "nf_index_estimate");
+      check(frame, status, "nf_index_estimate", () -> Memory.UNKNOWN);
       return new Estimate(
           out.getAtIndex(ValueLayout.JAVA_LONG, 0), out.getAtIndex(ValueLayout.JAVA_LONG, 1));
     }
@@ -87,7 +94,7 @@ public final class NativeEngine implements Engine {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment out = frame.room(ValueLayout.ADDRESS, 1);
       int status = calls.indexCreate(context(), describe(frame, options), out, frame);
-      frame.check(status, "nf_index_create", () -> shortage(options, options.capacity(), 0));
+      check(frame, status, "nf_index_create", () -> shortage(options, options.capacity(), 0));
       return new NativeIndex(this, calls, out.get(ValueLayout.ADDRESS, 0), options);
     }
   }
@@ -154,7 +161,15 @@ public final class NativeEngine implements Engine {
 
   /** As {@link CallFrame#check}, and says how much memory the device has when it ran out. */
   void check(CallFrame frame, int status, String function) {
-    frame.check(status, function, () -> memory(calls, device));
+    check(frame, status, function, () -> memory(calls, device));
+  }
+
+  /** As {@link CallFrame#check}, and remembers that the device is lost. */
+  void check(CallFrame frame, int status, String function, Supplier<Memory> memory) {
+    if (status == nearfield_h.NF_DEVICE_LOST()) {
+      lost = true;
+    }
+    frame.check(status, function, memory);
   }
 
   /**

@@ -42,6 +42,11 @@ public final class JavaEngine implements Engine {
   }
 
   @Override
+  public boolean lost() {
+    return false;
+  }
+
+  @Override
   public Estimate estimate(IndexOptions options) {
     long bytes = JavaRows.bytes(options.dim(), options.capacity());
     return new Estimate(bytes, bytes);

@@ -2,15 +2,15 @@
 package dev.nearfield.internal.turn;
 
 import dev.nearfield.Device;
+import dev.nearfield.DeviceLostException;
 import dev.nearfield.internal.engine.Engine;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Who talks to a device when: one per device and class loader, with the engine and one thread of
- * its own, shared by all that use the device and counted by them. Those with work take turns of
+ * its own, shared by all that use the device ({@link OwnerRegistry}). Those with work take turns of
  * about {@link #TURN_NANOS}, one at a time, on the owner thread; while nobody wants the device a
  * caller may take a brief turn on its own thread ({@link Seat#tryHere}). What a turn touches needs
  * no other lock: each turn sees all that those before it did.
@@ -48,29 +48,28 @@ public final class DeviceOwner {
   }
 
   private static final System.Logger LOG = System.getLogger(DeviceOwner.class.getName());
-  private static final ReentrantLock REGISTRY = new ReentrantLock();
-  private static final Map<Device, DeviceOwner> OWNERS = new HashMap<>();
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   private final ArrayDeque<Seat> ready = new ArrayDeque<>();
   private final List<Seat> waiting = new ArrayList<>();
   private final Device device;
-  private final boolean registered;
+  private final OwnerRegistry registry;
   private final CompletableFuture<Engine> opened = new CompletableFuture<>();
   private final CancelWord cancelWord = new CancelWord();
   // Not Thread.join: before Java 24 that pins a virtual thread.
   private final CountDownLatch ended = new CountDownLatch(1);
   private final Thread thread;
   private final Scratch scratch = new Scratch(); // of whoever has the turn
-  private int users; // guarded by REGISTRY
-  private @Nullable Engine engine; // null before it is open; this and below guarded by `lock`
-  private boolean taken; // somebody's turn is running
-  private boolean stopping;
+  int users; // guarded by the registry's lock
+  private volatile @Nullable Engine engine; // null before it is open and once it is to be closed
+  private boolean taken; // somebody's turn is running; this and below guarded by `lock`
+  private boolean unused;
+  private long endAt; // when unused
 
-  private DeviceOwner(Device device, Function<Device, Engine> open, boolean registered) {
+  DeviceOwner(Device device, Function<Device, Engine> open, OwnerRegistry registry) {
     this.device = device;
-    this.registered = registered;
+    this.registry = registry;
     this.thread =
         new Thread(
             () -> {
@@ -85,35 +84,46 @@ public final class DeviceOwner {
   }
 
   /**
-   * The owner of a device, started when this is the first use. Every call is to be paired with
-   * {@link #release()}. Waits until the engine is open, and throws what opening it threw.
+   * The owner of a device, started when there is none. Every call is to be paired with {@link
+   * #release()}. Waits until the engine is open, and throws what opening it threw.
    */
   public static DeviceOwner acquire(Device device, Function<Device, Engine> open) {
-    DeviceOwner owner;
-    REGISTRY.lock();
+    return OwnerRegistry.SHARED.acquire(device, open).awaitOpen();
+  }
+
+  /**
+   * Acquires an owner for a use that releases it. When the use finds that an engine opened earlier
+   * has lost its device, it is tried once more with a new one.
+   */
+  public static <T> T use(
+      Device device, Function<Device, Engine> open, Function<DeviceOwner, T> use) {
+    AtomicBoolean fresh = new AtomicBoolean();
+    DeviceOwner owner =
+        acquire(
+            device,
+            at -> {
+              fresh.set(true);
+              return open.apply(at);
+            });
     try {
-      owner = OWNERS.get(device);
-      if (owner == null) {
-        owner = new DeviceOwner(device, open, true);
-        owner.start(); // first: an owner that could not start must not be found
-        OWNERS.put(device, owner);
+      return use.apply(owner);
+    } catch (DeviceLostException e) {
+      if (fresh.get()) {
+        throw e;
       }
-      owner.users++;
-    } finally {
-      REGISTRY.unlock();
+      return use.apply(acquire(device, open));
     }
-    return owner.awaitOpen();
   }
 
-  /** An owner of its own for an engine that no other may share. */
+  /**
+   * An owner of its own for an engine that no other may share: its release waits until the engine
+   * is closed.
+   */
   public static DeviceOwner of(Engine engine) {
-    DeviceOwner owner = new DeviceOwner(engine.device(), d -> engine, false);
-    owner.users = 1;
-    owner.start();
-    return owner.awaitOpen();
+    return new OwnerRegistry(0).acquire(engine.device(), d -> engine).awaitOpen();
   }
 
-  private void start() {
+  void start() {
     try {
       thread.start();
     } catch (RuntimeException | Error e) {
@@ -122,7 +132,7 @@ public final class DeviceOwner {
     }
   }
 
-  private DeviceOwner awaitOpen() {
+  DeviceOwner awaitOpen() {
     try {
       opened.join();
       return this;
@@ -133,30 +143,57 @@ public final class DeviceOwner {
   }
 
   /**
-   * Ends one use. The last one stops the thread, which closes the engine, and waits for that. Never
-   * on the owner thread.
+   * Ends one use. Some time after the last one the thread closes the engine and ends. Never on the
+   * owner thread.
    */
   public void release() {
-    REGISTRY.lock();
-    try {
-      if (--users > 0) {
-        return;
-      }
-      if (registered) {
-        OWNERS.remove(device, this);
-      }
-    } finally {
-      REGISTRY.unlock();
+    if (registry.release(this)) {
+      Waits.uninterruptibly(ended::await);
     }
+  }
+
+  // ---- for the registry, whose lock is held
+
+  /** Whether there is no device here to be used: it was lost, or could not be opened. */
+  boolean broken() {
+    Engine open = engine;
+    return open != null ? open.lost() : opened.isCompletedExceptionally();
+  }
+
+  /** Whether nobody uses it; then it is to end after some time. */
+  void setUnused(boolean unused, long afterNanos) {
     lock.lock();
     try {
-      stopping = true;
-      changed.signal();
+      this.unused = unused;
+      this.endAt = System.nanoTime() + afterNanos;
+      if (unused) {
+        changed.signal();
+      }
     } finally {
       lock.unlock();
     }
-    Waits.uninterruptibly(ended::await);
   }
+
+  /** Begins no more turns from now on, if it is time to end; answers whether it is. */
+  boolean shut() {
+    lock.lock();
+    try {
+      if (taken || !ready.isEmpty() || leftNanos() > 0) {
+        return false;
+      }
+      engine = null;
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Until it is to end. Under `lock`. */
+  private long leftNanos() {
+    return unused ? Math.max(0, endAt - System.nanoTime()) : Long.MAX_VALUE;
+  }
+
+  // ----
 
   Device device() {
     return device;
@@ -204,7 +241,7 @@ public final class DeviceOwner {
       lock.lock();
       try {
         free = engine;
-        if (free == null || taken || stopping || !ready.isEmpty()) {
+        if (free == null || taken || !ready.isEmpty()) {
           return false;
         }
         taken = true;
@@ -253,7 +290,7 @@ public final class DeviceOwner {
           waiting.add(this);
         }
         if (Thread.currentThread() != thread
-            && (stopping || !ready.isEmpty() || !waiting.isEmpty())) {
+            && (unused || !ready.isEmpty() || !waiting.isEmpty())) {
           changed.signal();
         }
         if (ready.isEmpty()) {
@@ -287,17 +324,14 @@ public final class DeviceOwner {
       opened.completeExceptionally(e);
       return;
     }
-    lock.lock();
-    try {
-      this.engine = engine;
-    } finally {
-      lock.unlock();
-    }
+    this.engine = engine;
     opened.complete(engine);
     try {
-      for (Seat seat = next(); seat != null; seat = next()) {
-        seat.run(engine);
-      }
+      do {
+        for (Seat seat = next(); seat != null; seat = next()) {
+          seat.run(engine);
+        }
+      } while (!registry.retire(this));
     } finally {
       scratch.close();
       cancelWord.close();
@@ -305,7 +339,7 @@ public final class DeviceOwner {
     }
   }
 
-  /** The next seat in order, waiting for one; null when the owner is to stop. */
+  /** The next seat in order, waiting for one; null when it is time to end. */
   private @Nullable Seat next() {
     lock.lock();
     try {
@@ -318,9 +352,11 @@ public final class DeviceOwner {
             taken = true;
             return seat;
           }
-          if (stopping) {
+          long left = leftNanos();
+          if (left == 0) {
             return null;
           }
+          sleep = Math.min(sleep, left);
         }
         try {
           if (sleep == Long.MAX_VALUE) {

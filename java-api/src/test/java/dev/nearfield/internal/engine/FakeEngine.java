@@ -2,6 +2,7 @@
 package dev.nearfield.internal.engine;
 
 import dev.nearfield.Device;
+import dev.nearfield.DeviceLostException;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.internal.plain.JavaEngine;
@@ -50,6 +51,7 @@ public final class FakeEngine implements Engine {
    */
   public volatile int compactSlices;
 
+  private volatile boolean lost;
   private final JavaEngine real = new JavaEngine();
   private final DeviceInfo device;
   private final Semaphore waiting = new Semaphore(0);
@@ -107,6 +109,7 @@ public final class FakeEngine implements Engine {
     }
     if (failing.equals(operation)) {
       Throwable failure = failures.poll();
+      lost |= failure instanceof DeviceLostException;
       if (failure instanceof RuntimeException e) {
         throw e;
       }
@@ -163,6 +166,11 @@ public final class FakeEngine implements Engine {
   @Override
   public boolean onHost() {
     return onHost;
+  }
+
+  @Override
+  public boolean lost() {
+    return lost;
   }
 
   @Override

@@ -3,14 +3,10 @@ package dev.nearfield.internal.turn;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
-import static org.junit.jupiter.api.Assertions.assertNotSame;
-import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.nearfield.BackendKind;
-import dev.nearfield.Device;
-import dev.nearfield.DeviceLostException;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.internal.engine.Engine;
@@ -19,8 +15,6 @@ import dev.nearfield.internal.engine.FakeEngine;
 import dev.nearfield.internal.index.BatchingTest;
 import dev.nearfield.internal.value.DeviceInfo;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
@@ -31,41 +25,6 @@ import org.junit.jupiter.api.Timeout;
 class DeviceOwnerTest {
   private static final DeviceInfo DEVICE =
       new DeviceInfo(BackendKind.CUDA, 77, "a test", "none", 0, false);
-
-  @Test
-  void oneOwnerPerDeviceUntilTheLastRelease() {
-    List<FakeEngine> opened = new ArrayList<>();
-    java.util.function.Function<Device, Engine> open =
-        device -> {
-          opened.add(new FakeEngine(DEVICE));
-          return opened.getLast();
-        };
-    DeviceOwner first = DeviceOwner.acquire(DEVICE, open);
-    assertSame(first, DeviceOwner.acquire(DEVICE, open));
-    assertEquals(1, opened.size());
-    first.release();
-    assertEquals(0, opened.getFirst().closed.get());
-    first.release();
-    assertEquals(1, opened.getFirst().closed.get());
-    DeviceOwner second = DeviceOwner.acquire(DEVICE, open);
-    assertNotSame(first, second);
-    assertEquals(2, opened.size());
-    second.release();
-  }
-
-  @Test
-  void anEngineThatCannotBeOpenedCanBeTriedAgain() {
-    assertThrows(
-        DeviceLostException.class,
-        () ->
-            DeviceOwner.acquire(
-                DEVICE,
-                device -> {
-                  throw new DeviceLostException("gone");
-                }));
-    DeviceOwner owner = DeviceOwner.acquire(DEVICE, device -> new FakeEngine(DEVICE));
-    owner.release();
-  }
 
   @Test
   void turnsAreTaken() throws Exception {
