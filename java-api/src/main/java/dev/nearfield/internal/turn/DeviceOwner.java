@@ -71,16 +71,15 @@ public final class DeviceOwner {
     this.device = device;
     this.registry = registry;
     this.thread =
-        new Thread(
+        Threads.daemon(
+            "nearfield-" + device.id(),
             () -> {
               try {
                 live(open);
               } finally {
                 ended.countDown();
               }
-            },
-            "nearfield-" + device.id());
-    thread.setDaemon(true); // an index that was never closed must not keep the JVM alive
+            });
   }
 
   /**
@@ -327,16 +326,24 @@ public final class DeviceOwner {
     this.engine = engine;
     opened.complete(engine);
     try {
-      do {
-        for (Seat seat = next(); seat != null; seat = next()) {
-          seat.run(engine);
-        }
-      } while (!registry.retire(this));
+      boolean alive = true;
+      while (alive) {
+        alive = runNext(engine) || !registry.retire(this);
+      }
     } finally {
       scratch.close();
       cancelWord.close();
       engine.close();
     }
+  }
+
+  /** A method of its own, so that no frame keeps an index while there is nothing to do. */
+  private boolean runNext(Engine engine) {
+    Seat seat = next();
+    if (seat != null) {
+      seat.run(engine);
+    }
+    return seat != null;
   }
 
   /** The next seat in order, waiting for one; null when it is time to end. */

@@ -7,7 +7,7 @@ import java.lang.invoke.VarHandle;
 import java.time.Duration;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.Future;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -44,7 +44,7 @@ public abstract class Request<T> {
   private volatile @Nullable Thread waiter;
   private @Nullable CompletableFuture<T> future; // set before it is queued
   private @Nullable Completer completer;
-  private @Nullable CompletableFuture<?> timer;
+  private @Nullable Future<?> alarm;
   private @Nullable Runnable withdraw;
 
   public Request(String operation, @Nullable Duration timeout) {
@@ -117,9 +117,7 @@ public abstract class Request<T> {
           }
         });
     if (timeout != null) {
-      CompletableFuture<?> alarm = new CompletableFuture<>();
-      timer = alarm;
-      alarm.orTimeout(remainingNanos(), TimeUnit.NANOSECONDS).whenComplete((v, e) -> expire());
+      alarm = Alarms.after(remainingNanos(), this::expire);
     }
     return answer;
   }
@@ -267,9 +265,9 @@ public abstract class Request<T> {
 
   /** The request has just ended; called once, on the thread that ended it. */
   protected void onEnd() {
-    CompletableFuture<?> alarm = timer;
-    if (alarm != null) {
-      alarm.complete(null);
+    Future<?> set = alarm;
+    if (set != null) {
+      set.cancel(false);
     }
     CompletableFuture<T> answer = future;
     Completer by = completer;
