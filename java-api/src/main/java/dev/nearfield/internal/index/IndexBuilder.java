@@ -23,6 +23,7 @@ import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
+import dev.nearfield.internal.turn.OnDevice;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.value.PlacementInfo;
 import java.security.SecureRandom;
@@ -183,7 +184,7 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
           reason == FallbackReason.MEMORY_BUDGET ? config().withoutBudget() : config();
       try {
         AcceleratedVectorIndex index =
-            DeviceOwner.use(
+            OnDevice.use(
                 candidate,
                 IndexTargets::open,
                 owner -> make(config, owner, placement, routes, counters, completer, reporter));

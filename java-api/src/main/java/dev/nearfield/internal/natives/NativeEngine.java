@@ -8,7 +8,6 @@ import dev.nearfield.ffi.nearfield_h;
 import dev.nearfield.ffi.nf_capability;
 import dev.nearfield.ffi.nf_context_desc;
 import dev.nearfield.ffi.nf_index_desc;
-import dev.nearfield.ffi.nf_knn;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.natives.NativeErrors.Memory;
@@ -113,30 +112,13 @@ public final class NativeEngine implements Engine {
   }
 
   @Override
-  public void knn(
-      Metric metric,
-      MemorySegment dataset,
-      long rows,
-      int dim,
-      SearchCall search,
-      CallControl control) {
-    try (CallFrame frame = new CallFrame(control)) {
-      if (!Float.isNaN(search.maxDistance()) || search.filters().size() > 1) {
-        throw new IllegalArgumentException(
-            "Engine.knn: [%d] filters and maxDistance [%s], at most one filter and no limit are possible"
-                .formatted(search.filters().size(), search.maxDistance()));
-      }
-      SearchStructs structs = new SearchStructs(frame, search, dim);
-      MemorySegment request = frame.struct(nf_knn.layout());
-      nf_knn.metric(request, MetricCode.of(metric));
-      nf_knn.queries(request, structs.queries());
-      nf_knn.dataset(request, frame.matrix(dataset, rows, dim));
-      if (!search.filters().isEmpty()) {
-        nf_knn.filter(request, structs.filter(search.filters().getFirst()));
-      }
-      nf_knn.result(request, structs.result());
-      check(frame, calls.knn(context(), request, frame), "nf_knn");
+  public Knn knn(Metric metric, int dim, long rows, SearchCall search) {
+    if (!search.filters().isEmpty() || !Float.isNaN(search.maxDistance())) {
+      throw new IllegalArgumentException(
+          "knn: [%d] filters and maxDistance [%s], neither is possible"
+              .formatted(search.filters().size(), search.maxDistance()));
     }
+    return new NativeKnn(this, calls, metric, dim, rows, search);
   }
 
   @Override
@@ -152,7 +134,7 @@ public final class NativeEngine implements Engine {
     }
   }
 
-  private MemorySegment context() {
+  MemorySegment context() {
     if (closed) {
       throw new IllegalStateException("Engine of " + device.id() + ": already closed");
     }

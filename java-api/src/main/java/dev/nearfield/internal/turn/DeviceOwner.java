@@ -2,7 +2,6 @@
 package dev.nearfield.internal.turn;
 
 import dev.nearfield.Device;
-import dev.nearfield.DeviceLostException;
 import dev.nearfield.internal.engine.Engine;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -10,7 +9,6 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
@@ -88,30 +86,6 @@ public final class DeviceOwner {
    */
   public static DeviceOwner acquire(Device device, Function<Device, Engine> open) {
     return OwnerRegistry.SHARED.acquire(device, open).awaitOpen();
-  }
-
-  /**
-   * Acquires an owner for a use that releases it. When the use finds that an engine opened earlier
-   * has lost its device, it is tried once more with a new one.
-   */
-  public static <T> T use(
-      Device device, Function<Device, Engine> open, Function<DeviceOwner, T> use) {
-    AtomicBoolean fresh = new AtomicBoolean();
-    DeviceOwner owner =
-        acquire(
-            device,
-            at -> {
-              fresh.set(true);
-              return open.apply(at);
-            });
-    try {
-      return use.apply(owner);
-    } catch (DeviceLostException e) {
-      if (fresh.get()) {
-        throw e;
-      }
-      return use.apply(acquire(device, open));
-    }
   }
 
   /**
@@ -198,8 +172,8 @@ public final class DeviceOwner {
     return device;
   }
 
-  /** For calls that belong to no index; those run one at a time. */
-  CancelWord cancelWord() {
+  /** For turns that belong to no index; armed within one, as they run one at a time. */
+  public CancelWord cancelWord() {
     return cancelWord;
   }
 
@@ -211,6 +185,8 @@ public final class DeviceOwner {
   public final class Seat {
     private final Turn turn;
     private boolean queued; // in `ready`; like the rest guarded by `lock`
+    private boolean running; // in its turn
+    private boolean again; // was made ready meanwhile
     private long wakeAt;
     private int failures; // in a row; in a turn
 
@@ -244,6 +220,7 @@ public final class DeviceOwner {
           return false;
         }
         taken = true;
+        running = true;
       } finally {
         lock.unlock();
       }
@@ -281,7 +258,9 @@ public final class DeviceOwner {
       lock.lock();
       try {
         taken = false;
-        if (delay == AGAIN) {
+        running = false;
+        if (delay == AGAIN || again) {
+          again = false;
           enqueue();
         } else if (delay != IDLE && !queued) {
           wakeAt = System.nanoTime() + delay;
@@ -301,6 +280,11 @@ public final class DeviceOwner {
     }
 
     private void enqueue() {
+      if (running) { // at the end of the turn, so behind those who wait already
+        again = true;
+        waiting.remove(this);
+        return;
+      }
       if (!queued) {
         ready.addLast(this);
         queued = true;
@@ -356,6 +340,7 @@ public final class DeviceOwner {
           Seat seat = ready.pollFirst();
           if (seat != null) {
             seat.queued = false;
+            seat.running = true;
             taken = true;
             return seat;
           }

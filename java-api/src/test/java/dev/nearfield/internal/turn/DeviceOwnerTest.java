@@ -15,6 +15,9 @@ import dev.nearfield.internal.engine.FakeEngine;
 import dev.nearfield.internal.index.BatchingTest;
 import dev.nearfield.internal.value.DeviceInfo;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
@@ -63,6 +66,34 @@ class DeviceOwnerTest {
     assertTrue(
         greedyAtModest.get() <= 1,
         "the second waited for " + greedyAtModest.get() + " turns of the first");
+    owner.release();
+  }
+
+  /** Such as the next piece of its work. */
+  @Test
+  void whoIsMadeReadyInItsOwnTurnIsBehindThoseWhoWait() {
+    DeviceOwner owner = DeviceOwner.of(new FakeEngine(DEVICE));
+    List<String> turns = Collections.synchronizedList(new ArrayList<>());
+    DeviceOwner.Seat other =
+        owner.seat(
+            (engine, scratch, until) -> {
+              turns.add("other");
+              return DeviceOwner.IDLE;
+            });
+    AtomicReference<DeviceOwner.Seat> self = new AtomicReference<>();
+    self.set(
+        owner.seat(
+            (engine, scratch, until) -> {
+              turns.add("self");
+              if (turns.size() == 1) {
+                self.get().ready();
+                other.ready();
+              }
+              return DeviceOwner.IDLE;
+            }));
+    self.get().ready();
+    BatchingTest.await(() -> turns.size() == 3);
+    assertEquals(List.of("self", "other", "self"), turns);
     owner.release();
   }
 

@@ -164,7 +164,7 @@ class OwnerRegistryTest {
     opened.getFirst().failures.add(new DeviceLostException("unplugged"));
     opened.getFirst().failing = "create";
     List<DeviceOwner> tried = new ArrayList<>();
-    boolean open = DeviceOwner.use(DEVICE, this::open, owner -> createAndRelease(owner, tried));
+    boolean open = OnDevice.use(DEVICE, this::open, owner -> createAndRelease(owner, tried));
     assertTrue(open);
     assertEquals(2, tried.size());
     assertSame(old, tried.getFirst());
@@ -172,7 +172,7 @@ class OwnerRegistryTest {
     old.release();
     opened.getLast().failures.add(new DeviceLostException("again"));
     opened.getLast().failing = "create";
-    DeviceOwner.use(DEVICE, this::open, owner -> createAndRelease(owner, tried));
+    OnDevice.use(DEVICE, this::open, owner -> createAndRelease(owner, tried));
     assertEquals(3, opened.size());
     DeviceOwner third = DeviceOwner.acquire(DEVICE, this::open);
     lose(third);
@@ -180,7 +180,7 @@ class OwnerRegistryTest {
     assertThrows( // one that was opened for this very use is not tried again
         DeviceLostException.class,
         () ->
-            DeviceOwner.use(
+            OnDevice.use(
                 DEVICE,
                 this::open,
                 owner -> {
