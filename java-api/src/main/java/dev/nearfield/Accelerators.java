@@ -10,7 +10,9 @@ import java.util.List;
 
 /**
  * What this machine can run on. Native libraries load at the first call that needs them; what
- * failed can be tried again in the same JVM. Safe for use by many threads.
+ * failed is tried again in the same JVM, by {@link #probe()} and {@link
+ * AcceleratedVectorIndex#retryAcceleration()} at once, by other calls after ten seconds or when one
+ * of the properties below has changed. Safe for use by many threads.
  *
  * <table>
  *   <caption>System properties</caption>

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield;
 
-import dev.nearfield.internal.index.KnnCall;
+import dev.nearfield.internal.index.KnnJob;
+import java.time.Duration;
 import java.util.Objects;
 
 /**
  * Exact nearest neighbours of some vectors among others, without an index: for answers that are
- * needed once. Each call copies the dataset to the device; whoever searches the same vectors again
- * keeps them in an {@link AcceleratedVectorIndex}.
+ * needed once. Each call copies the dataset to the device, in pieces; whoever searches the same
+ * vectors again keeps them in an {@link AcceleratedVectorIndex}.
  *
- * <p>Calls come from any thread and wait for the device, which runs them in turn with its indexes.
- * Interrupting the caller stops the device, sets the interrupt flag again and throws {@link
- * java.util.concurrent.CancellationException}.
+ * <p>Calls come from any thread and wait for the device, which works on them in short turns with
+ * its indexes. Interrupting the caller stops the device, sets the interrupt flag again and throws
+ * {@link java.util.concurrent.CancellationException}. The vectors must stay as they are until the
+ * call returns.
  */
 public final class Knn {
   private Knn() {}
@@ -26,7 +28,19 @@ public final class Knn {
    * @throws VectorIndexException when no device can do it
    */
   public static KnnResult search(Metric metric, VectorBatch dataset, VectorBatch queries, int k) {
-    return KnnCall.search(metric, dataset, queries, k, null);
+    return KnnJob.search(metric, dataset, queries, k, null, null);
+  }
+
+  /**
+   * The same within a time, which must be positive and includes waiting for the device.
+   *
+   * @throws SearchTimeoutException when it was not finished; the device has been stopped then
+   * @see #search(Metric, VectorBatch, VectorBatch, int)
+   */
+  public static KnnResult search(
+      Metric metric, VectorBatch dataset, VectorBatch queries, int k, Duration timeout) {
+    return KnnJob.search(
+        metric, dataset, queries, k, null, Objects.requireNonNull(timeout, "timeout"));
   }
 
   /**
@@ -36,6 +50,28 @@ public final class Knn {
    */
   public static KnnResult search(
       Device device, Metric metric, VectorBatch dataset, VectorBatch queries, int k) {
-    return KnnCall.search(metric, dataset, queries, k, Objects.requireNonNull(device, "device"));
+    return KnnJob.search(
+        metric, dataset, queries, k, Objects.requireNonNull(device, "device"), null);
+  }
+
+  /**
+   * The same within a time.
+   *
+   * @see #search(Metric, VectorBatch, VectorBatch, int, Duration)
+   */
+  public static KnnResult search(
+      Device device,
+      Metric metric,
+      VectorBatch dataset,
+      VectorBatch queries,
+      int k,
+      Duration timeout) {
+    return KnnJob.search(
+        metric,
+        dataset,
+        queries,
+        k,
+        Objects.requireNonNull(device, "device"),
+        Objects.requireNonNull(timeout, "timeout"));
   }
 }

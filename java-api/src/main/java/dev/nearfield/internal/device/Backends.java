@@ -24,38 +24,39 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /** What each backend offers, and its loaded library. Safe for use by many threads. */
 public final class Backends {
-  /** Only successes: a missing library may have been installed meanwhile. */
-  private static final Map<BackendKind, Available> KNOWN = new ConcurrentHashMap<>();
+  private static final StatusCache CACHE =
+      new StatusCache(Backends::look, LibraryLoader::settings, System::nanoTime);
+
+  /** Kept from the look, which may have found it by the caller's context class loader. */
+  private static final Map<BackendKind, NativeCalls> LIBRARIES = new ConcurrentHashMap<>();
 
   private Backends() {}
 
   /** Makes the next look at this backend a fresh one. */
   public static void forget(BackendKind kind) {
-    KNOWN.remove(kind);
+    CACHE.forget(kind);
   }
 
-  /** The status of one backend, from an earlier look if that one succeeded. */
+  /** Makes the next look at every backend that could not be used a fresh one. */
+  public static void forgetFailures() {
+    CACHE.forgetFailures();
+  }
+
+  /** The status of one backend, from an earlier look if that is still good. */
   public static BackendStatus status(BackendKind kind) {
-    Available known = KNOWN.get(kind);
-    if (known != null && Settings.enabled(kind)) {
-      return known;
-    }
-    BackendStatus status = look(kind);
-    if (status instanceof Available available) {
-      KNOWN.put(kind, available);
-    }
-    return status;
+    return Settings.enabled(kind) ? CACHE.get(kind) : disabled(kind);
+  }
+
+  private static Unavailable disabled(BackendKind kind) {
+    return new Unavailable(
+        kind,
+        Reason.DISABLED_BY_CONFIG,
+        "switched off by -D" + Settings.enabledProperty(kind) + "=false",
+        "Remove that property to use it.",
+        List.of());
   }
 
   private static BackendStatus look(BackendKind kind) {
-    if (!Settings.enabled(kind)) {
-      return new Unavailable(
-          kind,
-          Reason.DISABLED_BY_CONFIG,
-          "switched off by -D" + Settings.enabledProperty(kind) + "=false",
-          "Remove that property to use it.",
-          List.of());
-    }
     if (kind == BackendKind.JAVA) {
       return new Available(kind, Optional.empty(), List.of(JavaEngine.DEVICE), List.of());
     }
@@ -64,16 +65,19 @@ public final class Backends {
     NativeCalls calls = outcome.calls();
     if (calls != null) {
       try {
-        return new Available(
-            kind,
-            Optional.of(
-                new NativeLibrary(
-                    Objects.requireNonNull(outcome.path()),
-                    calls.abiMajor(),
-                    calls.abiMinor(),
-                    calls.build())),
-            NativeDevices.list(kind, calls),
-            outcome.attempts());
+        Available found =
+            new Available(
+                kind,
+                Optional.of(
+                    new NativeLibrary(
+                        Objects.requireNonNull(outcome.path()),
+                        calls.abiMajor(),
+                        calls.abiMinor(),
+                        calls.build())),
+                NativeDevices.list(kind, calls),
+                outcome.attempts());
+        LIBRARIES.put(kind, calls);
+        return found;
       } catch (LoadException e) {
         failure = e;
       } catch (VectorIndexException e) {
@@ -91,15 +95,13 @@ public final class Backends {
         outcome.attempts());
   }
 
-  /** The loaded library of a device that {@link #status} named. */
+  /** The library of a device that the last {@link #status} named. */
   public static NativeCalls library(DeviceInfo device) {
-    LibraryLoader.Outcome outcome = LibraryLoader.load(device.backend(), Platform.current());
-    NativeCalls calls = outcome.calls();
+    NativeCalls calls = LIBRARIES.get(device.backend());
     if (calls == null) {
       throw new BackendUnavailableException(
-          "%s cannot be used: %s"
-              .formatted(device.id(), Objects.requireNonNull(outcome.failure()).getMessage()),
-          List.of(look(device.backend())));
+          "%s cannot be used: no look at its backend has found it".formatted(device.id()),
+          List.of(status(device.backend())));
     }
     return calls;
   }

@@ -29,25 +29,45 @@ public interface Engine extends AutoCloseable {
    */
   boolean onHost();
 
+  /** Whether a call has found the device lost: nothing works here any more. Any thread. */
+  boolean lost();
+
   /** Bytes on the device for {@code options.capacity()} rows: while building and at rest. */
   Estimate estimate(IndexOptions options);
 
   EngineIndex createIndex(IndexOptions options, CallControl control);
 
-  /** Stateless exact search: {@code dataset} holds {@code rows} x dim f32. */
-  void knn(
-      Metric metric,
-      MemorySegment dataset,
-      long rows,
-      int dim,
-      SearchCall search,
-      CallControl control);
+  /**
+   * Begins a stateless exact search over {@code rows} vectors that are brought piece by piece. The
+   * segments of {@code search} must stay as they are until it has ended; filters and a largest
+   * distance are not possible.
+   */
+  Knn knn(Metric metric, int dim, long rows, SearchCall search);
 
   /** Free memory of the device in bytes, or -1 when it cannot say. */
   long freeBytes();
 
   @Override
   void close();
+
+  /** A stateless search under way; belongs to its engine and is closed before it. */
+  interface Knn extends AutoCloseable {
+    /**
+     * Works for about {@code budgetNanos}, or until no more can be done without more rows when that
+     * is 0. A failure ends the search.
+     *
+     * @param piece {@code count} x dim f32: the next rows from {@link #position()} on, at least one
+     *     while there are any; their memory is free again once they are passed
+     * @return whether all rows have been taken and the answers written
+     */
+    boolean step(MemorySegment piece, long count, long budgetNanos, CallControl control);
+
+    /** Rows passed so far. */
+    long position();
+
+    @Override
+    void close();
+  }
 
   record Estimate(long peakBytes, long bytes) {}
 

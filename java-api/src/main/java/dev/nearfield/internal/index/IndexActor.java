@@ -20,6 +20,7 @@ import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.IndexHome;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Scratch;
+import dev.nearfield.internal.turn.Threads;
 import java.util.ArrayDeque;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -400,8 +401,7 @@ public final class IndexActor implements DeviceOwner.Turn {
     Runnable report = relocation.settled();
     settle(next, move.target()); // the new owner thread may run at once, so nothing else after it
     report.run();
-    Thread.startVirtualThread(
-        old.owner()::release); // waits for this very thread when it was the last user
+    Threads.startVirtual(old.owner()::release); // may wait for this very thread
     next.seat().ready();
   }
 

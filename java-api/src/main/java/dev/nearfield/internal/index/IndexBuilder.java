@@ -23,6 +23,7 @@ import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
+import dev.nearfield.internal.turn.OnDevice;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.value.PlacementInfo;
 import java.security.SecureRandom;
@@ -189,9 +190,11 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
       IndexConfig config =
           reason == FallbackReason.MEMORY_BUDGET ? config().withoutBudget() : config();
       try {
-        DeviceOwner owner = DeviceOwner.acquire(candidate, IndexTargets::open);
         AcceleratedVectorIndex index =
-            make(config, owner, placement, routes, counters, completer, reporter);
+            OnDevice.use(
+                candidate,
+                IndexTargets::open,
+                owner -> make(config, owner, placement, routes, counters, completer, reporter));
         if (reason != null) {
           reporter.fellBack("build", placement, reason, cause);
         }

@@ -25,6 +25,7 @@ import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.OwnerCall;
 import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.turn.Threads;
 import dev.nearfield.internal.turn.Waits;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
@@ -324,7 +325,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
   @Override
   public CompletableFuture<Placement> retryAcceleration() {
     CompletableFuture<Placement> answer = new CompletableFuture<>();
-    Thread.startVirtualThread( // looking for devices and opening one takes its time
+    Threads.startVirtualForCaller( // looking for devices and opening one takes its time
         () -> {
           try {
             Elsewhere.Destination to = elsewhere.better(placement());

@@ -1,124 +1,155 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.index;
 
-import dev.nearfield.Acceleration;
-import dev.nearfield.Device;
-import dev.nearfield.FallbackReason;
-import dev.nearfield.Knn;
-import dev.nearfield.KnnResult;
-import dev.nearfield.Metric;
-import dev.nearfield.VectorBatch;
-import dev.nearfield.internal.device.IndexTargets;
-import dev.nearfield.internal.device.Settings;
-import dev.nearfield.internal.engine.Engine.SearchCall;
+import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.turn.CancelWord;
 import dev.nearfield.internal.turn.DeviceOwner;
-import dev.nearfield.internal.turn.OwnerCall;
-import dev.nearfield.internal.value.ExecutionInfo;
-import dev.nearfield.internal.value.KnnColumns;
-import java.lang.foreign.Arena;
+import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.turn.Scratch;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.time.Duration;
-import java.util.List;
-import java.util.Objects;
-import java.util.Optional;
+import java.util.concurrent.CancellationException;
 import org.jspecify.annotations.Nullable;
 
-/** One call of {@link Knn}. */
-public final class KnnCall {
-  /** The longest array that every JVM can allocate. */
-  private static final int MAX_RESULTS = Integer.MAX_VALUE - 8;
+/**
+ * One stateless search on one device, in turn with the indexes there: a step after the other, as
+ * the pieces of the dataset come. Once it has ended the device no longer touches the job's memory.
+ */
+final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
+  /** Until the first step, and from there to the end of the last. */
+  record Times(Duration queued, Duration executed) {}
 
-  private KnnCall() {}
+  private final DeviceOwner owner;
+  private final KnnJob job;
+  private final KnnPieces pieces;
+  private final DeviceOwner.Seat seat;
+  private Engine.@Nullable Knn knn; // this and below in a turn
+  private boolean started;
+  private long startedNanos;
 
-  /** {@code device} null: by policy. */
-  public static KnnResult search(
-      Metric metric, VectorBatch dataset, VectorBatch queries, int k, @Nullable Device device) {
-    Objects.requireNonNull(metric, "metric");
-    if (queries.dimension() != dataset.dimension()) {
-      throw new IllegalArgumentException(
-          "Knn.search: queries have dimension [%d], the dataset has %d"
-              .formatted(queries.dimension(), dataset.dimension()));
-    }
-    if (k < 1) {
-      throw new IllegalArgumentException("Knn.search: k [" + k + "], at least 1 is needed");
-    }
-    int stride = Math.min(k, dataset.size());
-    if ((long) stride * queries.size() > MAX_RESULTS) {
-      throw new IllegalArgumentException(
-          "Knn.search: [%d] queries with %d results each, at most %d results fit one answer"
-              .formatted(queries.size(), stride, MAX_RESULTS));
-    }
-    // Copied once, on this thread: the device never sees memory that the caller can free or change.
-    try (Arena arena = Arena.ofShared()) {
-      Job job = new Job(arena, metric, dataset, queries, stride);
-      Acceleration policy = device == null ? Settings.acceleration() : Acceleration.PREFERRED;
-      return IndexTargets.of(policy, device, null).first(job::on);
-    }
+  private KnnCall(DeviceOwner owner, KnnJob job, @Nullable Duration timeout) {
+    super("Knn.search", timeout);
+    this.owner = owner;
+    this.job = job;
+    this.pieces = job.newPieces();
+    this.seat = owner.seat(this);
   }
 
-  private static MemorySegment staged(Arena arena, VectorBatch batch) {
-    MemorySegment copy = arena.allocate(batch.byteSize(), 64); // a cache line
-    batch.copyTo(0, batch.size(), copy);
-    return copy;
+  /** Waits until the answers are written, and copies the dataset meanwhile. */
+  static Times run(DeviceOwner owner, KnnJob job, @Nullable Duration timeout) {
+    KnnCall call = new KnnCall(owner, job, timeout);
+    call.feed();
+    return call.await();
   }
 
-  /** One search in native memory, to be tried on one device after the other. */
-  private static final class Job {
-    private final Metric metric;
-    private final int size;
-    private final int dimension;
-    private final int stride;
-    private final MemorySegment dataset;
-    private final SearchCall call;
+  // ---- caller's side
 
-    Job(Arena arena, Metric metric, VectorBatch dataset, VectorBatch queries, int stride) {
-      this.metric = metric;
-      this.size = dataset.size();
-      this.dimension = dataset.dimension();
-      this.stride = stride;
-      this.dataset = staged(arena, dataset);
-      int batch = queries.size();
-      long results = (long) batch * stride;
-      this.call =
-          new SearchCall(
-              staged(arena, queries),
-              batch,
-              stride,
-              List.of(),
-              null,
-              Float.NaN,
-              arena.allocate(ValueLayout.JAVA_LONG, results),
-              arena.allocate(ValueLayout.JAVA_FLOAT, results),
-              arena.allocate(ValueLayout.JAVA_INT, batch));
-    }
-
-    KnnResult on(Device device, Optional<FallbackReason> fallback) {
-      long submitted = System.nanoTime();
-      DeviceOwner owner = DeviceOwner.acquire(device, IndexTargets::open);
-      try {
-        Duration[] times = new Duration[2];
-        OwnerCall.run(
-            owner,
-            "Knn.search",
-            null,
-            (engine, scratch, control) -> {
-              long started = System.nanoTime();
-              engine.knn(metric, dataset, size, dimension, call, control);
-              times[0] = Duration.ofNanos(started - submitted);
-              times[1] = Duration.ofNanos(System.nanoTime() - started);
-              return true;
-            });
-        return new KnnColumns(
-            metric,
-            stride,
-            call.counts().toArray(ValueLayout.JAVA_INT),
-            call.rows().toArray(ValueLayout.JAVA_LONG),
-            call.distances().toArray(ValueLayout.JAVA_FLOAT),
-            new ExecutionInfo(device, call.batch(), call.batch(), times[0], times[1], fallback));
-      } finally {
-        owner.release();
+  private void feed() {
+    try {
+      while (pieces.copyNext(remainingNanos())) {
+        seat.ready();
       }
+    } catch (RuntimeException | Error e) { // a segment closed meanwhile
+      pieces.fail();
+      seat.ready();
+      try {
+        await();
+      } catch (RuntimeException expected) {
+        e.addSuppressed(expected);
+      }
+      throw e;
+    }
+  }
+
+  @Override
+  protected boolean abandonable() {
+    return false;
+  }
+
+  @Override
+  protected void onCancelRequested() {
+    seat.ready();
+  }
+
+  @Override
+  protected void onEnd() {
+    super.onEnd();
+    pieces.end();
+  }
+
+  // ---- in a turn
+
+  @Override
+  public long run(Engine engine, Scratch scratch, long untilNanos) {
+    if (ended()) {
+      return DeviceOwner.IDLE;
+    }
+    CancelWord cancel = owner.cancelWord();
+    try {
+      return begin(cancel.arm())
+          ? work(engine, new Engine.CallControl(0, cancel.segment()), untilNanos)
+          : DeviceOwner.IDLE;
+    } catch (RuntimeException | Error e) {
+      close();
+      fail(e);
+      return DeviceOwner.IDLE;
+    } finally {
+      cancel.disarm();
+    }
+  }
+
+  /** False when it has ended before its first turn. */
+  private boolean begin(CancelWord.Batch batch) {
+    if (started) {
+      join(batch);
+    } else {
+      started = start(batch);
+      startedNanos = System.nanoTime();
+    }
+    batch.gathered();
+    return started;
+  }
+
+  /** A time-out needs no word to the device: the caller, who waits, asks it to stop. */
+  private long work(Engine engine, Engine.CallControl control, long untilNanos) {
+    Engine.Knn running = knn;
+    if (running == null) {
+      running = job.begin(engine);
+      knn = running;
+    }
+    MemorySegment piece = pieces.from(running.position());
+    while (piece != null) {
+      checkWanted();
+      long budget = Math.max(1, untilNanos - System.nanoTime());
+      if (running.step(piece, job.rowsIn(piece), budget, control)) {
+        close();
+        succeed(
+            new Times(
+                Duration.ofNanos(startedNanos - submittedNanos()),
+                Duration.ofNanos(System.nanoTime() - startedNanos)));
+        return DeviceOwner.IDLE;
+      }
+      piece = pieces.from(running.position()); // gives the rows before back, also between turns
+      if (System.nanoTime() - untilNanos >= 0) {
+        return DeviceOwner.AGAIN;
+      }
+    }
+    checkWanted();
+    return DeviceOwner.IDLE; // the next piece comes with a turn of its own
+  }
+
+  private void checkWanted() {
+    if (cancelRequested()) {
+      throw new CancellationException(operation() + ": cancelled by the caller");
+    }
+    pieces.checkComing();
+  }
+
+  private void close() {
+    Engine.Knn open = knn;
+    knn = null;
+    if (open != null) {
+      open.close();
     }
   }
 }

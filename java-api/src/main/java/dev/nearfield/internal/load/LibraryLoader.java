@@ -38,6 +38,8 @@ import org.jspecify.annotations.Nullable;
  * A library stays loaded until the JVM ends: its handles are in use by other threads.
  */
 public final class LibraryLoader {
+  private static final String LIBRARY_PATH = "java.library.path";
+
   /** What glibc says where a file system is mounted noexec; truncated files are refused earlier. */
   private static final String FORBIDDEN = "failed to map segment";
 
@@ -69,8 +71,21 @@ public final class LibraryLoader {
     return new LibraryLoader(kind, platform).load();
   }
 
+  /** What {@link #load} depends on and may change between two calls; keeps no class loader. */
+  public static List<Object> settings(BackendKind kind) {
+    return List.of(
+        System.getProperty(property(kind), ""),
+        System.getProperty(LIBRARY_PATH, ""),
+        System.getProperty(Workdir.PROPERTY, ""),
+        System.identityHashCode(Thread.currentThread().getContextClassLoader()));
+  }
+
+  private static String property(BackendKind kind) {
+    return "nearfield.native." + kind.id() + ".path";
+  }
+
   private Outcome load() {
-    String property = "nearfield.native." + kind.id() + ".path";
+    String property = property(kind);
     String explicit = System.getProperty(property);
     String unsupported = platform.unsupported(kind);
     if (explicit == null && unsupported != null) {
@@ -103,7 +118,7 @@ public final class LibraryLoader {
 
   private @Nullable Loaded fromLibraryPath() {
     String file = System.mapLibraryName("nearfield_" + kind.id());
-    String searchPath = System.getProperty("java.library.path", "");
+    String searchPath = System.getProperty(LIBRARY_PATH, "");
     boolean found = false;
     for (String folder : searchPath.split(File.pathSeparator)) {
       Path path;

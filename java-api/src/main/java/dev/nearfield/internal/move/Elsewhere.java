@@ -4,6 +4,7 @@ package dev.nearfield.internal.move;
 import dev.nearfield.Placement;
 import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.turn.DeviceOwner;
+import dev.nearfield.internal.turn.Threads;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,7 +51,7 @@ public interface Elsewhere {
   record Destination(DeviceOwner owner, Placement placement, IndexConfig config) {
     /** Releases the owner where waiting is allowed. */
     void giveUp() {
-      Thread.startVirtualThread(owner::release);
+      Threads.startVirtual(owner::release);
     }
   }
 }

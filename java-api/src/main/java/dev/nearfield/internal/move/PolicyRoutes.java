@@ -6,6 +6,7 @@ import dev.nearfield.BackendStatus;
 import dev.nearfield.Device;
 import dev.nearfield.FallbackReason;
 import dev.nearfield.Placement;
+import dev.nearfield.internal.device.Backends;
 import dev.nearfield.internal.device.DeviceChoice;
 import dev.nearfield.internal.device.IndexTargets;
 import dev.nearfield.internal.table.IndexConfig;
@@ -22,6 +23,7 @@ public record PolicyRoutes(Acceleration policy, IndexConfig config) implements E
     if (now.fallback().isEmpty()) {
       return null;
     }
+    Backends.forgetFailures(); // whoever asks for a move expects a change
     IndexTargets targets = IndexTargets.of(policy, null, null);
     Device best = targets.devices().getFirst();
     // Not just another one: what was there at the build may have gone since.

@@ -8,6 +8,7 @@ import dev.nearfield.internal.table.IndexState;
 import dev.nearfield.internal.turn.Change;
 import dev.nearfield.internal.turn.IndexHome;
 import dev.nearfield.internal.turn.Scratch;
+import dev.nearfield.internal.turn.Threads;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
@@ -103,7 +104,7 @@ public final class Relocation {
     }
     looking = true;
     full = cause;
-    Thread.startVirtualThread( // opening a device takes its time
+    Threads.startVirtual( // opening a device takes its time
         () -> {
           Object answer;
           try {

@@ -8,13 +8,13 @@ import dev.nearfield.ffi.nearfield_h;
 import dev.nearfield.ffi.nf_capability;
 import dev.nearfield.ffi.nf_context_desc;
 import dev.nearfield.ffi.nf_index_desc;
-import dev.nearfield.ffi.nf_knn;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.natives.NativeErrors.Memory;
 import dev.nearfield.internal.value.DeviceInfo;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.Supplier;
 
 /** One native context. */
 public final class NativeEngine implements Engine {
@@ -22,6 +22,7 @@ public final class NativeEngine implements Engine {
   private final DeviceInfo device;
   private final MemorySegment context;
   private boolean closed;
+  private volatile boolean lost;
 
   private NativeEngine(NativeCalls calls, DeviceInfo device, MemorySegment context) {
     this.calls = calls;
@@ -58,6 +59,11 @@ public final class NativeEngine implements Engine {
     return device.backend() == BackendKind.CPU;
   }
 
+  @Override
+  public boolean lost() {
+    return lost;
+  }
+
   private boolean supports(CallFrame frame, Metric metric, int operation) {
     MemorySegment what = frame.struct(nf_capability.layout());
     nf_capability.op(what, operation);
@@ -76,7 +82,7 @@ public final class NativeEngine implements Engine {
       int status =
           calls.indexEstimate(
               context(), describe(frame, options), out, out.asSlice(Long.BYTES), frame);
-      frame.check(status, "nf_index_estimate");
+      check(frame, status, "nf_index_estimate", () -> Memory.UNKNOWN);
       return new Estimate(
           out.getAtIndex(ValueLayout.JAVA_LONG, 0), out.getAtIndex(ValueLayout.JAVA_LONG, 1));
     }
@@ -87,7 +93,7 @@ public final class NativeEngine implements Engine {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment out = frame.room(ValueLayout.ADDRESS, 1);
       int status = calls.indexCreate(context(), describe(frame, options), out, frame);
-      frame.check(status, "nf_index_create", () -> shortage(options, options.capacity(), 0));
+      check(frame, status, "nf_index_create", () -> shortage(options, options.capacity(), 0));
       return new NativeIndex(this, calls, out.get(ValueLayout.ADDRESS, 0), options);
     }
   }
@@ -106,30 +112,13 @@ public final class NativeEngine implements Engine {
   }
 
   @Override
-  public void knn(
-      Metric metric,
-      MemorySegment dataset,
-      long rows,
-      int dim,
-      SearchCall search,
-      CallControl control) {
-    try (CallFrame frame = new CallFrame(control)) {
-      if (!Float.isNaN(search.maxDistance()) || search.filters().size() > 1) {
-        throw new IllegalArgumentException(
-            "Engine.knn: [%d] filters and maxDistance [%s], at most one filter and no limit are possible"
-                .formatted(search.filters().size(), search.maxDistance()));
-      }
-      SearchStructs structs = new SearchStructs(frame, search, dim);
-      MemorySegment request = frame.struct(nf_knn.layout());
-      nf_knn.metric(request, MetricCode.of(metric));
-      nf_knn.queries(request, structs.queries());
-      nf_knn.dataset(request, frame.matrix(dataset, rows, dim));
-      if (!search.filters().isEmpty()) {
-        nf_knn.filter(request, structs.filter(search.filters().getFirst()));
-      }
-      nf_knn.result(request, structs.result());
-      check(frame, calls.knn(context(), request, frame), "nf_knn");
+  public Knn knn(Metric metric, int dim, long rows, SearchCall search) {
+    if (!search.filters().isEmpty() || !Float.isNaN(search.maxDistance())) {
+      throw new IllegalArgumentException(
+          "knn: [%d] filters and maxDistance [%s], neither is possible"
+              .formatted(search.filters().size(), search.maxDistance()));
     }
+    return new NativeKnn(this, calls, metric, dim, rows, search);
   }
 
   @Override
@@ -145,7 +134,7 @@ public final class NativeEngine implements Engine {
     }
   }
 
-  private MemorySegment context() {
+  MemorySegment context() {
     if (closed) {
       throw new IllegalStateException("Engine of " + device.id() + ": already closed");
     }
@@ -154,7 +143,15 @@ public final class NativeEngine implements Engine {
 
   /** As {@link CallFrame#check}, and says how much memory the device has when it ran out. */
   void check(CallFrame frame, int status, String function) {
-    frame.check(status, function, () -> memory(calls, device));
+    check(frame, status, function, () -> memory(calls, device));
+  }
+
+  /** As {@link CallFrame#check}, and remembers that the device is lost. */
+  void check(CallFrame frame, int status, String function, Supplier<Memory> memory) {
+    if (status == nearfield_h.NF_DEVICE_LOST()) {
+      lost = true;
+    }
+    frame.check(status, function, memory);
   }
 
   /**

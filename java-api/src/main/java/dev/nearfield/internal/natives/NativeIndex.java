@@ -48,7 +48,7 @@ public final class NativeIndex implements EngineIndex {
       MemorySegment first = frame.room(ValueLayout.JAVA_LONG, 1);
       MemorySegment matrix = frame.matrix(vectors, count, dim);
       int status = calls.indexAdd(index(), matrix, first, frame);
-      frame.check(status, "nf_index_add", () -> shortage(count));
+      engine.check(frame, status, "nf_index_add", () -> shortage(count));
       return first.get(ValueLayout.JAVA_LONG, 0);
     }
   }

@@ -7,7 +7,6 @@ import dev.nearfield.Metric;
 import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
-import dev.nearfield.internal.engine.VectorCheck;
 import dev.nearfield.internal.value.DeviceInfo;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -42,6 +41,11 @@ public final class JavaEngine implements Engine {
   }
 
   @Override
+  public boolean lost() {
+    return false;
+  }
+
+  @Override
   public Estimate estimate(IndexOptions options) {
     long bytes = JavaRows.bytes(options.dim(), options.capacity());
     return new Estimate(bytes, bytes);
@@ -53,19 +57,8 @@ public final class JavaEngine implements Engine {
   }
 
   @Override
-  public void knn(
-      Metric metric,
-      MemorySegment dataset,
-      long rows,
-      int dim,
-      SearchCall search,
-      CallControl control) {
-    CallClock clock = new CallClock("knn", control);
-    VectorCheck check = new VectorCheck(metric, dim, 0);
-    try (JavaIndex index = new JavaIndex(new IndexOptions(dim, metric, rows, 0, 0))) {
-      index.append("knn", "row", dataset, rows, clock);
-      JavaScan.search("knn", index.rows(), metric, check, search, clock);
-    }
+  public Knn knn(Metric metric, int dim, long rows, SearchCall search) {
+    return new JavaKnn(metric, dim, rows, search);
   }
 
   @Override

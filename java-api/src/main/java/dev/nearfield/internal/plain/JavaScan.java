@@ -141,8 +141,7 @@ public final class JavaScan {
     }
   }
 
-  private static void write(
-      Engine.SearchCall call, int q, TopK found, Metric metric, double squaredNorm) {
+  static void write(Engine.SearchCall call, int q, TopK found, Metric metric, double squaredNorm) {
     found.sort();
     int k = call.k();
     int count = 0;

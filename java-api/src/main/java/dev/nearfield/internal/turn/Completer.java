@@ -25,7 +25,7 @@ public final class Completer {
     if (user == null) {
       ForkJoinPool.commonPool().execute(guarded);
     } else {
-      Thread.startVirtualThread(
+      Threads.startVirtual(
           () -> {
             try {
               user.execute(guarded);

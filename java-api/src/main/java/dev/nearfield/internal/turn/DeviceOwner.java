@@ -5,9 +5,7 @@ import dev.nearfield.Device;
 import dev.nearfield.internal.engine.Engine;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
@@ -18,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Who talks to a device when: one per device and class loader, with the engine and one thread of
- * its own, shared by all that use the device and counted by them. Those with work take turns of
+ * its own, shared by all that use the device ({@link OwnerRegistry}). Those with work take turns of
  * about {@link #TURN_NANOS}, one at a time, on the owner thread; while nobody wants the device a
  * caller may take a brief turn on its own thread ({@link Seat#tryHere}). What a turn touches needs
  * no other lock: each turn sees all that those before it did.
@@ -48,72 +46,57 @@ public final class DeviceOwner {
   }
 
   private static final System.Logger LOG = System.getLogger(DeviceOwner.class.getName());
-  private static final ReentrantLock REGISTRY = new ReentrantLock();
-  private static final Map<Device, DeviceOwner> OWNERS = new HashMap<>();
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   private final ArrayDeque<Seat> ready = new ArrayDeque<>();
   private final List<Seat> waiting = new ArrayList<>();
   private final Device device;
-  private final boolean registered;
+  private final OwnerRegistry registry;
   private final CompletableFuture<Engine> opened = new CompletableFuture<>();
   private final CancelWord cancelWord = new CancelWord();
   // Not Thread.join: before Java 24 that pins a virtual thread.
   private final CountDownLatch ended = new CountDownLatch(1);
   private final Thread thread;
   private final Scratch scratch = new Scratch(); // of whoever has the turn
-  private int users; // guarded by REGISTRY
-  private @Nullable Engine engine; // null before it is open; this and below guarded by `lock`
-  private boolean taken; // somebody's turn is running
-  private boolean stopping;
+  int users; // guarded by the registry's lock
+  private volatile @Nullable Engine engine; // null before it is open and once it is to be closed
+  private boolean taken; // somebody's turn is running; this and below guarded by `lock`
+  private boolean unused;
+  private long endAt; // when unused
 
-  private DeviceOwner(Device device, Function<Device, Engine> open, boolean registered) {
+  DeviceOwner(Device device, Function<Device, Engine> open, OwnerRegistry registry) {
     this.device = device;
-    this.registered = registered;
+    this.registry = registry;
     this.thread =
-        new Thread(
+        Threads.daemon(
+            "nearfield-" + device.id(),
             () -> {
               try {
                 live(open);
               } finally {
                 ended.countDown();
               }
-            },
-            "nearfield-" + device.id());
-    thread.setDaemon(true); // an index that was never closed must not keep the JVM alive
+            });
   }
 
   /**
-   * The owner of a device, started when this is the first use. Every call is to be paired with
-   * {@link #release()}. Waits until the engine is open, and throws what opening it threw.
+   * The owner of a device, started when there is none. Every call is to be paired with {@link
+   * #release()}. Waits until the engine is open, and throws what opening it threw.
    */
   public static DeviceOwner acquire(Device device, Function<Device, Engine> open) {
-    DeviceOwner owner;
-    REGISTRY.lock();
-    try {
-      owner = OWNERS.get(device);
-      if (owner == null) {
-        owner = new DeviceOwner(device, open, true);
-        owner.start(); // first: an owner that could not start must not be found
-        OWNERS.put(device, owner);
-      }
-      owner.users++;
-    } finally {
-      REGISTRY.unlock();
-    }
-    return owner.awaitOpen();
+    return OwnerRegistry.SHARED.acquire(device, open).awaitOpen();
   }
 
-  /** An owner of its own for an engine that no other may share. */
+  /**
+   * An owner of its own for an engine that no other may share: its release waits until the engine
+   * is closed.
+   */
   public static DeviceOwner of(Engine engine) {
-    DeviceOwner owner = new DeviceOwner(engine.device(), d -> engine, false);
-    owner.users = 1;
-    owner.start();
-    return owner.awaitOpen();
+    return new OwnerRegistry(0).acquire(engine.device(), d -> engine).awaitOpen();
   }
 
-  private void start() {
+  void start() {
     try {
       thread.start();
     } catch (RuntimeException | Error e) {
@@ -122,7 +105,7 @@ public final class DeviceOwner {
     }
   }
 
-  private DeviceOwner awaitOpen() {
+  DeviceOwner awaitOpen() {
     try {
       opened.join();
       return this;
@@ -134,37 +117,64 @@ public final class DeviceOwner {
   }
 
   /**
-   * Ends one use. The last one stops the thread, which closes the engine, and waits for that. Never
-   * on the owner thread.
+   * Ends one use. Some time after the last one the thread closes the engine and ends. Never on the
+   * owner thread.
    */
   public void release() {
-    REGISTRY.lock();
-    try {
-      if (--users > 0) {
-        return;
-      }
-      if (registered) {
-        OWNERS.remove(device, this);
-      }
-    } finally {
-      REGISTRY.unlock();
+    if (registry.release(this)) {
+      Waits.uninterruptibly(ended::await);
     }
+  }
+
+  // ---- for the registry, whose lock is held
+
+  /** Whether there is no device here to be used: it was lost, or could not be opened. */
+  boolean broken() {
+    Engine open = engine;
+    return open != null ? open.lost() : opened.isCompletedExceptionally();
+  }
+
+  /** Whether nobody uses it; then it is to end after some time. */
+  void setUnused(boolean unused, long afterNanos) {
     lock.lock();
     try {
-      stopping = true;
-      changed.signal();
+      this.unused = unused;
+      this.endAt = System.nanoTime() + afterNanos;
+      if (unused) {
+        changed.signal();
+      }
     } finally {
       lock.unlock();
     }
-    Waits.uninterruptibly(ended::await);
   }
+
+  /** Begins no more turns from now on, if it is time to end; answers whether it is. */
+  boolean shut() {
+    lock.lock();
+    try {
+      if (taken || !ready.isEmpty() || leftNanos() > 0) {
+        return false;
+      }
+      engine = null;
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Until it is to end. Under `lock`. */
+  private long leftNanos() {
+    return unused ? Math.max(0, endAt - System.nanoTime()) : Long.MAX_VALUE;
+  }
+
+  // ----
 
   Device device() {
     return device;
   }
 
-  /** For calls that belong to no index; those run one at a time. */
-  CancelWord cancelWord() {
+  /** For turns that belong to no index; armed within one, as they run one at a time. */
+  public CancelWord cancelWord() {
     return cancelWord;
   }
 
@@ -176,6 +186,8 @@ public final class DeviceOwner {
   public final class Seat {
     private final Turn turn;
     private boolean queued; // in `ready`; like the rest guarded by `lock`
+    private boolean running; // in its turn
+    private boolean again; // was made ready meanwhile
     private long wakeAt;
     private int failures; // in a row; in a turn
 
@@ -205,10 +217,11 @@ public final class DeviceOwner {
       lock.lock();
       try {
         free = engine;
-        if (free == null || taken || stopping || !ready.isEmpty()) {
+        if (free == null || taken || !ready.isEmpty()) {
           return false;
         }
         taken = true;
+        running = true;
       } finally {
         lock.unlock();
       }
@@ -246,7 +259,9 @@ public final class DeviceOwner {
       lock.lock();
       try {
         taken = false;
-        if (delay == AGAIN) {
+        running = false;
+        if (delay == AGAIN || again) {
+          again = false;
           enqueue();
         } else if (delay != IDLE && !queued) {
           wakeAt = System.nanoTime() + delay;
@@ -254,7 +269,7 @@ public final class DeviceOwner {
           waiting.add(this);
         }
         if (Thread.currentThread() != thread
-            && (stopping || !ready.isEmpty() || !waiting.isEmpty())) {
+            && (unused || !ready.isEmpty() || !waiting.isEmpty())) {
           changed.signal();
         }
         if (ready.isEmpty()) {
@@ -266,6 +281,11 @@ public final class DeviceOwner {
     }
 
     private void enqueue() {
+      if (running) { // at the end of the turn, so behind those who wait already
+        again = true;
+        waiting.remove(this);
+        return;
+      }
       if (!queued) {
         ready.addLast(this);
         queued = true;
@@ -288,16 +308,12 @@ public final class DeviceOwner {
       opened.completeExceptionally(e);
       return;
     }
-    lock.lock();
-    try {
-      this.engine = engine;
-    } finally {
-      lock.unlock();
-    }
+    this.engine = engine;
     opened.complete(engine);
     try {
-      for (Seat seat = next(); seat != null; seat = next()) {
-        seat.run(engine);
+      boolean alive = true;
+      while (alive) {
+        alive = runNext(engine) || !registry.retire(this);
       }
     } finally {
       scratch.close();
@@ -306,7 +322,16 @@ public final class DeviceOwner {
     }
   }
 
-  /** The next seat in order, waiting for one; null when the owner is to stop. */
+  /** A method of its own, so that no frame keeps an index while there is nothing to do. */
+  private boolean runNext(Engine engine) {
+    Seat seat = next();
+    if (seat != null) {
+      seat.run(engine);
+    }
+    return seat != null;
+  }
+
+  /** The next seat in order, waiting for one; null when it is time to end. */
   private @Nullable Seat next() {
     lock.lock();
     try {
@@ -316,12 +341,15 @@ public final class DeviceOwner {
           Seat seat = ready.pollFirst();
           if (seat != null) {
             seat.queued = false;
+            seat.running = true;
             taken = true;
             return seat;
           }
-          if (stopping) {
+          long left = leftNanos();
+          if (left == 0) {
             return null;
           }
+          sleep = Math.min(sleep, left);
         }
         try {
           if (sleep == Long.MAX_VALUE) {

@@ -7,7 +7,7 @@ import java.lang.invoke.VarHandle;
 import java.time.Duration;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.Future;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -53,7 +53,7 @@ public abstract class Request<T> {
   private volatile @Nullable Thread waiter;
   private @Nullable Promise<T, ?> promise; // set before it is queued
   private @Nullable Completer completer;
-  private @Nullable CompletableFuture<?> timer;
+  private @Nullable Future<?> alarm;
   private @Nullable Runnable withdraw;
 
   public Request(String operation, @Nullable Duration timeout) {
@@ -132,16 +132,7 @@ public abstract class Request<T> {
           }
         });
     if (timeout != null) {
-      CompletableFuture<?> alarm = new CompletableFuture<>();
-      timer = alarm;
-      alarm
-          .orTimeout(remainingNanos(), TimeUnit.NANOSECONDS)
-          .whenComplete(
-              (ended, late) -> {
-                if (late != null) {
-                  expire();
-                }
-              });
+      alarm = Alarms.after(remainingNanos(), this::expire);
     }
     return answer;
   }
@@ -294,9 +285,9 @@ public abstract class Request<T> {
 
   /** The request has just ended; called once, on the thread that ended it. */
   protected void onEnd() {
-    CompletableFuture<?> alarm = timer;
-    if (alarm != null) {
-      alarm.complete(null);
+    Future<?> set = alarm;
+    if (set != null) {
+      set.cancel(false);
     }
     Promise<T, ?> answer = promise;
     Completer by = completer;

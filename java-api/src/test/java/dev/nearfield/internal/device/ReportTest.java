@@ -3,6 +3,8 @@ package dev.nearfield.internal.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -16,13 +18,19 @@ import dev.nearfield.BackendStatus.Unavailable;
 import dev.nearfield.BackendUnavailableException;
 import dev.nearfield.Device;
 import dev.nearfield.DeviceOutOfMemoryException;
+import dev.nearfield.FallbackReason;
+import dev.nearfield.Metric;
 import dev.nearfield.Properties;
 import dev.nearfield.VectorIndexException;
 import dev.nearfield.internal.load.NativeBuild;
 import dev.nearfield.internal.load.Platform;
+import dev.nearfield.internal.move.PolicyRoutes;
+import dev.nearfield.internal.table.IndexConfig;
+import dev.nearfield.internal.value.PlacementInfo;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -194,6 +202,26 @@ class ReportTest {
               }
               return tried;
             });
+  }
+
+  @Test
+  void whatFailedIsLookedAtAnewByThoseWhoAskForIt() {
+    withoutGpus();
+    properties.set("nearfield.cuda.enabled", "true");
+    properties.set("nearfield.native.cuda.path", "/there/is/none");
+    BackendStatus failed = Backends.status(BackendKind.CUDA);
+    DeviceChoice choice = DeviceChoice.of(Acceleration.PREFERRED);
+    assertSame(failed, choice.passedOver().getFirst());
+    assertSame(failed, Backends.status(BackendKind.CUDA));
+    BackendStatus probed = Accelerators.probe().getFirst();
+    assertNotSame(failed, probed);
+    assertSame(probed, Backends.status(BackendKind.CUDA));
+    new PolicyRoutes(
+            Acceleration.PREFERRED, new IndexConfig(1, Metric.DOT, 0, 0, 0, 64, 0, 64, 0, 1))
+        .better(
+            new PlacementInfo(
+                choice.device(), Optional.of(FallbackReason.NO_DEVICE), choice.passedOver()));
+    assertNotSame(probed, Backends.status(BackendKind.CUDA));
   }
 
   @Test

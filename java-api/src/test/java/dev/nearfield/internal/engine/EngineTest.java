@@ -3,6 +3,7 @@ package dev.nearfield.internal.engine;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -181,7 +182,11 @@ public class EngineTest {
                 longs(rows),
                 floats(distances),
                 MemorySegment.ofArray(new int[1]));
-        engine.knn(Metric.MANHATTAN, segment, 3, 2, call, NONE);
+        try (Engine.Knn knn = engine.knn(Metric.MANHATTAN, 2, 3, call)) {
+          assertFalse(knn.step(segment.asSlice(0, 16), 2, 0, NONE));
+          assertEquals(2, knn.position());
+          assertTrue(knn.step(segment.asSlice(16), 1, 0, NONE));
+        }
         assertArrayEquals(new long[] {1, 2}, rows);
         assertArrayEquals(new float[] {1, 5}, distances);
       }

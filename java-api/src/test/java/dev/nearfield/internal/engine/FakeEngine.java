@@ -2,6 +2,7 @@
 package dev.nearfield.internal.engine;
 
 import dev.nearfield.Device;
+import dev.nearfield.DeviceLostException;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.internal.plain.JavaEngine;
@@ -50,6 +51,12 @@ public final class FakeEngine implements Engine {
    */
   public volatile int compactSlices;
 
+  /** Rows that a step of a stateless search takes; 0: as many as the engine likes. */
+  public volatile int knnRows;
+
+  public final AtomicInteger knnsClosed = new AtomicInteger();
+
+  private volatile boolean lost;
   private final JavaEngine real = new JavaEngine();
   private final DeviceInfo device;
   private final Semaphore waiting = new Semaphore(0);
@@ -107,6 +114,7 @@ public final class FakeEngine implements Engine {
     }
     if (failing.equals(operation)) {
       Throwable failure = failures.poll();
+      lost |= failure instanceof DeviceLostException;
       if (failure instanceof RuntimeException e) {
         throw e;
       }
@@ -166,6 +174,11 @@ public final class FakeEngine implements Engine {
   }
 
   @Override
+  public boolean lost() {
+    return lost;
+  }
+
+  @Override
   public Estimate estimate(IndexOptions options) {
     return real.estimate(options);
   }
@@ -177,15 +190,9 @@ public final class FakeEngine implements Engine {
   }
 
   @Override
-  public void knn(
-      Metric metric,
-      MemorySegment dataset,
-      long rows,
-      int dim,
-      SearchCall search,
-      CallControl control) {
-    enter("knn", search.batch(), search.k(), search.filters().size(), control);
-    real.knn(metric, dataset, rows, dim, search, control);
+  public Knn knn(Metric metric, int dim, long rows, SearchCall search) {
+    enter("knn", search.batch(), search.k(), search.filters().size(), CallControl.NONE);
+    return new FakeKnn(real.knn(metric, dim, rows, search));
   }
 
   @Override
@@ -196,6 +203,33 @@ public final class FakeEngine implements Engine {
   @Override
   public void close() {
     closed.incrementAndGet();
+  }
+
+  private final class FakeKnn implements Knn {
+    private final Knn knn;
+
+    FakeKnn(Knn knn) {
+      this.knn = knn;
+    }
+
+    @Override
+    public long position() {
+      return knn.position();
+    }
+
+    @Override
+    public boolean step(MemorySegment piece, long count, long budgetNanos, CallControl control) {
+      enter("knnStep", (int) count, 0, 0, control);
+      return knnRows == 0
+          ? knn.step(piece, count, budgetNanos, heard(control))
+          : knn.step(piece, Math.min(count, knnRows), 0, heard(control));
+    }
+
+    @Override
+    public void close() {
+      knnsClosed.incrementAndGet();
+      knn.close();
+    }
   }
 
   private final class FakeIndex implements EngineIndex {

@@ -373,7 +373,8 @@ class JavaEngineTest {
             MemorySegment.ofArray(answer.rows),
             MemorySegment.ofArray(answer.distances),
             MemorySegment.ofArray(answer.counts));
-    new JavaEngine().knn(Metric.L2_SQUARED, MemorySegment.ofArray(rows), 3, 2, call, NONE);
+    MemorySegment dataset = MemorySegment.ofArray(rows);
+    assertTrue(new JavaEngine().knn(Metric.L2_SQUARED, 2, 3, call).step(dataset, 3, 0, NONE));
     assertArrayEquals(new long[] {0, 2, 1, -1}, answer.rows);
     assertEquals(25, answer.distances[2]);
     assertEquals(3, answer.counts[0]);
@@ -381,12 +382,7 @@ class JavaEngineTest {
         SearchTimeoutException.class,
         () ->
             new JavaEngine()
-                .knn(
-                    Metric.L2_SQUARED,
-                    MemorySegment.ofArray(rows),
-                    3,
-                    2,
-                    call,
-                    new Engine.CallControl(1, null)));
+                .knn(Metric.L2_SQUARED, 2, 3, call)
+                .step(dataset, 3, 0, new Engine.CallControl(1, null)));
   }
 }

@@ -3,14 +3,10 @@ package dev.nearfield.internal.turn;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
-import static org.junit.jupiter.api.Assertions.assertNotSame;
-import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.nearfield.BackendKind;
-import dev.nearfield.Device;
-import dev.nearfield.DeviceLostException;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.internal.engine.Engine;
@@ -20,6 +16,7 @@ import dev.nearfield.internal.index.BatchingTest;
 import dev.nearfield.internal.value.DeviceInfo;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -31,41 +28,6 @@ import org.junit.jupiter.api.Timeout;
 class DeviceOwnerTest {
   private static final DeviceInfo DEVICE =
       new DeviceInfo(BackendKind.CUDA, 77, "a test", "none", 0, false);
-
-  @Test
-  void oneOwnerPerDeviceUntilTheLastRelease() {
-    List<FakeEngine> opened = new ArrayList<>();
-    java.util.function.Function<Device, Engine> open =
-        device -> {
-          opened.add(new FakeEngine(DEVICE));
-          return opened.getLast();
-        };
-    DeviceOwner first = DeviceOwner.acquire(DEVICE, open);
-    assertSame(first, DeviceOwner.acquire(DEVICE, open));
-    assertEquals(1, opened.size());
-    first.release();
-    assertEquals(0, opened.getFirst().closed.get());
-    first.release();
-    assertEquals(1, opened.getFirst().closed.get());
-    DeviceOwner second = DeviceOwner.acquire(DEVICE, open);
-    assertNotSame(first, second);
-    assertEquals(2, opened.size());
-    second.release();
-  }
-
-  @Test
-  void anEngineThatCannotBeOpenedCanBeTriedAgain() {
-    assertThrows(
-        DeviceLostException.class,
-        () ->
-            DeviceOwner.acquire(
-                DEVICE,
-                device -> {
-                  throw new DeviceLostException("gone");
-                }));
-    DeviceOwner owner = DeviceOwner.acquire(DEVICE, device -> new FakeEngine(DEVICE));
-    owner.release();
-  }
 
   @Test
   void turnsAreTaken() throws Exception {
@@ -104,6 +66,34 @@ class DeviceOwnerTest {
     assertTrue(
         greedyAtModest.get() <= 1,
         "the second waited for " + greedyAtModest.get() + " turns of the first");
+    owner.release();
+  }
+
+  /** Such as the next piece of its work. */
+  @Test
+  void whoIsMadeReadyInItsOwnTurnIsBehindThoseWhoWait() {
+    DeviceOwner owner = DeviceOwner.of(new FakeEngine(DEVICE));
+    List<String> turns = Collections.synchronizedList(new ArrayList<>());
+    DeviceOwner.Seat other =
+        owner.seat(
+            (engine, scratch, until) -> {
+              turns.add("other");
+              return DeviceOwner.IDLE;
+            });
+    AtomicReference<DeviceOwner.Seat> self = new AtomicReference<>();
+    self.set(
+        owner.seat(
+            (engine, scratch, until) -> {
+              turns.add("self");
+              if (turns.size() == 1) {
+                self.get().ready();
+                other.ready();
+              }
+              return DeviceOwner.IDLE;
+            }));
+    self.get().ready();
+    BatchingTest.await(() -> turns.size() == 3);
+    assertEquals(List.of("self", "other", "self"), turns);
     owner.release();
   }
 

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.turn;
+
+import java.util.concurrent.Future;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Time-outs of what no thread waits for. The one of {@link java.util.concurrent.CompletableFuture}
+ * is not used: before Java 25 its thread keeps what it inherits from the first caller.
+ */
+final class Alarms {
+  /** A thread that is needed again soon is not worth ending. */
+  private static final long KEEP_SECONDS = 10;
+
+  private static final ScheduledThreadPoolExecutor CLOCK = clock();
+
+  private Alarms() {}
+
+  private static ScheduledThreadPoolExecutor clock() {
+    ScheduledThreadPoolExecutor clock =
+        new ScheduledThreadPoolExecutor(1, task -> Threads.daemon("nearfield-alarms", task));
+    clock.setRemoveOnCancelPolicy(true); // most are cancelled long before their time
+    clock.setKeepAliveTime(KEEP_SECONDS, TimeUnit.SECONDS);
+    clock.allowCoreThreadTimeOut(true);
+    return clock;
+  }
+
+  /** Runs a brief action after that time, unless the answer is cancelled. */
+  static Future<?> after(long nanos, Runnable action) {
+    return CLOCK.schedule(action, nanos, TimeUnit.NANOSECONDS);
+  }
+}
