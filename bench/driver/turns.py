@@ -51,6 +51,7 @@ def scenarios(options: Turns) -> list[Scenario]:
         Scenario("search", "search of {queries} queries, {rows} x {dim}", **large, probes=200, pace_us=100_000),
         Scenario("knn", "Knn.search of {queries} queries, {rows} x {dim}", **large, probes=200, pace_us=100_000),
         Scenario("close", "search of {queries} queries, {rows} x {dim}", **large, probes=20, pace_us=200_000),
+        Scenario("queue", "search of {queries} queries, {rows} x {dim}", **large, probes=10, pace_us=200_000),
         Scenario("changes", "changes of {rows} x {dim}", options.rows, 16, probes=500, pace_us=2000),
         Scenario("build", "an index, none other open", 1, 128, probes=200),
         Scenario("small-knn", "Knn.search of {queries} queries, {rows} x {dim}", 1000, 128, queries=100, probes=200),

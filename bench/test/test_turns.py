@@ -158,7 +158,7 @@ class TurnsTest(unittest.TestCase):
         refusal = [sys.executable, "-c", """input(); print('{"ok":false,"error":"hello: ABI 3, 4 is needed"}')"""]
         notes: list[str] = []
         with mock.patch.object(flat, "tool", return_value=Worker("nearfield", refusal, f"{self.folder}/log")):
-            self.assertEqual(turns.native(turns.scenarios(options.turns([]))[-2], library.Library(Path(self.folder), ""), self.folder, notes), {})
+            self.assertEqual(turns.native(turns.scenarios(options.turns(["--quick"]))[-2], library.Library(Path(self.folder), ""), self.folder, notes), {})
         self.assertIn("ABI 3", notes[0])
 
     def java(self) -> str:

@@ -2,20 +2,26 @@
 package dev.nearfield.bench;
 
 import dev.nearfield.AcceleratedVectorIndex;
+import dev.nearfield.IndexBusyException;
 import dev.nearfield.IndexClosedException;
 import dev.nearfield.Knn;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.VectorHandle;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 
 /** A search of thousands of queries, and who waits meanwhile. */
 final class LargeSearches {
   private static final int WARM_PROBES = 200;
+
+  private static final int QUEUE = 1024; // these are the defaults
+  private static final Duration MAX_WAIT = Duration.ofSeconds(10);
 
   private final Turns.Setting setting;
 
@@ -85,41 +91,63 @@ final class LargeSearches {
 
   /** {@code close()} while the search runs. */
   void closing(Map<String, Object> reply) throws Exception {
+    during("close", QUEUE, AcceleratedVectorIndex::close, reply);
+  }
+
+  /** {@code searchAsync} while the search runs and another one fills the queue. */
+  void fullQueue(Map<String, Object> reply) throws Exception {
+    try (Rows query = new Rows(1, setting.dim(), 3)) {
+      SearchRequest single = query.search();
+      during("async", 1, index -> index.searchAsync(single), reply);
+    }
+  }
+
+  /** How long {@code asked} takes while the search runs, on a new index each time. */
+  private void during(
+      String line, int queue, Consumer<AcceleratedVectorIndex> asked, Map<String, Object> reply)
+      throws Exception {
     try (Rows queries = new Rows(setting.queries(), setting.dim(), 2);
+        Rows query = new Rows(1, setting.dim(), 3);
         Rows rows = new Rows(setting.rows(), setting.dim(), 1)) {
       SearchRequest bulk = queries.search();
-      Waits closing = new Waits("close", setting.pace());
+      SearchRequest filler = query.search();
+      Waits waits = new Waits(line, setting.pace());
       Turns.rounds(
           setting,
-          List.of(closing),
+          List.of(waits),
           () -> {
-            AcceleratedVectorIndex index = filled(rows);
-            CountDownLatch running = new CountDownLatch(1);
-            FutureTask<Boolean> search =
-                new FutureTask<>(
-                    () -> {
-                      running.countDown();
-                      try {
-                        index.search(bulk);
-                        return false;
-                      } catch (IndexClosedException e) {
-                        return true;
-                      }
-                    });
-            Thread.ofPlatform().name("bulk").start(search);
-            running.await();
-            Thread.sleep(setting.pace() / 1_000_000); // until it has reached the device
-            boolean early = search.isDone();
-            long start = System.nanoTime();
-            index.close();
-            long nanos = System.nanoTime() - start;
-            Waits.result(search);
-            if (!early) {
-              closing.add(nanos);
+            try (AcceleratedVectorIndex index =
+                AcceleratedVectorIndex.builder(setting.dim(), Metric.L2_SQUARED)
+                    .device(setting.device())
+                    .mailbox(queue, MAX_WAIT)
+                    .build()) {
+              index.addAll(rows.all);
+              FutureTask<?> search = new FutureTask<>(() -> index.search(bulk));
+              Thread.ofPlatform().name("bulk").start(search);
+              LockSupport.parkNanos(setting.pace()); // until it has reached the device
+              if (queue == 1) {
+                index.searchAsync(filler);
+              }
+              boolean running = !search.isDone();
+              long start = System.nanoTime();
+              try {
+                asked.accept(index);
+              } catch (IndexBusyException e) {
+                // an answer, too
+              }
+              long nanos = System.nanoTime() - start;
+              if (running) {
+                waits.add(nanos);
+              }
+              try {
+                Waits.result(search);
+              } catch (IndexClosedException e) {
+                // as it should where it was closed
+              }
             }
             return null;
           });
-      closing.reportTo(reply);
+      waits.reportTo(reply);
     }
   }
 }

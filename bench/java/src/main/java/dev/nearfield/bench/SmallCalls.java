@@ -10,6 +10,7 @@ import dev.nearfield.SearchRequest;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -56,7 +57,8 @@ final class SmallCalls {
   }
 
   /**
-   * Single searches without and with a time-out, in turns, and what each leaves to the collector.
+   * Single searches, waited for and asynchronous, without and with a time-out, in turns, and what
+   * each leaves to the collector.
    */
   void single(Map<String, Object> reply) throws Exception {
     try (Rows rows = new Rows(setting.rows(), setting.dim(), 1);
@@ -66,29 +68,34 @@ final class SmallCalls {
       SearchRequest plain = query.search();
       SearchRequest timed =
           SearchRequest.builder().queries(query.all).topK(Rows.K).timeout(TIMEOUT).build();
-      Waits without = new Waits("plain", 0);
-      Waits with = new Waits("timed", 0);
+      Map<String, Callable<?>> calls = new LinkedHashMap<>();
+      calls.put("plain", () -> index.search(plain));
+      calls.put("timed", () -> index.search(timed));
+      calls.put("async", () -> index.searchAsync(plain).join());
+      calls.put("async-timed", () -> index.searchAsync(timed).join());
+      Map<String, Waits> lines = new LinkedHashMap<>();
       for (int round = 0; round <= setting.rounds(); round++) {
         if (round == 1) { // the first was for the compiler
-          without = new Waits("plain", 0);
-          with = new Waits("timed", 0);
+          lines.clear();
         }
-        reply.put("plain.bytes", searches(index, plain, without));
-        reply.put("timed.bytes", searches(index, timed, with));
+        for (var call : calls.entrySet()) {
+          String name = call.getKey();
+          Waits line = lines.computeIfAbsent(name, each -> new Waits(each, 0));
+          reply.put(name + ".bytes", repeated(call.getValue(), line));
+        }
       }
-      without.reportTo(reply);
-      with.reportTo(reply);
+      lines.values().forEach(line -> line.reportTo(reply));
     }
   }
 
-  /** Bytes of the heap that one search takes, on whichever threads. */
-  private double searches(AcceleratedVectorIndex index, SearchRequest request, Waits line) {
+  /** Bytes of the heap that one call takes, on whichever threads. */
+  private double repeated(Callable<?> call, Waits line) throws Exception {
     ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     long[] nanos = new long[setting.probes()];
     long before = threads.getTotalThreadAllocatedBytes();
     for (int i = 0; i < nanos.length; i++) {
       long start = System.nanoTime();
-      index.search(request);
+      call.call();
       nanos[i] = System.nanoTime() - start;
     }
     long bytes = threads.getTotalThreadAllocatedBytes() - before;

@@ -37,6 +37,7 @@ final class Turns {
       case "search" -> new LargeSearches(setting).besideSearch(reply);
       case "knn" -> new LargeSearches(setting).besideKnn(reply);
       case "close" -> new LargeSearches(setting).closing(reply);
+      case "queue" -> new LargeSearches(setting).fullQueue(reply);
       case "changes" -> new LargeChanges(setting).run(reply);
       case "sets" -> new HandleSetHeap(setting).run(reply);
       case "build" -> new SmallCalls(setting).build(reply);

@@ -48,10 +48,11 @@ class TurnsTest {
     "search,search get,true",
     "knn,search get,true",
     "close,close,false",
+    "queue,async,false",
     "changes,add mask remove compact,true",
     "build,build,false",
     "small-knn,none-open one-open,false",
-    "single,plain timed,false"
+    "single,plain timed async async-timed,false"
   })
   void waits(String scenario, String lines, boolean besideSomething) throws IOException {
     Map<String, Object> reply = turns(scenario);
@@ -67,9 +68,14 @@ class TurnsTest {
 
   @Test
   void values() throws IOException {
-    assertTrue(figure(turns("sets"), "held") > 0);
-    assertTrue(figure(turns("sets"), "dropped") >= 0);
-    assertTrue(figure(turns("single"), "plain.bytes") > 0);
+    Map<String, Object> sets = turns("sets");
+    assertTrue(figure(sets, "held") > 0);
+    assertTrue(figure(sets, "dropped") >= 0);
+    assertTrue(figure(sets, "closed") >= 0);
+    Map<String, Object> single = turns("single");
+    for (String line : List.of("plain", "timed", "async", "async-timed")) {
+      assertTrue(figure(single, line + ".bytes") > 0);
+    }
     Map<String, Object> clients = turns("clients");
     for (String line : List.of("linger", "no-linger")) {
       double cpu = figure(clients, line + ".cpu");
