@@ -118,6 +118,7 @@ def _value(record: dict) -> str:
 
 
 HEAD = ("p50", "p99", "max", "of", "it took alone", "beside")
+PAIRED = ("p50", "p99", "max", "it took alone")  # of the earlier version, too: a table has only so much room
 
 
 def _cells(record: dict | None) -> list[str]:
@@ -135,13 +136,13 @@ def table(records: list[dict], before: list[dict] | None, verdicts: dict) -> tup
     now, then = finder(records), finder(before)
     head = ["scenario", "what"]
     for name in HEAD:
-        head += [f"{name}, before", name] if before else [name]
+        head += [f"{name}, before", name] if before and name in PAIRED else [name]
     rows, last = [], None
     for record in records:
         line = LINES.get(record["line"], Line(record["what"]))
         row = ["" if record["scenario"] == last else record["scenario"], record["what"]]
-        for earlier, cell in zip(_cells(then(record["line"])), _cells(record)):
-            row += [earlier, cell] if before else [cell]
+        for name, earlier, cell in zip(HEAD, _cells(then(record["line"])), _cells(record)):
+            row += [earlier, cell] if before and name in PAIRED else [cell]
         rows.append(row + [line.target, verdicts[line.met(record, now, then)]])
         last = record["scenario"]
     return head + ["target", ""], rows

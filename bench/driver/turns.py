@@ -81,9 +81,12 @@ def run(options: Turns, scratch) -> None:
         raise UsageError(f"bench turns: no line's name contains '{options.only}'; there are {', '.join(turn_lines.LINES)}")
     _check_memory(max(todo, key=lambda each: each.rows * each.dim))
     notes: list[str] = []
-    records = scratch(lambda folder: measure(options, todo, folder, notes))
+    failed: list[str] = []
+    records = scratch(lambda folder: measure(options, todo, folder, notes, failed))
     text = output.json_text(records) if options.format == "json" else turn_lines.text(records, before, notes)
     output.write(text, options.out)
+    if failed:
+        raise BenchError(f"{len(failed)} of {len(todo)} scenarios failed: {'; '.join(failed)}")
 
 
 def _check_memory(largest: Scenario) -> None:
@@ -93,26 +96,35 @@ def _check_memory(largest: Scenario) -> None:
                          "--rows takes fewer")  # fmt: skip
 
 
-def measure(options: Turns, todo: list[Scenario], folder: str, notes: list[str]) -> list[dict]:
+def measure(options: Turns, todo: list[Scenario], folder: str, notes: list[str], failed: list[str]) -> list[dict]:
     used = library.find(options.library, "cpu")
     classes = None if options.api is None else compiled(options.api, folder)
     commit = machine.commit(Path(options.api).resolve().parent if options.api else machine.ROOT)
     records = []
     for number, scenario in enumerate(todo, 1):
         say(f"[{number}/{len(todo)}] {scenario.name}: {scenario.words()}")
-        worker = flat.java(folder, used, classes)
-        about = worker.ask("hello", library=str(used.folder))
-        device = f"{about['device']}; {about['version']}, {used.words}, {about['settings']}{', quick: these figures mean nothing' if options.quick else ''}"
-        asked = {key: value for key, value in vars(scenario).items() if key not in ("name", "title")}
-        reply = worker.ask("turns", scenario=scenario.name, **asked)
+        try:
+            about, reply = ask(scenario, used, folder, classes)
+        except WorkerFailed as failure:  # the minutes of the others are not lost to one
+            say(f"Failed: {failure}")
+            failed.append(f"{scenario.name} ({failure})")
+            continue
         if scenario.name == "single":
             reply.update(native(scenario, used, folder, notes))
-        worker.stop()
-        for line in lines_of(scenario, options.only):
-            found = record(line, scenario, reply, device, commit)
-            if found is not None:
-                records.append(found)
+        device = f"{about['device']}; {about['version']}, {used.words}, {about['settings']}{', quick: these figures mean nothing' if options.quick else ''}"
+        lines = [record(line, scenario, reply, device, commit) for line in lines_of(scenario, options.only)]
+        records += [line for line in lines if line is not None]
     return records
+
+
+def ask(scenario: Scenario, used: library.Library, folder: str, classes: str | None) -> tuple[dict, dict]:
+    """What a worker of its own says of itself and of the scenario."""
+    worker = flat.java(folder, used, classes)
+    try:
+        asked = {key: value for key, value in vars(scenario).items() if key not in ("name", "title")}
+        return worker.ask("hello", library=str(used.folder)), worker.ask("turns", scenario=scenario.name, **asked)
+    finally:
+        worker.stop()
 
 
 def record(line: str, scenario: Scenario, reply: dict, device: str, commit: str) -> dict | None:

@@ -18,7 +18,7 @@ import report
 import turn_lines
 import turns
 from errors import BenchError, Missing, UsageError
-from worker import Worker
+from worker import Worker, WorkerFailed
 
 DRIVER = str(machine.ROOT / "bench" / "driver")
 VERDICTS = {True: "met", False: "missed", None: ""}
@@ -160,6 +160,17 @@ class TurnsTest(unittest.TestCase):
         with mock.patch.object(flat, "tool", return_value=Worker("nearfield", refusal, f"{self.folder}/log")):
             self.assertEqual(turns.native(turns.scenarios(options.turns(["--quick"]))[-2], library.Library(Path(self.folder), ""), self.folder, notes), {})
         self.assertIn("ABI 3", notes[0])
+
+    def test_one_scenario_fails(self):
+        """The others are measured and written all the same."""
+        out, chosen = os.path.join(self.folder, "out.json"), ["--quick", "--only", "search of 2,048", "--format", "json"]
+        answers = [({"device": "A CPU", "version": "1", "settings": "Java 25"}, {f"{line}.{key}": 1 for line in ("search", "get") for key in turn_lines.WAITS}),
+                   WorkerFailed("nearfield-java: no"), WorkerFailed("nearfield-java: nor that"), WorkerFailed("nearfield-java: either")]  # fmt: skip
+        with mock.patch.object(turns, "ask", side_effect=answers), mock.patch.object(library, "find", return_value=library.Library(Path(self.folder), "it")):
+            with self.assertRaises(BenchError) as caught:
+                turns.run(options.turns([*chosen, "--out", out]), lambda work: work(self.folder))
+        self.assertIn("3 of 4 scenarios failed: knn (nearfield-java: no); close", str(caught.exception))
+        self.assertEqual([r["line"] for r in turn_lines.records_of(out)], ["search/search", "search/get"])
 
     def java(self) -> str:
         """The Java worker's class path, where it is built."""
