@@ -11,6 +11,7 @@ run_bench() {
   case ${1:-} in
     flat) build_bench "$@" ;;
     all) build_bench "$@" --java --local ;;
+    turns) build_bench "$@" --java ;;
   esac
   # The driver replaces the launcher: it ends its workers on Ctrl-C.
   exec python3 "$root/bench/driver" "$@"

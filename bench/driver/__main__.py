@@ -14,6 +14,7 @@ import flat
 import options
 import output
 import report
+import turns
 from errors import BenchError, UsageError
 from machine import ROOT
 from worker import Worker
@@ -58,6 +59,7 @@ def in_scratch(work):
 COMMANDS = {
     "flat": (options.flat, run_flat),
     "all": (options.everything, lambda chosen: everything.run(chosen, in_scratch)),
+    "turns": (options.turns, lambda chosen: turns.run(chosen, in_scratch)),
     "report": (options.report, lambda chosen: report.write(chosen, ROOT)),
 }
 
@@ -67,7 +69,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, _interrupt)
     try:
         if arguments in ([], ["--check"]):
-            raise UsageError("bench: flat, all or report? See ./nearfield bench --help")
+            raise UsageError("bench: flat, all, turns or report? See ./nearfield bench --help")
         checking = arguments[0] == "--check"
         name, *rest = arguments[1:] if checking else arguments
         if name not in COMMANDS:

@@ -94,15 +94,15 @@ def start_ours(options: Flat, folder: str, threads: int, notes: list[str]) -> li
     return systems
 
 
-def java(folder: str, used: Library) -> Worker:
-    """The Java worker (bench/java), started by the JDK that the launcher found."""
+def java(folder: str, used: Library, classes: str | None = None) -> Worker:
+    """The Java worker (bench/java), started by the JDK that the launcher found; `classes` is another class path than that of this checkout."""
     home, classpath = os.environ.get("JAVA_HOME"), machine.ROOT / "bench" / "java" / "target" / "classpath.txt"
     if not home or not classpath.exists():
         raise Missing(f"--java needs JAVA_HOME and {classpath}; start through ./nearfield bench")
     options = (machine.ROOT / "bench" / "java" / "worker.options").read_text(encoding="utf-8").split()
     command = [f"{home}/bin/java", *options,
                f"-Djava.library.path={used.folder}",
-               "-cp", f"{classpath.parent / 'classes'}:{classpath.read_text(encoding='utf-8').strip()}",
+               "-cp", classes or f"{classpath.parent / 'classes'}:{classpath.read_text(encoding='utf-8').strip()}",
                "dev.nearfield.bench.Worker"]  # fmt: skip
     return Worker("nearfield-java", command, f"{folder}/java.log")
 

@@ -19,9 +19,9 @@ def _read(path: str) -> str:
         return ""
 
 
-def _output(*command: str) -> str:
+def _output(*command: str, folder: Path = ROOT) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
@@ -63,11 +63,12 @@ def cpu_flags() -> list[str]:
     return found[1].split() if found else []
 
 
-def commit() -> str:
-    name = _output("git", "rev-parse", "--short=12", "HEAD")
+def commit(folder: Path = ROOT) -> str:
+    """Of the checkout that the folder lies in."""
+    name = _output("git", "rev-parse", "--short=12", "HEAD", folder=folder)
     if not name:
         return "unknown"
-    return name + (" with local changes" if _output("git", "status", "--porcelain", "-uno") else "")
+    return name + (" with local changes" if _output("git", "status", "--porcelain", "-uno", folder=folder) else "")
 
 
 def describe() -> dict:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 import library
@@ -15,6 +16,7 @@ MORE_PEERS = ("faiss-default", "torch")  # on request: faiss as it comes, not tu
 PATHS = ("avx512", "avx2", "neon", "emu128")
 MOST = 2**32 - 1  # rows and dimensions of an .fbin file
 MOST_K = 2**31 - 1
+MOST_ARRAY = 2**31 - 9  # elements of an array in Java
 
 
 @dataclass
@@ -178,6 +180,34 @@ def everything(arguments: list[str]) -> All:
         raise UsageError(f"bench all: '{extra}' is no option; see ./nearfield bench --help")
     if options.out is None:
         raise UsageError("bench all: --out FOLDER is needed")
+    return options
+
+
+@dataclass
+class Turns:
+    rows: int = 10_000_000
+    library: str = field(default_factory=library.default)
+    api: str | None = None
+    only: str = ""
+    quick: bool = False
+    before: str | None = None
+    format: str = "table"
+    out: str | None = None
+    given: set[str] = field(default_factory=set)
+
+
+def turns(arguments: list[str]) -> Turns:
+    options = Turns()
+    for extra in _parse(options, "turns", arguments, ("quick",)):
+        raise UsageError(f"bench turns: '{extra}' is no option; see ./nearfield bench --help")
+    if options.rows > MOST_ARRAY:
+        raise UsageError(f"bench turns: --rows={options.rows}, it must be from 1 to {MOST_ARRAY}")
+    if options.before is not None and not os.path.isfile(options.before):
+        raise UsageError(f"bench turns: --before={options.before} is no file")
+    if options.before is not None and options.format == "json":
+        raise UsageError("bench turns: --before is for the table, --format=json has this run's records alone")
+    if options.api is not None and not os.path.exists(options.api if options.api.endswith(".jar") else f"{options.api}/dev/nearfield/Knn.class"):
+        raise UsageError(f"bench turns: --api={options.api} is neither a jar nor a folder of the API's classes")
     return options
 
 

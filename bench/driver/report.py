@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -14,8 +13,10 @@ from pathlib import Path
 import machine
 import output
 import peers
+import record_files
 import stats
 import targets
+import turn_lines
 import workloads
 from errors import BenchError, Missing, UsageError, say
 from options import ReportOptions
@@ -49,38 +50,13 @@ def read_records(paths: list[str]) -> tuple[list[dict], dict]:
     return list(merged.values()), about
 
 
-def _json(path: str):
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from None
-
-
 def records_of(path: str) -> list[dict]:
-    records = _json(path)
-    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise UsageError(f"{path} is no array of records")
-    for number, record in enumerate(records):
-        missing = [key for key in KEYS if key not in record]
-        if missing:
-            raise UsageError(f"{path}: record {number} has no '{missing[0]}'")
-        for key in KEYS:
-            expected = "text" if key in TEXTS else "a number or null" if key in MAYBE else "a number"
-            fits = isinstance(record[key], str) if key in TEXTS else _is_number(record[key]) or (key in MAYBE and record[key] is None)
-            if not fits:
-                raise UsageError(f"{path}: record {number} has {key}={record[key]!r}, {expected} is expected")
-    return records
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return record_files.checked(path, KEYS, TEXTS, MAYBE)
 
 
 def about_of(path: str) -> dict:
     """What describes the machine and each point, as far as the report reads it."""
-    about = _json(path)
+    about = record_files.json_of(path)
     if not isinstance(about, dict) or not isinstance(about.get("machine"), dict):
         raise UsageError(f"{path} does not describe a machine")
     for key, kinds in MACHINE.items():
@@ -183,6 +159,7 @@ def _text(records: list[dict], about: dict, charts: list[dict], folder: Path) ->
                   "<picture>", f'  <source media="(prefers-color-scheme: dark)" srcset="{name}/{chart["name"]}-dark.svg">',
                   f'  <img alt="{chart["title"]}" src="{name}/{chart["name"]}.svg">', "</picture>", ""]  # fmt: skip
     lines += _workloads(records, about)
+    lines += _turns(folder)
     lines += _curve(records)
     lines += _peers(records, about)
     lines += _how()
@@ -250,6 +227,22 @@ def _curve(records: list[dict]) -> list[str]:
         ["rows", "batch", "ours", "queries/s", "of the limit", "faiss", "ratio"], rows)
 
 
+def _turns(folder: Path) -> list[str]:
+    """What `bench turns` measured, where it lies beside the other records, with an earlier version's figures where those do."""
+    now, then = folder / "turns.json", folder / "turns-before.json"
+    if not now.is_file():
+        return []
+    records, before = turn_lines.records_of(str(now)), turn_lines.records_of(str(then)) if then.is_file() else None
+    lines = ["## Turns", "",
+             "How long others wait while one user of a device has something large done, and what small calls cost: `./nearfield bench turns`, through Java. "
+             "A probe is asked at a steady pace; one that could not be asked because the one before it still waited has waited from when it was due.", ""]  # fmt: skip
+    lines += [f"- {words}: {turn_lines.of_what(each)}" for words, each in (("now", records), ("before", before)) if each]
+    verdicts = {True: "met", False: "**missed**", None: ""}
+    head, rows = turn_lines.table(records, before, verdicts)
+    found = [row[-1] for row in rows]
+    return lines + [""] + _table(head, rows, 2) + [f"{found.count(verdicts[True])} met, {found.count(verdicts[False])} missed.", ""]
+
+
 def _peers(records: list[dict], about: dict) -> list[str]:
     lines = ["## Peers and their settings", "",
              "Each at the best setting found for the workload by trying: OpenBLAS kernels (environment), and faiss's own thresholds and blocks or "
@@ -278,4 +271,4 @@ def _how() -> list[str]:
             "- **Recall**: 32 queries of measured batches against float64. A row whose true distance f32 cannot tell from the k-th counts as right.",
             "- Synthetic rows are independent and nearly normal; Poincaré's lie in the ball with hyperbolic radii uniform up to 6.",
             "", "`./nearfield bench all --out docs/benchmarks && ./nearfield bench report docs/benchmarks/records.json` repeats all of it; "
-            "bench/README.md has the protocol."]  # fmt: skip
+            "`./nearfield bench turns --format json --out docs/benchmarks/turns.json` the section on turns; bench/README.md has the protocol."]  # fmt: skip

@@ -230,7 +230,7 @@ class RunTest(unittest.TestCase):
 
     def test_refusals(self):
         self.refused("frobnicate", 2, "frobnicate")
-        self.refused("", 2, "flat, all or report")
+        self.refused("", 2, "flat, all, turns or report")
         self.refused("flat --frobnicate", 2, "--frobnicate")
         self.refused("flat --rows 4000000000 --dim 10000 --peers none --library local", 2, "4000000000 rows", "GiB")
         self.refused("flat --base no.fbin --queries no.fbin --peers none --library local", 2, "no.fbin", "not there")

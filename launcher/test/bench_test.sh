@@ -90,6 +90,18 @@ test_bench_with_java() {
   is "$(calls '^mvn.*-pl bench/java')" 2
 }
 
+test_bench_turns() {
+  machine bench_turns
+  build_tools
+  benchmark
+  jdk "$machine/jvm/jdk" 25
+  start bench turns --library local --only search
+  is "$status" 0
+  is "$(calls 'cmake --build --preset release --target nearfield_cpu nearfield_bench$')" 1
+  is "$(calls '^mvn.*-pl bench/java')" 1
+  is "$(calls '^python3 .*bench/driver turns --library local --only search$')" 1
+}
+
 test_bench_without_python() {
   machine bench_python
   benchmark

@@ -19,6 +19,18 @@ final class Timings {
     return nanos[Math.max(0, rank - 1)] / 1e9;
   }
 
+  double median() {
+    return quantile(0.5);
+  }
+
+  /** As a line of several in one reply. */
+  void reportTo(Map<String, Object> reply, String line) {
+    reply.put(line + ".count", nanos.length);
+    reply.put(line + ".p50_s", quantile(0.5));
+    reply.put(line + ".p99_s", quantile(0.99));
+    reply.put(line + ".max_s", quantile(1));
+  }
+
   void reportTo(Map<String, Object> reply) {
     reply.put("p50_s", quantile(0.5));
     reply.put("p90_s", quantile(0.9));

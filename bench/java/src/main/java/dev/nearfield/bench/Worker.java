@@ -126,6 +126,19 @@ public final class Worker {
               Path.of(command.text("base")),
               command.number("batch", 0),
               reply);
+      case "turns" ->
+          Turns.run(
+              command.text("scenario"),
+              new Turns.Setting(
+                  device(),
+                  command.number("rows", 1000),
+                  command.number("dim", 16),
+                  command.number("queries", 100),
+                  command.number("probes", 1),
+                  command.number("seconds", 0),
+                  command.number("rounds", 1),
+                  command.number("pace_us", 1000) * 1000L),
+              reply);
       case "quit" -> {
         return false;
       }
