@@ -248,6 +248,10 @@ public final class IndexActor implements DeviceOwner.Turn {
         resume(worker, scratch);
       }
       boolean worked = serveMailbox(index, worker, searcher, scratch);
+      boolean late = System.nanoTime() - untilNanos >= 0;
+      if (worked && !late && mailbox.size() > 0) {
+        continue; // who waits does not wait for a step each
+      }
       worked |= step(here, index, worker, searcher, scratch);
       if (!worked) {
         long left = linger.leftNanos();
@@ -266,7 +270,7 @@ public final class IndexActor implements DeviceOwner.Turn {
           return DeviceOwner.IDLE;
         }
         linger.end();
-      } else if (System.nanoTime() - untilNanos >= 0) {
+      } else if (late || System.nanoTime() - untilNanos >= 0) {
         return DeviceOwner.AGAIN;
       }
     }

@@ -225,7 +225,6 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
       AcceleratedVectorIndex index =
           IndexFront.make(
               config,
-              timeout,
               owner,
               placement,
               counters,
@@ -264,7 +263,8 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
         Request.saturatedNanos(maxLinger),
         mailboxCapacity,
         Request.saturatedNanos(mailboxWait),
-        deadRatio);
+        deadRatio,
+        timeout);
   }
 
   private static long inRange(String what, long value, long least, long most) {

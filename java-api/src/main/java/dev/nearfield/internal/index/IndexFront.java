@@ -60,7 +60,6 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   private IndexFront(
       IndexConfig config,
-      @Nullable Duration timeout,
       IndexCounters counters,
       Completer completer,
       SlotTable slots,
@@ -75,7 +74,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
     this.mailbox = new Mailbox(config.mailboxCapacity(), config.mailboxWaitNanos());
     this.actor = new IndexActor(config, mailbox, counters, elsewhere, reporter);
     this.released = new AtomicBoolean();
-    this.timeout = timeout;
+    this.timeout = config.timeout();
   }
 
   /** Another view of the same index. */
@@ -95,7 +94,6 @@ public final class IndexFront implements AcceleratedVectorIndex {
   /** Makes an index on an owner that was acquired for it; the index releases it when closed. */
   static IndexFront make(
       IndexConfig config,
-      @Nullable Duration timeout,
       DeviceOwner owner,
       Placement placement,
       IndexCounters counters,
@@ -103,8 +101,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
       SlotTable slots,
       Elsewhere elsewhere,
       FallbackReporter reporter) {
-    IndexFront index =
-        new IndexFront(config, timeout, counters, completer, slots, elsewhere, reporter);
+    IndexFront index = new IndexFront(config, counters, completer, slots, elsewhere, reporter);
     try {
       return OwnerCall.run(
           owner,

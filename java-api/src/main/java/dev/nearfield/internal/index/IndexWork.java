@@ -5,7 +5,6 @@ import dev.nearfield.CompactionReport;
 import dev.nearfield.Device;
 import dev.nearfield.DeviceLostException;
 import dev.nearfield.DeviceOutOfMemoryException;
-import dev.nearfield.FallbackReason;
 import dev.nearfield.IndexClosedException;
 import dev.nearfield.Placement;
 import dev.nearfield.VectorHandle;
@@ -42,7 +41,6 @@ public final class IndexWork {
   private final CancelWord cancel;
   private final Placement placement;
   private final Device device;
-  private final Optional<FallbackReason> fallback;
   private final Relocation relocation;
   private @Nullable DeviceLostException lost;
 
@@ -57,7 +55,6 @@ public final class IndexWork {
     this.cancel = cancel;
     this.placement = placement;
     this.device = placement.device();
-    this.fallback = placement.fallback();
     this.relocation = relocation;
     publish();
   }

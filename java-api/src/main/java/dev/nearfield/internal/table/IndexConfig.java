@@ -3,6 +3,8 @@ package dev.nearfield.internal.table;
 
 import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the builder decided.
@@ -10,6 +12,7 @@ import dev.nearfield.internal.engine.Engine;
  * @param budgetBytes on the device, 0 for what it has
  * @param maxBatch queries of one device call
  * @param deadRatio share of dead rows from which compaction starts by itself; 1 or more: never
+ * @param timeout of calls that bring none; null: none
  */
 public record IndexConfig(
     int dim,
@@ -21,7 +24,8 @@ public record IndexConfig(
     long maxLingerNanos,
     int mailboxCapacity,
     long mailboxWaitNanos,
-    double deadRatio) {
+    double deadRatio,
+    @Nullable Duration timeout) {
 
   /** As this, where the budget was too small: bound by the memory of the device only. */
   public IndexConfig withoutBudget() {
@@ -35,7 +39,8 @@ public record IndexConfig(
         maxLingerNanos,
         mailboxCapacity,
         mailboxWaitNanos,
-        deadRatio);
+        deadRatio,
+        timeout);
   }
 
   public Engine.IndexOptions options() {

@@ -28,6 +28,8 @@ public final class Threads {
     return AccessController.doPrivileged((PrivilegedAction<Thread>) () -> create(name, task));
   }
 
+  @SuppressWarnings(
+      "ThreadPriorityCheck") // nothing relies on it: the caller's own is not taken over
   private static Thread create(String name, Runnable task) {
     return Thread.ofPlatform()
         .name(name)

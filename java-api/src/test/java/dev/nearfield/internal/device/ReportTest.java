@@ -217,7 +217,7 @@ class ReportTest {
     assertNotSame(failed, probed);
     assertSame(probed, Backends.status(BackendKind.CUDA));
     new PolicyRoutes(
-            Acceleration.PREFERRED, new IndexConfig(1, Metric.DOT, 0, 0, 0, 64, 0, 64, 0, 1))
+            Acceleration.PREFERRED, new IndexConfig(1, Metric.DOT, 0, 0, 0, 64, 0, 64, 0, 1, null))
         .better(
             new PlacementInfo(
                 choice.device(), Optional.of(FallbackReason.NO_DEVICE), choice.passedOver()));

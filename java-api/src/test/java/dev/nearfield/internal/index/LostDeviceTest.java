@@ -47,7 +47,7 @@ class LostDeviceTest {
               return opened.getLast();
             });
     return IndexFront.make(
-        new IndexConfig(1, Metric.L2_SQUARED, 0, 0, 0, 64, 0, 64, 0, 1),
+        new IndexConfig(1, Metric.L2_SQUARED, 0, 0, 0, 64, 0, 64, 0, 1, null),
         owner,
         new PlacementInfo(DEVICE, Optional.empty(), List.of()),
         counters,

@@ -76,7 +76,7 @@ class MoveTest {
       return new Destination(
           DeviceOwner.of(next),
           new PlacementInfo(next.device(), fallback, List.of()),
-          new IndexConfig(DIM, Metric.L2_SQUARED, 0, 0, 0, 64, 0, 64, 0, 1));
+          new IndexConfig(DIM, Metric.L2_SQUARED, 0, 0, 0, 64, 0, 64, 0, 1, null));
     }
 
     @Override
