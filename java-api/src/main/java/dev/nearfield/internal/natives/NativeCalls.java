@@ -232,10 +232,11 @@ public final class NativeCalls {
     }
   }
 
-  int knn(MemorySegment context, MemorySegment request, CallFrame frame) {
+  int knn(MemorySegment context, MemorySegment request, MemorySegment step, CallFrame frame) {
     room(request, nf_knn.layout());
+    room(step, nf_step.layout());
     try {
-      return (int) knn.invokeExact(context, request, MemorySegment.NULL, frame.call());
+      return (int) knn.invokeExact(context, request, step, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }

@@ -2,7 +2,6 @@
 package dev.nearfield.internal.table;
 
 import dev.nearfield.CompactionReport;
-import dev.nearfield.DeviceLostException;
 import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;

@@ -223,6 +223,53 @@ public class EngineTest {
     }
   }
 
+  /** Between the steps of one search others are begun, done and given up. */
+  @ParameterizedTest
+  @MethodSource("libraries")
+  void knnInSteps(String library) {
+    int rows = 20_000;
+    int batch = 300;
+    float[] dataset = new float[rows];
+    for (int i = 0; i < rows; i++) {
+      dataset[i] = i % 1000;
+    }
+    float[] queries = new float[batch];
+    for (int q = 0; q < batch; q++) {
+      queries[q] = q;
+    }
+    long[] found = new long[2 * batch];
+    SearchCall call =
+        new SearchCall(
+            floats(queries),
+            batch,
+            2,
+            List.of(),
+            null,
+            Float.NaN,
+            longs(found),
+            floats(new float[2 * batch]),
+            MemorySegment.ofArray(new int[batch]));
+    try (Engine engine = open(library);
+        Engine.Knn knn = engine.knn(Metric.L2_SQUARED, 1, rows, call)) {
+      int steps = 1;
+      while (!knn.step(
+          floats(dataset).asSlice(knn.position() * Float.BYTES), rows - knn.position(), 1, NONE)) {
+        steps++;
+        try (Engine.Knn other = engine.knn(Metric.DOT, 1, rows, call)) {
+          assertFalse(other.step(floats(dataset), 10, 1, NONE));
+        }
+        assertEquals(0, found[2], "written before the end");
+      }
+      assertTrue(steps > 4, steps + " steps"); // at most 64 queries meet the rows in one
+      for (int q = 0; q < batch; q++) {
+        assertEquals(q, found[2 * q]);
+        assertEquals(q + 1000, found[2 * q + 1]);
+      }
+      Engine.Knn lost = engine.knn(Metric.DOT, 1, rows, call);
+      assertFalse(lost.step(floats(dataset), 10, 1, NONE)); // the context frees it
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("libraries")
   void mistakesAreTypedAndHarmless(String library) {
