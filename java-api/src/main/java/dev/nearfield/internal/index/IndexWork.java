@@ -264,7 +264,7 @@ public final class IndexWork {
         return true;
       }
       int count = job.chunkSize();
-      job.took(addHidden(job, chunk, count, scratch));
+      job.took(addHidden(job, chunk, count));
       publish();
       return true;
     } catch (Throwable e) { // the caller's own failure may be anything
@@ -273,9 +273,9 @@ public final class IndexWork {
     }
   }
 
-  private int addHidden(InsertJob job, MemorySegment chunk, int count, Scratch scratch) {
+  private int addHidden(InsertJob job, MemorySegment chunk, int count) {
     try {
-      return state.addHidden(chunk, count, scratch, Engine.CallControl.NONE);
+      return state.addHidden(chunk, count, Engine.CallControl.NONE);
     } catch (IllegalArgumentException e) { // all were fine when the call began
       throw new IllegalArgumentException(
           "%s: among the [%d] vectors from [%d] on one was changed during the call (%s)"

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.natives;
 
+import dev.nearfield.ffi.nearfield_h;
+import dev.nearfield.ffi.nf_add;
 import dev.nearfield.ffi.nf_compact;
 import dev.nearfield.ffi.nf_index_info;
+import dev.nearfield.ffi.nf_live;
 import dev.nearfield.ffi.nf_step;
 import dev.nearfield.internal.engine.Engine.CallControl;
 import dev.nearfield.internal.engine.Engine.IndexOptions;
@@ -44,10 +47,21 @@ public final class NativeIndex implements EngineIndex {
 
   @Override
   public long add(MemorySegment vectors, long count, CallControl control) {
+    return add(vectors, count, 0, control);
+  }
+
+  @Override
+  public long addHidden(MemorySegment vectors, long count, CallControl control) {
+    return add(vectors, count, nearfield_h.NF_HIDDEN(), control);
+  }
+
+  private long add(MemorySegment vectors, long count, int flags, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment first = frame.room(ValueLayout.JAVA_LONG, 1);
-      MemorySegment matrix = frame.matrix(vectors, count, dim);
-      int status = calls.indexAdd(index(), matrix, first, frame);
+      MemorySegment request = frame.struct(nf_add.layout());
+      nf_add.flags(request, flags);
+      nf_add.rows(request, frame.matrix(vectors, count, dim));
+      int status = calls.indexAdd(index(), request, first, frame);
       engine.check(frame, status, "nf_index_add", () -> shortage(count));
       return first.get(ValueLayout.JAVA_LONG, 0);
     }
@@ -79,10 +93,25 @@ public final class NativeIndex implements EngineIndex {
   @Override
   public void setLive(MemorySegment rows, long count, boolean live, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
-      MemorySegment numbers = frame.input(rows, count, Long.BYTES);
-      int status = calls.indexSetLive(index(), numbers, count, live, frame);
-      engine.check(frame, status, "nf_index_set_live");
+      MemorySegment request = frame.struct(nf_live.layout());
+      nf_live.rows(request, frame.input(rows, count, Long.BYTES));
+      setLive(frame, request, count, live);
     }
+  }
+
+  @Override
+  public void setLive(long first, long count, boolean live, CallControl control) {
+    try (CallFrame frame = new CallFrame(control)) {
+      MemorySegment request = frame.struct(nf_live.layout());
+      nf_live.first(request, first);
+      setLive(frame, request, count, live);
+    }
+  }
+
+  private void setLive(CallFrame frame, MemorySegment request, long count, boolean live) {
+    nf_live.count(request, count);
+    nf_live.live(request, live ? 1 : 0);
+    engine.check(frame, calls.indexSetLive(index(), request, frame), "nf_index_set_live");
   }
 
   @Override
@@ -94,16 +123,18 @@ public final class NativeIndex implements EngineIndex {
   }
 
   @Override
-  public boolean compactStep(
-      MemorySegment newRow, long newRowCount, long budgetNanos, CallControl control) {
+  public Compacted compactStep(
+      MemorySegment newRow, long window, long position, long budgetNanos, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment request = frame.struct(nf_compact.layout());
-      nf_compact.new_row(request, frame.output(newRow, newRowCount, Long.BYTES));
-      nf_compact.new_row_count(request, newRowCount);
+      nf_compact.new_row(request, frame.output(newRow, window, Long.BYTES));
+      nf_compact.new_row_count(request, window);
       MemorySegment step = frame.struct(nf_step.layout());
       nf_step.budget_ns(step, budgetNanos);
+      nf_step.position(step, position);
       engine.check(frame, calls.indexCompact(index(), request, step, frame), "nf_index_compact");
-      return nf_step.done(step) != 0;
+      return new Compacted(
+          nf_compact.first_row(request), nf_step.position(step), nf_step.done(step) != 0);
     }
   }
 

@@ -2,14 +2,17 @@
 package dev.nearfield.internal.natives;
 
 import dev.nearfield.Metric;
+import dev.nearfield.ffi.nearfield_h;
 import dev.nearfield.ffi.nf_knn;
+import dev.nearfield.ffi.nf_step;
 import dev.nearfield.internal.engine.Engine.CallControl;
 import dev.nearfield.internal.engine.Engine.Knn;
 import dev.nearfield.internal.engine.Engine.SearchCall;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
-/** One stateless search on a native context, which is given the whole dataset at the end. */
+/** One stateless search on a native context, between whose steps the context keeps its work. */
 final class NativeKnn implements Knn {
   private final NativeEngine engine;
   private final NativeCalls calls;
@@ -17,9 +20,8 @@ final class NativeKnn implements Knn {
   private final int dim;
   private final long rows;
   private final SearchCall search;
-  private final Arena arena = Arena.ofShared();
-  private final MemorySegment dataset;
   private long position;
+  private MemorySegment work = MemorySegment.NULL;
 
   NativeKnn(
       NativeEngine engine,
@@ -34,7 +36,6 @@ final class NativeKnn implements Knn {
     this.dim = dim;
     this.rows = rows;
     this.search = search;
-    this.dataset = arena.allocate(rows * dim * Float.BYTES, 64);
   }
 
   @Override
@@ -44,26 +45,42 @@ final class NativeKnn implements Knn {
 
   @Override
   public boolean step(MemorySegment piece, long count, long budgetNanos, CallControl control) {
-    long bytes = (long) dim * Float.BYTES;
-    MemorySegment.copy(piece, 0, dataset, position * bytes, count * bytes);
-    position += count;
-    if (position < rows) {
-      return false;
-    }
     try (CallFrame frame = new CallFrame(control)) {
       SearchStructs structs = new SearchStructs(frame, search, dim);
       MemorySegment request = frame.struct(nf_knn.layout());
       nf_knn.metric(request, MetricCode.of(metric));
       nf_knn.queries(request, structs.queries());
-      nf_knn.dataset(request, frame.matrix(dataset, rows, dim));
+      nf_knn.dataset(request, frame.matrix(piece, count, dim));
+      nf_knn.dataset_rows(request, rows);
       nf_knn.result(request, structs.result());
-      engine.check(frame, calls.knn(engine.context(), request, frame), "nf_knn");
+      MemorySegment step = step(frame);
+      nf_step.budget_ns(step, budgetNanos);
+      int status = calls.knn(engine.context(), request, step, frame);
+      work = status == nearfield_h.NF_OK() ? nf_step.work(step) : MemorySegment.NULL;
+      engine.check(frame, status, "nf_knn");
+      position = nf_step.position(step);
+      return nf_step.done(step) != 0;
     }
-    return true;
   }
 
+  private MemorySegment step(CallFrame frame) {
+    MemorySegment step = frame.struct(nf_step.layout());
+    nf_step.position(step, position);
+    nf_step.work(step, work);
+    return step;
+  }
+
+  /** A step that is cancelled frees what the context keeps. */
   @Override
   public void close() {
-    arena.close();
+    if (work.equals(MemorySegment.NULL)) {
+      return;
+    }
+    try (Arena arena = Arena.ofConfined();
+        CallFrame frame =
+            new CallFrame(new CallControl(0, arena.allocateFrom(ValueLayout.JAVA_INT, 1)))) {
+      calls.knn(engine.context(), frame.struct(nf_knn.layout()), step(frame), frame);
+    }
+    work = MemorySegment.NULL;
   }
 }

@@ -45,7 +45,12 @@ public final class JavaIndex implements EngineIndex {
 
   @Override
   public long add(MemorySegment vectors, long count, Engine.CallControl control) {
-    return append("add", "vector", vectors, count, new JavaEngine.CallClock("add", control));
+    return append("add", "vector", vectors, count, true, new JavaEngine.CallClock("add", control));
+  }
+
+  @Override
+  public long addHidden(MemorySegment vectors, long count, Engine.CallControl control) {
+    return append("add", "vector", vectors, count, false, new JavaEngine.CallClock("add", control));
   }
 
   long append(
@@ -53,6 +58,7 @@ public final class JavaIndex implements EngineIndex {
       String what,
       MemorySegment vectors,
       long count,
+      boolean live,
       JavaEngine.CallClock clock) {
     long first = rows.rows();
     float[] vector = new float[dim];
@@ -84,7 +90,7 @@ public final class JavaIndex implements EngineIndex {
     }
     for (long i = 0; i < count; i++) {
       load(vectors, i, vector);
-      rows.append(vector, 0, side(vector));
+      rows.append(vector, 0, side(vector), live);
     }
     return first;
   }
@@ -123,15 +129,30 @@ public final class JavaIndex implements EngineIndex {
       row("setLive", rowNumbers, i);
     }
     for (long i = 0; i < count; i++) {
-      long row = row("setLive", rowNumbers, i);
-      rows.setLive(row, live);
-      if (shadow != null && row < shadow.copied) {
-        long moved = shadow.newRow[(int) row];
-        if (moved >= 0) {
-          shadow.rows.setLive(moved, live);
-        } else if (live) {
-          shadow = null; // a row already dropped is wanted again: start over
-        }
+      setLive(row("setLive", rowNumbers, i), live);
+    }
+  }
+
+  @Override
+  public void setLive(long first, long count, boolean live, Engine.CallControl control) {
+    if (count < 0 || first < 0 || first > rows.rows() - count) {
+      throw new IllegalArgumentException(
+          "setLive: [%d] rows from [%d] on, the index has %d rows"
+              .formatted(count, first, rows.rows()));
+    }
+    for (long row = first; row < first + count; row++) {
+      setLive(row, live);
+    }
+  }
+
+  private void setLive(long row, boolean live) {
+    rows.setLive(row, live);
+    if (shadow != null && row < shadow.copied) {
+      long moved = shadow.newRow[(int) row];
+      if (moved >= 0) {
+        shadow.rows.setLive(moved, live);
+      } else if (live) {
+        shadow = null; // a row already dropped is wanted again: start over
       }
     }
   }
@@ -143,31 +164,45 @@ public final class JavaIndex implements EngineIndex {
   }
 
   @Override
-  public boolean compactStep(
-      MemorySegment newRow, long newRowCount, long budgetNanos, Engine.CallControl control) {
-    JavaEngine.CallClock clock = new JavaEngine.CallClock("compact", control);
-    long start = System.nanoTime();
-    Shadow work = shadow == null ? shadow = new Shadow(dim) : shadow;
-    while (work.copied < rows.rows()) {
-      long end = Math.min(rows.rows(), work.copied + COMPACT_ROWS);
-      work.copy(rows, end);
-      clock.poll();
-      if (budgetNanos != 0
-          && System.nanoTime() - start >= budgetNanos
-          && work.copied < rows.rows()) {
-        return false;
-      }
-    }
-    if (newRowCount != rows.rows()) {
+  public Compacted compactStep(
+      MemorySegment newRow,
+      long window,
+      long position,
+      long budgetNanos,
+      Engine.CallControl control) {
+    if (window < 1 && rows.rows() > 0) {
       throw new IllegalArgumentException(
           "compact: room for [%d] row numbers, the index has %d rows"
-              .formatted(newRowCount, rows.rows()));
+              .formatted(window, rows.rows()));
+    }
+    JavaEngine.CallClock clock = new JavaEngine.CallClock("compact", control);
+    long start = System.nanoTime();
+    Shadow work = shadow;
+    if (work == null || work.copied != position) {
+      shadow = work = new Shadow(dim);
+    }
+    long first = work.copied;
+    long limit = Math.min(rows.rows(), first + window);
+    while (work.copied < limit) {
+      work.copy(rows, Math.min(limit, work.copied + COMPACT_ROWS));
+      clock.poll();
+      if (budgetNanos != 0 && System.nanoTime() - start >= budgetNanos) {
+        break;
+      }
     }
     MemorySegment.copy(
-        work.newRow, 0, newRow, ValueLayout.JAVA_LONG_UNALIGNED, 0, (int) newRowCount);
-    rows = work.rows;
-    shadow = null;
-    return true;
+        work.newRow,
+        (int) first,
+        newRow,
+        ValueLayout.JAVA_LONG_UNALIGNED,
+        0,
+        (int) (work.copied - first));
+    boolean done = work.copied == rows.rows();
+    if (done) {
+      rows = work.rows;
+      shadow = null;
+    }
+    return new Compacted(first, work.copied, done);
   }
 
   @Override
@@ -223,7 +258,7 @@ public final class JavaIndex implements EngineIndex {
         }
         newRow[row] = rows.rows();
         rows.ensure(rows.rows() + 1);
-        rows.append(from.slabOf(row), from.offsetOf(row), from.sideOf(row));
+        rows.append(from.slabOf(row), from.offsetOf(row), from.sideOf(row), true);
       }
     }
   }

@@ -117,12 +117,12 @@ public final class JavaRows {
     }
   }
 
-  /** Appends one live row; there must be room. */
-  void append(float[] vector, int from, float side) {
+  /** Appends one row; there must be room. */
+  void append(float[] vector, int from, float side, boolean on) {
     System.arraycopy(vector, from, slabOf(rows), offsetOf(rows), dim);
     sides.get((int) (rows / slabRows))[(int) (rows % slabRows)] = side;
     rows++;
-    setLive(rows - 1, true);
+    setLive(rows - 1, on);
   }
 
   void write(long row, float[] vector, int from, float side) {

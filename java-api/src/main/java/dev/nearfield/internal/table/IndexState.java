@@ -2,7 +2,6 @@
 package dev.nearfield.internal.table;
 
 import dev.nearfield.CompactionReport;
-import dev.nearfield.DeviceLostException;
 import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
@@ -130,33 +129,22 @@ public final class IndexState {
   public void add(MemorySegment vectors, int count, long[] out, Engine.CallControl control) {
     slots.reserve(count);
     slotOfRow.ensure((long) rowCount + count);
-    int first = append(vectors, count, control);
+    int first = appended(rows.add(vectors, count, control), count);
     issue(first, count, out, 0);
   }
 
   /** Appends vectors that no search finds before {@link #publish}; answers their first row. */
-  public int addHidden(
-      MemorySegment vectors, int count, Scratch scratch, Engine.CallControl control) {
+  public int addHidden(MemorySegment vectors, int count, Engine.CallControl control) {
     slotOfRow.ensure((long) rowCount + count);
-    int first = append(vectors, count, control);
+    int first = appended(rows.addHidden(vectors, count, control), count);
     for (int row = first; row < first + count; row++) {
       slotOfRow.set(row, NO_SLOT);
     }
     hidden += count;
-    try {
-      rows.setLive(range(first, count, scratch), count, false, Engine.CallControl.NONE);
-    } catch (RuntimeException | Error e) {
-      // Searches would find rows that belong to nobody: better no answers than wrong ones.
-      DeviceLostException lost =
-          new DeviceLostException("addAll: new rows could not be hidden: " + e.getMessage());
-      lost.addSuppressed(e);
-      throw lost;
-    }
     return first;
   }
 
-  private int append(MemorySegment vectors, int count, Engine.CallControl control) {
-    long first = rows.add(vectors, count, control);
+  private int appended(long first, int count) {
     if (first != rowCount) {
       throw new IllegalStateException(
           "add: the device put row [" + first + "], [" + rowCount + "] was expected");
@@ -172,14 +160,18 @@ public final class IndexState {
       total += count[i];
     }
     slots.reserve(total);
-    MemorySegment numbers = scratch.get(Scratch.Use.ROWS, (long) total * Long.BYTES);
-    int n = 0;
-    for (int i = 0; i < ranges; i++) {
-      for (int row = first[i]; row < first[i] + count[i]; row++) {
-        numbers.setAtIndex(ValueLayout.JAVA_LONG, n++, row);
+    if (ranges == 1) {
+      rows.setLive(first[0], total, true, Engine.CallControl.NONE);
+    } else { // in one call: all or none
+      MemorySegment numbers = scratch.get(Scratch.Use.ROWS, (long) total * Long.BYTES);
+      int n = 0;
+      for (int i = 0; i < ranges; i++) {
+        for (int row = first[i]; row < first[i] + count[i]; row++) {
+          numbers.setAtIndex(ValueLayout.JAVA_LONG, n++, row);
+        }
       }
+      rows.setLive(numbers, total, true, Engine.CallControl.NONE);
     }
-    rows.setLive(numbers, total, true, Engine.CallControl.NONE);
     hidden -= total;
     int at = 0;
     for (int i = 0; i < ranges; i++) {
@@ -341,7 +333,7 @@ public final class IndexState {
     MemorySegment values =
         scratch.get(Scratch.Use.VECTORS, (long) from.count * dim() * Float.BYTES);
     MemorySegment.copy(from.vectors, 0, values, ValueLayout.JAVA_FLOAT, 0, from.count * dim());
-    int first = append(values, from.count, Engine.CallControl.NONE);
+    int first = appended(rows.add(values, from.count, Engine.CallControl.NONE), from.count);
     for (int i = 0; i < from.count; i++) {
       slotOfRow.set(first + i, from.slots[i]);
     }
@@ -382,7 +374,15 @@ public final class IndexState {
       throw new IllegalStateException("compact: not begun");
     }
     MemorySegment newRow = running.room(rowCount);
-    if (!rows.compactStep(newRow, rowCount, budgetNanos, control)) {
+    long position = running.position();
+    MemorySegment window = newRow.asSlice(position * Long.BYTES);
+    EngineIndex.Compacted step =
+        rows.compactStep(window, rowCount - position, position, budgetNanos, control);
+    if (step.firstRow() != position) { // it began anew, and only these numbers count
+      MemorySegment.copy(window, 0, newRow, 0, step.position() * Long.BYTES);
+    }
+    running.position(step.position());
+    if (!step.done()) {
       return null;
     }
     int kept = 0;

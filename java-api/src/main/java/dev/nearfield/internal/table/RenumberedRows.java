@@ -12,16 +12,29 @@ public final class RenumberedRows {
   private final long start = System.nanoTime();
   private Arena arena = Arena.ofConfined();
   private MemorySegment newRow = MemorySegment.NULL;
+  private long position;
 
-  /** One 64-bit word per row, with whatever content. */
+  /** One 64-bit word per row; those below the position are kept. */
   MemorySegment room(long rows) {
     long bytes = rows * Long.BYTES;
     if (newRow.byteSize() < bytes) {
+      Arena larger = Arena.ofConfined();
+      MemorySegment room = larger.allocate(bytes + bytes / 8, Long.BYTES); // for rows added later
+      MemorySegment.copy(newRow, 0, room, 0, position * Long.BYTES);
       arena.close();
-      arena = Arena.ofConfined();
-      newRow = arena.allocate(bytes + bytes / 8, Long.BYTES); // an eighth for rows added meanwhile
+      arena = larger;
+      newRow = room;
     }
     return newRow.asSlice(0, bytes);
+  }
+
+  /** Rows whose numbers are known. */
+  long position() {
+    return position;
+  }
+
+  void position(long passed) {
+    position = passed;
   }
 
   Duration elapsed() {

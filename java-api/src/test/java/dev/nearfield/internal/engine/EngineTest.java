@@ -24,6 +24,7 @@ import dev.nearfield.internal.value.DeviceInfo;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -153,11 +154,40 @@ public class EngineTest {
       assertTrue(info.deviceBytes() > 0);
       assertEquals(1, search(index, 1, Float.NaN, new RowFilter[0], 0, 0).rows[0]);
       long[] newRow = new long[5];
-      assertTrue(index.compactStep(longs(newRow), 5, 0, NONE));
-      assertArrayEquals(new long[] {-1, 0, -1, 1, 2}, newRow);
+      EngineIndex.Compacted step = index.compactStep(longs(newRow), 2, 0, 0, NONE);
+      assertEquals(new EngineIndex.Compacted(0, 2, false), step);
+      assertArrayEquals(new long[] {-1, 0}, Arrays.copyOf(newRow, 2));
+      step = index.compactStep(longs(newRow), 5, 2, 0, NONE);
+      assertEquals(new EngineIndex.Compacted(2, 5, true), step);
+      assertArrayEquals(new long[] {-1, 1, 2}, Arrays.copyOf(newRow, 3));
       assertEquals(3, index.info().rows());
       index.read(longs(1, 2), 2, floats(read), NONE);
       assertArrayEquals(new float[] {9, 9, 4, 0}, read);
+      // Another compaction, of which the first knows nothing: all its numbers are given out again.
+      assertEquals(
+          new EngineIndex.Compacted(0, 2, false), index.compactStep(longs(newRow), 2, 0, 0, NONE));
+      assertEquals(
+          new EngineIndex.Compacted(0, 1, false), index.compactStep(longs(newRow), 1, 0, 0, NONE));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("libraries")
+  void hiddenRowsAreFoundOnceTheyAreShown(String library) {
+    try (Engine engine = open(library);
+        EngineIndex index = line(engine)) {
+      assertEquals(5, index.addHidden(floats(0, 0.25f, 0, 0.5f), 2, NONE));
+      assertEquals(7, index.info().rows());
+      assertEquals(5, index.info().liveRows());
+      RowFilter[] none = {};
+      assertEquals(1, search(index, 2, Float.NaN, none, 0, 0).rows[1]);
+      index.setLive(5, 2, true, NONE);
+      assertEquals(5, search(index, 2, Float.NaN, none, 0, 0).rows[1]);
+      index.setLive(4, 2, false, NONE);
+      assertEquals(6, search(index, 2, Float.NaN, none, 0, 0).rows[1]);
+      assertThrows(IllegalArgumentException.class, () -> index.setLive(5, 3, false, NONE));
+      assertThrows(IllegalArgumentException.class, () -> index.setLive(-1, 3, false, NONE));
+      assertEquals(5, index.info().liveRows());
     }
   }
 
@@ -190,6 +220,53 @@ public class EngineTest {
         assertArrayEquals(new long[] {1, 2}, rows);
         assertArrayEquals(new float[] {1, 5}, distances);
       }
+    }
+  }
+
+  /** Between the steps of one search others are begun, done and given up. */
+  @ParameterizedTest
+  @MethodSource("libraries")
+  void knnInSteps(String library) {
+    int rows = 20_000;
+    int batch = 300;
+    float[] dataset = new float[rows];
+    for (int i = 0; i < rows; i++) {
+      dataset[i] = i % 1000;
+    }
+    float[] queries = new float[batch];
+    for (int q = 0; q < batch; q++) {
+      queries[q] = q;
+    }
+    long[] found = new long[2 * batch];
+    SearchCall call =
+        new SearchCall(
+            floats(queries),
+            batch,
+            2,
+            List.of(),
+            null,
+            Float.NaN,
+            longs(found),
+            floats(new float[2 * batch]),
+            MemorySegment.ofArray(new int[batch]));
+    try (Engine engine = open(library);
+        Engine.Knn knn = engine.knn(Metric.L2_SQUARED, 1, rows, call)) {
+      int steps = 1;
+      while (!knn.step(
+          floats(dataset).asSlice(knn.position() * Float.BYTES), rows - knn.position(), 1, NONE)) {
+        steps++;
+        try (Engine.Knn other = engine.knn(Metric.DOT, 1, rows, call)) {
+          assertFalse(other.step(floats(dataset), 10, 1, NONE));
+        }
+        assertEquals(0, found[2], "written before the end");
+      }
+      assertTrue(steps > 4, steps + " steps"); // at most 64 queries meet the rows in one
+      for (int q = 0; q < batch; q++) {
+        assertEquals(q, found[2 * q]);
+        assertEquals(q + 1000, found[2 * q + 1]);
+      }
+      Engine.Knn lost = engine.knn(Metric.DOT, 1, rows, call);
+      assertFalse(lost.step(floats(dataset), 10, 1, NONE)); // the context frees it
     }
   }
 

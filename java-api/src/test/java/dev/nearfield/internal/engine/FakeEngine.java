@@ -252,6 +252,12 @@ public final class FakeEngine implements Engine {
     }
 
     @Override
+    public long addHidden(MemorySegment vectors, long count, CallControl control) {
+      enter("add", (int) count, 0, 0, control);
+      return rows.addHidden(vectors, count, heard(control));
+    }
+
+    @Override
     public void replace(
         MemorySegment numbers, long count, MemorySegment vectors, CallControl control) {
       enter("replace", (int) count, 0, 0, control);
@@ -271,24 +277,28 @@ public final class FakeEngine implements Engine {
     }
 
     @Override
+    public void setLive(long first, long count, boolean live, CallControl control) {
+      enter(live ? "revive" : "kill", (int) count, 0, 0, control);
+      rows.setLive(first, count, live, heard(control));
+    }
+
+    @Override
     public void search(SearchCall search, CallControl control) {
       enter("search", search.batch(), search.k(), search.filters().size(), control);
       rows.search(search, heard(control));
     }
 
     @Override
-    public boolean compactStep(
-        MemorySegment newRow, long newRowCount, long budgetNanos, CallControl control) {
+    public Compacted compactStep(
+        MemorySegment newRow, long window, long position, long budgetNanos, CallControl control) {
       enter("compact", 0, 0, 0, control);
       if (++slices < compactSlices) {
-        if (slices == 1) {
-          rows.compactStep(
-              newRow, newRowCount, 1, control); // some rows are copied before the others change
-        }
-        return false;
+        return slices == 1 // some rows are copied before the others change
+            ? rows.compactStep(newRow, Math.max(1, window / 2), position, 1, control)
+            : new Compacted(position, position, false);
       }
       slices = 0;
-      return rows.compactStep(newRow, newRowCount, 0, control);
+      return rows.compactStep(newRow, window, position, 0, control);
     }
 
     @Override

@@ -220,18 +220,21 @@ class FailureTest {
   }
 
   @Test
-  void rowsThatCannotBeHiddenEndTheIndexRatherThanShow() {
+  void rowsOfAnInsertThatCannotBeShownAreNeverFound() {
     FakeEngine engine = new FakeEngine();
     int tooManyForOneChunk = LiveRows.chunkRows(1) + 1;
     try (AcceleratedVectorIndex index = new IndexBuilder(1, Metric.DOT).engine(engine).build()) {
-      engine.failing = "kill";
+      engine.failing = "revive";
       engine.failures.add(new NativeCallException(13, "nf_index_set_live", "a bug"));
-      DeviceLostException e =
+      VectorIndexException e =
           assertThrows(
-              DeviceLostException.class,
+              VectorIndexException.class,
               () -> index.addAll(VectorBatch.of(new float[tooManyForOneChunk][1])));
       assertTrue(e.getMessage().contains("a bug"), e.getMessage());
-      assertThrows(DeviceLostException.class, () -> index.search(query(1).build()));
+      assertEquals(0, index.search(query(1).build()).hitCount(0));
+      assertEquals(0, engine.count("kill"), "rows were added live");
+      index.add(new float[] {1});
+      assertEquals(1, index.search(query(1).build()).hitCount(0));
     }
   }
 

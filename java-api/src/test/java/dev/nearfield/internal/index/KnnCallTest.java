@@ -52,6 +52,7 @@ class KnnCallTest {
 
   private static final VectorBatch QUERY = VectorBatch.of(new float[][] {{41.2f}});
 
+  private final AtomicReference<Thread> caller = new AtomicReference<>();
   private final FakeEngine engine = new FakeEngine();
   private final DeviceOwner owner = DeviceOwner.of(engine);
 
@@ -116,7 +117,7 @@ class KnnCallTest {
     engine.hold("knnStep");
     CompletableFuture<Void> searching = Together.start(() -> check(search()));
     engine.awaitHeld();
-    CompletableFuture<Void> other = Together.start(this::create);
+    CompletableFuture<Void> other = queueAnother();
     outlastTheTurn();
     engine.release();
     engine.awaitHeld(); // the second step
@@ -126,6 +127,27 @@ class KnnCallTest {
         engine.calls.stream().map(FakeEngine.Call::operation).toList());
     engine.open();
     searching.get(20, TimeUnit.SECONDS);
+  }
+
+  /** A call that waits for the device when this returns. */
+  private CompletableFuture<Void> queueAnother() {
+    AtomicReference<Thread> thread = new AtomicReference<>();
+    CompletableFuture<Void> other =
+        Together.start(
+            () -> {
+              thread.set(Thread.currentThread());
+              create();
+            });
+    BatchingTest.await(
+        () -> thread.get() != null && thread.get().getState() == Thread.State.WAITING);
+    return other;
+  }
+
+  /** The caller has asked the device to stop when this returns. */
+  private void interruptCaller() throws InterruptedException {
+    caller.get().interrupt();
+    BatchingTest.await(() -> !caller.get().isInterrupted());
+    Thread.sleep(20); // for the line after the flag was cleared
   }
 
   private void create() {
@@ -138,8 +160,6 @@ class KnnCallTest {
           return 0;
         });
   }
-
-  private AtomicReference<Thread> caller = new AtomicReference<>();
 
   private CompletableFuture<Void> searchUntil(Class<? extends Throwable> end) {
     return Together.start(
@@ -168,13 +188,12 @@ class KnnCallTest {
     engine.hold("knnStep");
     CompletableFuture<Void> searching = searchUntil(CancellationException.class);
     engine.awaitHeld();
-    CompletableFuture<Void> other = Together.start(this::create);
+    CompletableFuture<Void> other = queueAnother();
     outlastTheTurn();
     engine.hold("create");
     engine.release();
     engine.awaitHeld(); // the other has its turn
-    caller.get().interrupt();
-    Thread.sleep(20);
+    interruptCaller();
     assertEquals(false, searching.isDone(), "only the device knows what it touches");
     engine.open();
     searching.get(20, TimeUnit.SECONDS);
@@ -204,8 +223,7 @@ class KnnCallTest {
     outlastTheTurn();
     engine.release();
     engine.awaitHeld(); // another's step
-    caller.get().interrupt();
-    Thread.sleep(20);
+    interruptCaller();
     engine.open();
     first.get(20, TimeUnit.SECONDS);
     for (CompletableFuture<Void> other : others) {

@@ -318,8 +318,8 @@ class JavaEngineTest {
         }
         long[] newRow = new long[count];
         MemorySegment out = MemorySegment.ofArray(newRow);
-        boolean done = false;
-        while (!done) {
+        EngineIndex.Compacted step = new EngineIndex.Compacted(0, 0, false);
+        while (!step.done()) {
           for (int change = 0; change < 20; change++) {
             int row = random.nextInt(count);
             MemorySegment number = MemorySegment.ofArray(new long[] {row});
@@ -331,7 +331,14 @@ class JavaEngineTest {
               index.setLive(number, 1, live[row], NONE);
             }
           }
-          done = index.compactStep(out, count, 1, NONE);
+          long position = step.position();
+          MemorySegment window = MemorySegment.ofArray(new long[count]);
+          int room = 1 + random.nextInt(count);
+          step = index.compactStep(window, room, position, 1, NONE);
+          assertTrue(step.firstRow() == position || step.firstRow() == 0, "seed " + seed);
+          long passed = step.position() - step.firstRow();
+          assertTrue(passed <= room, "seed " + seed);
+          MemorySegment.copy(window, 0, out, step.firstRow() * Long.BYTES, passed * Long.BYTES);
         }
         int next = 0;
         for (int row = 0; row < count; row++) {
