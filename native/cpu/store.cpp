@@ -157,7 +157,7 @@ Status CpuStore::set_live(std::span<const int64_t> rows, bool live, const Call& 
 
 Status CpuStore::set_live_range(int64_t first, int64_t count, bool live, const Call& call) {
   NF_TRY(call.poll());
-  for (const Slab& slab : slabs_) {
+  for (const Slab& slab : slabs_.all()) {
     const int64_t from = std::max(first, slab.first);
     const int64_t to = std::min(first + count, slab.first + slab.groups * kGroupRows);
     for_each_word(from - slab.first, to - from, [&](int64_t word, uint32_t bits) {

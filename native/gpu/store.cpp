@@ -119,43 +119,42 @@ Status GpuStore::append_from(Store& other, std::span<const int64_t> rows, const 
       "compact");
 }
 
-Status GpuStore::set_live(std::span<const int64_t> rows, bool live, const Call& call) {
+template <typename Change>
+Status GpuStore::change_live(int64_t first_row, int64_t last_row, const Call& call, const Change& change) {
   NF_TRY(call.poll());
-  if (rows.empty()) return {};
   NF_TRY(context_->queue().health());
-  const std::vector<uint32_t> before = live_;
-  const auto [low, high] = std::minmax_element(rows.begin(), rows.end());
-  const int64_t first_group = *low / 32;
-  const auto changed = std::span<const uint32_t>(live_).subspan(
-      static_cast<size_t>(first_group), static_cast<size_t>(*high / 32 - first_group + 1));
-  for (const int64_t row : rows) {
-    uint32_t& word = live_[static_cast<size_t>(row / 32)];
-    const uint32_t bit = 1u << (row % 32);
-    word = live ? word | bit : word & ~bit;
-  }
-  Status status = write_live(first_group, changed, "set_live");
+  const int64_t first_group = first_row / 32;
+  const std::span<uint32_t> words = std::span(live_).subspan(
+      static_cast<size_t>(first_group), static_cast<size_t>(last_row / 32 - first_group + 1));
+  const std::vector<uint32_t> before(words.begin(), words.end());
+  change();
+  Status status = write_live(first_group, words, "set_live");
   if (!status.ok()) {
-    std::copy(before.begin(), before.end(), live_.begin());
-    static_cast<void>(write_live(first_group, changed, "set_live"));
+    std::copy(before.begin(), before.end(), words.begin());
+    static_cast<void>(write_live(first_group, words, "set_live"));
   }
   return status;
 }
 
-Status GpuStore::set_live_range(int64_t first, int64_t count, bool live, const Call& call) {
-  NF_TRY(call.poll());
-  NF_TRY(context_->queue().health());
-  const int64_t low = first / 32, high = (first + count - 1) / 32;
-  const std::vector<uint32_t> before(live_.begin() + low, live_.begin() + high + 1);
-  for_each_word(first, count, [&](int64_t at, uint32_t bits) {
-    uint32_t& word = live_[static_cast<size_t>(at)];
-    word = live ? word | bits : word & ~bits;
+Status GpuStore::set_live(std::span<const int64_t> rows, bool live, const Call& call) {
+  if (rows.empty()) return call.poll();
+  const auto [low, high] = std::minmax_element(rows.begin(), rows.end());
+  return change_live(*low, *high, call, [&] {
+    for (const int64_t row : rows) {
+      uint32_t& word = live_[static_cast<size_t>(row / 32)];
+      const uint32_t bit = 1u << (row % 32);
+      word = live ? word | bit : word & ~bit;
+    }
   });
-  Status status = write_live(low, high, "set_live");
-  if (!status.ok()) {
-    std::copy(before.begin(), before.end(), live_.begin() + low);
-    static_cast<void>(write_live(low, high, "set_live"));
-  }
-  return status;
+}
+
+Status GpuStore::set_live_range(int64_t first, int64_t count, bool live, const Call& call) {
+  return change_live(first, first + count - 1, call, [&] {
+    for_each_word(first, count, [&](int64_t at, uint32_t bits) {
+      uint32_t& word = live_[static_cast<size_t>(at)];
+      word = live ? word | bits : word & ~bits;
+    });
+  });
 }
 
 }  // namespace nearfield::gpu
