@@ -212,6 +212,37 @@ void test_giving_up(const Bench& bench, nf_context* context) {
   }
 }
 
+// Giving up does not wait for a call that has the turn; the memory is free with the next call.
+void test_giving_up_in_between(const Bench& bench) {
+  const ContextHandle context = bench.context();
+  const IndexHandle index = bench.index(context.get(), NF_L2SQ, kDim);
+  bench.add(index.get(), random_rows(7, 256, kDim), kDim);
+  const std::vector<float> vectors = random_rows(8, 400'000, kDim);
+  const nf_matrix queries = matrix_of(vectors, kDim);
+  std::vector<int64_t> found(400'000);
+  std::vector<float> distances(found.size());
+  nf_result result = sized<nf_result>();
+  result.k = 1;
+  result.row_stride = 1;
+  result.rows = found.data();
+  result.distances = distances.data();
+  nf_search search = sized<nf_search>();
+  search.queries = &queries;
+  search.result = &result;
+  Run run(bench, context.get(), 300);
+  run.steps(4);
+  Caller holder, caller;
+  uint32_t stop = 0;
+  const uint32_t cancel = 1;
+  holder.call.cancel = &stop;
+  caller.call.cancel = &cancel;
+  std::thread thread([&] { bench.api->index_search(index.get(), &search, &holder.call); });
+  run.fails(NF_CANCELLED, "cancelled", "giving up while another call may have the turn", &caller);
+  __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+  thread.join();
+  run.is_gone("a work that was given up while another call had the turn");
+}
+
 void test_foreign_work(const Bench& bench, nf_context* context) {
   // Of another context, of nobody, of one that is done: refused, and the others are not disturbed.
   const ContextHandle other = bench.context();
@@ -285,6 +316,7 @@ void test_knn_steps(const Bench& bench) {
   test_between(bench, context.get());
   test_failures(bench, context.get());
   test_giving_up(bench, context.get());
+  test_giving_up_in_between(bench);
   test_foreign_work(bench, context.get());
   test_left_behind(bench);
   test_odd_shapes(bench, context.get());

@@ -48,7 +48,7 @@ void test_knn_steps(const Bench& bench) {
   for (int64_t row = rows / 9; row < rows; row += 1 + row % 5) listed.push_back(row);
   Filters lists;
   lists.add_rows(listed);
-  nf_context* const small = bench.backend.context({.memory_limit = uint64_t{1} << 20});
+  nf_context* const small = bench.backend.context({.memory_limit = uint64_t{1} << 17});
   for (const nf_filter* filter : {static_cast<const nf_filter*>(nullptr), filters.first(), lists.first()}) {
     Results whole(bench.spec.batch, bench.spec.k, bench.spec.padded);
     knn(bench.backend, bench.context(), p.metric(), queries, dataset, &whole, filter);

@@ -128,13 +128,13 @@ FAULTS = [
     Fault("knn-slice-at-first",
           [("native/common/knn.cpp", "batch.queries = request.queries.slice(first, count);",
             "batch.queries = request.queries.slice(PLANTED ? 0 : first, count);")],
-          [(CPU, "knn-steps(metric=l2,dim=3,rows=20011")]),
+          [(CPU, "knn-steps(metric=l2,dim=3,rows=5000")]),
     Fault("knn-piece-at-first",
           [("native/common/knn.cpp", "request.at_hand.slice(offset, count)", "request.at_hand.slice(PLANTED ? 0 : offset, count)")],
-          [(CPU, "knn-steps(metric=l2,dim=3,rows=20011")]),
+          [(CPU, "knn-steps(metric=l2,dim=3,rows=5000")]),
     Fault("knn-mask-of-first-block",
           [("native/common/knn.cpp", "request.filter.from_row(first_).fill_mask", "request.filter.from_row(PLANTED ? 0 : first_).fill_mask")],
-          [(CPU, "knn(metric=l2,dim=3,rows=20011")]),
+          [(CPU, "knn-steps(metric=l2,dim=3,rows=5000")]),
 
     # ---- CPU: ties, selection, store ----
     Fault("cpu-product-tie-at-limit",
