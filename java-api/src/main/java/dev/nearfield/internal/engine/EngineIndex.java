@@ -10,8 +10,17 @@ import java.lang.foreign.MemorySegment;
 public interface EngineIndex extends AutoCloseable {
   Info info();
 
-  /** Appends {@code count} x dim f32, all or nothing; answers the number of the first new row. */
-  long add(MemorySegment vectors, long count, Engine.CallControl control);
+  /** Appends rows that searches find at once, as the other {@code add} does. */
+  default long add(MemorySegment vectors, long count, Engine.CallControl control) {
+    return add(vectors, count, false, control);
+  }
+
+  /**
+   * Appends {@code count} x dim f32, all or nothing; answers the number of the first new row.
+   *
+   * @param hidden the rows are dead from the start: no search finds them before {@link #setLive}
+   */
+  long add(MemorySegment vectors, long count, boolean hidden, Engine.CallControl control);
 
   /** Overwrites {@code count} rows (64-bit numbers, unique) in place. */
   void replace(MemorySegment rows, long count, MemorySegment vectors, Engine.CallControl control);
@@ -21,18 +30,41 @@ public interface EngineIndex extends AutoCloseable {
 
   void setLive(MemorySegment rows, long count, boolean live, Engine.CallControl control);
 
+  /** The same for the rows {@code first ... first + count - 1}, a word of them at a time. */
+  void setLive(long first, long count, boolean live, Engine.CallControl control);
+
   void search(Engine.SearchCall search, Engine.CallControl control);
 
   /**
-   * One slice of dropping the dead rows, about {@code budgetNanos} long (0: all of it). On the last
-   * slice, which answers true, {@code newRow} (one 64-bit word per old row; {@code newRowCount}
-   * must be the row count) receives each row's new number or -1.
+   * One step of dropping the dead rows, about {@code budgetNanos} long (0: as long as it takes) and
+   * past {@code window} rows at most. Old numbers are valid until the last step, which passes the
+   * last row; rows may be added, changed and searched between steps.
+   *
+   * @param newRow out: for each row passed its new number or -1, 64 bits each; room for {@code
+   *     window} of them
+   * @param position where the last step ended, 0 at first; from elsewhere the compaction begins
+   *     anew
    */
-  boolean compactStep(
-      MemorySegment newRow, long newRowCount, long budgetNanos, Engine.CallControl control);
+  CompactStep compactStep(
+      MemorySegment newRow,
+      long window,
+      long position,
+      long budgetNanos,
+      Engine.CallControl control);
+
+  /** How many rows a step may have to be able to pass where {@code wanted} would do. */
+  default long compactWindow(long wanted) {
+    return wanted;
+  }
 
   @Override
   void close();
+
+  /**
+   * What a step passed: the rows {@code first ... end - 1}. {@code first} is where the step before
+   * ended, or 0 when the compaction began anew and all earlier numbers are void.
+   */
+  record CompactStep(long first, long end, boolean done) {}
 
   record Info(long rows, long liveRows, long deviceBytes, long workspaceBytes) {}
 }

@@ -27,7 +27,9 @@ public final class BriefWork {
     return switch (job) {
       case SearchJob search -> isBrief(search, index, maxBatch);
       case Jobs.Add add -> add.vectors.length <= MAX_FLOATS;
-      case Jobs.Remove remove -> (double) remove.handles.length * index.dim() <= MAX_FLOATS;
+      case Jobs.Remove remove ->
+          remove.handles.length <= index.slots().step()
+              && (double) remove.handles.length * index.dim() <= MAX_FLOATS;
       case Jobs.Replace replace -> true;
       case Jobs.Get get -> true;
       default -> false;
@@ -38,7 +40,8 @@ public final class BriefWork {
     int k = SearchBatch.k(search, index);
     SortedHandles filter = search.filter;
     double entries = (double) index.rowCount() + k + (filter == null ? 0 : filter.size());
-    return search.queryCount() <= SearchBatch.queryLimit(maxBatch, k)
+    return Remasking.isReady(search, index)
+        && search.queryCount() <= SearchBatch.queryLimit(maxBatch, k)
         && search.queryCount() * entries * index.dim() <= MAX_FLOATS;
   }
 

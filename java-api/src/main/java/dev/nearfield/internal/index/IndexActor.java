@@ -13,7 +13,6 @@ import dev.nearfield.internal.move.MoveJob;
 import dev.nearfield.internal.move.Relocation;
 import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.table.IndexState;
-import dev.nearfield.internal.table.LiveRows;
 import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.turn.CancelWord;
 import dev.nearfield.internal.turn.Change;
@@ -21,16 +20,15 @@ import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.IndexHome;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Scratch;
-import java.util.ArrayDeque;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Decides what an index does next: requests in the order of its mailbox, neighbours of a kind
- * together, and in between a slice of its long work (a large insert, a compaction or a move, one at
- * a time). Everything here runs in a turn at the device the index is on, on the owner thread or,
- * for {@link BriefWork}, on a caller's; except where a method says otherwise.
+ * together, and in between a step of its {@link LongWork}. Everything here runs in a turn at the
+ * device the index is on, on the owner thread or, for {@link BriefWork}, on a caller's; except
+ * where a method says otherwise.
  */
 public final class IndexActor implements DeviceOwner.Turn {
   private static final System.Logger LOG = System.getLogger(IndexActor.class.getName());
@@ -49,7 +47,8 @@ public final class IndexActor implements DeviceOwner.Turn {
   private @Nullable IndexWork work;
   private final Compactor compactor;
   private final Relocation relocation;
-  private final ArrayDeque<InsertJob> inserts = new ArrayDeque<>();
+  private final LongWork longWork;
+  private final Remasking remasking = new Remasking(this::wake);
   private final Linger linger;
   private @Nullable SearchJob sliced;
 
@@ -65,7 +64,8 @@ public final class IndexActor implements DeviceOwner.Turn {
     this.counters = counters;
     this.compactor = new Compactor(config.deadRatio());
     this.linger = new Linger(config.maxLingerNanos());
-    this.relocation = new Relocation(elsewhere, reporter, this::wake, this::noInsertBegun);
+    this.relocation = new Relocation(elsewhere, reporter, this::wake, this::isMovable);
+    this.longWork = new LongWork(compactor, relocation);
   }
 
   /**
@@ -151,6 +151,7 @@ public final class IndexActor implements DeviceOwner.Turn {
         || draining
         || linger.isOn()
         || sliced != null
+        || longWork.isExclusive()
         || worker.lost() != null
         || relocation.busy()
         || relocation.hasParked();
@@ -211,7 +212,7 @@ public final class IndexActor implements DeviceOwner.Turn {
           return DeviceOwner.IDLE; // everything here is the new owner thread's by now
         }
         if (relocation.busy()) {
-          return DeviceOwner.IDLE;
+          return relocation.claiming() ? DeviceOwner.AGAIN : DeviceOwner.IDLE;
         }
       }
       if (lost != null) {
@@ -225,16 +226,17 @@ public final class IndexActor implements DeviceOwner.Turn {
         return DeviceOwner.IDLE; // what has been queued since comes with a wake of its own
       }
       if (relocation.hasParked()) {
-        resume(worker, scratch);
+        resume(index, worker, scratch);
       }
-      boolean worked = serveMailbox(index, worker, scratch);
-      worked |= longWork(here, index, worker, scratch);
+      remasking.settle(mailbox);
+      boolean worked = !longWork.isExclusive() && serveMailbox(index, worker, scratch);
+      worked |= longWork.step(here, index, worker, sliced != null, scratch);
       if (!worked) {
         long left = linger.leftNanos();
         if (left > 0) {
           return left;
         }
-        if (draining && mailbox.size() == 0 && inserts.isEmpty() && !relocation.busy()) {
+        if (draining && mailbox.size() == 0 && isQuiet()) {
           closing = true;
           continue;
         }
@@ -253,6 +255,9 @@ public final class IndexActor implements DeviceOwner.Turn {
   private boolean serveMailbox(IndexState index, IndexWork worker, Scratch scratch) {
     SearchJob current = sliced;
     if (current != null) {
+      if (!remasking.letsRun(current, index)) {
+        return false;
+      }
       taken.next(current);
       searchSlice(current, index, worker, scratch);
       taken.served();
@@ -267,10 +272,11 @@ public final class IndexActor implements DeviceOwner.Turn {
     switch (next) {
       case SearchJob first -> searches(first, index, worker, scratch);
       case Jobs.Add first ->
-          worker.add(taken.all(Jobs.Add.take(mailbox, LiveRows.chunkRows(index.dim()))), scratch);
+          worker.add(
+              taken.all(Jobs.Add.take(mailbox, index.slots().chunkRows(index.dim()))), scratch);
       default -> {
         if (mailbox.take(next)) {
-          serve(next, worker, scratch);
+          serve(next, index, worker, scratch);
         }
       }
     }
@@ -278,11 +284,16 @@ public final class IndexActor implements DeviceOwner.Turn {
     return true;
   }
 
-  private void serve(Request<?> next, IndexWork worker, Scratch scratch) {
+  private void serve(Request<?> next, IndexState index, IndexWork worker, Scratch scratch) {
     switch (next) {
       case InsertJob insert -> {
         if (insert.start()) {
-          inserts.add(insert);
+          longWork.add(insert);
+        }
+      }
+      case Jobs.Remove many when many.handles.length > index.slots().step() -> {
+        if (many.start()) {
+          longWork.add(many);
         }
       }
       case Jobs.Compact compact -> {
@@ -303,7 +314,7 @@ public final class IndexActor implements DeviceOwner.Turn {
     int k = SearchBatch.k(first, index);
     int limit = SearchBatch.queryLimit(config.maxBatch(), k);
     List<SearchJob> jobs = taken.all(SearchBatch.take(mailbox, first, index, limit));
-    jobs.removeIf(job -> !job.start());
+    jobs.removeIf(job -> !remasking.admits(job, index) || !job.start());
     if (jobs.isEmpty()) {
       return;
     }
@@ -331,43 +342,19 @@ public final class IndexActor implements DeviceOwner.Turn {
 
   // ---- long work
 
-  /**
-   * A hidden row is dead to the device and to a move, so an insert, a compaction and a move never
-   * overlap.
-   */
-  private boolean longWork(IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
-    if (index.compacting()) {
-      compactor.step(index, worker);
-      return true;
-    }
-    InsertJob insert = inserts.peek();
-    if (insert != null) {
-      // A search in slices is answered by one device, and before the insert is published.
-      boolean held = sliced != null && (noInsertBegun() || insert.rowsTaken() == insert.total);
-      boolean worked = !held && worker.insertStep(insert, scratch);
-      inserts.removeIf(job -> job.ended() || job != insert && worker.insertStopped(job));
-      return worked;
-    }
-    if (sliced == null && relocation.begin(here, index)) {
-      return true;
-    }
-    if (compactor.wanted(index)) {
-      compactor.step(index, worker);
-      return true;
-    }
-    return false;
+  /** A large insert has hidden rows, which would stay behind. */
+  private boolean isMovable() {
+    return !longWork.hasHiddenRows();
   }
 
-  private boolean noInsertBegun() {
-    InsertJob insert = inserts.peek();
-    return insert == null || insert.rowsTaken() == 0;
+  private boolean isQuiet() {
+    return sliced == null && longWork.isEmpty() && remasking.isEmpty() && !relocation.busy();
   }
 
   /** The vectors are on another device: the index goes on there. */
   private void arrive(IndexHome old, IndexState left) {
     IndexMove move = relocation.move();
     DeviceOwner owner = move.to().owner();
-    move.target().claimSlots();
     try {
       left.close();
     } catch (RuntimeException | Error e) {
@@ -386,7 +373,7 @@ public final class IndexActor implements DeviceOwner.Turn {
   /**
    * After a move, or after none was possible: what had no room before is tried once more, or fails.
    */
-  private void resume(IndexWork worker, Scratch scratch) {
+  private void resume(IndexState index, IndexWork worker, Scratch scratch) {
     Throwable refusal = relocation.refusal();
     boolean insertParked = relocation.takeInsertParked();
     relocation.forgetRefusal();
@@ -397,10 +384,8 @@ public final class IndexActor implements DeviceOwner.Turn {
         job.fail(refusal);
       }
     }
-    InsertJob insert = inserts.peek();
-    if (insertParked && refusal != null && insert != null) {
-      worker.dropInsert(insert, refusal);
-      inserts.remove();
+    if (insertParked) {
+      longWork.resumeInserts(refusal, index, worker);
     }
   }
 
@@ -417,9 +402,8 @@ public final class IndexActor implements DeviceOwner.Turn {
       current.fail(cause);
       sliced = null;
     }
-    inserts.forEach(job -> job.fail(cause));
-    inserts.clear();
-    compactor.failAll(cause);
+    longWork.failAll(cause);
+    remasking.failAll(cause);
     relocation.failAll(cause);
     linger.end();
   }

@@ -4,7 +4,7 @@ package dev.nearfield.internal.index;
 import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.table.IndexState;
-import dev.nearfield.internal.table.SortedHandles;
+import dev.nearfield.internal.table.RowMask;
 import dev.nearfield.internal.turn.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -84,10 +84,9 @@ public final class SearchBatch {
       try {
         job.begin(k(job, state));
         int filter = -1;
-        SortedHandles handles = job.filter;
-        if (handles != null) {
-          Engine.RowFilter rows =
-              state.mask(handles, handles == job.request.handles().orElse(null));
+        RowMask mask = job.mask();
+        if (mask != null) {
+          Engine.RowFilter rows = current(mask, state);
           filter = numberOf.computeIfAbsent(rows, r -> filters.size());
           if (filter == filters.size()) {
             filters.add(rows);
@@ -139,6 +138,13 @@ public final class SearchBatch {
     state.rows().search(call, control);
     handOut(state, members, limit, call);
     return batch;
+  }
+
+  private static Engine.RowFilter current(RowMask mask, IndexState state) {
+    if (!state.slots().refresh(mask)) {
+      throw new IllegalStateException("search: its mask is stale, which is found out before");
+    }
+    return mask.rows();
   }
 
   static int sliceOf(SearchJob job, int limit) {

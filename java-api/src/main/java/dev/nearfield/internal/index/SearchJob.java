@@ -6,6 +6,8 @@ import dev.nearfield.FallbackReason;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.SearchResult;
+import dev.nearfield.internal.table.RowMask;
+import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.table.SortedHandles;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.value.ColumnarResult;
@@ -28,6 +30,7 @@ public final class SearchJob extends Request<SearchResult> {
   /** The request's handle set and predicate as one set; null: every live vector. */
   final @Nullable SortedHandles filter;
 
+  private volatile @Nullable RowMask mask;
   private int stride = -1;
   private int[] counts = {};
   private long[] handles = {};
@@ -36,11 +39,33 @@ public final class SearchJob extends Request<SearchResult> {
   private int largestBatch;
   private long started;
 
-  SearchJob(SearchRequest request, float[] queries, @Nullable SortedHandles filter) {
+  SearchJob(
+      SearchRequest request,
+      float[] queries,
+      @Nullable SortedHandles filter,
+      @Nullable RowMask mask) {
     super("search", request.timeout().orElse(null));
     this.request = request;
     this.queries = queries;
     this.filter = filter;
+    this.mask = mask;
+  }
+
+  /** The rows of the filter; null without one. */
+  @Nullable RowMask mask() {
+    return mask;
+  }
+
+  /** Makes the mask once more. Any thread without a turn. */
+  void makeMask(SlotTable slots) {
+    if (filter != null) {
+      mask = RowMask.of(slots, filter, isKept(request));
+    }
+  }
+
+  /** Whether the filter of a request is a set that may come again, and keeps its mask. */
+  static boolean isKept(SearchRequest request) {
+    return request.predicate().isEmpty();
   }
 
   int queryCount() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.natives;
 
+import dev.nearfield.DeviceLostException;
 import dev.nearfield.ffi.nf_compact;
 import dev.nearfield.ffi.nf_index_info;
 import dev.nearfield.ffi.nf_step;
@@ -9,6 +10,7 @@ import dev.nearfield.internal.engine.Engine.IndexOptions;
 import dev.nearfield.internal.engine.Engine.SearchCall;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.natives.NativeErrors.Memory;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -39,6 +41,27 @@ public final class NativeIndex implements EngineIndex {
           nf_index_info.live_rows(info),
           nf_index_info.device_bytes(info),
           nf_index_info.workspace_bytes(info));
+    }
+  }
+
+  @Override
+  public long add(MemorySegment vectors, long count, boolean hidden, CallControl control) {
+    long first = add(vectors, count, control);
+    if (hidden) {
+      hide(first, count);
+    }
+    return first;
+  }
+
+  private void hide(long first, long count) {
+    try {
+      setLive(first, count, false, CallControl.NONE);
+    } catch (RuntimeException | Error e) {
+      // Searches would find rows that belong to nobody: better no answers than wrong ones.
+      DeviceLostException lost =
+          new DeviceLostException("add: new rows could not be hidden: " + e.getMessage());
+      lost.addSuppressed(e);
+      throw lost;
     }
   }
 
@@ -86,6 +109,17 @@ public final class NativeIndex implements EngineIndex {
   }
 
   @Override
+  public void setLive(long first, long count, boolean live, CallControl control) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment numbers = arena.allocate(ValueLayout.JAVA_LONG, count);
+      for (long i = 0; i < count; i++) {
+        numbers.setAtIndex(ValueLayout.JAVA_LONG, i, first + i);
+      }
+      setLive(numbers, count, live, control);
+    }
+  }
+
+  @Override
   public void search(SearchCall search, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment request = new SearchStructs(frame, search, dim).search();
@@ -94,8 +128,14 @@ public final class NativeIndex implements EngineIndex {
   }
 
   @Override
-  public boolean compactStep(
-      MemorySegment newRow, long newRowCount, long budgetNanos, CallControl control) {
+  public long compactWindow(long wanted) {
+    return Math.max(wanted, info().rows()); // all numbers come with the last step
+  }
+
+  @Override
+  public CompactStep compactStep(
+      MemorySegment newRow, long window, long position, long budgetNanos, CallControl control) {
+    long newRowCount = info().rows();
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment request = frame.struct(nf_compact.layout());
       nf_compact.new_row(request, frame.output(newRow, newRowCount, Long.BYTES));
@@ -103,7 +143,9 @@ public final class NativeIndex implements EngineIndex {
       MemorySegment step = frame.struct(nf_step.layout());
       nf_step.budget_ns(step, budgetNanos);
       engine.check(frame, calls.indexCompact(index(), request, step, frame), "nf_index_compact");
-      return nf_step.done(step) != 0;
+      return nf_step.done(step) != 0
+          ? new CompactStep(0, newRowCount, true)
+          : new CompactStep(0, 0, false);
     }
   }
 

@@ -63,7 +63,7 @@ public final class JavaEngine implements Engine {
     CallClock clock = new CallClock("knn", control);
     VectorCheck check = new VectorCheck(metric, dim, 0);
     try (JavaIndex index = new JavaIndex(new IndexOptions(dim, metric, rows, 0, 0))) {
-      index.append("knn", "row", dataset, rows, clock);
+      index.append("knn", "row", dataset, rows, true, clock);
       JavaScan.search("knn", index.rows(), metric, check, search, clock);
     }
   }

@@ -152,7 +152,8 @@ public class EngineTest {
       assertTrue(info.deviceBytes() > 0);
       assertEquals(1, search(index, 1, Float.NaN, new RowFilter[0], 0, 0).rows[0]);
       long[] newRow = new long[5];
-      assertTrue(index.compactStep(longs(newRow), 5, 0, NONE));
+      assertEquals(
+          new EngineIndex.CompactStep(0, 5, true), index.compactStep(longs(newRow), 5, 0, 0, NONE));
       assertArrayEquals(new long[] {-1, 0, -1, 1, 2}, newRow);
       assertEquals(3, index.info().rows());
       index.read(longs(1, 2), 2, floats(read), NONE);

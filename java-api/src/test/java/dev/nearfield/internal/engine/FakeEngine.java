@@ -35,7 +35,9 @@ public final class FakeEngine implements Engine {
   /** Failures for the next calls of {@link #failing}, in order. */
   public final Queue<Throwable> failures = new ConcurrentLinkedQueue<>();
 
+  /** Operations, separated by commas. */
   public volatile String failing = "none";
+
   public volatile long freeBytes = Long.MAX_VALUE;
 
   /** Off at first: a call at the gate is not brief, and callers that run it would hang there. */
@@ -105,7 +107,7 @@ public final class FakeEngine implements Engine {
       waiting.release();
       hang(operation, control);
     }
-    if (failing.equals(operation)) {
+    if (List.of(failing.split(",")).contains(operation)) {
       Throwable failure = failures.poll();
       if (failure instanceof RuntimeException e) {
         throw e;
@@ -212,9 +214,9 @@ public final class FakeEngine implements Engine {
     }
 
     @Override
-    public long add(MemorySegment vectors, long count, CallControl control) {
+    public long add(MemorySegment vectors, long count, boolean hidden, CallControl control) {
       enter("add", (int) count, 0, 0, control);
-      return rows.add(vectors, count, heard(control));
+      return rows.add(vectors, count, hidden, heard(control));
     }
 
     @Override
@@ -237,24 +239,31 @@ public final class FakeEngine implements Engine {
     }
 
     @Override
+    public void setLive(long first, long count, boolean live, CallControl control) {
+      enter(live ? "reveal" : "hide", (int) count, 0, 0, control);
+      rows.setLive(first, count, live, heard(control));
+    }
+
+    @Override
     public void search(SearchCall search, CallControl control) {
       enter("search", search.batch(), search.k(), search.filters().size(), control);
       rows.search(search, heard(control));
     }
 
     @Override
-    public boolean compactStep(
-        MemorySegment newRow, long newRowCount, long budgetNanos, CallControl control) {
-      enter("compact", 0, 0, 0, control);
+    public CompactStep compactStep(
+        MemorySegment newRow, long window, long position, long budgetNanos, CallControl control) {
+      enter("compact", (int) window, 0, 0, control);
       if (++slices < compactSlices) {
-        if (slices == 1) {
-          rows.compactStep(
-              newRow, newRowCount, 1, control); // some rows are copied before the others change
-        }
-        return false;
+        return slices == 1 // some rows are copied before the others change
+            ? rows.compactStep(newRow, Math.clamp(rows.info().rows() / 2, 1, window), 0, 1, control)
+            : new CompactStep(position, position, false);
       }
-      slices = 0;
-      return rows.compactStep(newRow, newRowCount, 0, control);
+      CompactStep step = rows.compactStep(newRow, window, position, 0, control);
+      if (step.done()) {
+        slices = 0;
+      }
+      return step;
     }
 
     @Override

@@ -23,7 +23,7 @@ class FaultTest {
   private static final int LENGTH = 60;
 
   @ParameterizedTest
-  @ValueSource(strings = {"add", "replace", "read", "kill", "revive", "search", "compact"})
+  @ValueSource(strings = {"add", "replace", "read", "kill", "reveal", "search", "compact"})
   void theModelHoldsAfterEveryFailure(String failing) {
     Seed seed = new Seed("FaultTest#theModelHoldsAfterEveryFailure");
     List<ModelOp> ops =
