@@ -80,9 +80,11 @@ Searcher::Index Searcher::create(int32_t metric, int64_t dim, int64_t rows) {
 
 void Searcher::add(nf_index* index, const Fbin& base, int64_t from, int64_t count) {
   const nf_matrix rows = matrix(base, from, count);
+  auto request = sized<nf_add>();
+  request.rows = &rows;
   int64_t first = 0;
   Call call;
-  call.check(library_->api().index_add(index, &rows, &first, call.abi()));
+  call.check(library_->api().index_add(index, &request, &first, call.abi()));
 }
 
 Reply Searcher::load(const Command& command) {

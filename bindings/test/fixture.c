@@ -84,9 +84,10 @@ static int32_t supports(nf_context* context, const nf_capability* what) {
   return what->op == NF_OP_INDEX && what->metric == NF_L2SQ;
 }
 
-static nf_status knn(nf_context* context, const nf_knn* request, nf_call* call) {
+static nf_status knn(nf_context* context, const nf_knn* request, nf_step* step, nf_call* call) {
   (void)context;
   (void)request;
+  (void)step;
   return fail(NF_UNIMPLEMENTED, "knn", call);
 }
 
@@ -110,9 +111,9 @@ static nf_status index_info(nf_index* index, nf_index_info* info, nf_call* call)
   (void)info;
   return fail(NF_UNIMPLEMENTED, "index_info", call);
 }
-static nf_status index_add(nf_index* index, const nf_matrix* rows, int64_t* first_row, nf_call* call) {
+static nf_status index_add(nf_index* index, const nf_add* add, int64_t* first_row, nf_call* call) {
   (void)index;
-  (void)rows;
+  (void)add;
   (void)first_row;
   return fail(NF_UNIMPLEMENTED, "index_add", call);
 }
@@ -128,15 +129,12 @@ static nf_status index_read(nf_index* index, const int64_t* rows, nf_matrix* out
   (void)out;
   return fail(NF_UNIMPLEMENTED, "index_read", call);
 }
-static nf_status index_set_live(nf_index* index, const int64_t* rows, int64_t count, int32_t live,
-                                nf_call* call) {
+static nf_status index_set_live(nf_index* index, const nf_live* request, nf_call* call) {
   (void)index;
-  (void)rows;
-  (void)count;
-  (void)live;
+  (void)request;
   return fail(NF_UNIMPLEMENTED, "index_set_live", call);
 }
-static nf_status index_compact(nf_index* index, const nf_compact* request, nf_step* step, nf_call* call) {
+static nf_status index_compact(nf_index* index, nf_compact* request, nf_step* step, nf_call* call) {
   (void)index;
   (void)request;
   (void)step;

@@ -62,6 +62,8 @@ int main(void) {
   FIELD(nf_step, struct_size);
   FIELD(nf_step, done);
   FIELD(nf_step, budget_ns);
+  FIELD(nf_step, position);
+  FIELD(nf_step, work);
   STRUCT(nf_matrix);
   FIELD(nf_matrix, struct_size);
   FIELD(nf_matrix, dtype);
@@ -113,6 +115,7 @@ int main(void) {
   FIELD(nf_knn, dataset);
   FIELD(nf_knn, filter);
   FIELD(nf_knn, result);
+  FIELD(nf_knn, dataset_rows);
   STRUCT(nf_kmeans);
   FIELD(nf_kmeans, struct_size);
   FIELD(nf_kmeans, metric);
@@ -162,11 +165,22 @@ int main(void) {
   FIELD(nf_train, iterations);
   FIELD(nf_train, sample);
   FIELD(nf_train, seed);
+  STRUCT(nf_add);
+  FIELD(nf_add, struct_size);
+  FIELD(nf_add, flags);
+  FIELD(nf_add, rows);
+  STRUCT(nf_live);
+  FIELD(nf_live, struct_size);
+  FIELD(nf_live, live);
+  FIELD(nf_live, rows);
+  FIELD(nf_live, first);
+  FIELD(nf_live, count);
   STRUCT(nf_compact);
   FIELD(nf_compact, struct_size);
   FIELD(nf_compact, flags);
   FIELD(nf_compact, new_row);
   FIELD(nf_compact, new_row_count);
+  FIELD(nf_compact, first_row);
   STRUCT(nf_lists);
   FIELD(nf_lists, struct_size);
   FIELD(nf_lists, flags);
@@ -234,6 +248,7 @@ int main(void) {
   CONSTANT(NF_DOT);
   CONSTANT(NF_POINCARE);
   CONSTANT(NF_MANHATTAN);
+  CONSTANT(NF_HIDDEN);
   CONSTANT(NF_FLAT);
   CONSTANT(NF_IVF);
   CONSTANT(NF_ALL);

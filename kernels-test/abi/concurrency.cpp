@@ -136,7 +136,7 @@ void test_order(const Bench& bench, nf_index* held, nf_index* index) {
           Caller caller;
           const std::vector<float> row = random_rows(i, 1, kDim);
           const nf_matrix matrix = matrix_of(row, kDim);
-          bench.api->index_add(index, &matrix, &first[i], &caller.call);
+          bench.try_add(index, matrix, &first[i], &caller);
         });
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
       }
@@ -177,10 +177,13 @@ void test_many_threads(const Bench& bench, nf_context* context) {
         nf_search search = sized<nf_search>();
         search.queries = &matrix;
         search.result = &result;
-        bool good = bench.api->index_add(index, &matrix, &number, &caller.call) == NF_OK &&
+        nf_live dead = sized<nf_live>();
+        bool good = bench.try_add(index, matrix, &number, &caller) == NF_OK &&
                     bench.api->index_search(index, &search, &caller.call) == NF_OK && found[0] == number &&
                     distances[0] == 0;
-        good = good && bench.api->index_set_live(index, &number, 1, 0, &caller.call) == NF_OK &&
+        dead.first = number;
+        dead.count = 1;
+        good = good && bench.api->index_set_live(index, &dead, &caller.call) == NF_OK &&
                bench.api->index_search(index, &search, &caller.call) == NF_OK && found[0] != number;
         if (!good) ++failures;
       }

@@ -94,17 +94,29 @@ class Fuzz {
       return address >= begin && address < begin + sizeof(r) && address % 8 == 0;
     };
     bool sound = inside(r.call);
-    for (const void* pointer :
-         {static_cast<const void*>(r.device_info), static_cast<const void*>(r.context_desc),
-          static_cast<const void*>(r.desc), static_cast<const void*>(r.info),
-          static_cast<const void*>(r.rows), static_cast<const void*>(r.out),
-          static_cast<const void*>(r.compact), static_cast<const void*>(r.step),
-          static_cast<const void*>(r.search), static_cast<const void*>(r.score),
-          static_cast<const void*>(r.knn), static_cast<const void*>(r.at.search.queries),
-          static_cast<const void*>(r.at.search.result), static_cast<const void*>(r.at.filters[1]),
-          static_cast<const void*>(r.at.score.queries), static_cast<const void*>(r.at.knn.queries),
-          static_cast<const void*>(r.at.knn.dataset), static_cast<const void*>(r.at.knn.filter),
-          static_cast<const void*>(r.at.knn.result)})
+    for (const void* pointer : {static_cast<const void*>(r.device_info),
+                                static_cast<const void*>(r.context_desc),
+                                static_cast<const void*>(r.desc),
+                                static_cast<const void*>(r.info),
+                                static_cast<const void*>(r.rows),
+                                static_cast<const void*>(r.out),
+                                static_cast<const void*>(r.add),
+                                static_cast<const void*>(r.at.add.rows),
+                                static_cast<const void*>(r.live),
+                                static_cast<const void*>(r.knn_step),
+                                static_cast<const void*>(r.compact),
+                                static_cast<const void*>(r.step),
+                                static_cast<const void*>(r.search),
+                                static_cast<const void*>(r.score),
+                                static_cast<const void*>(r.knn),
+                                static_cast<const void*>(r.at.search.queries),
+                                static_cast<const void*>(r.at.search.result),
+                                static_cast<const void*>(r.at.filters[1]),
+                                static_cast<const void*>(r.at.score.queries),
+                                static_cast<const void*>(r.at.knn.queries),
+                                static_cast<const void*>(r.at.knn.dataset),
+                                static_cast<const void*>(r.at.knn.filter),
+                                static_cast<const void*>(r.at.knn.result)})
       sound = sound && inside(pointer);
     return sound;
   }

@@ -85,17 +85,37 @@ IndexHandle Bench::index(nf_context* context, int32_t metric, int32_t dim) const
   return {made, IndexDeleter{api}};
 }
 
-void Bench::add(nf_index* index, const std::vector<float>& rows, int32_t dim) const {
+void Bench::add(nf_index* index, const std::vector<float>& rows, int32_t dim, uint32_t flags) const {
   Caller caller;
   const nf_matrix matrix = matrix_of(rows, dim);
   int64_t first = -1;
-  ok(api->index_add(index, &matrix, &first, &caller.call), "add", caller);
+  ok(try_add(index, matrix, &first, &caller, flags), "add", caller);
+}
+
+nf_status Bench::try_add(nf_index* index, const nf_matrix& rows, int64_t* first, Caller* caller,
+                         uint32_t flags) const {
+  nf_add request = sized<nf_add>();
+  request.flags = flags;
+  request.rows = &rows;
+  return api->index_add(index, &request, first, &caller->call);
 }
 
 void Bench::set_live(nf_index* index, const std::vector<int64_t>& rows, bool live) const {
   Caller caller;
-  ok(api->index_set_live(index, rows.data(), static_cast<int64_t>(rows.size()), live ? 1 : 0, &caller.call),
-     "set_live", caller);
+  nf_live request = sized<nf_live>();
+  request.live = live ? 1 : 0;
+  request.rows = rows.data();
+  request.count = static_cast<int64_t>(rows.size());
+  ok(api->index_set_live(index, &request, &caller.call), "set_live", caller);
+}
+
+void Bench::set_live_range(nf_index* index, int64_t first, int64_t count, bool live) const {
+  Caller caller;
+  nf_live request = sized<nf_live>();
+  request.live = live ? 1 : 0;
+  request.first = first;
+  request.count = count;
+  ok(api->index_set_live(index, &request, &caller.call), "set_live of a range", caller);
 }
 
 nf_index_info Bench::info(nf_index* index) const {

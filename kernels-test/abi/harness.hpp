@@ -60,8 +60,11 @@ struct Bench {
   ContextHandle context(const nf_context_desc& desc = sized<nf_context_desc>()) const;
   IndexHandle index(nf_context* context, int32_t metric, int32_t dim) const;
   // Row-major, no padding.
-  void add(nf_index* index, const std::vector<float>& rows, int32_t dim) const;
+  void add(nf_index* index, const std::vector<float>& rows, int32_t dim, uint32_t flags = 0) const;
+  nf_status try_add(nf_index* index, const nf_matrix& rows, int64_t* first, Caller* caller,
+                    uint32_t flags = 0) const;
   void set_live(nf_index* index, const std::vector<int64_t>& rows, bool live) const;
+  void set_live_range(nf_index* index, int64_t first, int64_t count, bool live) const;
   nf_index_info info(nf_index* index) const;
   // The status must be NF_OK; the message is printed otherwise.
   bool ok(nf_status status, const char* what, const Caller& caller) const;
@@ -76,6 +79,7 @@ void test_arguments(const Bench& bench);
 void test_lifecycle(const Bench& bench);
 void test_concurrency(const Bench& bench);
 void test_steps(const Bench& bench);
+void test_knn_steps(const Bench& bench);
 void test_splits(const Bench& bench);
 void test_modes(const Bench& bench);
 void test_fuzz(const Bench& bench, int rounds);

@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
   test_splits(bench);
   test_modes(bench);
   test_steps(bench);
+  test_knn_steps(bench);
   test_concurrency(bench);
   test_fuzz(bench, rounds);
   std::printf("%d passed, %d failed\n", report.passed, report.failed);

@@ -94,6 +94,9 @@ void Requests::fill(nf_context* with_context, nf_index* with_index, nf_error* wi
   at.out = matrix_at(at.out_data, 3, kStride);
   at.queries = matrix_at(at.query_data, kQueries, kStride);
   at.dataset = matrix_at(at.dataset_data, kDataset, kDim);
+  at.add = sized<nf_add>();
+  at.add.rows = &at.rows;
+  add = &at.add;
   rows = &at.rows;
   out = &at.out;
   first_row = &at.first_row;
@@ -101,8 +104,10 @@ void Requests::fill(nf_context* with_context, nf_index* with_index, nf_error* wi
   at.numbers[1] = 1;
   at.numbers[2] = 2;
   numbers = at.numbers;
-  number_count = 3;
-  live = 0;
+  at.live = sized<nf_live>();
+  at.live.rows = at.numbers;
+  at.live.count = 3;
+  live = &at.live;
 
   at.compact = sized<nf_compact>();
   at.compact.new_row = at.new_row;
@@ -166,6 +171,9 @@ void Requests::fill(nf_context* with_context, nf_index* with_index, nf_error* wi
   at.knn.filter = &at.bitset;
   at.knn.result = &at.result;
   knn = &at.knn;
+  at.knn_step = sized<nf_step>();
+  at.knn_step.done = 0x5A;
+  knn_step = &at.knn_step;
 }
 
 nf_status Requests::run(const nf_api* api, Entry entry) {
@@ -183,13 +191,13 @@ nf_status Requests::run(const nf_api* api, Entry entry) {
     case Entry::kInfo:
       return api->index_info(index, info, call);
     case Entry::kAdd:
-      return api->index_add(index, rows, first_row, call);
+      return api->index_add(index, add, first_row, call);
     case Entry::kReplace:
       return api->index_replace(index, numbers, rows, call);
     case Entry::kRead:
       return api->index_read(index, numbers, out, call);
     case Entry::kSetLive:
-      return api->index_set_live(index, numbers, number_count, live, call);
+      return api->index_set_live(index, live, call);
     case Entry::kCompact:
       return api->index_compact(index, compact, step, call);
     case Entry::kSearch:
@@ -197,7 +205,7 @@ nf_status Requests::run(const nf_api* api, Entry entry) {
     case Entry::kScore:
       return api->index_score(index, score, call);
     case Entry::kKnn:
-      return api->knn(context, knn, call);
+      return api->knn(context, knn, knn_step, call);
   }
   return NF_INTERNAL;
 }

@@ -57,16 +57,17 @@ struct Requests {
   uint64_t *peak_bytes, *bytes;
   nf_index** index_out;
   nf_index_info* info;
+  nf_add* add;
   nf_matrix *rows, *out;
   int64_t* first_row;
   const int64_t* numbers;
-  int64_t number_count;
-  int32_t live;
+  nf_live* live;
   nf_compact* compact;
   nf_step* step;
   nf_search* search;
   nf_score* score;
   nf_knn* knn;
+  nf_step* knn_step;
 
   // what they point to
   struct Storage {
@@ -80,10 +81,12 @@ struct Requests {
     nf_index* index_out;
     nf_index_info info;
     nf_matrix rows, out, queries, dataset;
+    nf_add add;
     int64_t first_row;
     int64_t numbers[3];
+    nf_live live;
     nf_compact compact;
-    nf_step step;
+    nf_step step, knn_step;
     nf_search search;
     nf_score score;
     nf_knn knn;
@@ -104,7 +107,7 @@ struct Requests {
     float result_distances[kQueries * kResultStride + 8];
     int32_t result_count[kQueries + 2], result_rescored[kQueries + 2], result_lists[kQueries + 2];
     uint8_t result_certified[kQueries + 6];
-    alignas(8) unsigned char arena[8192];  // for copies of structs with other sizes
+    alignas(8) unsigned char arena[9216];  // for copies of structs with other sizes
   } at;
 
   nf_error* error;  // outside of this block, for it is written

@@ -265,7 +265,7 @@ class Splits {
       request.dataset = &dataset;
       request.filter = filter < 0 ? nullptr : filters_.pointers[static_cast<size_t>(filter)];
       request.result = &result;
-      bench_.ok(bench_.api->knn(context, &request, &caller.call), what, caller);
+      bench_.ok(bench_.api->knn(context, &request, nullptr, &caller.call), what, caller);
       const std::vector<int32_t> same_filter(static_cast<size_t>(kQueries), filter);
       check(answer == cut(whole, filters_, same_filter, kFew),
             std::string(what) + ", filter " + std::to_string(filter));

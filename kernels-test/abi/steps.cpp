@@ -2,6 +2,7 @@
 // Compaction in steps against a plain model, with every kind of change between its steps.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <random>
 
 #include "harness.hpp"
@@ -30,14 +31,14 @@ class Model {
   int64_t below(int64_t limit) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(limit)); }
   int64_t rows() const { return static_cast<int64_t>(rows_.size()); }
 
-  void add(int64_t count) {
+  void add(int64_t count, bool live = true) {
     std::vector<float> data;
     for (int64_t i = 0; i < count; ++i) {
       const std::vector<float> row = row_of(next_id_);
       data.insert(data.end(), row.begin(), row.end());
-      rows_.push_back({next_id_++, true});
+      rows_.push_back({next_id_++, live});
     }
-    bench_.add(index_.get(), data, kWide);
+    bench_.add(index_.get(), data, kWide, live ? 0 : NF_HIDDEN);
   }
 
   void replace(int64_t count) {
@@ -60,54 +61,67 @@ class Model {
     bench_.set_live(index_.get(), numbers, live);
   }
 
+  void set_range(int64_t count, bool live) {
+    const int64_t first = below(rows());
+    count = std::min(count, rows() - first);
+    for (int64_t row = first; row < first + count; ++row) rows_[static_cast<size_t>(row)].live = live;
+    bench_.set_live_range(index_.get(), first, count, live);
+  }
+
   // One step; true when the compaction is done and the model follows it.
-  bool step(int64_t budget_ns) {
+  bool step(int64_t budget_ns, int64_t window) {
     Caller caller;
-    std::vector<int64_t> new_row(rows_.size(), -2);
+    const auto before = static_cast<int64_t>(new_row_.size());
+    std::vector<int64_t> numbers(static_cast<size_t>(window) + 3, kUntouched);
     nf_compact compact = sized<nf_compact>();
-    compact.new_row = new_row.data();
-    compact.new_row_count = rows();
+    compact.new_row = numbers.data();
+    compact.new_row_count = window;
     nf_step step = sized<nf_step>();
     step.budget_ns = budget_ns;
+    step.position = before;
     int64_t progress[3] = {};
     caller.call.progress = progress;
     if (!bench_.ok(bench_.api->index_compact(index_.get(), &compact, &step, &caller.call), "compact", caller))
       return true;
     bench_.report->check(progress[0] == 0 || (progress[1] <= progress[2] && progress[2] == rows()),
                          "compact: progress words");
-    if (step.done == 0) {
-      const bool untouched = std::all_of(new_row.begin(), new_row.end(), [](int64_t n) { return n == -2; });
-      bench_.report->check(untouched, "compact: new_row before the last step", "was written");
-      return false;
-    }
-    follow(new_row);
+    const int64_t passed = step.position - compact.first_row;
+    bench_.report->check(compact.first_row == 0 || compact.first_row == before, "compact: first_row");
+    bench_.report->check(passed >= 0 && passed <= window && (step.done == 1) == (step.position == rows()),
+                         "compact: position", std::to_string(passed) + " of " + std::to_string(window));
+    bench_.report->check(
+        std::count(numbers.begin() + passed, numbers.end(), kUntouched) == window + 3 - passed &&
+            std::count(numbers.begin(), numbers.begin() + passed, kUntouched) == 0,
+        "compact: new_row", "other numbers than those of the rows passed");
+    new_row_.resize(static_cast<size_t>(compact.first_row));
+    new_row_.insert(new_row_.end(), numbers.begin(), numbers.begin() + passed);
+    if (step.done == 0) return false;
+    follow(new_row_);
+    new_row_.clear();
     return true;
   }
 
-  void wrong_count() {
-    Caller caller;
-    std::vector<int64_t> new_row(rows_.size() + 1, -2);
-    nf_compact compact = sized<nf_compact>();
-    compact.new_row = new_row.data();
-    compact.new_row_count = rows() + 1;
-    nf_step step = sized<nf_step>();
-    const nf_status status = bench_.api->index_compact(index_.get(), &compact, &step, &caller.call);
-    bench_.report->check(status == NF_FAILED_PRECONDITION, "compact: a row too many on the last step",
-                         caller.error.message);
-  }
+  // Another compaction begins with the next step.
+  void give_up() { new_row_.clear(); }
 
   void cancelled() {
     Caller caller;
     const uint32_t cancel = 1;
     caller.call.cancel = &cancel;
-    std::vector<int64_t> new_row(rows_.size());
+    std::vector<int64_t> numbers(rows_.size(), kUntouched);
     nf_compact compact = sized<nf_compact>();
-    compact.new_row = new_row.data();
+    compact.new_row = numbers.data();
     compact.new_row_count = rows();
+    compact.first_row = kUntouched;
     nf_step step = sized<nf_step>();
-    bench_.report->check(
-        bench_.api->index_compact(index_.get(), &compact, &step, &caller.call) == NF_CANCELLED,
-        "compact: cancelled", caller.error.message);
+    step.position = static_cast<int64_t>(new_row_.size());
+    const nf_step as_it_was = step;
+    const nf_status status = bench_.api->index_compact(index_.get(), &compact, &step, &caller.call);
+    bench_.report->check(status == NF_CANCELLED, "compact: cancelled", caller.error.message);
+    bench_.report->check(std::memcmp(&step, &as_it_was, sizeof(step)) == 0 &&
+                             compact.first_row == kUntouched &&
+                             std::count(numbers.begin(), numbers.end(), kUntouched) == rows(),
+                         "compact: cancelled", "outputs were written");
   }
 
   // Numbers, vectors and live rows of the index are those of the model.
@@ -153,6 +167,7 @@ class Model {
   }
 
  private:
+  static constexpr int64_t kUntouched = -2;
   struct Row {
     int32_t id;
     bool live;
@@ -186,6 +201,7 @@ class Model {
   std::mt19937_64 random_;
   IndexHandle index_;
   std::vector<Row> rows_;
+  std::vector<int64_t> new_row_;  // of the compaction under way
   int32_t next_id_ = 1;
 };
 
@@ -193,9 +209,10 @@ void random_round(const Bench& bench, nf_context* context, uint64_t seed) {
   Model model(bench, context, seed);
   model.add(600 + model.below(500));
   model.set_live(model.rows() / 2, false);
-  bool done = model.step(1);
-  for (int change = 0; !done && change < 8; ++change) {
-    switch (model.below(6)) {
+  const auto window = [&model] { return 1 + model.below(model.rows()); };
+  bool done = model.step(1, model.rows() / 3);
+  for (int change = 0; !done && change < 12; ++change) {
+    switch (model.below(9)) {
       case 0:
         model.add(1 + model.below(60));
         break;
@@ -209,31 +226,40 @@ void random_round(const Bench& bench, nf_context* context, uint64_t seed) {
         model.set_live(1 + model.below(60), false);
         break;
       case 4:
-        model.wrong_count();
+        model.give_up();
+        break;
+      case 5:
+        model.add(1 + model.below(60), false);
+        break;
+      case 6:
+        model.set_range(1 + model.below(200), false);
+        break;
+      case 7:
+        model.set_range(1 + model.below(9), true);
         break;
       default:
         model.cancelled();
     }
     if (change % 4 == 0) model.verify("between steps");
-    done = model.step(1);
+    done = model.step(1, window());
   }
-  if (!done) done = model.step(0);
+  if (!done) done = model.step(0, model.rows());
   model.verify("after the last step");
   model.set_live(model.rows(), false);
-  while (!model.step(0)) {
+  while (!model.step(0, window())) {
   }
   model.verify("after dropping more");
 }
 
 void edges(const Bench& bench, nf_context* context) {
   Model empty(bench, context, 1);
-  bench.report->check(empty.step(0), "compact: no rows", "is not done in one step");
+  bench.report->check(empty.step(0, empty.rows()), "compact: no rows", "is not done in one step");
   empty.verify("no rows");
   empty.add(40);
-  bench.report->check(empty.step(1), "compact: nothing dead", "is not done in one step");
+  bench.report->check(empty.step(1, empty.rows()), "compact: nothing dead", "is not done in one step");
   empty.verify("nothing dead");
   for (int i = 0; i < 8; ++i) empty.set_live(empty.rows() * 4, false);
-  bench.report->check(empty.step(0), "compact: nearly all dead", "is not done in one step");
+  bench.report->check(empty.step(0, empty.rows()), "compact: nearly all dead", "is not done in one step");
   empty.verify("nearly all dead");
   empty.add(3);
   empty.verify("used again");

@@ -1,106 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
-#include <cstring>
 #include <limits>
 
-#include "arguments.hpp"
+#include "table.hpp"
 
 namespace nearfield_test {
 namespace {
-
-constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-class Table {
- public:
-  std::vector<Line> take() { return std::move(lines_); }
-
-  void answers(Entry entry, const std::string& name, nf_status status, const std::string& words,
-               const Change& change) {
-    Line& line = lines_.emplace_back();
-    line.entry = entry;
-    line.name = name;
-    line.expected.status = status;
-    line.expected.words = words;
-    line.change = change;
-  }
-  void bad(Entry entry, const std::string& name, const std::string& words, const Change& change) {
-    answers(entry, name, NF_INVALID_ARGUMENT, words, change);
-  }
-  void unimplemented(Entry entry, const std::string& name, const std::string& words, const Change& change) {
-    answers(entry, name, NF_UNIMPLEMENTED, words, change);
-  }
-  void fine(Entry entry, const std::string& name, const Change& change) {
-    answers(entry, name, NF_OK, "", change);
-  }
-
- private:
-  std::vector<Line> lines_;
-};
-
-template <typename T>
-T* misaligned(T* pointer) {
-  return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(pointer) + alignof(T) / 2);
-}
-
-// The shape and the values of a matrix of vectors. `noun` begins the position of a bad value.
-void vectors(Table& t, Entry entry, const std::string& name, nf_matrix Requests::Storage::*matrix,
-             const std::string& noun) {
-  const auto m = [matrix](Requests& r) -> nf_matrix& { return r.at.*matrix; };
-  // The fuzz test may have led the matrix astray before: then nothing is put.
-  const auto put = [matrix](Requests& r, int64_t row, int64_t dimension, float value) {
-    const nf_matrix& to = r.at.*matrix;
-    if (to.data == nullptr || to.row_stride < 0 || to.row_stride > 100) return;
-    std::memcpy(static_cast<unsigned char*>(to.data) + row * to.row_stride +
-                    dimension * static_cast<int64_t>(sizeof(float)),
-                &value, sizeof(value));
-  };
-  t.bad(entry, name + "->dtype=0", "dtype=0", [m](Requests& r) { m(r).dtype = 0; });
-  t.bad(entry, name + "->dtype=-1", "dtype=-1", [m](Requests& r) { m(r).dtype = -1; });
-  t.unimplemented(entry, name + " of F16", "dtype=2", [m](Requests& r) { m(r).dtype = NF_F16; });
-  t.unimplemented(entry, name + " of BF16", "dtype=3", [m](Requests& r) { m(r).dtype = NF_BF16; });
-  t.unimplemented(entry, name + " of I8", "dtype=4", [m](Requests& r) { m(r).dtype = NF_I8; });
-  t.unimplemented(entry, name + " of a later type", "dtype=99", [m](Requests& r) { m(r).dtype = 99; });
-  t.bad(entry, name + " with -1 rows", "rows=-1", [m](Requests& r) { m(r).rows = -1; });
-  t.bad(entry, name + " with 2^63-1 rows", "rows=9223372036854775807",
-        [m](Requests& r) { m(r).rows = kHuge; });
-  // The dataset of a knn is what its queries are measured by.
-  const bool dataset = matrix == &Requests::Storage::dataset;
-  t.bad(entry, name + " with a column less", dataset ? "cols=5" : "cols=4",
-        [m](Requests& r) { m(r).cols = kDim - 1; });
-  t.bad(entry, name + " with a column more", dataset ? "cols=5" : "cols=6", [m](Requests& r) {
-    m(r).cols = kDim + 1;
-    m(r).row_stride = (kDim + 1) * static_cast<int64_t>(sizeof(float));
-  });
-  t.bad(entry, name + " with 0 columns", "cols=0", [m](Requests& r) { m(r).cols = 0; });
-  t.bad(entry, name + " with -5 columns", "cols=-5", [m](Requests& r) { m(r).cols = -kDim; });
-  t.bad(entry, name + " with 2^63-1 columns", "cols=9223372036854775807",
-        [m](Requests& r) { m(r).cols = kHuge; });
-  t.bad(entry, name + " with overlapping rows", "row_stride=16", [m](Requests& r) { m(r).row_stride = 16; });
-  t.bad(entry, name + " with a stride of 0", "row_stride=0", [m](Requests& r) { m(r).row_stride = 0; });
-  t.bad(entry, name + " with a negative stride", "row_stride=-20",
-        [m](Requests& r) { m(r).row_stride = -20; });
-  t.bad(entry, name + " with a stride of 22 bytes", "row_stride=22",
-        [m](Requests& r) { m(r).row_stride = 22; });
-  t.bad(entry, name + " beyond the address space", "address",
-        [m](Requests& r) { m(r).row_stride = kHuge - 3; });
-  t.bad(entry, name + "->data NULL", "NULL", [m](Requests& r) { m(r).data = nullptr; });
-  t.bad(entry, name + "->data misaligned", "misaligned", [m](Requests& r) {
-    // NULL, in the fuzz test, stays NULL: an address beside it is no memory that a later line could write to.
-    if (m(r).data != nullptr) m(r).data = misaligned(static_cast<float*>(m(r).data));
-  });
-  if (noun.empty()) return;
-  t.bad(entry, "NaN", noun + " 1, dimension 4 is NaN", [put](Requests& r) { put(r, 1, 4, kNaN); });
-  t.bad(entry, "infinity", noun + " 0, dimension 0 is infinity",
-        [put](Requests& r) { put(r, 0, 0, kInfinity); });
-  t.bad(entry, "-infinity", noun + " 1, dimension 2 is -infinity",
-        [put](Requests& r) { put(r, 1, 2, -kInfinity); });
-  t.bad(entry, "a norm of 1e19", noun + " 1 has norm 9.9999", [put](Requests& r) { put(r, 1, 0, 1e19f); });
-  t.bad(entry, "the largest float", "norm", [put](Requests& r) {
-    for (int64_t i = 0; i < kDim; ++i) put(r, 1, i, std::numeric_limits<float>::max());
-  });
-}
 
 void contexts(Table& t) {
   t.fine(Entry::kDeviceCount, "as it should be", [](Requests&) {});
@@ -168,6 +73,7 @@ void row_numbers(Table& t, Entry entry) {
   t.bad(entry, "row -1", "rows[1]=-1", [](Requests& r) { r.at.numbers[1] = -1; });
   t.bad(entry, "row 40 of 40", "rows[2]=40", [](Requests& r) { r.at.numbers[2] = kIndexRows; });
   t.bad(entry, "row 2^63-1", "holds 40 rows", [](Requests& r) { r.at.numbers[0] = kHuge; });
+  if (entry == Entry::kSetLive) return;  // NULL: a range
   t.bad(entry, "rows NULL", "NULL", [](Requests& r) { r.numbers = nullptr; });
   t.bad(entry, "rows misaligned", "misaligned", [](Requests& r) { r.numbers = misaligned(r.numbers); });
 }
@@ -187,6 +93,8 @@ void mutations(Table& t) {
     r.rows->data = nullptr;
     r.rows->row_stride = 0;
   });
+  t.unimplemented(Entry::kAdd, "unknown flags", "flags=0x3", [](Requests& r) { r.add->flags = 3; });
+  t.fine(Entry::kAdd, "NF_HIDDEN", [](Requests& r) { r.add->flags = NF_HIDDEN; });
   vectors(t, Entry::kReplace, "data", &Requests::Storage::rows, "row");
   row_numbers(t, Entry::kReplace);
   t.bad(Entry::kReplace, "a row twice", "row 30 is named twice", [](Requests& r) { r.at.numbers[2] = 30; });
@@ -194,15 +102,26 @@ void mutations(Table& t) {
   row_numbers(t, Entry::kRead);
   t.fine(Entry::kRead, "a row twice", [](Requests& r) { r.at.numbers[2] = 30; });
   row_numbers(t, Entry::kSetLive);
-  t.bad(Entry::kSetLive, "count -1", "count=-1", [](Requests& r) { r.number_count = -1; });
-  t.bad(Entry::kSetLive, "count 2^63-1", "count=9223372036854775807",
-        [](Requests& r) { r.number_count = kHuge; });
-  t.bad(Entry::kSetLive, "live 2", "live=2", [](Requests& r) { r.live = 2; });
-  t.bad(Entry::kSetLive, "live -1", "live=-1", [](Requests& r) { r.live = -1; });
-  t.fine(Entry::kSetLive, "no rows", [](Requests& r) {
-    r.number_count = 0;
-    r.numbers = nullptr;
-  });
+  const Entry live = Entry::kSetLive;
+  t.bad(live, "rows misaligned", "misaligned", [](Requests& r) { r.live->rows = misaligned(r.live->rows); });
+  t.bad(live, "count -1", "count=-1", [](Requests& r) { r.live->count = -1; });
+  t.bad(live, "count 2^63-1", "count=9223372036854775807", [](Requests& r) { r.live->count = kHuge; });
+  t.bad(live, "live 2", "live=2", [](Requests& r) { r.live->live = 2; });
+  t.bad(live, "live -1", "live=-1", [](Requests& r) { r.live->live = -1; });
+  t.bad(live, "first of a list", "first=1", [](Requests& r) { r.live->first = 1; });
+  t.fine(live, "no rows", [](Requests& r) { r.live->count = 0; });
+  const auto range = [](Requests& r, int64_t first, int64_t count) {
+    r.live->rows = nullptr;
+    r.live->first = first;
+    r.live->count = count;
+  };
+  t.fine(live, "all rows", [range](Requests& r) { range(r, 0, kIndexRows); });
+  t.fine(live, "a range of no rows", [range](Requests& r) { range(r, kIndexRows, 0); });
+  t.bad(live, "a range from -1", "first=-1", [range](Requests& r) { range(r, -1, 2); });
+  t.bad(live, "a range from 2^63-1", "first=9223372036854775807",
+        [range](Requests& r) { range(r, kHuge, 1); });
+  t.bad(live, "a range past the end", "first=38", [range](Requests& r) { range(r, 38, 3); });
+  t.bad(live, "a range of -1", "count=-1", [range](Requests& r) { range(r, 5, -1); });
   const Entry compact = Entry::kCompact;
   t.bad(compact, "new_row NULL", "NULL", [](Requests& r) { r.compact->new_row = nullptr; });
   t.bad(compact, "new_row misaligned", "misaligned",
@@ -212,146 +131,14 @@ void mutations(Table& t) {
         [](Requests& r) { r.compact->new_row_count = kHuge; });
   t.bad(compact, "budget -1", "budget_ns=-1", [](Requests& r) { r.step->budget_ns = -1; });
   t.unimplemented(compact, "flags", "flags=0x1", [](Requests& r) { r.compact->flags = 1; });
-  for (const int64_t count : {int64_t{0}, kIndexRows - 1, kIndexRows + 1})
-    t.answers(compact, "new_row_count " + std::to_string(count), NF_FAILED_PRECONDITION,
-              "new_row_count=" + std::to_string(count),
-              [count](Requests& r) { r.compact->new_row_count = count; });
-}
-
-void results(Table& t, Entry entry) {
-  const auto bad = [&](const std::string& name, const std::string& words, const Change& change) {
-    t.bad(entry, "result: " + name, words, change);
-  };
-  bad("k 0", "k=0", [](Requests& r) { r.at.result.k = 0; });
-  bad("k -1", "k=-1", [](Requests& r) { r.at.result.k = -1; });
-  bad("row_stride below k", "row_stride=3", [](Requests& r) { r.at.result.row_stride = 3; });
-  bad("row_stride -6", "row_stride=-6", [](Requests& r) { r.at.result.row_stride = -6; });
-  bad("k 2^31-1", "k=2147483647", [](Requests& r) { r.at.result.k = INT32_MAX; });
-  bad("row_stride 2^63-1", "address", [](Requests& r) { r.at.result.row_stride = kHuge; });
-  bad("row_stride 2^60", "address", [](Requests& r) { r.at.result.row_stride = int64_t{1} << 60; });
-  bad("rows NULL", "rows is NULL", [](Requests& r) { r.at.result.rows = nullptr; });
-  bad("distances NULL", "distances is NULL", [](Requests& r) { r.at.result.distances = nullptr; });
-  bad("rows misaligned", "misaligned", [](Requests& r) { r.at.result.rows = misaligned(r.at.result.rows); });
-  bad("distances misaligned", "misaligned",
-      [](Requests& r) { r.at.result.distances = misaligned(r.at.result.distances); });
-  bad("count misaligned", "misaligned",
-      [](Requests& r) { r.at.result.count = misaligned(r.at.result.count); });
-  bad("rescored misaligned", "misaligned",
-      [](Requests& r) { r.at.result.rescored = misaligned(r.at.result.rescored); });
-  bad("lists_scanned misaligned", "misaligned",
-      [](Requests& r) { r.at.result.lists_scanned = misaligned(r.at.result.lists_scanned); });
-  t.fine(entry, "only rows and distances", [](Requests& r) {
-    r.at.result.count = r.at.result.rescored = r.at.result.lists_scanned = nullptr;
-    r.at.result.certified = nullptr;
-  });
-  t.fine(entry, "no queries", [](Requests& r) {
-    r.at.queries.rows = 0;
-    r.at.queries.data = nullptr;
-    r.at.result.rows = nullptr;
-    r.at.result.distances = nullptr;
-  });
-}
-
-void filters(Table& t) {
-  const Entry entry = Entry::kSearch;
-  t.bad(entry, "filter kind -1", "kind=-1", [](Requests& r) { r.at.listed.kind = -1; });
-  t.unimplemented(entry, "a later filter kind", "kind=3", [](Requests& r) { r.at.listed.kind = 3; });
-  t.bad(entry, "filter rows not ascending", "ascend", [](Requests& r) { r.at.filter_rows[0] = 20; });
-  t.bad(entry, "filter row twice", "ascend", [](Requests& r) { r.at.filter_rows[1] = 38; });
-  t.bad(entry, "filter row 40 of 40", "rows[2]=40", [](Requests& r) { r.at.filter_rows[2] = kIndexRows; });
-  t.bad(entry, "filter row -1", "rows[0]=-1", [](Requests& r) { r.at.filter_rows[0] = -1; });
-  t.bad(entry, "filter rows NULL", "NULL", [](Requests& r) { r.at.listed.rows = nullptr; });
-  t.bad(entry, "filter rows misaligned", "misaligned",
-        [](Requests& r) { r.at.listed.rows = misaligned(r.at.listed.rows); });
-  t.bad(entry, "filter bits NULL", "NULL", [](Requests& r) { r.at.bitset.bits = nullptr; });
-  t.bad(entry, "filter bits misaligned", "misaligned",
-        [](Requests& r) { r.at.bitset.bits = misaligned(r.at.bitset.bits); });
-  t.bad(entry, "bitset of -1 words", "count=-1", [](Requests& r) { r.at.bitset.count = -1; });
-  t.bad(entry, "bitset of 2^63-1 words", "count=9223372036854775807",
-        [](Requests& r) { r.at.bitset.count = kHuge; });
-  t.fine(entry, "bitset of 0 words", [](Requests& r) {
-    r.at.bitset.count = 0;
-    r.at.bitset.bits = nullptr;
-  });
-  t.bad(entry, "filters NULL, count 2", "filters is NULL", [](Requests& r) { r.search->filters = nullptr; });
-  t.bad(entry, "filters misaligned", "misaligned",
-        [](Requests& r) { r.search->filters = misaligned(r.search->filters); });
-  t.bad(entry, "filter_count -1", "filter_count=-1", [](Requests& r) { r.search->filter_count = -1; });
-  t.bad(entry, "filter_of_query 2 of 2", "filter_of_query[1]=2",
-        [](Requests& r) { r.at.filter_of_query[1] = 2; });
-  t.bad(entry, "filter_of_query -2", "filter_of_query[0]=-2",
-        [](Requests& r) { r.at.filter_of_query[0] = -2; });
-  t.bad(entry, "filter_of_query misaligned", "misaligned",
-        [](Requests& r) { r.search->filter_of_query = misaligned(r.search->filter_of_query); });
-  t.fine(entry, "filter_of_query -1", [](Requests& r) { r.at.filter_of_query[0] = -1; });
-}
-
-void searches(Table& t) {
-  const Entry search = Entry::kSearch;
-  vectors(t, search, "queries", &Requests::Storage::queries, "query");
-  results(t, search);
-  filters(t);
-  t.unimplemented(search, "unknown flags", "flags=0x6", [](Requests& r) { r.search->flags = 6; });
-  t.unimplemented(search, "reserved", "reserved=1", [](Requests& r) { r.search->reserved = 1; });
-  t.fine(search, "NF_EXACT", [](Requests& r) { r.search->flags = NF_EXACT; });
-  t.bad(search, "max_distance NaN", "max_distance", [](Requests& r) {
-    r.search->flags = NF_WITHIN;
-    r.search->max_distance = kNaN;
-  });
-  t.fine(search, "max_distance infinity", [](Requests& r) {
-    r.search->flags = NF_WITHIN;
-    r.search->max_distance = kInfinity;
-  });
-  t.bad(search, "probes -1", "probes=-1", [](Requests& r) { r.search->probes = -1; });
-  t.bad(search, "target_recall 1.5", "target_recall=1.5",
-        [](Requests& r) { r.search->target_recall = 1.5f; });
-  t.bad(search, "target_recall NaN", "target_recall", [](Requests& r) { r.search->target_recall = kNaN; });
-  t.bad(search, "max_oversample -1", "max_oversample=-1", [](Requests& r) { r.search->max_oversample = -1; });
-  t.fine(search, "settings of IVF", [](Requests& r) {
-    r.search->probes = 8;
-    r.search->target_recall = 0.9f;
-    r.search->max_oversample = 4;
-  });
-
-  const Entry score = Entry::kScore;
-  vectors(t, score, "queries", &Requests::Storage::queries, "query");
-  t.bad(score, "offsets NULL", "offsets is NULL", [](Requests& r) { r.score->offsets = nullptr; });
-  t.bad(score, "offsets misaligned", "misaligned",
-        [](Requests& r) { r.score->offsets = misaligned(r.score->offsets); });
-  t.bad(score, "offsets from -1", "offsets[0]=-1", [](Requests& r) { r.at.offsets[0] = -1; });
-  t.bad(score, "offsets descend", "offsets[1]=7 follows", [](Requests& r) {
-    r.at.offsets[0] = 8;
-    r.at.offsets[1] = 7;
-  });
-  t.bad(score, "offsets to 2^63-1", "offsets[2]=9223372036854775807",
-        [](Requests& r) { r.at.offsets[2] = kHuge; });
-  t.bad(score, "rows NULL", "rows is NULL", [](Requests& r) { r.score->rows = nullptr; });
-  t.bad(score, "distances NULL", "distances is NULL", [](Requests& r) { r.score->distances = nullptr; });
-  t.bad(score, "distances misaligned", "misaligned",
-        [](Requests& r) { r.score->distances = misaligned(r.score->distances); });
-  t.unimplemented(score, "flags", "flags=0x1", [](Requests& r) { r.score->flags = 1; });
-  t.fine(score, "no rows", [](Requests& r) {
-    std::memset(r.at.offsets, 0, sizeof(r.at.offsets));
-    r.score->rows = nullptr;
-    r.score->distances = nullptr;
-  });
-
-  const Entry knn = Entry::kKnn;
-  t.fine(knn, "as it should be", [](Requests&) {});
-  t.bad(knn, "context NULL", "NULL", [](Requests& r) { r.context = nullptr; });
-  t.bad(knn, "metric 0", "metric=0", [](Requests& r) { r.knn->metric = 0; });
-  t.unimplemented(knn, "a later metric", "metric=9", [](Requests& r) { r.knn->metric = 9; });
-  vectors(t, knn, "queries", &Requests::Storage::queries, "query");
-  vectors(t, knn, "dataset", &Requests::Storage::dataset, "dataset row");
-  results(t, knn);
-  t.fine(knn, "no dataset", [](Requests& r) {
-    r.at.dataset.rows = 0;
-    r.at.dataset.data = nullptr;
-  });
-  t.bad(knn, "filter row beyond the dataset", "rows[2]=70", [](Requests& r) {
-    r.knn->filter = &r.at.listed;
-    r.at.filter_rows[2] = Requests::kDataset;
-  });
+  t.bad(compact, "new_row_count 0", "new_row_count=0", [](Requests& r) { r.compact->new_row_count = 0; });
+  t.fine(compact, "fewer numbers than rows", [](Requests& r) { r.compact->new_row_count = 7; });
+  t.fine(compact, "more numbers than rows", [](Requests& r) { r.compact->new_row_count = kIndexRows + 8; });
+  t.bad(compact, "position -1", "position=-1", [](Requests& r) { r.step->position = -1; });
+  t.bad(compact, "position 2^63-1", "position=9223372036854775807",
+        [](Requests& r) { r.step->position = kHuge; });
+  t.fine(compact, "a position of no compaction", [](Requests& r) { r.step->position = 7; });
+  t.bad(compact, "work of something else", "work", [](Requests& r) { r.step->work = &r; });
 }
 
 // How a call may end early, and the block that says so.

@@ -131,6 +131,8 @@ const std::vector<Property> kProperties = {
     {"filter", {{33, 1000, 10, 7}, {7, 33, 40, 16}, {127, 1000, 129, 2}, {3, 20011, 9, 2}}},
     {"within", {{33, 1000, 50, 7}, {7, 33, 33, 2}}},
     {"live", {{33, 1000, 10, 7}, {127, 33, 33, 2}, {7, 1000, 1000, 2}}},
+    {"hidden", {{33, 1000, 10, 7}, {7, 300, 300, 2}}},
+    {"knn-steps", {{3, 20011, 9, 130}, {33, 1000, 40, 200}}},
     {"replace", {{33, 1000, 10, 7}, {769, 33, 8, 2}}},
     {"read", {{33, 1000, 1, 1}, {1, 33, 1, 1}, {769, 1000, 1, 1}, {4096, 31, 1, 1}}},
     {"add", {{33, 1000, 10, 2}, {7, 33, 8, 2}}},
@@ -187,6 +189,7 @@ const std::vector<Pair> kPairs = {
     {"filter", {33, 300, 10, 7}, Data::CLUSTERED, NF_L2SQ, true},
     {"score", {33, 300, 9, 7}, Data::GAUSS, NF_COSINE, true},
     {"compact", {33, 300, 10, 2}, Data::GAUSS, NF_COSINE, true},
+    {"hidden", {33, 300, 10, 2}, Data::GAUSS, NF_L2SQ, true},
     {"model", {7, 200, 8, 2}, Data::GAUSS, NF_COSINE, true},
 };
 

@@ -31,6 +31,8 @@ enum class Fault {
   kScoreForm,       // score() adds in another order than search()
   kStaleReplace,    // the last row of a replace keeps its old vector
   kOutputOverrun,   // read() writes one float past the dimension where the stride has room
+  kHiddenShown,     // rows that are added hidden are live
+  kLiveRange,       // set_live of a range leaves the rows out that begin within a word
   kTornAdd,         // an add over the memory limit leaves its first row behind
   kCompactOrder,    // compaction reverses the rows of a block
   kNearestUnsorted  // the best two hits are swapped
@@ -54,6 +56,8 @@ constexpr Path kPaths[] = {{"none", Fault::kNone},
                            {"score-form", Fault::kScoreForm},
                            {"stale-replace", Fault::kStaleReplace},
                            {"output-overrun", Fault::kOutputOverrun},
+                           {"hidden-shown", Fault::kHiddenShown},
+                           {"live-range", Fault::kLiveRange},
                            {"torn-add", Fault::kTornAdd},
                            {"compact-order", Fault::kCompactOrder},
                            {"unsorted", Fault::kNearestUnsorted}};
@@ -117,7 +121,8 @@ class PlantedStore final : public Store {
     const Status fits = check_memory(from.rows, call);
     if (!fits.ok() && fault_ != Fault::kTornAdd) return fits;
     const int64_t taken = fits.ok() ? from.rows : std::min<int64_t>(1, from.rows);
-    for (int64_t i = 0; i < taken; ++i) push(from.data + i * from.stride, from.side[i], true);
+    for (int64_t i = 0; i < taken; ++i)
+      push(from.data + i * from.stride, from.side[i], from.live || fault_ == Fault::kHiddenShown);
     return fits;
   }
 
@@ -154,6 +159,14 @@ class PlantedStore final : public Store {
   Status set_live(std::span<const int64_t> numbers, bool live, const Call& call) override {
     NF_TRY(call.poll());
     for (const int64_t row : numbers) live_[at(row)] = live ? 1 : 0;
+    return {};
+  }
+
+  Status set_live_range(int64_t first, int64_t count, bool live, const Call& call) override {
+    NF_TRY(call.poll());
+    const int64_t end = first + count;
+    if (fault_ == Fault::kLiveRange) first = std::min(end, round_up(first, kGroupRows));
+    for (int64_t row = first; row < end; ++row) live_[at(row)] = live ? 1 : 0;
     return {};
   }
 

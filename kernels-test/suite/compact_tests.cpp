@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compaction, at once and in steps with other calls between them.
+#include <algorithm>
 #include <span>
 
 #include "check.hpp"
@@ -55,8 +56,8 @@ void at_once(const Bench& bench) {
   check_all(bench, &index, model);
 }
 
-// Between steps of 1 ns the index is searched and changed, in rows that were copied and in rows that were
-// not. A step copies 2^20 floats: where that is all rows there is nothing between.
+// Between steps of a third of the rows the index is searched and changed, in rows that were copied and in
+// rows that were not.
 void in_steps(const Bench& bench, bool revive_dropped) {
   Index index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim);
   Model model(bench.spec.metric, bench.spec.dim);
@@ -78,7 +79,16 @@ void in_steps(const Bench& bench, bool revive_dropped) {
     set_live(pick(true), false);
     const int64_t back = pick(true);
     set_live(back, false);
-    set_live(back, true);
+    index.set_live_range(back, 1, true);
+    model.set_live(back, true);
+    // A range over rows of both kinds, which may reach past what is copied.
+    const int64_t first = quarter * rows + random.below(rows / 2);
+    const int64_t count = 1 + random.below(rows / 4);
+    index.set_live_range(first, count, false);
+    for (int64_t row = first; row < first + count; ++row) {
+      if (model.live(row)) since[static_cast<size_t>(row)] = 1;
+      model.set_live(row, false);
+    }
     std::vector<int64_t> replaced;  // one of each half of a group
     for (int64_t row = quarter * rows; row < (quarter + 1) * rows; row += 16) replaced.push_back(row);
     const Vectors with =
@@ -94,17 +104,14 @@ void in_steps(const Bench& bench, bool revive_dropped) {
     }
   };
   constexpr int64_t kChanges = 2;  // later the index is left alone, so that the end is reached
+  NewRows numbers;
   for (int64_t step = 0;; ++step) {
     check(step < 1'000'000, "compact is not done after %lld steps", static_cast<long long>(step));
-    std::vector<int64_t> new_row(static_cast<size_t>(model.rows()), -7);
-    bool done = false;
-    ok(index.try_compact(1, &new_row, &done), "a step of index_compact");
-    if (done) {
-      model.compact(new_row, since);
+    ok(index.try_compact(1, model.rows() / 3 + 5, &numbers), "a step of index_compact");
+    if (numbers.done) {
+      model.compact(numbers.of, since);
       break;
     }
-    for (const int64_t row : new_row)
-      check(row == -7, "a step of compact that is not the last wrote new_row");
     if (step >= kChanges) continue;
     for (int64_t quarter = 0; quarter < 4; ++quarter) change(step, quarter);
     const Vectors more = fresh(bench, 3, 100 + static_cast<uint64_t>(step));
@@ -116,23 +123,51 @@ void in_steps(const Bench& bench, bool revive_dropped) {
   check_all(bench, &index, model);
 }
 
-// new_row must have room for every row; the index is as it was when it has not. All rows are copied by then,
-// the last word perhaps in part: the rows added next follow in it.
-void too_few_numbers(const Bench& bench) {
+// Windows of any size, the last word of one shared with the next; the last step passes no more rows than the
+// others. One that nobody goes on with leaves nothing behind for the next.
+void in_windows(const Bench& bench) {
   Index index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim);
   Model model(bench.spec.metric, bench.spec.dim);
   fill(bench, &index, &model);
-  std::vector<int64_t> short_one(static_cast<size_t>(model.rows() - 1), -7);
-  bool done = false;
-  fails(index.try_compact(0, &short_one, &done), NF_FAILED_PRECONDITION,
-        "compact with new_row for one row too few");
-  check(!done, "a failed compact says that it is done");
-  for (const int64_t row : short_one) check(row == -7, "a failed compact wrote new_row");
+  NewRows given_up;
+  ok(index.try_compact(0, 45, &given_up), "a step of index_compact");
+  NewRows none;
+  fails(index.try_compact(0, 0, &none), NF_INVALID_ARGUMENT, "compact with room for no row");
   check_all(bench, &index, model);
   const Vectors more = fresh(bench, 45, 12);
   index.add(more.matrix());
   model.add(more);
-  model.compact(index.compact(), std::vector<uint8_t>(static_cast<size_t>(model.rows())));
+
+  NewRows numbers;
+  const int64_t window = model.rows() / 4 + 3;
+  int64_t steps = 0;
+  for (; !numbers.done; ++steps) {
+    check(static_cast<int64_t>(numbers.of.size()) == std::min(model.rows(), steps * window),
+          "compact passed %zu rows in %lld steps of %lld", numbers.of.size(), static_cast<long long>(steps),
+          static_cast<long long>(window));
+    ok(index.try_compact(0, window, &numbers), "a step of index_compact");
+  }
+  check(steps == (model.rows() + window - 1) / window, "compact took %lld steps",
+        static_cast<long long>(steps));
+  model.compact(numbers.of, std::vector<uint8_t>(static_cast<size_t>(model.rows())));
+  check_all(bench, &index, model);
+}
+
+// Numbers of rows that all live come in windows as well. What dies meanwhile keeps its new number.
+void nothing_dead(const Bench& bench) {
+  Index index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim);
+  Model model(bench.spec.metric, bench.spec.dim);
+  index.add(bench.problem.data().matrix());
+  model.add(bench.problem.data());
+  std::vector<uint8_t> since(static_cast<size_t>(model.rows()));
+  const uint64_t bytes = index.info().device_bytes;
+  NewRows numbers;
+  for (int64_t step = 0; !numbers.done; ++step) {
+    ok(index.try_compact(0, model.rows() / 3 + 1, &numbers), "a step of index_compact");
+    check(index.info().device_bytes == bytes, "compacting an index without dead rows took memory");
+    if (!numbers.done) remove(&index, &model, &since, step * (model.rows() - 1));  // the first, then the last
+  }
+  model.compact(numbers.of, since);
   check_all(bench, &index, model);
 }
 
@@ -142,7 +177,8 @@ void test_compact(const Bench& bench) {
   at_once(bench);
   in_steps(bench, false);
   in_steps(bench, true);
-  too_few_numbers(bench);
+  in_windows(bench);
+  nothing_dead(bench);
 }
 
 }  // namespace nearfield::test

@@ -57,15 +57,18 @@ Index::Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim,
 
 Index::~Index() { api_.index_destroy(index_); }
 
-Answer Index::try_add(const nf_matrix& rows, int64_t* first) {
+Answer Index::try_add(const nf_matrix& rows, int64_t* first, uint32_t flags) {
+  auto request = sized<nf_add>();
+  request.flags = flags;
+  request.rows = &rows;
   CallBlock call;
-  return call.answer(api_.index_add(index_, &rows, first, call.abi()));
+  return call.answer(api_.index_add(index_, &request, first, call.abi()));
 }
 
-int64_t Index::add(const nf_matrix& rows) {
+int64_t Index::add(const nf_matrix& rows, uint32_t flags) {
   const int64_t before = info().rows;
   int64_t first = -1;
-  ok(try_add(rows, &first), "index_add");
+  ok(try_add(rows, &first, flags), "index_add");
   check(first == before, "index_add: first_row=%lld, the index held %lld rows", static_cast<long long>(first),
         static_cast<long long>(before));
   return first;
@@ -119,11 +122,23 @@ void Index::replace(std::span<const int64_t> rows, const nf_matrix& data) {
   ok(try_replace(rows, data), "index_replace");
 }
 
-void Index::set_live(std::span<const int64_t> rows, bool live) {
+Answer Index::try_set_live(const int64_t* rows, int64_t first, int64_t count, bool live) {
+  auto request = sized<nf_live>();
+  request.live = live ? 1 : 0;
+  request.rows = rows;
+  request.first = first;
+  request.count = count;
   CallBlock call;
-  ok(call.answer(api_.index_set_live(index_, rows.data(), static_cast<int64_t>(rows.size()), live ? 1 : 0,
-                                     call.abi())),
-     "index_set_live");
+  return call.answer(api_.index_set_live(index_, &request, call.abi()));
+}
+
+void Index::set_live(std::span<const int64_t> rows, bool live) {
+  if (!rows.empty())
+    ok(try_set_live(rows.data(), 0, static_cast<int64_t>(rows.size()), live), "index_set_live");
+}
+
+void Index::set_live_range(int64_t first, int64_t count, bool live) {
+  ok(try_set_live(nullptr, first, count, live), "index_set_live of a range");
 }
 
 Vectors Index::read(std::span<const int64_t> rows) {
@@ -134,24 +149,48 @@ Vectors Index::read(std::span<const int64_t> rows) {
   return out;
 }
 
-Answer Index::try_compact(int64_t budget_ns, std::vector<int64_t>* new_row, bool* done) {
+Answer Index::try_compact(int64_t budget_ns, int64_t window, NewRows* to) {
+  constexpr int64_t kUntouched = -7, kGuard = 40;
+  std::vector<int64_t> new_row(static_cast<size_t>(window + kGuard), kUntouched);
+  const auto before = static_cast<int64_t>(to->of.size());
   auto request = sized<nf_compact>();
-  request.new_row = new_row->data();
-  request.new_row_count = static_cast<int64_t>(new_row->size());
+  request.new_row = new_row.data();
+  request.new_row_count = window;
+  request.first_row = kUntouched;
   auto step = sized<nf_step>();
   step.budget_ns = budget_ns;
+  step.position = before;
+  step.done = static_cast<int32_t>(kUntouched);
   CallBlock call;
   const Answer answer = call.answer(api_.index_compact(index_, &request, &step, call.abi()));
-  *done = step.done != 0;
+  const bool good = answer.code == NF_OK;
+  const int64_t passed = good ? step.position - request.first_row : 0;
+  check(good ? step.done == 0 || step.done == 1
+             : request.first_row == kUntouched && step.done == kUntouched && step.position == before,
+        "index_compact: first_row=%lld, position=%lld, done=%d", static_cast<long long>(request.first_row),
+        static_cast<long long>(step.position), step.done);
+  check(passed >= 0 && passed <= window, "index_compact passed %lld rows, the window has %lld",
+        static_cast<long long>(passed), static_cast<long long>(window));
+  for (int64_t i = 0; i < window + kGuard; ++i)
+    check((new_row[static_cast<size_t>(i)] == kUntouched) == (i >= passed),
+          "index_compact passed %lld rows of a window of %lld: entry %lld is %lld",
+          static_cast<long long>(passed), static_cast<long long>(window), static_cast<long long>(i),
+          static_cast<long long>(new_row[static_cast<size_t>(i)]));
+  if (!good) return answer;
+  check(request.first_row == 0 || request.first_row == before,
+        "index_compact: first_row=%lld, numbers were given out to row %lld",
+        static_cast<long long>(request.first_row), static_cast<long long>(before));
+  to->of.resize(static_cast<size_t>(request.first_row));
+  to->of.insert(to->of.end(), new_row.begin(), new_row.begin() + passed);
+  to->done = step.done != 0;
   return answer;
 }
 
 std::vector<int64_t> Index::compact() {
-  std::vector<int64_t> new_row(static_cast<size_t>(info().rows), -7);
-  bool done = false;
-  ok(try_compact(0, &new_row, &done), "index_compact");
-  check(done, "index_compact without a budget is not done");
-  return new_row;
+  NewRows all;
+  ok(try_compact(0, info().rows, &all), "index_compact");
+  check(all.done, "index_compact without a budget is not done");
+  return all.of;
 }
 
 nf_index_info Index::info() {
@@ -170,8 +209,46 @@ void knn(Backend& backend, nf_context* context, int32_t metric, const nf_matrix&
   request.filter = filter;
   request.result = to->abi();
   CallBlock call;
-  ok(call.answer(backend.api().knn(context, &request, call.abi())), "knn");
+  ok(call.answer(backend.api().knn(context, &request, nullptr, call.abi())), "knn");
   to->check_form();
+}
+
+int64_t knn_in_steps(Backend& backend, nf_context* context, int32_t metric, const nf_matrix& queries,
+                     const nf_matrix& dataset, int64_t piece, int64_t budget_ns, Results* to,
+                     const nf_filter* filter) {
+  auto step = sized<nf_step>();
+  step.budget_ns = budget_ns;
+  for (int64_t steps = 1;; ++steps) {
+    check(steps < 1'000'000, "knn is not done after %lld steps", static_cast<long long>(steps));
+    // Each step has structs of its own, as a caller may have.
+    nf_matrix at_hand = dataset;
+    if (piece != 0) {
+      at_hand.data = static_cast<char*>(dataset.data) + step.position * dataset.row_stride;
+      at_hand.rows = std::min(piece, dataset.rows - step.position);
+    }
+    auto request = sized<nf_knn>();
+    request.metric = metric;
+    request.queries = &queries;
+    request.dataset = &at_hand;
+    request.filter = filter;
+    request.result = to->abi();
+    request.dataset_rows = piece == 0 ? 0 : dataset.rows;
+    const int64_t before = step.position;
+    CallBlock call;
+    ok(call.answer(backend.api().knn(context, &request, &step, call.abi())), "a step of knn");
+    check(step.position >= before && step.position <= before + at_hand.rows,
+          "a step of knn goes from row %lld to row %lld, %lld were at hand", static_cast<long long>(before),
+          static_cast<long long>(step.position), static_cast<long long>(at_hand.rows));
+    check((step.done == 1) == (step.work == nullptr), "a step of knn: done=%d, work=%p", step.done,
+          step.work);
+    if (step.done != 0) {
+      check(step.position == dataset.rows, "knn is done with %lld rows of %lld",
+            static_cast<long long>(step.position), static_cast<long long>(dataset.rows));
+      to->check_form();
+      return steps;
+    }
+    to->check_untouched();
+  }
 }
 
 }  // namespace nearfield::test

@@ -81,6 +81,12 @@ struct SearchOptions {
   uint32_t flags = 0;
 };
 
+// The numbers that a compaction has given out so far, and where it stands.
+struct NewRows {
+  std::vector<int64_t> of;  // by old number
+  bool done = false;
+};
+
 class Index {
  public:
   Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit = 0);
@@ -89,8 +95,8 @@ class Index {
   Index& operator=(const Index&) = delete;
 
   // Each answers the status; those without `Answer` throw unless it is NF_OK.
-  Answer try_add(const nf_matrix& rows, int64_t* first);
-  int64_t add(const nf_matrix& rows);
+  Answer try_add(const nf_matrix& rows, int64_t* first, uint32_t flags = 0);
+  int64_t add(const nf_matrix& rows, uint32_t flags = 0);
   Answer try_search(const nf_matrix& queries, Results* to, const SearchOptions& options = {},
                     nf_call* call = nullptr);
   // Also checks the form of the results.
@@ -99,10 +105,12 @@ class Index {
                            const std::vector<int64_t>& rows);
   Answer try_replace(std::span<const int64_t> rows, const nf_matrix& data);
   void replace(std::span<const int64_t> rows, const nf_matrix& data);
+  Answer try_set_live(const int64_t* rows, int64_t first, int64_t count, bool live);
   void set_live(std::span<const int64_t> rows, bool live);
+  void set_live_range(int64_t first, int64_t count, bool live);
   Vectors read(std::span<const int64_t> rows);
-  // One step; new_row is sized by the caller.
-  Answer try_compact(int64_t budget_ns, std::vector<int64_t>* new_row, bool* done);
+  // One step over at most `window` rows. Also checks that it wrote no other numbers than it should.
+  Answer try_compact(int64_t budget_ns, int64_t window, NewRows* to);
   // To the end, in one call.
   std::vector<int64_t> compact();
   nf_index_info info();
@@ -118,5 +126,9 @@ class Index {
 // Stateless search; also checks the form of the results.
 void knn(Backend& backend, nf_context* context, int32_t metric, const nf_matrix& queries,
          const nf_matrix& dataset, Results* to, const nf_filter* filter = nullptr);
+// The same in steps with `piece` rows at hand each (0: all of them every time); answers how many.
+int64_t knn_in_steps(Backend& backend, nf_context* context, int32_t metric, const nf_matrix& queries,
+                     const nf_matrix& dataset, int64_t piece, int64_t budget_ns, Results* to,
+                     const nf_filter* filter = nullptr);
 
 }  // namespace nearfield::test

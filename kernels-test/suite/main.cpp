@@ -169,6 +169,7 @@ class Suite {
 const std::vector<Test>& all_tests() {
   static const std::vector<Test> tests = {
       {"knn", NF_OP_KNN, test_knn},
+      {"knn-steps", NF_OP_KNN, test_knn_steps},
       {"search", NF_OP_INDEX, test_search},
       {"score", NF_OP_INDEX, test_score},
       {"filter", NF_OP_INDEX, test_filter},
@@ -178,6 +179,7 @@ const std::vector<Test>& all_tests() {
       {"read", NF_OP_INDEX, test_read},
       {"replace", NF_OP_INDEX, test_replace},
       {"live", NF_OP_INDEX, test_live},
+      {"hidden", NF_OP_INDEX, test_hidden},
       {"compact", NF_OP_INDEX, test_compact},
       {"ties", NF_OP_INDEX, test_ties},
       {"room", NF_OP_INDEX, test_room},

@@ -10,12 +10,12 @@ namespace nearfield::test {
 
 int64_t Model::live_rows() const { return std::accumulate(live_.begin(), live_.end(), int64_t{0}); }
 
-void Model::add(const Vectors& rows) {
+void Model::add(const Vectors& rows, bool live) {
   Vectors all(data_.rows() + rows.rows(), data_.dim(), false);
   for (int64_t i = 0; i < data_.rows(); ++i) all.set_row(i, data_.row(i));
   for (int64_t i = 0; i < rows.rows(); ++i) all.set_row(data_.rows() + i, rows.row(i));
   data_ = std::move(all);
-  live_.resize(static_cast<size_t>(data_.rows()), 1);
+  live_.resize(static_cast<size_t>(data_.rows()), live ? 1 : 0);
 }
 
 void Model::compact(const std::vector<int64_t>& new_row, const std::vector<uint8_t>& since) {

@@ -17,7 +17,7 @@ class Model {
   int64_t rows() const { return data_.rows(); }
   int64_t live_rows() const;
   bool live(int64_t row) const { return live_[static_cast<size_t>(row)] != 0; }
-  void add(const Vectors& rows);
+  void add(const Vectors& rows, bool live = true);
   void replace(int64_t row, const float* from) { data_.set_row(row, from); }
   void set_live(int64_t row, bool live) { live_[static_cast<size_t>(row)] = live; }
   // Throws unless new_row is a right answer of compact: live rows keep their order and are all there, numbers

@@ -15,9 +15,23 @@
 namespace nearfield::test {
 namespace {
 
-enum class Kind { ADD, REMOVE, REVIVE, REPLACE, COMPACT, COMPACT_STEP, SEARCH, FILTERED, REFUSED };
-constexpr const char* kNames[] = {"add",  "remove", "revive",          "replace",    "compact",
-                                  "step", "search", "search-filtered", "add-refused"};
+enum class Kind {
+  ADD,
+  ADD_HIDDEN,
+  REMOVE,
+  REVIVE,
+  RANGE,
+  REPLACE,
+  COMPACT,
+  COMPACT_STEP,
+  GIVE_UP,
+  SEARCH,
+  FILTERED,
+  REFUSED
+};
+constexpr const char* kNames[] = {"add",     "add-hidden", "remove",          "revive",
+                                  "range",   "replace",    "compact",         "step",
+                                  "give-up", "search",     "search-filtered", "add-refused"};
 
 struct Operation {
   Kind kind;
@@ -28,11 +42,12 @@ struct Operation {
 };
 
 Kind draw(Random* random) {
-  constexpr Kind kWeighted[] = {Kind::ADD,          Kind::ADD,          Kind::ADD,          Kind::REMOVE,
-                                Kind::REMOVE,       Kind::REMOVE,       Kind::REVIVE,       Kind::REPLACE,
-                                Kind::REPLACE,      Kind::COMPACT,      Kind::SEARCH,       Kind::SEARCH,
-                                Kind::COMPACT_STEP, Kind::COMPACT_STEP, Kind::COMPACT_STEP, Kind::SEARCH,
-                                Kind::FILTERED,     Kind::FILTERED,     Kind::REFUSED};
+  constexpr Kind kWeighted[] = {
+      Kind::ADD,    Kind::ADD,      Kind::ADD,          Kind::REMOVE,       Kind::REMOVE,
+      Kind::REMOVE, Kind::REVIVE,   Kind::REPLACE,      Kind::REPLACE,      Kind::COMPACT,
+      Kind::SEARCH, Kind::SEARCH,   Kind::COMPACT_STEP, Kind::COMPACT_STEP, Kind::COMPACT_STEP,
+      Kind::SEARCH, Kind::FILTERED, Kind::FILTERED,     Kind::REFUSED,      Kind::ADD_HIDDEN,
+      Kind::RANGE,  Kind::RANGE,    Kind::GIVE_UP,      Kind::COMPACT_STEP};
   return kWeighted[random->below(std::size(kWeighted))];
 }
 
@@ -47,16 +62,22 @@ class Runner {
     Random random(operation.seed);
     switch (operation.kind) {
       case Kind::ADD:
-        return add(&random);
+      case Kind::ADD_HIDDEN:
+        return add(&random, operation.kind == Kind::ADD);
       case Kind::REMOVE:
       case Kind::REVIVE:
         return set_live(&random, operation.kind == Kind::REVIVE);
+      case Kind::RANGE:
+        return set_range(&random);
       case Kind::REPLACE:
         return replace(&random);
       case Kind::COMPACT:
-        return step(0);
+        return step(0, model_.rows());
       case Kind::COMPACT_STEP:
-        return step(1);
+        return step(1, 1 + random.below(model_.rows() + 9));
+      case Kind::GIVE_UP:
+        numbers_ = {};
+        return;
       case Kind::SEARCH:
       case Kind::FILTERED:
         return search(&random, operation.kind == Kind::FILTERED);
@@ -65,7 +86,7 @@ class Runner {
     }
   }
   void finish() {
-    step(0);
+    step(0, model_.rows());
     model_.check_stored(index_);
   }
 
@@ -83,19 +104,27 @@ class Runner {
       rows.push_back(row);
     return rows;
   }
-  void add(Random* random) {
+  void add(Random* random, bool live) {
     const Vectors rows = make(random->below(bench_.spec.rows / 4 + 1), random);
-    index_.add(rows.matrix());
-    model_.add(rows);
-    since_.resize(static_cast<size_t>(model_.rows()));
+    index_.add(rows.matrix(), live ? 0 : NF_HIDDEN);
+    model_.add(rows, live);
+    since_.resize(static_cast<size_t>(model_.rows()), !live && compacting_);
+  }
+  void set_range(Random* random) {
+    const int64_t first = random->below(model_.rows() + 1);
+    const int64_t count = random->below(std::min<int64_t>(model_.rows() - first, 70) + 1);
+    const bool live = random->below(3) == 0;
+    index_.set_live_range(first, count, live);
+    for (int64_t row = first; row < first + count; ++row) set_model(row, live);
   }
   void set_live(Random* random, bool live) {
     const std::vector<int64_t> rows = some_rows(random);
     index_.set_live(rows, live);
-    for (const int64_t row : rows) {
-      if (model_.live(row) && !live) since_[static_cast<size_t>(row)] = compacting_;
-      model_.set_live(row, live);
-    }
+    for (const int64_t row : rows) set_model(row, live);
+  }
+  void set_model(int64_t row, bool live) {
+    if (model_.live(row) && !live) since_[static_cast<size_t>(row)] = compacting_;
+    model_.set_live(row, live);
   }
   void replace(Random* random) {
     const std::vector<int64_t> rows = some_rows(random);
@@ -103,15 +132,14 @@ class Runner {
     index_.replace(rows, data.matrix());
     for (size_t i = 0; i < rows.size(); ++i) model_.replace(rows[i], data.row(static_cast<int64_t>(i)));
   }
-  void step(int64_t budget_ns) {
-    std::vector<int64_t> new_row(static_cast<size_t>(model_.rows()), -7);
-    bool done = false;
-    ok(index_.try_compact(budget_ns, &new_row, &done), "index_compact");
-    check(done || budget_ns != 0, "index_compact without a budget is not done");
-    compacting_ = !done;
-    if (!done) return;
-    model_.compact(new_row, since_);
+  void step(int64_t budget_ns, int64_t window) {
+    ok(index_.try_compact(budget_ns, window, &numbers_), "index_compact");
+    check(numbers_.done || budget_ns != 0, "index_compact without a budget is not done");
+    compacting_ = !numbers_.done;
+    if (compacting_) return;
+    model_.compact(numbers_.of, since_);
     since_.assign(static_cast<size_t>(model_.rows()), 0);
+    numbers_ = {};
   }
   void search(Random* random, bool filtered) {
     const Vectors queries = make(1 + random->below(bench_.spec.batch), random);
@@ -133,6 +161,7 @@ class Runner {
   const Bench& bench_;
   Index index_;
   Model model_;
+  NewRows numbers_;
   std::vector<uint8_t> since_;  // died while a compaction was under way
   bool compacting_ = false;
 };

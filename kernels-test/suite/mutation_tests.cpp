@@ -84,6 +84,64 @@ void test_live(const Bench& bench) {
   before.check_same(search("all revived", {}), "before all removals and after all revivals");
 }
 
+// Rows that are added hidden are found by no search before a range of them is set live; then the index is one
+// that they were added to like others. Ranges against lists of the same rows.
+void test_hidden(const Bench& bench) {
+  const Problem& p = bench.problem;
+  const int64_t rows = bench.spec.rows, shown = rows / 3 + 1;
+  Index index(bench.backend, bench.context(), p.metric(), bench.spec.dim);
+  Index listed(bench.backend, bench.context(), p.metric(), bench.spec.dim);
+  index.add(p.data().matrix(0, shown));
+  listed.add(p.data().matrix());
+  std::vector<uint8_t> live(static_cast<size_t>(rows), 1);
+  const auto compare = [&](const char* when) {
+    int64_t alive = 0;
+    for (int64_t row = 0; row < index.info().rows; ++row) alive += live[static_cast<size_t>(row)];
+    check_counts(index, index.info().rows, alive, when);
+    Results results(bench.spec.batch, bench.spec.k, bench.spec.padded);
+    index.search(p.queries().matrix(), &results);
+    Results wanted(bench.spec.batch, bench.spec.k);
+    listed.search(p.queries().matrix(), &wanted);
+    results.check_same(wanted, when);
+  };
+  const auto kill_listed = [&](int64_t first, int64_t count, bool to) {
+    std::vector<int64_t> numbers;
+    for (int64_t row = first; row < first + count; ++row) {
+      numbers.push_back(row);
+      live[static_cast<size_t>(row)] = to ? 1 : 0;
+    }
+    listed.set_live(numbers, to);
+  };
+  kill_listed(shown, rows - shown, false);
+  const int64_t second = (rows - shown) / 2;
+  check(index.add(p.data().matrix(shown, second), NF_HIDDEN) == shown, "hidden rows are not the next");
+  compare("one lot hidden");
+  // A second lot fails: nothing of it is there, and the first is hidden still.
+  const Vectors bad = with_bad_row(bench, rows - 1, std::numeric_limits<float>::quiet_NaN());
+  int64_t untouched = -77;
+  fails(index.try_add(bad.matrix(shown + second, rows - shown - second), &untouched, NF_HIDDEN),
+        NF_INVALID_ARGUMENT, "a hidden add with a NaN");
+  compare("after a hidden add that failed");
+  index.add(p.data().matrix(shown + second, rows - shown - second), NF_HIDDEN);
+  compare("two lots hidden");
+  fails(index.try_set_live(nullptr, shown, rows - shown + 1, true), NF_INVALID_ARGUMENT, "a range too long");
+  compare("after a range that failed");
+  index.set_live_range(shown, rows - shown, true);
+  kill_listed(shown, rows - shown, true);
+  compare("all shown");
+  Random random(p.seed() + 9);
+  for (int round = 0; round < 12; ++round) {
+    const int64_t first = random.below(rows + 1);
+    const int64_t count =
+        random.below(round % 3 == 0 ? std::min<int64_t>(40, rows - first) + 1 : rows - first + 1);
+    const bool to = random.below(2) == 0;
+    index.set_live_range(first, count, to);
+    index.set_live_range(first, count, to);  // again: no change
+    kill_listed(first, count, to);
+    compare(to ? "a range revived" : "a range removed");
+  }
+}
+
 void test_replace(const Bench& bench) {
   const Problem& p = bench.problem;
   const int64_t rows = bench.spec.rows;
@@ -238,7 +296,10 @@ void test_stop(const Bench& bench) {
       stop(&call);
       nf_matrix rows = p.data().matrix();
       int64_t first = -77;
-      fails(call.answer(api.index_add(index.handle(), &rows, &first, call.abi())), wanted, "index_add");
+      nf_add request{};
+      request.struct_size = sizeof(request);
+      request.rows = &rows;
+      fails(call.answer(api.index_add(index.handle(), &request, &first, call.abi())), wanted, "index_add");
       check(first == -77, "a stopped add wrote first_row");
     }
     {
@@ -252,9 +313,10 @@ void test_stop(const Bench& bench) {
     {
       CallBlock call;
       stop(&call);
-      const int64_t chosen[] = {0};
-      fails(call.answer(api.index_set_live(index.handle(), chosen, 1, 0, call.abi())), wanted,
-            "index_set_live");
+      nf_live request{};
+      request.struct_size = sizeof(request);
+      request.count = 1;
+      fails(call.answer(api.index_set_live(index.handle(), &request, call.abi())), wanted, "index_set_live");
     }
     {
       CallBlock call;
@@ -268,7 +330,7 @@ void test_stop(const Bench& bench) {
       request.queries = &queries;
       request.dataset = &dataset;
       request.result = untouched.abi();
-      fails(call.answer(api.knn(bench.context(), &request, call.abi())), wanted, "knn");
+      fails(call.answer(api.knn(bench.context(), &request, nullptr, call.abi())), wanted, "knn");
       untouched.check_untouched();
     }
     check_counts(index, bench.spec.rows, bench.spec.rows, "after stopped calls");

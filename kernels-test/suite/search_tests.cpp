@@ -37,6 +37,38 @@ void test_knn(const Bench& bench) {
   blocks.check_same(filtered, "filtered knn in blocks and at once");
 }
 
+// In steps, with all rows at hand or some of them, in one block or several: the same bits.
+void test_knn_steps(const Bench& bench) {
+  const Problem& p = bench.problem;
+  const int64_t rows = bench.spec.rows;
+  const nf_matrix queries = p.queries().matrix(), dataset = p.data().matrix();
+  Filters filters;
+  filters.add_bits(bitset(rows, [](int64_t row) { return row % 3 != 1; }));
+  std::vector<int64_t> listed;
+  for (int64_t row = rows / 9; row < rows; row += 1 + row % 5) listed.push_back(row);
+  Filters lists;
+  lists.add_rows(listed);
+  nf_context* const small = bench.backend.context({.memory_limit = uint64_t{1} << 20});
+  for (const nf_filter* filter : {static_cast<const nf_filter*>(nullptr), filters.first(), lists.first()}) {
+    Results whole(bench.spec.batch, bench.spec.k, bench.spec.padded);
+    knn(bench.backend, bench.context(), p.metric(), queries, dataset, &whole, filter);
+    const auto same = [&](nf_context* context, int64_t piece, int64_t budget_ns, const char* how) {
+      Results stepped(bench.spec.batch, bench.spec.k, bench.spec.padded);
+      const int64_t steps = knn_in_steps(bench.backend, context, p.metric(), queries, dataset, piece,
+                                         budget_ns, &stepped, filter);
+      stepped.check_same(whole, how);
+      return steps;
+    };
+    // A step of 1 ns is one piece of rows, or one slice of 64 queries.
+    const int64_t slices = (bench.spec.batch + 63) / 64;
+    const int64_t steps = same(bench.context(), 0, 1, "knn at once and in steps");
+    check(steps == 1 + slices, "knn in steps of 1 ns: %lld, for %lld slices of queries",
+          static_cast<long long>(steps), static_cast<long long>(slices));
+    same(small, rows / 3 + 7, 1, "knn at once and in pieces, blocks and steps");
+    same(small, rows / 2 + 1, 0, "knn at once and in pieces and blocks");
+  }
+}
+
 // Added in three unequal parts, searched, and compared with the stateless search.
 void test_search(const Bench& bench) {
   const Problem& p = bench.problem;

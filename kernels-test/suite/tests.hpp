@@ -30,12 +30,14 @@ struct Test {
 const std::vector<Test>& all_tests();
 
 void test_knn(const Bench& bench);
+void test_knn_steps(const Bench& bench);
 void test_search(const Bench& bench);
 void test_score(const Bench& bench);
 void test_prefix(const Bench& bench);
 void test_within(const Bench& bench);
 void test_filter(const Bench& bench);
 void test_live(const Bench& bench);
+void test_hidden(const Bench& bench);
 void test_replace(const Bench& bench);
 void test_read(const Bench& bench);
 void test_add(const Bench& bench);

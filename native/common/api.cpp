@@ -152,12 +152,24 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
 
 // ---- stateless kernels ----
 
-nf_status knn_entry(nf_context* context, const nf_knn* request, nf_call* call) {
-  return on_context("knn", context, call,
-                    [&](const Call& c, Context& context) { return knn(c, context, request); });
+nf_status knn_entry(nf_context* handle, const nf_knn* request, nf_step* step, nf_call* call) {
+  return enter("knn", call, [&](const Call& c, nf_error*) -> Status {
+    NF_TRY(check_pointer(c, "context", handle));
+    Context& context = *handle->context;
+    nf_step slice{};
+    if (step != nullptr) NF_TRY(read_struct(c, "step", step, &slice));
+    Status status = context.run(c, [&]() -> Status {
+      NF_TRY(knn(c, context, request, step != nullptr ? &slice : nullptr));
+      if (step != nullptr) write_struct(slice, step);
+      return {};
+    });
+    // Where the call ended before its turn came, nobody else frees the work.
+    if (!status.ok()) context.give_up(reinterpret_cast<Works::Token>(slice.work));
+    return status;
+  });
 }
 
-nf_status kmeans(nf_context*, const nf_kmeans*, nf_call* call) {
+nf_status kmeans(nf_context*, const nf_kmeans*, nf_step*, nf_call* call) {
   return unimplemented("kmeans", call, "k-means is");
 }
 
@@ -248,14 +260,17 @@ nf_status index_train(nf_index*, const nf_train*, nf_step*, nf_call* call) {
   return unimplemented("train", call, "training of an IVF index is");
 }
 
-nf_status index_add(nf_index* index, const nf_matrix* rows, int64_t* first_row, nf_call* call) {
+nf_status index_add(nf_index* index, const nf_add* from, int64_t* first_row, nf_call* call) {
   return on_index("add", index, call, [&](const Call& c, Context&, Index& index) -> Status {
+    nf_add request;
+    NF_TRY(read_struct(c, "add", from, &request));
+    NF_TRY(check_flags(c, "flags", request.flags, NF_HIDDEN));
     MatrixView data;
-    NF_TRY(read_matrix(c, "rows", rows, &data));
+    NF_TRY(read_matrix(c, "rows", request.rows, &data));
     NF_TRY(check_cols(c, "rows", data, index.dim()));
     NF_TRY(check_pointer(c, "first_row", first_row));
     const int64_t first = index.rows();
-    NF_TRY(index.add(c, data, "row", 0));
+    NF_TRY(index.add(c, data, (request.flags & NF_HIDDEN) == 0, "row", 0));
     *first_row = first;
     return {};
   });
@@ -281,17 +296,24 @@ nf_status index_read(nf_index* index, const int64_t* rows, nf_matrix* to, nf_cal
   });
 }
 
-nf_status index_set_live(nf_index* index, const int64_t* rows, int64_t count, int32_t live, nf_call* call) {
+nf_status index_set_live(nf_index* index, const nf_live* from, nf_call* call) {
   return on_index("set_live", index, call, [&](const Call& c, Context&, Index& index) -> Status {
-    NF_TRY(check_count(c, "count", count, kMaxRows));
-    NF_TRY(check_array(c, "rows", rows, count));
-    if (live != 0 && live != 1)
-      return error(NF_INVALID_ARGUMENT, "%s: live=%d, it must be 0 or 1", c.operation(), live);
-    return index.set_live(c, rows, count, live == 1);
+    nf_live request;
+    NF_TRY(read_struct(c, "request", from, &request));
+    NF_TRY(check_count(c, "count", request.count, kMaxRows));
+    if (request.live != 0 && request.live != 1)
+      return error(NF_INVALID_ARGUMENT, "%s: live=%d, it must be 0 or 1", c.operation(), request.live);
+    const bool live = request.live == 1;
+    if (request.rows == nullptr) return index.set_live_range(c, request.first, request.count, live);
+    NF_TRY(check_pointer(c, "rows", request.rows));
+    if (request.first != 0)
+      return error(NF_INVALID_ARGUMENT, "%s: first=%lld, it must be 0 where rows are named", c.operation(),
+                   static_cast<long long>(request.first));
+    return index.set_live(c, request.rows, request.count, live);
   });
 }
 
-nf_status index_compact(nf_index* index, const nf_compact* from, nf_step* step, nf_call* call) {
+nf_status index_compact(nf_index* index, nf_compact* from, nf_step* step, nf_call* call) {
   return on_index("compact", index, call, [&](const Call& c, Context& context, Index& index) -> Status {
     nf_compact request;
     nf_step slice;
@@ -300,12 +322,14 @@ nf_status index_compact(nf_index* index, const nf_compact* from, nf_step* step, 
     NF_TRY(check_count(c, "new_row_count", request.new_row_count, kMaxRows));
     NF_TRY(check_array(c, "new_row", request.new_row, request.new_row_count));
     NF_TRY(read_struct(c, "step", step, &slice));
-    if (slice.budget_ns < 0)
-      return error(NF_INVALID_ARGUMENT, "%s: budget_ns=%lld, it must be at least 0", c.operation(),
-                   static_cast<long long>(slice.budget_ns));
-    bool done = false;
-    NF_TRY(index.compact(c, context, slice.budget_ns, request.new_row, request.new_row_count, &done));
-    step->done = done ? 1 : 0;
+    NF_TRY(check_budget(c, slice));
+    NF_TRY(check_count(c, "position", slice.position, kMaxRows));
+    if (slice.work != nullptr)
+      return error(NF_INVALID_ARGUMENT, "%s: step->work=%p, a compaction has none", c.operation(),
+                   slice.work);
+    NF_TRY(index.compact(c, context, &request, &slice));
+    write_struct(request, from);
+    write_struct(slice, step);
     return {};
   });
 }

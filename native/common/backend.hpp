@@ -49,6 +49,7 @@ struct HostRows {
   int64_t rows = 0;
   int64_t stride = 0;
   const float* side = nullptr;  // one f32 per row, by metric.hpp: row_side()
+  bool live = true;             // append: whether searches may return them
 };
 
 struct StoreOptions {
@@ -94,7 +95,7 @@ class Store {
   virtual int64_t rows() const = 0;
   virtual uint64_t device_bytes() const = 0;  // allocated by this store, side arrays and live bits included
   virtual uint64_t workspace_bytes() const = 0;  // of the context, shared by its stores
-  // Appends, live. All slabs are allocated before anything is copied.
+  // Appends. All slabs are allocated before anything is copied; dead rows are at no time live.
   virtual Status append(const HostRows& from, const Call& call) = 0;
   // Appends rows of another store of the same device, dim and metric; live bits come along. For compaction,
   // device to device.
@@ -104,6 +105,8 @@ class Store {
   // Row i of `rows` to out + i * stride floats.
   virtual Status read(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call) = 0;
   virtual Status set_live(std::span<const int64_t> rows, bool live, const Call& call) = 0;
+  // Of the rows [first, first + count), at least one, word by word.
+  virtual Status set_live_range(int64_t first, int64_t count, bool live, const Call& call) = 0;
   virtual Status search(const SearchPlan& plan, const Call& call) = 0;
   virtual Status score(const ScorePlan& plan, const Call& call) = 0;
 };

@@ -59,6 +59,12 @@ Status check_count(const Call& call, const char* name, int64_t count, int64_t li
                name, wide(count), wide(limit));
 }
 
+Status check_budget(const Call& call, const nf_step& step) {
+  if (step.budget_ns >= 0) return {};
+  return error(NF_INVALID_ARGUMENT, "%s: budget_ns=%lld, it must be at least 0", call.operation(),
+               wide(step.budget_ns));
+}
+
 Status check_dtype(const Call& call, const char* name, int32_t dtype) {
   if (dtype == NF_F32) return {};
   if (dtype <= 0)

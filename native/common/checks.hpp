@@ -57,6 +57,7 @@ Status check_array(const Call& call, const char* name, const T* array, int64_t c
   return count == 0 ? check_optional(call, name, array) : check_pointer(call, name, array);
 }
 
+Status check_budget(const Call& call, const nf_step& step);
 Status check_metric(const Call& call, int32_t metric);
 Status check_dtype(const Call& call, const char* name, int32_t dtype);
 Status check_dim(const Call& call, const char* name, int64_t dim);

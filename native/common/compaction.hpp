@@ -16,26 +16,32 @@ namespace nearfield {
 
 class Compaction {
  public:
-  explicit Compaction(std::unique_ptr<Store> shadow) : shadow_(std::move(shadow)) {}
+  // Of an index of `rows` rows. No shadow: none is dead, so that all rows stay where they are and only their
+  // numbers are given out.
+  Compaction(std::unique_ptr<Store> shadow, int64_t rows);
 
-  int64_t cursor() const { return cursor_; }  // rows below it are decided
-  int64_t kept() const { return shadow_->rows(); }
-  uint64_t device_bytes() const { return shadow_->device_bytes(); }
+  int64_t cursor() const { return cursor_; }  // rows below it are passed
+  uint64_t device_bytes() const { return shadow_ == nullptr ? 0 : shadow_->device_bytes(); }
   // New number of a row below the cursor, or kNoRow when it was dropped.
   int64_t new_number(int64_t row) const;
 
-  // Copies the live rows of [cursor, end); `end` is a multiple of 32 or the last row.
+  // Copies the live rows of [cursor, end).
   Status advance(const Call& call, Store& from, const LiveBits& live, int64_t end);
 
   // Repeat a change of the index. False when the shadow cannot follow (a dropped row was revived, the device
-  // refused): the compaction must start again.
+  // refused): the compaction must begin anew.
   bool follow_write(const Call& call, std::span<const int64_t> rows, const HostRows& data, int32_t dim);
   bool follow_live(const Call& call, std::span<const int64_t> rows, bool live);
+  bool follow_live_range(const Call& call, int64_t first, int64_t count, bool live);
 
-  std::unique_ptr<Store> take_shadow() { return std::move(shadow_); }
+  // Puts the copy in the place of the index's rows, all of which are passed.
+  void finish(std::unique_ptr<Store>* store, LiveBits* live) noexcept;
 
  private:
+  int64_t copies_before(int64_t row) const;  // of the rows below `row`, which is at most the cursor
+
   std::unique_ptr<Store> shadow_;
+  LiveBits live_;  // of the shadow
   int64_t cursor_ = 0;
   // Bit per row below the cursor: it was copied. With the copies before each word, 3 bits a row give every
   // new number.

@@ -55,10 +55,18 @@ void Context::after_call(const Status& status) {
   if (workspace_.bytes() > workspace_target()) workspace_ = Workspace();
 }
 
+void Context::give_up(Works::Token token) {
+  works_.give_up(token);
+  if (!turns_.try_take()) return;
+  const TurnHolder holder(turns_);
+  works_.sweep();
+}
+
 void Context::close() {
   turns_.take_always();
   const TurnHolder holder(turns_);
   closed_ = true;
+  works_.clear();
   workspace_ = Workspace();
 }
 

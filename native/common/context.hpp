@@ -11,6 +11,7 @@
 #include "backend.hpp"
 #include "checks.hpp"
 #include "turns.hpp"
+#include "works.hpp"
 
 namespace nearfield {
 
@@ -44,6 +45,9 @@ class Context {
   const DeviceOptions& options() const { return options_; }
   uint64_t memory_bytes() const { return memory_bytes_; }
   Workspace& workspace() { return workspace_; }
+  Works& works() { return works_; }
+  // Needs no turn. The memory is free again when the context is idle, else with its next call.
+  void give_up(Works::Token token);
   uint64_t workspace_target() const;
   uint64_t workspace_bytes() const { return workspace_.bytes(); }
   // Needs no turn.
@@ -55,6 +59,7 @@ class Context {
   Status run(const Call& call, Body&& body) {
     NF_TRY(turns_.take(call));
     const TurnHolder holder(turns_);
+    works_.sweep();
     NF_TRY(check_usable(call));
     Status status = body();
     after_call(status);
@@ -73,6 +78,7 @@ class Context {
   DeviceOptions options_;
   uint64_t memory_bytes_;
   Workspace workspace_;
+  Works works_;           // after the device, whose stores they hold
   uint32_t metrics_ = 0;  // bit per metric
   bool closed_ = false;
   bool lost_ = false;

@@ -9,6 +9,11 @@ namespace nearfield {
 
 Status RowFilter::read(const Call& call, const char* name, const nf_filter* from, int64_t rows,
                        RowFilter* to) {
+  NF_TRY(read_again(call, name, from, to));
+  return to->kind_ == NF_ROWS ? check_ascending(call, name, to->rows_, to->count_, rows) : Status();
+}
+
+Status RowFilter::read_again(const Call& call, const char* name, const nf_filter* from, RowFilter* to) {
   *to = RowFilter();
   if (from == nullptr) return {};
   nf_filter filter;
@@ -28,8 +33,15 @@ Status RowFilter::read(const Call& call, const char* name, const nf_filter* from
     return check_array(call, (std::string(name) + "->bits").c_str(), filter.bits, filter.count);
   }
   to->rows_ = filter.rows;
-  NF_TRY(check_array(call, (std::string(name) + "->rows").c_str(), filter.rows, filter.count));
-  return check_ascending(call, name, filter.rows, filter.count, rows);
+  return check_array(call, (std::string(name) + "->rows").c_str(), filter.rows, filter.count);
+}
+
+RowFilter RowFilter::of_bits(const uint32_t* words, int64_t count) {
+  RowFilter filter;
+  filter.kind_ = NF_BITSET;
+  filter.bits_ = words;
+  filter.count_ = count;
+  return filter;
 }
 
 RowFilter RowFilter::from_row(int64_t first) const {
@@ -50,7 +62,7 @@ template <typename Visit>
 void RowFilter::for_each_row(const LiveBits& live, const Visit& visit) const {
   for (int64_t i = 0; i < count_; ++i) {
     const int64_t row = rows_[i] - first_;
-    if (row >= live.rows()) return;  // the rest belongs to a later part
+    if (row < 0 || row >= live.rows()) return;  // the rest belongs to a later part
     visit(row);
   }
 }

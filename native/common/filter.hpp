@@ -14,8 +14,14 @@ class RowFilter {
  public:
   // Checks against an index of `rows` rows. NF_ALL and a NULL filter keep every row.
   static Status read(const Call& call, const char* name, const nf_filter* from, int64_t rows, RowFilter* to);
+  // Without a look at the row numbers of NF_ROWS, which a step before has checked.
+  static Status read_again(const Call& call, const char* name, const nf_filter* from, RowFilter* to);
+  // NF_BITSET over words that outlive it.
+  static RowFilter of_bits(const uint32_t* words, int64_t count);
 
   bool keeps_all() const { return kind_ == NF_ALL; }
+  int32_t kind() const { return kind_; }
+  int64_t size() const { return count_; }  // words, or rows
   // The part of the filter over rows [first, ...), renumbered from 0; `first` is a multiple of 32.
   RowFilter from_row(int64_t first) const;
 

@@ -33,7 +33,7 @@ std::span<const T> span_of(const T* data, int64_t count) {
   return {data, static_cast<size_t>(count)};
 }
 
-// A change of the index has succeeded; a compaction that cannot follow it is dropped and starts again with
+// A change of the index has succeeded; a compaction that cannot follow it is dropped and begins anew with
 // the next step.
 template <typename Follow>
 void follow_or_drop(std::unique_ptr<Compaction>* compaction, const Follow& follow) {
@@ -78,7 +78,7 @@ nf_index_info Index::info(const Context& context) const {
   return info;
 }
 
-Status Index::add(const Call& call, const MatrixView& data, const char* noun, int64_t first) {
+Status Index::add(const Call& call, const MatrixView& data, bool live, const char* noun, int64_t first) {
   if (data.rows > kMaxRows - rows())
     return error(NF_INVALID_ARGUMENT, "%s: %lld rows and %lld more exceed %lld", call.operation(),
                  static_cast<long long>(rows()), static_cast<long long>(data.rows),
@@ -88,8 +88,8 @@ Status Index::add(const Call& call, const MatrixView& data, const char* noun, in
   NF_TRY(check_and_derive(call, rules_, data, noun, first, &side));
   live_.reserve(data.rows);
   call.progress(kPhaseCopy, 0, data.rows);
-  NF_TRY(store_->append({data.data, data.rows, data.stride, side.data()}, call));
-  live_.append(data.rows);
+  NF_TRY(store_->append({data.data, data.rows, data.stride, side.data(), live}, call));
+  live_.append(data.rows, live);
   call.progress(kPhaseCopy, data.rows, data.rows);
   return {};
 }
@@ -101,7 +101,7 @@ Status Index::replace(const Call& call, const int64_t* numbers, const MatrixView
   std::vector<float> side;
   NF_TRY(check_and_derive(call, rules_, data, "row", 0, &side));
   const auto replaced = span_of(numbers, data.rows);
-  const HostRows from{data.data, data.rows, data.stride, side.data()};
+  const HostRows from{data.data, data.rows, data.stride, side.data(), true};
   NF_TRY(store_->write(replaced, from, call));
   follow_or_drop(&compaction_, [&](Compaction& c) { return c.follow_write(call, replaced, from, dim()); });
   return {};
@@ -127,13 +127,23 @@ Status Index::set_live(const Call& call, const int64_t* numbers, int64_t count, 
   return {};
 }
 
-Status Index::check_new_rows(const Call& call, int64_t new_row_count) const {
-  if (new_row_count == rows()) return {};
-  return error(NF_FAILED_PRECONDITION, "%s: new_row_count=%lld on the last step, this index holds %lld rows",
-               call.operation(), static_cast<long long>(new_row_count), static_cast<long long>(rows()));
+Status Index::set_live_range(const Call& call, int64_t first, int64_t count, bool live) {
+  if (first < 0 || first > rows() || count > rows() - first)
+    return error(NF_INVALID_ARGUMENT, "%s: first=%lld and count=%lld, this index holds %lld rows",
+                 call.operation(), static_cast<long long>(first), static_cast<long long>(count),
+                 static_cast<long long>(rows()));
+  if (live_.live_in(first, count) == (live ? count : 0)) return {};
+  NF_TRY(store_->set_live_range(first, count, live, call));
+  live_.set_range(first, count, live);
+  follow_or_drop(&compaction_, [&](Compaction& c) { return c.follow_live_range(call, first, count, live); });
+  return {};
 }
 
 Status Index::begin_compaction(const Call& call, Context& context) {
+  if (live_.live() == rows()) {
+    compaction_ = std::make_unique<Compaction>(nullptr, rows());
+    return {};
+  }
   StoreOptions options = options_;
   options.capacity = live_.live();
   if (options.memory_limit != 0) {
@@ -148,27 +158,26 @@ Status Index::begin_compaction(const Call& call, Context& context) {
   }
   std::unique_ptr<Store> shadow;
   NF_TRY(context.device().create_store(options, &shadow, call));
-  compaction_ = std::make_unique<Compaction>(std::move(shadow));
+  compaction_ = std::make_unique<Compaction>(std::move(shadow), rows());
   return {};
 }
 
-Status Index::compact(const Call& call, Context& context, int64_t budget_ns, int64_t* new_row,
-                      int64_t new_row_count, bool* done) {
-  *done = false;
-  if (compaction_ == nullptr && live_.live() == rows()) {
-    NF_TRY(check_new_rows(call, new_row_count));
-    for (int64_t row = 0; row < rows(); ++row) new_row[row] = row;
-    *done = true;
-    return {};
-  }
+Status Index::compact(const Call& call, Context& context, nf_compact* request, nf_step* step) {
+  if (request->new_row_count == 0 && rows() != 0)
+    return error(NF_INVALID_ARGUMENT, "%s: new_row_count=0, it must be at least 1 for an index of %lld rows",
+                 call.operation(), static_cast<long long>(rows()));
+  // Where the caller has not seen this compaction's numbers so far, they must be given out again.
+  if (compaction_ != nullptr && compaction_->cursor() != step->position) compaction_.reset();
   if (compaction_ == nullptr) NF_TRY(begin_compaction(call, context));
 
   // 4 MiB of vectors: about 1 ms on a host, so that a budget of 10 ms is kept.
   constexpr int64_t kBlockFloats = int64_t{1} << 20;
   const int64_t block = std::max<int64_t>(1, kBlockFloats / group_floats(dim())) * kGroupRows;
+  const int64_t first = compaction_->cursor();
+  const int64_t limit = first + std::min(rows() - first, request->new_row_count);
   const auto start = Call::Clock::now();
-  while (compaction_->cursor() < rows()) {
-    const int64_t end = std::min(rows(), (compaction_->cursor() / kGroupRows * kGroupRows) + block);
+  while (compaction_->cursor() < limit) {
+    const int64_t end = std::min(limit, (compaction_->cursor() / kGroupRows * kGroupRows) + block);
     Status status = call.poll();
     if (status.ok()) status = compaction_->advance(call, *store_, live_, end);
     if (!status.ok()) {
@@ -177,20 +186,17 @@ Status Index::compact(const Call& call, Context& context, int64_t budget_ns, int
     }
     call.progress(kPhaseCompact, end, rows());
     const std::chrono::nanoseconds spent = Call::Clock::now() - start;
-    if (budget_ns != 0 && spent.count() >= budget_ns && end < rows()) return {};
+    if (step->budget_ns != 0 && spent.count() >= step->budget_ns) break;
   }
-  NF_TRY(check_new_rows(call, new_row_count));
 
-  LiveBits live;
-  live.append(compaction_->kept());
-  for (int64_t row = 0; row < rows(); ++row) {
-    new_row[row] = compaction_->new_number(row);
-    if (new_row[row] != kNoRow && !live_.is_live(row)) live.set(new_row[row], false);  // died after its copy
-  }
-  store_ = compaction_->take_shadow();
-  live_ = std::move(live);
+  const int64_t passed = compaction_->cursor();
+  for (int64_t row = first; row < passed; ++row) request->new_row[row - first] = compaction_->new_number(row);
+  request->first_row = first;
+  step->position = passed;
+  step->done = passed == rows() ? 1 : 0;
+  if (step->done == 0) return {};
+  compaction_->finish(&store_, &live_);
   compaction_.reset();
-  *done = true;
   return {};
 }
 

@@ -29,18 +29,17 @@ class Index {
   nf_index_info info(const Context& context) const;
 
   // `noun` and `first` name a bad vector: "add: row 3, dimension 17 is NaN".
-  Status add(const Call& call, const MatrixView& data, const char* noun, int64_t first);
+  Status add(const Call& call, const MatrixView& data, bool live, const char* noun, int64_t first);
   Status replace(const Call& call, const int64_t* rows, const MatrixView& data);
   Status read(const Call& call, const int64_t* rows, const MatrixView& out);
   Status set_live(const Call& call, const int64_t* rows, int64_t count, bool live);
-  // One step; *done once new_row is written and the dead rows are gone.
-  Status compact(const Call& call, Context& context, int64_t budget_ns, int64_t* new_row,
-                 int64_t new_row_count, bool* done);
+  Status set_live_range(const Call& call, int64_t first, int64_t count, bool live);
+  // One step as nf_compact describes it.
+  Status compact(const Call& call, Context& context, nf_compact* request, nf_step* step);
 
  private:
   Index(StoreOptions options, VectorRules rules) : options_(options), rules_(rules) {}
   Status begin_compaction(const Call& call, Context& context);
-  Status check_new_rows(const Call& call, int64_t new_row_count) const;
 
   StoreOptions options_;
   VectorRules rules_;

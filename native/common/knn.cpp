@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stateless knn: blocks of the dataset pass through a temporary index, so that the device holds one block at
-// a time. A rank depends on the query and the row alone, so the answer has the bits of an index search.
+// a time. A rank depends on the query and the row alone, so the answer has the bits of an index search,
+// wherever a step ends.
 #include <algorithm>
+#include <chrono>
 
 #include "metric.hpp"
 #include "search.hpp"
@@ -10,23 +12,58 @@ namespace nearfield {
 namespace {
 
 // Vector bytes of one block: the binding that every WebGPU adapter grants, and large enough that the copy,
-// not the set-up, is what a block costs.
+// not the set-up, is what a block costs. In steps a quarter of it, so that a slice of queries is short.
 constexpr uint64_t kBlockBytes = uint64_t{128} << 20;
+constexpr uint64_t kStepBlockBytes = uint64_t{32} << 20;
+// Between two looks at the clock: vector bytes copied (1 to 2 ms), and queries that meet a block. 64 queries
+// and 8 M floats are 0.5 G products, 5 ms of one core; a query of 64 costs no more than one of 1,024. Where a
+// slice takes an eighth of the budget or less, the next is twice as large.
+constexpr int64_t kPieceBytes = int64_t{4} << 20;
+constexpr int64_t kSliceQueries = 64, kMostSliceQueries = 1024;
 
-int64_t block_rows(const Context& context, int64_t dim) {
-  uint64_t bytes = kBlockBytes;
-  // A quarter leaves room for the indexes of the context.
-  if (context.options().memory_limit != 0) bytes = std::min(bytes, context.options().memory_limit / 4);
-  const uint64_t group_bytes = static_cast<uint64_t>(group_floats(dim)) * sizeof(float);
-  return static_cast<int64_t>(std::max<uint64_t>(1, bytes / group_bytes)) * kGroupRows;
+// What every step is called with.
+struct KnnRequest {
+  int32_t metric = 0;
+  MatrixView queries;
+  int64_t rows = 0;    // of the whole dataset
+  MatrixView at_hand;  // those from the position on
+  RowFilter filter;
+  ResultView result;
+};
+
+Status read_request(const Call& call, const Context& context, const nf_knn* from, int64_t position,
+                    KnnRequest* to) {
+  nf_knn request;
+  NF_TRY(read_struct(call, "knn", from, &request));
+  NF_TRY(context.check_served(call, request.metric));
+  to->metric = request.metric;
+  NF_TRY(read_matrix(call, "dataset", request.dataset, &to->at_hand));
+  NF_TRY(read_matrix(call, "queries", request.queries, &to->queries));
+  NF_TRY(check_cols(call, "queries", to->queries, to->at_hand.cols));
+  NF_TRY(check_count(call, "dataset_rows", request.dataset_rows, kMaxRows));
+  const int64_t given = to->at_hand.rows;
+  to->rows = request.dataset_rows != 0 ? request.dataset_rows : given;
+  if (position > to->rows)
+    return error(NF_INVALID_ARGUMENT, "%s: step->position=%lld, the dataset has %lld rows", call.operation(),
+                 static_cast<long long>(position), static_cast<long long>(to->rows));
+  const int64_t left = to->rows - position;
+  if (request.dataset_rows == 0)
+    to->at_hand = to->at_hand.slice(position, left);
+  else if (given > left || (given == 0 && left > 0))
+    return error(NF_INVALID_ARGUMENT, "%s: dataset->rows=%lld, from row %lld on it may hold %d to %lld",
+                 call.operation(), static_cast<long long>(given), static_cast<long long>(position),
+                 left > 0 ? 1 : 0, static_cast<long long>(left));
+  const bool again = position != 0;
+  NF_TRY(again ? RowFilter::read_again(call, "filter", request.filter, &to->filter)
+               : RowFilter::read(call, "filter", request.filter, to->rows, &to->filter));
+  return read_result(call, request.result, to->queries.rows, &to->result);
 }
 
 // Merges the block's hits, numbered from `first`, into those of the blocks before it.
-void merge(int64_t queries, const Hit* block, int32_t block_k, int64_t first, std::vector<Hit>* hits,
-           int32_t k) {
+void merge(int64_t queries, const Hit* block, int32_t block_k, int64_t first, Hit* hits, int32_t k) {
   std::vector<Hit> merged(static_cast<size_t>(k));
   for (int64_t query = 0; query < queries; ++query) {
-    Hit* const best = hits->data() + query * k;
+    Hit* const best = hits + query * k;
     const Hit* const added = block + query * block_k;
     auto* end = merged.data();
     int32_t i = 0, j = 0;
@@ -43,56 +80,200 @@ void merge(int64_t queries, const Hit* block, int32_t block_k, int64_t first, st
   }
 }
 
+class KnnRun final : public Work {
+ public:
+  // Checks every query.
+  Status begin(const Call& call, const KnnRequest& request);
+  // What must be as it was; never trusted to be.
+  Status check_same(const Call& call, const KnnRequest& request) const;
+  // Until the work is done, the budget is spent or the rows at hand are taken. `again`: the queries have been
+  // out of sight since they were checked.
+  Status step(const Call& call, Context& context, const KnnRequest& request, int64_t budget_ns, bool again);
+  int64_t position() const { return taken_; }
+  bool is_done() const { return taken_ == shape_.rows && index_ == nullptr; }
+  void write(const ResultView& result) const;
+
+ private:
+  bool must_fill() const { return index_ == nullptr || index_->rows() < block_rows_; }
+  Status fill(const Call& call, Context& context, const KnnRequest& request, int64_t offset,
+              int64_t budget_ns);
+  Status search(const Call& call, Context& context, const KnnRequest& request, int64_t budget_ns, bool again);
+  int64_t rows_of_bytes(uint64_t bytes) const;
+
+  KnnRequest shape_;  // of the first step: its numbers, none of its pointers
+  VectorRules rules_;
+  int32_t k_ = 0;
+  std::vector<double> squared_;  // |q|^2 per query
+  std::vector<Hit> hits_;        // k per query
+  std::vector<int32_t> rescored_;
+
+  int64_t taken_ = 0;  // rows
+  // The block, if there is one.
+  std::unique_ptr<Index> index_;
+  int64_t first_ = 0, block_rows_ = 0;
+  std::vector<uint32_t> mask_;  // of a filter, once the block is full
+  int64_t next_query_ = 0;
+  int64_t slice_ = kSliceQueries;
+};
+
+Status KnnRun::begin(const Call& call, const KnnRequest& request) {
+  shape_ = request;
+  rules_ = {request.metric, kPoincareDefaultMaxNorm};
+  const auto queries = static_cast<size_t>(request.queries.rows);
+  squared_.resize(queries);
+  NF_TRY(check_vectors(call, "query", 0, rules_, request.queries, squared_.data()));
+  k_ = static_cast<int32_t>(std::min<int64_t>(request.result.k, request.rows));
+  hits_.assign(queries * static_cast<size_t>(k_), Hit{});
+  rescored_.assign(queries, 0);
+  return {};
+}
+
+Status KnnRun::check_same(const Call& call, const KnnRequest& request) const {
+  const auto same = [&](const char* name, int64_t now, int64_t then) {
+    return now == then ? Status()
+                       : error(NF_INVALID_ARGUMENT, "%s: %s=%lld, the first step had %lld", call.operation(),
+                               name, static_cast<long long>(now), static_cast<long long>(then));
+  };
+  NF_TRY(same("metric", request.metric, shape_.metric));
+  NF_TRY(same("queries->rows", request.queries.rows, shape_.queries.rows));
+  NF_TRY(same("queries->cols", request.queries.cols, shape_.queries.cols));
+  NF_TRY(same("dataset_rows", request.rows, shape_.rows));
+  NF_TRY(same("k", request.result.k, shape_.result.k));
+  NF_TRY(same("filter->kind", request.filter.kind(), shape_.filter.kind()));
+  return same("filter->count", request.filter.size(), shape_.filter.size());
+}
+
+int64_t KnnRun::rows_of_bytes(uint64_t bytes) const {
+  const uint64_t group_bytes = static_cast<uint64_t>(group_floats(shape_.queries.cols)) * sizeof(float);
+  return static_cast<int64_t>(std::max<uint64_t>(1, bytes / group_bytes)) * kGroupRows;
+}
+
+Status KnnRun::step(const Call& call, Context& context, const KnnRequest& request, int64_t budget_ns,
+                    bool again) {
+  const int64_t begin = taken_;
+  const auto start = Call::Clock::now();
+  while (!is_done()) {
+    if (!must_fill())
+      NF_TRY(search(call, context, request, budget_ns, again));
+    else if (taken_ - begin < request.at_hand.rows)
+      NF_TRY(fill(call, context, request, taken_ - begin, budget_ns));
+    else
+      break;  // the caller has to bring more
+    const std::chrono::nanoseconds spent = Call::Clock::now() - start;
+    if (budget_ns != 0 && spent.count() >= budget_ns) break;
+  }
+  return {};
+}
+
+// Takes rows of those at hand from `offset` on.
+Status KnnRun::fill(const Call& call, Context& context, const KnnRequest& request, int64_t offset,
+                    int64_t budget_ns) {
+  if (index_ == nullptr) {
+    uint64_t bytes = budget_ns == 0 ? kBlockBytes : kStepBlockBytes;
+    // A quarter leaves room for the indexes of the context.
+    if (context.options().memory_limit != 0) bytes = std::min(bytes, context.options().memory_limit / 4);
+    first_ = taken_;
+    block_rows_ = std::min(rows_of_bytes(bytes), shape_.rows - taken_);
+    next_query_ = 0;
+    StoreOptions options;
+    options.metric = shape_.metric;
+    options.dim = static_cast<int32_t>(shape_.queries.cols);
+    options.capacity = block_rows_;
+    NF_TRY(Index::create(call, context, options, rules_, &index_));
+  }
+  int64_t count = std::min(block_rows_ - index_->rows(), request.at_hand.rows - offset);
+  if (budget_ns != 0) count = std::min(count, rows_of_bytes(kPieceBytes));
+  NF_TRY(index_->add(call, request.at_hand.slice(offset, count), true, "dataset row", taken_));
+  taken_ += count;
+  if (must_fill()) return {};
+  if (shape_.queries.rows == 0) {
+    index_.reset();  // the dataset is checked all the same
+  } else if (!request.filter.keeps_all()) {
+    mask_.resize(static_cast<size_t>(index_->live().word_count()));
+    request.filter.from_row(first_).fill_mask(index_->live(), mask_.data());
+  }
+  return {};
+}
+
+// Lets the next slice of queries meet the block.
+Status KnnRun::search(const Call& call, Context& context, const KnnRequest& request, int64_t budget_ns,
+                      bool again) {
+  const auto start = Call::Clock::now();
+  const int64_t first = next_query_, left = shape_.queries.rows - first;
+  const int64_t count = budget_ns == 0 ? left : std::min(slice_, left);
+  QueryBatch batch;
+  batch.queries = request.queries.slice(first, count);
+  batch.squared = squared_.data() + first;
+  if (again) NF_TRY(check_vectors(call, "query", first, rules_, batch.queries, squared_.data() + first));
+  const RowFilter part = RowFilter::of_bits(mask_.data(), static_cast<int64_t>(mask_.size()));
+  if (!request.filter.keeps_all()) batch.filters = std::span<const RowFilter>(&part, 1);
+
+  Hit* const hits = hits_.data() + first * k_;
+  const auto block_k = static_cast<int32_t>(std::min<int64_t>(k_, block_rows_));
+  std::vector<int32_t> rescored(static_cast<size_t>(count));
+  if (first_ == 0 && block_k == k_) {
+    NF_TRY(find_hits(call, context, *index_, batch, k_, hits, rescored.data()));
+  } else {
+    std::vector<Hit> added(static_cast<size_t>(count * block_k));
+    NF_TRY(find_hits(call, context, *index_, batch, block_k, added.data(), rescored.data()));
+    merge(count, added.data(), block_k, first_, hits, k_);
+  }
+  for (int64_t i = 0; i < count; ++i)
+    rescored_[static_cast<size_t>(first + i)] += rescored[static_cast<size_t>(i)];
+  next_query_ += count;
+  if (next_query_ == shape_.queries.rows) index_.reset();
+  const std::chrono::nanoseconds spent = Call::Clock::now() - start;
+  if (spent.count() <= budget_ns / 8) slice_ = std::min(2 * slice_, kMostSliceQueries);
+  return {};
+}
+
+void KnnRun::write(const ResultView& result) const {
+  write_result(result, shape_.metric, squared_.data(), shape_.queries.rows, hits_.data(), k_,
+               rescored_.data(), nullptr);
+}
+
+Status check_step(const Call& call, const nf_step& step, int64_t position) {
+  NF_TRY(check_budget(call, step));
+  if (step.position != position)
+    return error(NF_INVALID_ARGUMENT, "%s: step->position=%lld, the work stands at %lld", call.operation(),
+                 static_cast<long long>(step.position), static_cast<long long>(position));
+  return {};
+}
+
 }  // namespace
 
-Status knn(const Call& call, Context& context, const nf_knn* from) {
-  nf_knn request;
-  NF_TRY(read_struct(call, "knn", from, &request));
-  NF_TRY(context.check_served(call, request.metric));
-  const VectorRules rules{request.metric, kPoincareDefaultMaxNorm};
-  MatrixView dataset;
-  NF_TRY(read_matrix(call, "dataset", request.dataset, &dataset));
-  QueryBatch batch;
-  NF_TRY(read_queries(call, context, rules, request.queries, dataset.cols, &batch.queries));
-  const int64_t queries = batch.queries.rows;
-  RowFilter filter;
-  NF_TRY(RowFilter::read(call, "filter", request.filter, dataset.rows, &filter));
-  ResultView result;
-  NF_TRY(read_result(call, request.result, queries, &result));
-
-  Workspace& work = context.workspace();
-  batch.squared = work.squared.data();
-  const auto k = static_cast<int32_t>(std::min<int64_t>(result.k, dataset.rows));
-  work.hits.assign(static_cast<size_t>(queries * k), Hit{});
-  work.rescored.assign(static_cast<size_t>(queries), 0);
-  std::vector<int32_t> rescored(work.rescored.size());
-  std::vector<Hit> hits;
-  const int64_t block = block_rows(context, dataset.cols);
-  for (int64_t first = 0; first < dataset.rows; first += block) {
-    const int64_t rows = std::min(block, dataset.rows - first);
-    StoreOptions options;
-    options.metric = request.metric;
-    options.dim = static_cast<int32_t>(dataset.cols);
-    options.capacity = rows;
-    std::unique_ptr<Index> index;
-    NF_TRY(Index::create(call, context, options, rules, &index));
-    NF_TRY(index->add(call, dataset.slice(first, rows), "dataset row", first));
-    if (queries == 0) continue;  // the dataset is still checked
-
-    const RowFilter part = filter.from_row(first);
-    batch.filters = part.keeps_all() ? std::span<const RowFilter>() : std::span<const RowFilter>(&part, 1);
-    const auto block_k = static_cast<int32_t>(std::min<int64_t>(k, rows));
-    hits.resize(static_cast<size_t>(queries * block_k));
-    NF_TRY(find_hits(call, context, *index, batch, block_k, hits.data(), rescored.data()));
-    if (rows == dataset.rows) {
-      work.hits.swap(hits);
-    } else {
-      merge(queries, hits.data(), block_k, first, &work.hits, k);
-    }
-    for (size_t i = 0; i < rescored.size(); ++i) work.rescored[i] += rescored[i];
+Status knn(const Call& call, Context& context, const nf_knn* from, nf_step* step) {
+  nf_step alone{};  // of a call without steps
+  nf_step& now = step != nullptr ? *step : alone;
+  const bool again = now.work != nullptr;
+  const auto token = reinterpret_cast<Works::Token>(now.work);
+  std::unique_ptr<Work> work;
+  if (again) {
+    work = context.works().take(token);
+  } else {
+    work = std::make_unique<KnnRun>();
   }
-  write_result(result, request.metric, work.squared.data(), queries, work.hits.data(), k,
-               work.rescored.data(), nullptr);
+  auto* const run = dynamic_cast<KnnRun*>(work.get());
+  if (run == nullptr)
+    return error(NF_INVALID_ARGUMENT, "%s: step->work=%p is no work of this context that waits for a step",
+                 call.operation(), now.work);
+  KnnRequest request;
+  NF_TRY(check_step(call, now, run->position()));
+  NF_TRY(read_request(call, context, from, run->position(), &request));
+  if (step == nullptr && request.at_hand.rows < request.rows)
+    return error(NF_INVALID_ARGUMENT,
+                 "%s: dataset->rows=%lld, without steps it must be all dataset_rows=%lld", call.operation(),
+                 static_cast<long long>(request.at_hand.rows), static_cast<long long>(request.rows));
+  NF_TRY(again ? run->check_same(call, request) : run->begin(call, request));
+  NF_TRY(run->step(call, context, request, now.budget_ns, again));
+  now.position = run->position();
+  now.done = run->is_done() ? 1 : 0;
+  if (now.done != 0) {
+    run->write(request.result);
+    now.work = nullptr;
+  } else {
+    now.work = reinterpret_cast<void*>(context.works().keep(token, std::move(work)));
+  }
   return {};
 }
 

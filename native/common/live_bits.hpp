@@ -4,12 +4,24 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
 #include "tile32.hpp"
 
 namespace nearfield {
+
+// Calls visit(word, bits of it) for every word that rows [first, first + count) touch.
+template <typename Visit>
+void for_each_word(int64_t first, int64_t count, const Visit& visit) {
+  for (const int64_t end = first + count; first < end;) {
+    const int64_t in_word = first % kGroupRows;
+    const int64_t taken = std::min(kGroupRows - in_word, end - first);
+    visit(first / kGroupRows, static_cast<uint32_t>(((uint64_t{1} << taken) - 1) << in_word));
+    first += taken;
+  }
+}
 
 class LiveBits {
  public:
@@ -28,16 +40,20 @@ class LiveBits {
     if (needed > words_.capacity()) words_.reserve(std::max(needed, 2 * words_.capacity()));
   }
 
-  void append(int64_t count) {
+  void append(int64_t count, bool live) {
+    const int64_t first = rows_;
     words_.resize(static_cast<size_t>(groups_of(rows_ + count)));
-    for (int64_t end = rows_ + count; rows_ < end;) {
-      const int64_t in_word = rows_ % kGroupRows;
-      const int64_t taken = std::min(kGroupRows - in_word, end - rows_);
-      const uint64_t ones = (uint64_t{1} << taken) - 1;
-      words_[static_cast<size_t>(rows_ / kGroupRows)] |= static_cast<uint32_t>(ones << in_word);
-      rows_ += taken;
-    }
-    live_ += count;
+    rows_ += count;
+    if (live) set_range(first, count, true);
+  }
+
+  // How many of the rows [first, first + count) live.
+  int64_t live_in(int64_t first, int64_t count) const {
+    int64_t live = 0;
+    for_each_word(first, count, [&](int64_t word, uint32_t bits) {
+      live += std::popcount(words_[static_cast<size_t>(word)] & bits);
+    });
+    return live;
   }
 
   // True when this changed the row.
@@ -46,6 +62,14 @@ class LiveBits {
     words_[static_cast<size_t>(row / kGroupRows)] ^= uint32_t{1} << (row % kGroupRows);
     live_ += live ? 1 : -1;
     return true;
+  }
+
+  void set_range(int64_t first, int64_t count, bool live) {
+    live_ += (live ? count : 0) - live_in(first, count);
+    for_each_word(first, count, [&](int64_t word, uint32_t bits) {
+      uint32_t& of_rows = words_[static_cast<size_t>(word)];
+      of_rows = live ? of_rows | bits : of_rows & ~bits;
+    });
   }
 
  private:

@@ -15,7 +15,8 @@ namespace nearfield {
 
 Status search(const Call& call, Context& context, Index& index, const nf_search* request);
 Status score(const Call& call, Context& context, Index& index, const nf_score* request);
-Status knn(const Call& call, Context& context, const nf_knn* request);
+// One step; *step is as the caller gave it, and written on success. NULL: all at once.
+Status knn(const Call& call, Context& context, const nf_knn* request, nf_step* step);
 
 // The steps they share.
 

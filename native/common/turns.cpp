@@ -21,6 +21,13 @@ void Turns::take_always() {
   wait([] { return true; });
 }
 
+bool Turns::try_take() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (taken_) return false;
+  taken_ = true;
+  return true;
+}
+
 template <typename StillWanted>
 bool Turns::wait(const StillWanted& still_wanted) {
   std::unique_lock<std::mutex> lock(mutex_);

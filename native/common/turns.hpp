@@ -17,6 +17,8 @@ class Turns {
   Status take(const Call& call);
   // As above, for what must happen: no cancel, no deadline.
   void take_always();
+  // Without waiting: false when another has the turn.
+  bool try_take();
   void give_back();
 
  private:

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "live_bits.hpp"
+
 namespace nearfield::cpu {
 
 namespace {
@@ -151,7 +153,7 @@ Status CpuStore::append(const HostRows& from, const Call& call) {
         write_row(slab.vectors, row, options_.dim, from.data + i * from.stride);
         slab.side[row] = from.side[i];
       },
-      [](int64_t) { return true; });
+      [&](int64_t) { return from.live; });
 }
 
 Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const Call& call) {
@@ -171,7 +173,7 @@ Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const C
       });
 }
 
-// The three below are not polled in between: half of the rows overwritten would be neither all nor nothing.
+// The four below are not polled in between: half of the rows overwritten would be neither all nor nothing.
 // They run at the speed of a memory copy.
 Status CpuStore::write(std::span<const int64_t> rows, const HostRows& from, const Call& call) {
   NF_TRY(call.poll());
@@ -201,6 +203,18 @@ Status CpuStore::set_live(std::span<const int64_t> rows, bool live, const Call& 
     uint32_t& word = slabs_[static_cast<size_t>(place.slab)].live[place.row / kGroupRows];
     const uint32_t bit = 1u << (place.row % kGroupRows);
     word = live ? word | bit : word & ~bit;
+  }
+  return {};
+}
+
+Status CpuStore::set_live_range(int64_t first, int64_t count, bool live, const Call& call) {
+  NF_TRY(call.poll());
+  for (const Slab& slab : slabs_) {
+    const int64_t from = std::max(first, slab.first);
+    const int64_t to = std::min(first + count, slab.first + slab.groups * kGroupRows);
+    for_each_word(from - slab.first, to - from, [&](int64_t word, uint32_t bits) {
+      slab.live[word] = live ? slab.live[word] | bits : slab.live[word] & ~bits;
+    });
   }
   return {};
 }

@@ -44,6 +44,7 @@ class CpuStore final : public Store {
   Status write(std::span<const int64_t> rows, const HostRows& from, const Call& call) override;
   Status read(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call) override;
   Status set_live(std::span<const int64_t> rows, bool live, const Call& call) override;
+  Status set_live_range(int64_t first, int64_t count, bool live, const Call& call) override;
   Status search(const SearchPlan& plan, const Call& call) override;
   Status score(const ScorePlan& plan, const Call& call) override;
 

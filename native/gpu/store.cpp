@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "live_bits.hpp"
+
 namespace nearfield::gpu {
 namespace {
 
@@ -133,13 +135,14 @@ Status GpuStore::write_live(int64_t first_group, int64_t last_group, const char*
 
 Status GpuStore::append(const HostRows& from, const Call& call) {
   const int64_t first = rows_;
+  const std::vector<bool> dead(from.live ? 0 : static_cast<size_t>(from.rows));
   return grow(
       from.rows,
       [&] {
         return upload(
             from, [&](int64_t i) { return first + i; }, &call, "append");
       },
-      nullptr, "append");
+      from.live ? nullptr : &dead, "append");
 }
 
 Status GpuStore::write(std::span<const int64_t> rows, const HostRows& from, const Call& call) {
@@ -322,6 +325,23 @@ Status GpuStore::set_live(std::span<const int64_t> rows, bool live, const Call& 
   if (!status.ok()) {
     live_ = before;
     static_cast<void>(write_live(*low / 32, *high / 32, "set_live"));
+  }
+  return status;
+}
+
+Status GpuStore::set_live_range(int64_t first, int64_t count, bool live, const Call& call) {
+  NF_TRY(call.poll());
+  NF_TRY(context_->queue().health());
+  const int64_t low = first / 32, high = (first + count - 1) / 32;
+  const std::vector<uint32_t> before(live_.begin() + low, live_.begin() + high + 1);
+  for_each_word(first, count, [&](int64_t at, uint32_t bits) {
+    uint32_t& word = live_[static_cast<size_t>(at)];
+    word = live ? word | bits : word & ~bits;
+  });
+  Status status = write_live(low, high, "set_live");
+  if (!status.ok()) {
+    std::copy(before.begin(), before.end(), live_.begin() + low);
+    static_cast<void>(write_live(low, high, "set_live"));
   }
   return status;
 }

@@ -46,7 +46,7 @@ struct Fixture {
     const std::vector<float> data = random_rows(kSeed + 2, rows, kDim);
     const nf_matrix matrix = matrix_of(data, kDim);
     int64_t first = -1;
-    return bench.api->index_add(index.get(), &matrix, &first, &caller.call);
+    return bench.try_add(index.get(), matrix, &first, &caller);
   }
 
   nf_status search(Answers* out, Caller& caller) {

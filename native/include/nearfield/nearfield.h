@@ -38,6 +38,7 @@ enum { NF_FLAT = 1, NF_IVF = 2 };                                               
 enum { NF_ALL = 0, NF_BITSET = 1, NF_ROWS = 2 };                                      /* filter kind  */
 enum { NF_EXACT = 1, NF_WITHIN = 2 };                                                 /* search flags */
 enum { NF_DROP_F32 = 1 };                                                             /* index flags  */
+enum { NF_HIDDEN = 1 };                                                               /* add flags    */
 enum { NF_OP_KNN = 1, NF_OP_KMEANS = 2, NF_OP_ASSIGN = 3, NF_OP_QUANTIZE = 4, NF_OP_INDEX = 5 };
 
 typedef struct nf_context nf_context; /* a device, a queue and a workspace       */
@@ -79,9 +80,15 @@ typedef struct nf_capability {      /* ask, do not probe by failing */
   int32_t input_dtype, store_dtype, scan_dtype, reserved;
 } nf_capability;
 
-typedef struct nf_step {            /* long work in slices: call again until done; searches may come between */
+/* Long work in slices: the same request and step again until done, with any other calls between. A step takes at least one
+ * piece of the work, then looks at the clock. One that fails leaves the step as it was and ends the work. */
+typedef struct nf_step {            /* all 0 before the first step */
   uint32_t struct_size; int32_t done; /* out: 1 when finished; only then does the result take effect */
   int64_t budget_ns;                /* 0: finish in this call */
+  int64_t position;                 /* in and out: rows passed so far */
+  void *work;                       /* in and out, knn and k-means: what the context keeps between steps, NULL at both ends; never to be
+                                       followed. A step that fails frees it: to give up, call once more with the cancel word raised; at
+                                       the latest the context does when it is destroyed. One that the context does not know is refused */
 } nf_step;
 
 typedef struct nf_matrix { /* host rows; row i starts at data + i * row_stride (bytes) */
@@ -129,10 +136,14 @@ typedef struct nf_score {       /* exact distances of chosen rows: reranking */
   float *distances;             /* parallel to rows: entries from offsets[0] on are written */
 } nf_score;
 
-typedef struct nf_knn {         /* stateless exact search over host matrices: the toolkit's brute force */
+/* Exact search over host matrices, without an index: the toolkit's brute force. In steps, every step has the whole request; the
+ * pointers may differ, the numbers may not, and the vectors and filters they lead to must not. The result is written by the last. */
+typedef struct nf_knn {
   uint32_t struct_size; int32_t metric;
   const nf_matrix *queries, *dataset; /* every row of both is checked; Poincare: norms up to 1 - 1e-5 */
-  const nf_filter *filter; nf_result *result; /* filter NULL: every row */
+  const nf_filter *filter; nf_result *result; /* filter NULL: every row; it counts the rows of the whole dataset */
+  int64_t dataset_rows;         /* 0: `dataset` holds all rows. Else how many there are, and `dataset` holds those from step->position on,
+                                   at least one while there are more: a step takes some of them, or none, and the work is done with the last */
 } nf_knn;
 
 typedef struct nf_kmeans {      /* seeding on a random sample, then Lloyd; same seed and device: same bits out */
@@ -175,9 +186,22 @@ typedef struct nf_train {
   int32_t lists, iterations; int64_t sample; uint64_t seed; /* 0: the index's, 10, 256 x lists, 0 */
 } nf_train;
 
+typedef struct nf_add {
+  uint32_t struct_size, flags;  /* NF_HIDDEN: the rows are dead from the start, so that no search finds them before set_live */
+  const nf_matrix *rows;
+} nf_add;
+
+typedef struct nf_live {
+  uint32_t struct_size; int32_t live; /* 0 or 1 */
+  const int64_t *rows;          /* in any order, also twice; NULL: the rows first .. first + count - 1, 32 at a time */
+  int64_t first, count;         /* first is 0 where rows are named */
+} nf_live;
+
 typedef struct nf_compact {
   uint32_t struct_size, flags;
-  int64_t *new_row, new_row_count; /* out on the last step: new_row[old] = -1 or the new number; the count must be the index's rows then, else NF_FAILED_PRECONDITION */
+  int64_t *new_row, new_row_count; /* out: new_row[i] = -1 or the new number of row first_row + i, for the rows that this step has passed, those
+                                      below step->position; new_row_count: the most it may pass, at least 1 while the index has rows */
+  int64_t first_row;            /* out: step->position before this step, or 0 when the compaction began anew: earlier numbers are void then */
 } nf_compact;
 
 typedef struct nf_lists {       /* for snapshots */
@@ -200,8 +224,8 @@ typedef nf_status nf_device_info_fn(int32_t device, nf_device_info *info, nf_cal
 typedef nf_status nf_context_create_fn(const nf_context_desc *desc, nf_context **out, nf_call *call);
 typedef void nf_context_destroy_fn(nf_context *context);
 typedef int32_t nf_supports_fn(nf_context *context, const nf_capability *what); /* 1 or 0 */
-typedef nf_status nf_knn_fn(nf_context *context, const nf_knn *knn, nf_call *call);
-typedef nf_status nf_kmeans_fn(nf_context *context, const nf_kmeans *kmeans, nf_call *call);
+typedef nf_status nf_knn_fn(nf_context *context, const nf_knn *knn, nf_step *step, nf_call *call); /* step NULL: finish in this call */
+typedef nf_status nf_kmeans_fn(nf_context *context, const nf_kmeans *kmeans, nf_step *step, nf_call *call); /* likewise */
 typedef nf_status nf_assign_fn(nf_context *context, const nf_assign *request, nf_call *call);
 typedef nf_status nf_quantize_fn(nf_context *context, const nf_quantize *request, nf_call *call);
 /* Bytes on the device for desc->capacity rows, before anything is allocated: while building, and at rest.
@@ -212,16 +236,17 @@ typedef void nf_index_destroy_fn(nf_index *index);
 typedef nf_status nf_index_info_fn(nf_index *index, nf_index_info *info, nf_call *call);
 /* IVF: clusters a random sample of `data`, or of the index's own rows when NULL, and (re)builds the lists. Rows added between steps are kept. */
 typedef nf_status nf_index_train_fn(nf_index *index, const nf_train *request, nf_step *step, nf_call *call);
-typedef nf_status nf_index_add_fn(nf_index *index, const nf_matrix *rows, int64_t *first_row, nf_call *call); /* all or nothing */
+typedef nf_status nf_index_add_fn(nf_index *index, const nf_add *add, int64_t *first_row, nf_call *call); /* all or nothing */
 /* replace, read and set_live take row numbers of live and dead rows alike; a replaced row stays live or dead. Those of replace are unique. All or nothing. */
 typedef nf_status nf_index_replace_fn(nf_index *index, const int64_t *rows, const nf_matrix *data, nf_call *call);
 typedef nf_status nf_index_read_fn(nf_index *index, const int64_t *rows, nf_matrix *out, nf_call *call);
-typedef nf_status nf_index_set_live_fn(nf_index *index, const int64_t *rows, int64_t count, int32_t live, nf_call *call); /* live: 0 or 1 */
-/* Drops dead rows, keeps order. Works in shadow slabs and swaps on the last step; the index is unchanged on failure.
- * Adds, replacements and removals between steps are kept; a row that dies after its copy stays, dead, until the next
- * compaction. A failed step, or the revival of a dropped row, makes the next step start again; a wrong new_row_count
- * does not. A compaction that is never finished holds its memory until the index is destroyed. */
-typedef nf_status nf_index_compact_fn(nf_index *index, const nf_compact *request, nf_step *step, nf_call *call);
+typedef nf_status nf_index_set_live_fn(nf_index *index, const nf_live *request, nf_call *call);
+/* Drops dead rows, keeps order. Works in shadow slabs and swaps on the last step, the one that reaches the last row; until then the
+ * index has its old numbers, and it is unchanged on failure. A step takes no longer and writes no more than the rows it passes.
+ * Adds, replacements and removals between steps are kept; a row that dies after it was passed stays, dead, until the next
+ * compaction. A failed step, the revival of a dropped row, or a step->position that is not where the last step ended makes the
+ * compaction begin anew. One that is never finished holds its memory until the index is destroyed. */
+typedef nf_status nf_index_compact_fn(nf_index *index, nf_compact *request, nf_step *step, nf_call *call);
 typedef nf_status nf_index_search_fn(nf_index *index, const nf_search *search, nf_call *call);
 typedef nf_status nf_index_score_fn(nf_index *index, const nf_score *score, nf_call *call);
 typedef nf_status nf_index_read_lists_fn(nf_index *index, nf_lists *lists, nf_call *call);

@@ -290,6 +290,15 @@ public class nearfield_h extends nearfield_h$shared {
     public static int NF_DROP_F32() {
         return NF_DROP_F32;
     }
+    private static final int NF_HIDDEN = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.NF_HIDDEN = 1
+     * }
+     */
+    public static int NF_HIDDEN() {
+        return NF_HIDDEN;
+    }
     private static final int NF_OP_KNN = (int)1L;
     /**
      * {@snippet lang=c :

@@ -19,6 +19,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint32_t flags;
  *     int64_t *new_row;
  *     int64_t new_row_count;
+ *     int64_t first_row;
  * }
  * }
  */
@@ -32,7 +33,8 @@ public class nf_compact {
         nearfield_h.C_INT.withName("struct_size"),
         nearfield_h.C_INT.withName("flags"),
         nearfield_h.C_POINTER.withName("new_row"),
-        nearfield_h.C_LONG_LONG.withName("new_row_count")
+        nearfield_h.C_LONG_LONG.withName("new_row_count"),
+        nearfield_h.C_LONG_LONG.withName("first_row")
     ).withName("nf_compact");
 
     /**
@@ -216,6 +218,50 @@ public class nf_compact {
      */
     public static void new_row_count(MemorySegment struct, long fieldValue) {
         struct.set(new_row_count$LAYOUT, new_row_count$OFFSET, fieldValue);
+    }
+
+    private static final OfLong first_row$LAYOUT = (OfLong)$LAYOUT.select(groupElement("first_row"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t first_row
+     * }
+     */
+    public static final OfLong first_row$layout() {
+        return first_row$LAYOUT;
+    }
+
+    private static final long first_row$OFFSET = $LAYOUT.byteOffset(groupElement("first_row"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t first_row
+     * }
+     */
+    public static final long first_row$offset() {
+        return first_row$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t first_row
+     * }
+     */
+    public static long first_row(MemorySegment struct) {
+        return struct.get(first_row$LAYOUT, first_row$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t first_row
+     * }
+     */
+    public static void first_row(MemorySegment struct, long fieldValue) {
+        struct.set(first_row$LAYOUT, first_row$OFFSET, fieldValue);
     }
 
     /**

@@ -14,7 +14,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
 
 /**
  * {@snippet lang=c :
- * typedef nf_status (nf_index_add_fn)(nf_index *, const nf_matrix *, int64_t *, nf_call *)
+ * typedef nf_status (nf_index_add_fn)(nf_index *, const nf_add *, int64_t *, nf_call *)
  * }
  */
 public final class nf_index_add_fn {
@@ -27,7 +27,7 @@ public final class nf_index_add_fn {
      * The function pointer signature, expressed as a functional interface
      */
     public interface Function {
-        int apply(MemorySegment index, MemorySegment rows, MemorySegment first_row, MemorySegment call);
+        int apply(MemorySegment index, MemorySegment add, MemorySegment first_row, MemorySegment call);
     }
 
     private static final FunctionDescriptor $DESC = FunctionDescriptor.of(
@@ -60,9 +60,9 @@ public final class nf_index_add_fn {
     /**
      * Invoke the upcall stub {@code funcPtr}, with given parameters
      */
-    public static int invoke(MemorySegment funcPtr, MemorySegment index, MemorySegment rows, MemorySegment first_row, MemorySegment call) {
+    public static int invoke(MemorySegment funcPtr, MemorySegment index, MemorySegment add, MemorySegment first_row, MemorySegment call) {
         try {
-            return (int) DOWN$MH.invokeExact(funcPtr, index, rows, first_row, call);
+            return (int) DOWN$MH.invokeExact(funcPtr, index, add, first_row, call);
         } catch (Error | RuntimeException ex) {
             throw ex;
         } catch (Throwable ex$) {

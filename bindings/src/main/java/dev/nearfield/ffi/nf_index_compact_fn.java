@@ -14,7 +14,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
 
 /**
  * {@snippet lang=c :
- * typedef nf_status (nf_index_compact_fn)(nf_index *, const nf_compact *, nf_step *, nf_call *)
+ * typedef nf_status (nf_index_compact_fn)(nf_index *, nf_compact *, nf_step *, nf_call *)
  * }
  */
 public final class nf_index_compact_fn {

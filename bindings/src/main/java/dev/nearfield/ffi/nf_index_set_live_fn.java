@@ -14,7 +14,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
 
 /**
  * {@snippet lang=c :
- * typedef nf_status (nf_index_set_live_fn)(nf_index *, const int64_t *, int64_t, int32_t, nf_call *)
+ * typedef nf_status (nf_index_set_live_fn)(nf_index *, const nf_live *, nf_call *)
  * }
  */
 public final class nf_index_set_live_fn {
@@ -27,15 +27,13 @@ public final class nf_index_set_live_fn {
      * The function pointer signature, expressed as a functional interface
      */
     public interface Function {
-        int apply(MemorySegment index, MemorySegment rows, long count, int live, MemorySegment call);
+        int apply(MemorySegment index, MemorySegment request, MemorySegment call);
     }
 
     private static final FunctionDescriptor $DESC = FunctionDescriptor.of(
         nearfield_h.C_INT,
         nearfield_h.C_POINTER,
         nearfield_h.C_POINTER,
-        nearfield_h.C_LONG_LONG,
-        nearfield_h.C_INT,
         nearfield_h.C_POINTER
     );
 
@@ -61,9 +59,9 @@ public final class nf_index_set_live_fn {
     /**
      * Invoke the upcall stub {@code funcPtr}, with given parameters
      */
-    public static int invoke(MemorySegment funcPtr, MemorySegment index, MemorySegment rows, long count, int live, MemorySegment call) {
+    public static int invoke(MemorySegment funcPtr, MemorySegment index, MemorySegment request, MemorySegment call) {
         try {
-            return (int) DOWN$MH.invokeExact(funcPtr, index, rows, count, live, call);
+            return (int) DOWN$MH.invokeExact(funcPtr, index, request, call);
         } catch (Error | RuntimeException ex) {
             throw ex;
         } catch (Throwable ex$) {

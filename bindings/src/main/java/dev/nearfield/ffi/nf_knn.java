@@ -21,6 +21,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const nf_matrix *dataset;
  *     const nf_filter *filter;
  *     nf_result *result;
+ *     int64_t dataset_rows;
  * }
  * }
  */
@@ -36,7 +37,8 @@ public class nf_knn {
         nearfield_h.C_POINTER.withName("queries"),
         nearfield_h.C_POINTER.withName("dataset"),
         nearfield_h.C_POINTER.withName("filter"),
-        nearfield_h.C_POINTER.withName("result")
+        nearfield_h.C_POINTER.withName("result"),
+        nearfield_h.C_LONG_LONG.withName("dataset_rows")
     ).withName("nf_knn");
 
     /**
@@ -308,6 +310,50 @@ public class nf_knn {
      */
     public static void result(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(result$LAYOUT, result$OFFSET, fieldValue);
+    }
+
+    private static final OfLong dataset_rows$LAYOUT = (OfLong)$LAYOUT.select(groupElement("dataset_rows"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t dataset_rows
+     * }
+     */
+    public static final OfLong dataset_rows$layout() {
+        return dataset_rows$LAYOUT;
+    }
+
+    private static final long dataset_rows$OFFSET = $LAYOUT.byteOffset(groupElement("dataset_rows"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t dataset_rows
+     * }
+     */
+    public static final long dataset_rows$offset() {
+        return dataset_rows$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t dataset_rows
+     * }
+     */
+    public static long dataset_rows(MemorySegment struct) {
+        return struct.get(dataset_rows$LAYOUT, dataset_rows$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t dataset_rows
+     * }
+     */
+    public static void dataset_rows(MemorySegment struct, long fieldValue) {
+        struct.set(dataset_rows$LAYOUT, dataset_rows$OFFSET, fieldValue);
     }
 
     /**

@@ -14,7 +14,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
 
 /**
  * {@snippet lang=c :
- * typedef nf_status (nf_knn_fn)(nf_context *, const nf_knn *, nf_call *)
+ * typedef nf_status (nf_knn_fn)(nf_context *, const nf_knn *, nf_step *, nf_call *)
  * }
  */
 public final class nf_knn_fn {
@@ -27,11 +27,12 @@ public final class nf_knn_fn {
      * The function pointer signature, expressed as a functional interface
      */
     public interface Function {
-        int apply(MemorySegment context, MemorySegment knn, MemorySegment call);
+        int apply(MemorySegment context, MemorySegment knn, MemorySegment step, MemorySegment call);
     }
 
     private static final FunctionDescriptor $DESC = FunctionDescriptor.of(
         nearfield_h.C_INT,
+        nearfield_h.C_POINTER,
         nearfield_h.C_POINTER,
         nearfield_h.C_POINTER,
         nearfield_h.C_POINTER
@@ -59,9 +60,9 @@ public final class nf_knn_fn {
     /**
      * Invoke the upcall stub {@code funcPtr}, with given parameters
      */
-    public static int invoke(MemorySegment funcPtr, MemorySegment context, MemorySegment knn, MemorySegment call) {
+    public static int invoke(MemorySegment funcPtr, MemorySegment context, MemorySegment knn, MemorySegment step, MemorySegment call) {
         try {
-            return (int) DOWN$MH.invokeExact(funcPtr, context, knn, call);
+            return (int) DOWN$MH.invokeExact(funcPtr, context, knn, step, call);
         } catch (Error | RuntimeException ex) {
             throw ex;
         } catch (Throwable ex$) {

@@ -18,6 +18,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint32_t struct_size;
  *     int32_t done;
  *     int64_t budget_ns;
+ *     int64_t position;
+ *     void *work;
  * }
  * }
  */
@@ -30,7 +32,9 @@ public class nf_step {
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         nearfield_h.C_INT.withName("struct_size"),
         nearfield_h.C_INT.withName("done"),
-        nearfield_h.C_LONG_LONG.withName("budget_ns")
+        nearfield_h.C_LONG_LONG.withName("budget_ns"),
+        nearfield_h.C_LONG_LONG.withName("position"),
+        nearfield_h.C_POINTER.withName("work")
     ).withName("nf_step");
 
     /**
@@ -170,6 +174,94 @@ public class nf_step {
      */
     public static void budget_ns(MemorySegment struct, long fieldValue) {
         struct.set(budget_ns$LAYOUT, budget_ns$OFFSET, fieldValue);
+    }
+
+    private static final OfLong position$LAYOUT = (OfLong)$LAYOUT.select(groupElement("position"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t position
+     * }
+     */
+    public static final OfLong position$layout() {
+        return position$LAYOUT;
+    }
+
+    private static final long position$OFFSET = $LAYOUT.byteOffset(groupElement("position"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t position
+     * }
+     */
+    public static final long position$offset() {
+        return position$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t position
+     * }
+     */
+    public static long position(MemorySegment struct) {
+        return struct.get(position$LAYOUT, position$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t position
+     * }
+     */
+    public static void position(MemorySegment struct, long fieldValue) {
+        struct.set(position$LAYOUT, position$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout work$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("work"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * void *work
+     * }
+     */
+    public static final AddressLayout work$layout() {
+        return work$LAYOUT;
+    }
+
+    private static final long work$OFFSET = $LAYOUT.byteOffset(groupElement("work"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * void *work
+     * }
+     */
+    public static final long work$offset() {
+        return work$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * void *work
+     * }
+     */
+    public static MemorySegment work(MemorySegment struct) {
+        return struct.get(work$LAYOUT, work$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * void *work
+     * }
+     */
+    public static void work(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(work$LAYOUT, work$OFFSET, fieldValue);
     }
 
     /**

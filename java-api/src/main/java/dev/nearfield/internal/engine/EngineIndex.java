@@ -52,11 +52,6 @@ public interface EngineIndex extends AutoCloseable {
       long budgetNanos,
       Engine.CallControl control);
 
-  /** How many rows a step may have to be able to pass where {@code wanted} would do. */
-  default long compactWindow(long wanted) {
-    return wanted;
-  }
-
   @Override
   void close();
 

@@ -3,6 +3,7 @@ package dev.nearfield.internal.natives;
 
 import dev.nearfield.BackendStatus.Reason;
 import dev.nearfield.ffi.nearfield_h;
+import dev.nearfield.ffi.nf_add;
 import dev.nearfield.ffi.nf_api;
 import dev.nearfield.ffi.nf_capability;
 import dev.nearfield.ffi.nf_compact;
@@ -26,6 +27,7 @@ import dev.nearfield.ffi.nf_index_search_fn;
 import dev.nearfield.ffi.nf_index_set_live_fn;
 import dev.nearfield.ffi.nf_knn;
 import dev.nearfield.ffi.nf_knn_fn;
+import dev.nearfield.ffi.nf_live;
 import dev.nearfield.ffi.nf_matrix;
 import dev.nearfield.ffi.nf_search;
 import dev.nearfield.ffi.nf_step;
@@ -233,7 +235,7 @@ public final class NativeCalls {
   int knn(MemorySegment context, MemorySegment request, CallFrame frame) {
     room(request, nf_knn.layout());
     try {
-      return (int) knn.invokeExact(context, request, frame.call());
+      return (int) knn.invokeExact(context, request, MemorySegment.NULL, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }
@@ -282,11 +284,12 @@ public final class NativeCalls {
     }
   }
 
-  int indexAdd(MemorySegment index, MemorySegment matrix, MemorySegment firstRow, CallFrame frame) {
-    room(matrix, nf_matrix.layout());
+  int indexAdd(
+      MemorySegment index, MemorySegment request, MemorySegment firstRow, CallFrame frame) {
+    room(request, nf_add.layout());
     room(firstRow, ValueLayout.JAVA_LONG);
     try {
-      return (int) indexAdd.invokeExact(index, matrix, firstRow, frame.call());
+      return (int) indexAdd.invokeExact(index, request, firstRow, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }
@@ -313,11 +316,10 @@ public final class NativeCalls {
     }
   }
 
-  int indexSetLive(
-      MemorySegment index, MemorySegment rows, long count, boolean live, CallFrame frame) {
-    elements(rows, count);
+  int indexSetLive(MemorySegment index, MemorySegment request, CallFrame frame) {
+    room(request, nf_live.layout());
     try {
-      return (int) indexSetLive.invokeExact(index, rows, count, live ? 1 : 0, frame.call());
+      return (int) indexSetLive.invokeExact(index, request, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }

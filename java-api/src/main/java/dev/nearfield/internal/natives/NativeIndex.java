@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.natives;
 
-import dev.nearfield.DeviceLostException;
+import dev.nearfield.ffi.nearfield_h;
+import dev.nearfield.ffi.nf_add;
 import dev.nearfield.ffi.nf_compact;
 import dev.nearfield.ffi.nf_index_info;
+import dev.nearfield.ffi.nf_live;
 import dev.nearfield.ffi.nf_step;
 import dev.nearfield.internal.engine.Engine.CallControl;
 import dev.nearfield.internal.engine.Engine.IndexOptions;
 import dev.nearfield.internal.engine.Engine.SearchCall;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.natives.NativeErrors.Memory;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -46,31 +47,12 @@ public final class NativeIndex implements EngineIndex {
 
   @Override
   public long add(MemorySegment vectors, long count, boolean hidden, CallControl control) {
-    long first = add(vectors, count, control);
-    if (hidden) {
-      hide(first, count);
-    }
-    return first;
-  }
-
-  private void hide(long first, long count) {
-    try {
-      setLive(first, count, false, CallControl.NONE);
-    } catch (RuntimeException | Error e) {
-      // Searches would find rows that belong to nobody: better no answers than wrong ones.
-      DeviceLostException lost =
-          new DeviceLostException("add: new rows could not be hidden: " + e.getMessage());
-      lost.addSuppressed(e);
-      throw lost;
-    }
-  }
-
-  @Override
-  public long add(MemorySegment vectors, long count, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment first = frame.room(ValueLayout.JAVA_LONG, 1);
-      MemorySegment matrix = frame.matrix(vectors, count, dim);
-      int status = calls.indexAdd(index(), matrix, first, frame);
+      MemorySegment request = frame.struct(nf_add.layout());
+      nf_add.flags(request, hidden ? nearfield_h.NF_HIDDEN() : 0);
+      nf_add.rows(request, frame.matrix(vectors, count, dim));
+      int status = calls.indexAdd(index(), request, first, frame);
       frame.check(status, "nf_index_add", () -> shortage(count));
       return first.get(ValueLayout.JAVA_LONG, 0);
     }
@@ -102,21 +84,25 @@ public final class NativeIndex implements EngineIndex {
   @Override
   public void setLive(MemorySegment rows, long count, boolean live, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
-      MemorySegment numbers = frame.input(rows, count, Long.BYTES);
-      int status = calls.indexSetLive(index(), numbers, count, live, frame);
-      engine.check(frame, status, "nf_index_set_live");
+      MemorySegment request = frame.struct(nf_live.layout());
+      nf_live.rows(request, frame.input(rows, count, Long.BYTES));
+      setLive(frame, request, count, live);
     }
   }
 
   @Override
   public void setLive(long first, long count, boolean live, CallControl control) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment numbers = arena.allocate(ValueLayout.JAVA_LONG, count);
-      for (long i = 0; i < count; i++) {
-        numbers.setAtIndex(ValueLayout.JAVA_LONG, i, first + i);
-      }
-      setLive(numbers, count, live, control);
+    try (CallFrame frame = new CallFrame(control)) {
+      MemorySegment request = frame.struct(nf_live.layout());
+      nf_live.first(request, first);
+      setLive(frame, request, count, live);
     }
+  }
+
+  private void setLive(CallFrame frame, MemorySegment request, long count, boolean live) {
+    nf_live.count(request, count);
+    nf_live.live(request, live ? 1 : 0);
+    engine.check(frame, calls.indexSetLive(index(), request, frame), "nf_index_set_live");
   }
 
   @Override
@@ -128,24 +114,18 @@ public final class NativeIndex implements EngineIndex {
   }
 
   @Override
-  public long compactWindow(long wanted) {
-    return Math.max(wanted, info().rows()); // all numbers come with the last step
-  }
-
-  @Override
   public CompactStep compactStep(
       MemorySegment newRow, long window, long position, long budgetNanos, CallControl control) {
-    long newRowCount = info().rows();
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment request = frame.struct(nf_compact.layout());
-      nf_compact.new_row(request, frame.output(newRow, newRowCount, Long.BYTES));
-      nf_compact.new_row_count(request, newRowCount);
+      nf_compact.new_row(request, frame.output(newRow, window, Long.BYTES));
+      nf_compact.new_row_count(request, window);
       MemorySegment step = frame.struct(nf_step.layout());
       nf_step.budget_ns(step, budgetNanos);
+      nf_step.position(step, position);
       engine.check(frame, calls.indexCompact(index(), request, step, frame), "nf_index_compact");
-      return nf_step.done(step) != 0
-          ? new CompactStep(0, newRowCount, true)
-          : new CompactStep(0, 0, false);
+      return new CompactStep(
+          nf_compact.first_row(request), nf_step.position(step), nf_step.done(step) != 0);
     }
   }
 

@@ -308,7 +308,7 @@ public final class IndexState {
   public @Nullable CompactionReport compactStep(
       long budgetNanos, Scratch scratch, Engine.CallControl control) {
     RenumberedRows running = rowSlots.compaction();
-    int window = (int) rows.compactWindow(slots.step());
+    int window = slots.step();
     running.reserve(window, slots.slots());
     MemorySegment numbers = scratch.get(Scratch.Use.ROWS, (long) window * Long.BYTES);
     EngineIndex.CompactStep step =

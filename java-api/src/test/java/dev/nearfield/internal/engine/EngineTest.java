@@ -23,6 +23,7 @@ import dev.nearfield.internal.value.DeviceInfo;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -152,12 +153,40 @@ public class EngineTest {
       assertTrue(info.deviceBytes() > 0);
       assertEquals(1, search(index, 1, Float.NaN, new RowFilter[0], 0, 0).rows[0]);
       long[] newRow = new long[5];
-      assertEquals(
-          new EngineIndex.CompactStep(0, 5, true), index.compactStep(longs(newRow), 5, 0, 0, NONE));
-      assertArrayEquals(new long[] {-1, 0, -1, 1, 2}, newRow);
+      EngineIndex.CompactStep step = index.compactStep(longs(newRow), 2, 0, 0, NONE);
+      assertEquals(new EngineIndex.CompactStep(0, 2, false), step);
+      assertArrayEquals(new long[] {-1, 0}, Arrays.copyOf(newRow, 2));
+      step = index.compactStep(longs(newRow), 5, 2, 0, NONE);
+      assertEquals(new EngineIndex.CompactStep(2, 5, true), step);
+      assertArrayEquals(new long[] {-1, 1, 2}, Arrays.copyOf(newRow, 3));
       assertEquals(3, index.info().rows());
       index.read(longs(1, 2), 2, floats(read), NONE);
       assertArrayEquals(new float[] {9, 9, 4, 0}, read);
+      // Another compaction, of which the first knows nothing: all its numbers are given out again.
+      step = new EngineIndex.CompactStep(0, 2, false);
+      assertEquals(step, index.compactStep(longs(newRow), 2, 0, 0, NONE));
+      step = new EngineIndex.CompactStep(0, 1, false);
+      assertEquals(step, index.compactStep(longs(newRow), 1, 0, 0, NONE));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("libraries")
+  void hiddenRowsAreFoundOnceTheyAreShown(String library) {
+    try (Engine engine = open(library);
+        EngineIndex index = line(engine)) {
+      assertEquals(5, index.add(floats(0, 0.25f, 0, 0.5f), 2, true, NONE));
+      assertEquals(7, index.info().rows());
+      assertEquals(5, index.info().liveRows());
+      RowFilter[] none = {};
+      assertEquals(1, search(index, 2, Float.NaN, none, 0, 0).rows[1]);
+      index.setLive(5, 2, true, NONE);
+      assertEquals(5, search(index, 2, Float.NaN, none, 0, 0).rows[1]);
+      index.setLive(4, 2, false, NONE);
+      assertEquals(6, search(index, 2, Float.NaN, none, 0, 0).rows[1]);
+      assertThrows(IllegalArgumentException.class, () -> index.setLive(5, 3, false, NONE));
+      assertThrows(IllegalArgumentException.class, () -> index.setLive(-1, 3, false, NONE));
+      assertEquals(5, index.info().liveRows());
     }
   }
 
