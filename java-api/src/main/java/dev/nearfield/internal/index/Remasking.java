@@ -67,7 +67,6 @@ final class Remasking {
   }
 
   private void make(Making making, SlotTable slots) {
-    makings.add(making);
     Thread.startVirtualThread(
         () -> {
           try {
@@ -79,6 +78,7 @@ final class Remasking {
             wake.run();
           }
         });
+    makings.add(making); // not before: it would stay for ever if there were no thread
   }
 
   /** Masks that are made: what was in the mailbox goes back to its head. Before all else. */

@@ -25,12 +25,9 @@ public final class SlotTable {
    */
   public static final int STEP = 1 << 14;
 
-  private static final int LAST_GENERATION = -1; // 2^32 - 1 unsigned
-
   private final ReentrantLock lock = new ReentrantLock();
-  private final int firstGeneration;
   private final int step;
-  private final PagedInts generations = new PagedInts();
+  private final Generations generations;
   private final PagedInts rows = new PagedInts();
   private final PagedBits hidden = new PagedBits(); // rows; set only while inserts are under way
   private final FreeSlots free = new FreeSlots(rows);
@@ -46,7 +43,7 @@ public final class SlotTable {
 
   /** {@code step}: as {@link #STEP}. */
   public SlotTable(int firstGeneration, int step) {
-    this.firstGeneration = firstGeneration;
+    this.generations = new Generations(firstGeneration);
     this.step = step;
   }
 
@@ -99,10 +96,10 @@ public final class SlotTable {
         int slot = free.poll();
         if (slot == FreeSlots.NONE) {
           slot = slots++;
-          generations.set(slot, firstGeneration);
+          generations.begin(slot);
         }
         write(slot, firstRow + i);
-        out[from + i] = HandleBits.of(slot, generations.get(slot));
+        out[from + i] = generations.handle(slot);
       }
       numbers.reach(firstRow + count);
       if (hide) {
@@ -164,13 +161,11 @@ public final class SlotTable {
 
   private void freeOne(int slot) {
     live--;
-    int generation = generations.get(slot);
-    if (generation == LAST_GENERATION) {
+    if (generations.raise(slot)) {
+      free.add(slot);
+    } else {
       rows.set(slot, NO_ROW); // retired
-      return;
     }
-    generations.set(slot, generation + 1);
-    free.add(slot);
   }
 
   // ---- looking up
@@ -185,15 +180,13 @@ public final class SlotTable {
     int generation = HandleBits.generation(handle);
     if (slot >= 0 && slot < slots) {
       int row = shown(slot);
-      int current = generations.get(slot);
-      if (generation == current && row >= 0) {
+      boolean current = generation == generations.get(slot);
+      if (current && row >= 0) {
         return row;
       }
       // A freed slot already carries the generation of its next vector, which is not issued yet,
       // and so does that of a hidden row; a retired one keeps its last.
-      boolean retired = generation == current && rows.get(slot) == NO_ROW;
-      boolean passed = Integer.compareUnsigned(generation, current) < 0;
-      if (retired || passed && Integer.compareUnsigned(generation, firstGeneration) >= 0) {
+      if (generations.isPast(slot, generation) || current && rows.get(slot) == NO_ROW) {
         return NO_ROW;
       }
     }
@@ -223,31 +216,25 @@ public final class SlotTable {
       return; // once issued, issued for good
     }
     long[] bits = handles.sortedBits();
+    int[] rowOf = new int[Math.min(step, bits.length)];
     for (int from = 0; from < bits.length; from += step) {
-      int to = Math.min(bits.length, from + step);
-      lock(to - from);
-      try {
-        for (int i = from; i < to; i++) {
-          row(operation, bits[i]);
-        }
-      } finally {
-        lock.unlock();
-      }
+      rows(operation, bits, from, rowOf, null);
     }
     handles.setKnownTo(numbers.table());
   }
 
   /**
    * Looks up the rows of some handles from {@code from} on, as many as {@code out} takes, and
-   * answers how many; or -1 when rows have got other numbers since {@code as}. Any thread.
+   * answers how many; or -1 when rows have got other numbers since {@code as}, if that matters. Any
+   * thread.
    *
    * @throws IllegalArgumentException when one was never issued
    */
-  int rows(String operation, long[] handles, int from, int[] out, RowMask.Moment as) {
+  int rows(String operation, long[] handles, int from, int[] out, RowMask.@Nullable Moment as) {
     int count = Math.min(out.length, handles.length - from);
     lock(count);
     try {
-      if (!numbers.isSince(as)) {
+      if (as != null && !numbers.isSince(as)) {
         return -1;
       }
       for (int i = 0; i < count; i++) {
@@ -265,42 +252,40 @@ public final class SlotTable {
    * be judged. Ends even when they come faster than they are judged.
    */
   public SortedHandles select(LongPredicate keep) {
-    LongColumn kept = new LongColumn();
-    long[] chunk = {};
-    int slot = 0;
-    int last = -1;
-    do {
-      int found = 0;
-      lock(0);
-      try {
-        last = last < 0 ? slots : last;
-        int end = Math.min(last, slot + chunk.length);
-        largestStep = Math.max(largestStep, end - slot);
-        for (; slot < end; slot++) {
-          if (shown(slot) >= 0) {
-            chunk[found++] = HandleBits.of(slot, generations.get(slot));
-          }
-        }
-      } finally {
-        lock.unlock();
-      }
-      for (int i = 0; i < found; i++) {
-        if (keep.test(chunk[i])) {
-          kept.add(chunk[i]);
+    return HandleScan.select(this, keep);
+  }
+
+  /** The live handles of the slots {@code from ... to - 1}; answers how many. Any thread. */
+  int live(int from, int to, long[] out) {
+    int found = 0;
+    lock(to - from);
+    try {
+      for (int slot = from; slot < to; slot++) {
+        if (shown(slot) >= 0) {
+          out[found++] = generations.handle(slot);
         }
       }
-      if (chunk.length == 0) {
-        chunk = new long[Math.min(step, last)]; // none larger than it need be
-      }
-    } while (slot < last);
-    return SortedHandles.ofSorted(kept.toArray());
+      return found;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** How many slots there are. Any thread. */
+  int slotsNow() {
+    lock(0);
+    try {
+      return slots;
+    } finally {
+      lock.unlock();
+    }
   }
 
   // ---- other handles, other rows
 
   /** Whether a live handle has a successor in its slot. */
   boolean canRenew(long handle) {
-    return HandleBits.generation(handle) != LAST_GENERATION;
+    return !Generations.isLast(HandleBits.generation(handle));
   }
 
   /** Raises the generation of a live slot in place and answers its new handle. */
@@ -308,10 +293,9 @@ public final class SlotTable {
     lock(1);
     try {
       int slot = HandleBits.slot(handle);
-      int generation = generations.get(slot) + 1;
-      generations.set(slot, generation);
+      generations.raise(slot);
       numbers.renewed(shown(slot));
-      return HandleBits.of(slot, generation);
+      return generations.handle(slot);
     } finally {
       lock.unlock();
     }
@@ -404,7 +388,7 @@ public final class SlotTable {
   // ---- the rest
 
   long handleOf(int slot) {
-    return HandleBits.of(slot, generations.get(slot));
+    return generations.handle(slot);
   }
 
   int live() {
