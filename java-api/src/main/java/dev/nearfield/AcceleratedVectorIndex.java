@@ -85,7 +85,7 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
   /**
    * Removes many vectors, ignoring those that are gone already. Many thousands go in steps with
    * other requests in between: searches meanwhile may still find some of them. Once begun it goes
-   * on to its end.
+   * on to its end; when the device fails in between, some have been removed.
    *
    * @return how many were removed
    * @throws IllegalArgumentException when this index never issued one of the handles; then none is

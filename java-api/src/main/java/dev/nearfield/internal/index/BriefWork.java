@@ -2,7 +2,6 @@
 package dev.nearfield.internal.index;
 
 import dev.nearfield.internal.table.IndexState;
-import dev.nearfield.internal.table.SortedHandles;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Scratch;
 import java.util.List;
@@ -38,8 +37,7 @@ public final class BriefWork {
 
   private static boolean isBrief(SearchJob search, IndexState index, int maxBatch) {
     int k = SearchBatch.k(search, index);
-    SortedHandles filter = search.filter;
-    double entries = (double) index.rowCount() + k + (filter == null ? 0 : filter.size());
+    double entries = (double) index.rowCount() + k;
     return Remasking.isReady(search, index)
         && search.queryCount() <= SearchBatch.queryLimit(maxBatch, k)
         && search.queryCount() * entries * index.dim() <= MAX_FLOATS;

@@ -90,7 +90,7 @@ final class Inserts {
         return !searching && publish(job, index, worker);
       }
       MemorySegment chunk = job.chunk();
-      if (chunk == null || job.waitsForRoom) {
+      if (chunk == null || job.waitsForRoom || index.compacting()) {
         return false;
       }
       if (job.rowsTaken() == 0) {

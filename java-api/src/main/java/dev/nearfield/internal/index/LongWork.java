@@ -66,7 +66,7 @@ final class LongWork {
       kind = (kind + 1) % KINDS;
       boolean worked =
           switch (kind) {
-            case 0 -> !index.compacting() && inserts.step(index, worker, searching);
+            case 0 -> inserts.step(index, worker, searching);
             case 1 -> removals.step(index, worker, scratch);
             default -> renumber(here, index, worker, searching, scratch);
           };

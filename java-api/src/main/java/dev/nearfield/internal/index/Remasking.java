@@ -2,6 +2,7 @@
 package dev.nearfield.internal.index;
 
 import dev.nearfield.internal.table.IndexState;
+import dev.nearfield.internal.table.RowMask;
 import dev.nearfield.internal.table.SlotTable;
 import java.util.ArrayList;
 import java.util.List;
@@ -32,7 +33,8 @@ final class Remasking {
 
   /** Whether a search can be done at once, as far as its mask goes. */
   static boolean isReady(SearchJob job, IndexState index) {
-    return job.mask() == null || index.slots().refresh(job.mask());
+    RowMask mask = job.mask();
+    return mask == null || index.slots().refresh(mask);
   }
 
   /**

@@ -206,6 +206,24 @@ class InsertsTest {
   }
 
   @Test
+  void oneThatIsStoppedDuringACompactionEndsAtOnceAndNoneBegins() {
+    InsertJob stopped = begin(2 * STEP);
+    InsertJob waiting = begin(2 * STEP);
+    copy(stopped, 0);
+    copy(waiting, 0);
+    state.beginCompaction();
+    assertFalse(step());
+    stopped.abort(new IllegalStateException("test"));
+    assertTrue(step());
+    assertTrue(stopped.ended());
+    assertFalse(step());
+    assertEquals(0, state.rowCount());
+    state.endCompaction();
+    assertTrue(step());
+    assertEquals(STEP, state.rowCount());
+  }
+
+  @Test
   void aSearchInStepsIsAnsweredBeforeAnInsertIsPublished() {
     InsertJob job = begin(STEP);
     assertFalse(inserts.step(state, worker, true));
