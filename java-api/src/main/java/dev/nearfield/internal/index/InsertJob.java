@@ -52,6 +52,9 @@ public final class InsertJob extends Change<VectorHandles> {
   /** Ranges whose rows the device finds already. */
   int revealed;
 
+  /** All of it is there; only the caller has not been told. */
+  boolean published;
+
   InsertJob(int total, int dim, int chunkRows, Runnable wakeOwner) {
     super("addAll");
     this.total = total;
@@ -219,14 +222,13 @@ public final class InsertJob extends Change<VectorHandles> {
     return rowCount[ranges - 1] - droppedOfRange;
   }
 
-  /** So many more are taken back; answers whether that were all. */
-  boolean dropped(int count) {
+  /** So many more are taken back. */
+  void dropped(int count) {
     droppedOfRange += count;
     if (droppedOfRange == rowCount[ranges - 1]) {
       droppedOfRange = 0;
       ranges--;
     }
-    return ranges == 0;
   }
 
   @Override

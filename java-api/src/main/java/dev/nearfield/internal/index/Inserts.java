@@ -81,13 +81,25 @@ final class Inserts {
       drop(job, index, worker);
       return true;
     }
+    boolean worked = job.published || advance(job, index, worker, searching);
+    if (job.published) {
+      job.succeed(job.answer()); // if there is no memory even for that, the next turn is to try it
+    }
+    return worked;
+  }
+
+  private boolean advance(InsertJob job, IndexState index, IndexWork worker, boolean searching) {
     try {
       Throwable stop = job.stopped();
       if (stop != null) {
         throw stop;
       }
       if (job.rowsTaken() == job.total) {
-        return !searching && publish(job, index, worker);
+        if (searching) {
+          return false;
+        }
+        publish(job, index, worker);
+        return true;
       }
       MemorySegment chunk = job.chunk();
       if (chunk == null || job.waitsForRoom || index.compacting()) {
@@ -140,7 +152,7 @@ final class Inserts {
     jobs.removeIf(InsertJob::ended);
   }
 
-  private boolean publish(InsertJob job, IndexState index, IndexWork worker) {
+  private void publish(InsertJob job, IndexState index, IndexWork worker) {
     job.answer(); // nothing may fail once it is public
     publishing = job;
     int end = Math.min(job.ranges(), job.revealed + RANGES);
@@ -149,11 +161,10 @@ final class Inserts {
     }
     if (job.revealed == job.ranges()) {
       index.publish(job.firstRows(), job.rowCounts(), job.ranges());
+      job.published = true;
       publishing = null;
       worker.publish();
-      job.succeed(job.answer());
     }
-    return true;
   }
 
   private void fail(InsertJob job, IndexState index, IndexWork worker, Throwable cause) {
@@ -168,27 +179,34 @@ final class Inserts {
 
   /** Takes back a step of what a failed insert has; the failure is told when nothing is left. */
   private void drop(InsertJob job, IndexState index, IndexWork worker) {
-    Throwable cause = job.failure();
+    if (!hidden(job, index, worker)) {
+      return;
+    }
+    publishing = publishing == job ? null : publishing;
+    if (job.ranges() > 0) {
+      int count = Math.min(job.leftOfRange(), index.slots().step());
+      index.withdraw(job.firstDropped(), count);
+      job.dropped(count);
+    }
+    if (job.ranges() == 0) {
+      worker.publish();
+      job.fail(Objects.requireNonNull(job.failure()));
+    }
+  }
+
+  /** Hides some of what the device finds already; answers whether it finds nothing any more. */
+  private static boolean hidden(InsertJob job, IndexState index, IndexWork worker) {
     try {
       for (int i = 0; i < RANGES && job.revealed > 0; i++) {
         int last = job.revealed - 1;
         index.reveal(job.firstRow(last), job.rowCount(last), false);
         job.revealed = last;
       }
-      if (job.revealed > 0) {
-        return;
-      }
-      publishing = publishing == job ? null : publishing;
-      int first = job.firstDropped();
-      int count = Math.min(job.leftOfRange(), index.slots().step());
-      index.withdraw(first, count);
-      if (job.dropped(count)) {
-        worker.publish();
-        job.fail(Objects.requireNonNull(cause));
-      }
+      return job.revealed == 0;
     } catch (RuntimeException | Error e) {
       // Searches would find rows that belong to nobody: better no answers than wrong ones.
-      worker.lose(job.operation(), "revealed rows could not be hidden again", e);
+      worker.lose(job.operation(), "rows could not be hidden again", e);
+      return false;
     }
   }
 
