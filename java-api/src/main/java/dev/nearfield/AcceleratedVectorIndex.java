@@ -87,8 +87,9 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
 
   /**
    * Adds all vectors or none, and no search finds some of them before the others. Large batches are
-   * copied to the device chunk by chunk while this thread copies the next; other requests run in
-   * between.
+   * checked and copied to the device chunk by chunk while this thread copies the next; other
+   * requests, large ones included, run in between. What a batch that is refused or cancelled in its
+   * middle has brought to the device counts as removed.
    *
    * @return their handles, in the order of the batch
    * @throws DeviceOutOfMemoryException when the device or the budget has no room, checked before
@@ -108,7 +109,9 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
   CompletableFuture<Boolean> removeAsync(VectorHandle handle);
 
   /**
-   * Removes many vectors at once, ignoring those that are gone already.
+   * Removes many vectors, ignoring those that are gone already. Many thousands go in steps with
+   * other requests in between: searches meanwhile may still find some of them. Once begun it goes
+   * on to its end; when the device fails in between, some have been removed.
    *
    * @return how many were removed
    * @throws IllegalArgumentException when this index never issued one of the handles; then none is
@@ -117,8 +120,9 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
   int removeAll(VectorHandles handles);
 
   /**
-   * Removes the vectors whose handle passes. The condition runs on the calling thread, once per
-   * vector that is in the index then; vectors added meanwhile may or may not be judged.
+   * Removes the vectors whose handle passes, as {@link #removeAll} does. The condition runs on the
+   * calling thread, once per vector that is in the index then; vectors added meanwhile may or may
+   * not be judged.
    *
    * @return how many were removed
    */

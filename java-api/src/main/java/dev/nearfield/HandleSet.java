@@ -7,8 +7,8 @@ import java.util.function.LongPredicate;
 
 /**
  * A set of handles to search within ({@link SearchRequest.Builder#filter(HandleSet)}). Immutable. A
- * set remembers the row mask it was last searched with, so keep and reuse one that serves many
- * searches. Handles that have gone stale since match nothing.
+ * set remembers the row mask it was last searched with, a bit per row of one index at most, so keep
+ * and reuse one that serves many searches. Handles that have gone stale since match nothing.
  */
 public sealed interface HandleSet permits SortedHandles {
   /** The set of {@code handles}; duplicates count once. */

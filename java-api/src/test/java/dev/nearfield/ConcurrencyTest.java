@@ -62,7 +62,8 @@ class ConcurrencyTest {
     @Override
     public void run() {
       for (int i = 0; i < operations; i++) {
-        switch (random.nextInt(6)) {
+        switch (random.nextInt(7)) {
+          case 6 -> removeAll();
           case 0, 1 -> add();
           case 2 -> addAll();
           case 3 -> remove();
@@ -113,6 +114,15 @@ class ConcurrencyTest {
       assertFalse(index.remove(handle), "removed twice");
     }
 
+    private void removeAll() {
+      List<VectorHandle> some = new ArrayList<>(own.keySet());
+      some = some.subList(0, random.nextInt(some.size() + 1));
+      assertEquals(some.size(), index.removeAll(VectorHandles.of(some)));
+      for (VectorHandle handle : some) {
+        assertFalse(finds(index, handle, own.remove(handle)), "a removed vector is found");
+      }
+    }
+
     private void replace() {
       if (own.isEmpty()) {
         return;
@@ -148,7 +158,8 @@ class ConcurrencyTest {
     TestBackend backend = TestBackend.require(kind);
     Seed seed = new Seed("ConcurrencyTest#nothingIsLost");
     Set<VectorHandle> all = Collections.synchronizedSet(new HashSet<>());
-    try (AcceleratedVectorIndex index = backend.builder(DIM, Metric.L2_SQUARED).build()) {
+    int stepRows = 1 + seed.random(99).nextInt(16); // large inserts and removals
+    try (AcceleratedVectorIndex index = backend.builder(DIM, Metric.L2_SQUARED, stepRows).build()) {
       List<Worker> workers = new ArrayList<>();
       for (int i = 0; i < 8; i++) {
         workers.add(new Worker(index, seed.random(i), 60, all));

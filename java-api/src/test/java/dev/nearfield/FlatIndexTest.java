@@ -12,7 +12,7 @@ import dev.nearfield.internal.engine.EngineTest;
 import dev.nearfield.internal.index.IndexBuilder;
 import dev.nearfield.internal.plain.JavaEngine;
 import dev.nearfield.internal.table.HandleBits;
-import dev.nearfield.internal.table.LiveRows;
+import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.value.HitInfo;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -180,16 +180,19 @@ class FlatIndexTest {
   }
 
   @Test
-  void largeInsertsAreChunkedAndAtomic() {
-    float[][] rows = numbers(LiveRows.chunkRows(DIM) * 2 + 7);
+  void largeInsertsAreChunkedAndAtomic() throws Exception {
+    float[][] rows = numbers(SlotTable.STEP * 2 + 7);
     rows[rows.length - 1][2] = Float.NaN;
     IllegalArgumentException e =
         assertThrows(IllegalArgumentException.class, () -> index.addAll(VectorBatch.of(rows)));
     assertTrue(e.getMessage().contains("[" + (rows.length - 1) + "]"), e.getMessage());
-    assertEquals(0, index.stats().live() + index.stats().deleted());
+    assertEquals(0, index.stats().live());
+    assertEquals(0, index.search(nearest(10, 0, 0, 0).build()).hitCount(0));
     rows[rows.length - 1][2] = 0;
     VectorHandles handles = index.addAll(VectorBatch.of(rows));
     assertEquals(rows.length, index.stats().live());
+    assertEquals(rows.length, index.stats().slots(), "those of the refused batch are used again");
+    index.compact().get(20, TimeUnit.SECONDS);
     assertEquals(0, index.stats().deleted());
     for (int i = 0; i < rows.length; i += 1009) {
       assertEquals(i, index.get(handles.get(i)).orElseThrow().vector()[0]);

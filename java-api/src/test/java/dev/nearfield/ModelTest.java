@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import dev.nearfield.internal.table.SlotTable;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Collectors;
@@ -35,32 +36,35 @@ class ModelTest {
         // 1 to 3 for the borders of a 4-float chunk, larger ones for whole chunks.
         int dim = round % 2 == 0 ? 1 + random.nextInt(5) : 1 + random.nextInt(70);
         List<ModelOp> ops = ModelOp.sequence(random, metric, dim, LENGTH);
-        check(backend, metric, dim, ops, seed);
+        int stepRows = round % 2 == 0 ? 1 + random.nextInt(24) : SlotTable.STEP;
+        check(backend, metric, dim, stepRows, ops, seed);
       }
     }
   }
 
   private static void check(
-      TestBackend backend, Metric metric, int dim, List<ModelOp> ops, Seed seed) {
-    if (run(backend, metric, dim, ops) == null) {
+      TestBackend backend, Metric metric, int dim, int stepRows, List<ModelOp> ops, Seed seed) {
+    if (run(backend, metric, dim, stepRows, ops) == null) {
       return;
     }
     List<ModelOp> shortest =
-        Shrink.minimise(ops, SHRINK_ATTEMPTS, some -> run(backend, metric, dim, some) != null);
+        Shrink.minimise(
+            ops, SHRINK_ATTEMPTS, some -> run(backend, metric, dim, stepRows, some) != null);
     fail(
-        "%s, %s, %d dimensions: %s%nafter%n%s%n%s"
+        "%s, %s, %d dimensions, steps of %d rows: %s%nafter%n%s%n%s"
             .formatted(
                 backend.kind(),
                 metric,
                 dim,
-                run(backend, metric, dim, shortest),
+                stepRows,
+                run(backend, metric, dim, stepRows, shortest),
                 shortest.stream().map(ModelRun::describe).collect(Collectors.joining("\n")),
                 seed));
   }
 
   private static @Nullable String run(
-      TestBackend backend, Metric metric, int dim, List<ModelOp> ops) {
-    try (AcceleratedVectorIndex index = backend.builder(dim, metric).build()) {
+      TestBackend backend, Metric metric, int dim, int stepRows, List<ModelOp> ops) {
+    try (AcceleratedVectorIndex index = backend.builder(dim, metric, stepRows).build()) {
       return new ModelRun(index, metric).run(ops);
     }
   }

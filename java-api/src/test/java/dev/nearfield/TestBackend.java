@@ -4,6 +4,7 @@ package dev.nearfield;
 import static org.junit.jupiter.api.Assertions.fail;
 import static org.junit.jupiter.api.Assumptions.abort;
 
+import dev.nearfield.internal.index.IndexBuilder;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -39,6 +40,11 @@ record TestBackend(BackendKind kind) {
 
   AcceleratedVectorIndex.Builder builder(int dimension, Metric metric) {
     return AcceleratedVectorIndex.builder(dimension, metric).backend(kind);
+  }
+
+  /** An index that takes at most so many rows at a time, so that much falls between two steps. */
+  AcceleratedVectorIndex.Builder builder(int dimension, Metric metric, int stepRows) {
+    return ((IndexBuilder) builder(dimension, metric)).stepRows(stepRows);
   }
 
   /** Rounds of a random test: a software GPU is some ten times slower. */

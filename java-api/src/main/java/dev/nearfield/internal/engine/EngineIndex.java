@@ -10,11 +10,17 @@ import java.lang.foreign.MemorySegment;
 public interface EngineIndex extends AutoCloseable {
   Info info();
 
-  /** Appends {@code count} x dim f32, all or nothing; answers the number of the first new row. */
-  long add(MemorySegment vectors, long count, Engine.CallControl control);
+  /** Appends rows that searches find at once, as the other {@code add} does. */
+  default long add(MemorySegment vectors, long count, Engine.CallControl control) {
+    return add(vectors, count, false, control);
+  }
 
-  /** The same, dead from the start: no search finds the rows before {@link #setLive}. */
-  long addHidden(MemorySegment vectors, long count, Engine.CallControl control);
+  /**
+   * Appends {@code count} x dim f32, all or nothing; answers the number of the first new row.
+   *
+   * @param hidden the rows are dead from the start: no search finds them before {@link #setLive}
+   */
+  long add(MemorySegment vectors, long count, boolean hidden, Engine.CallControl control);
 
   /** Overwrites {@code count} rows (64-bit numbers, unique) in place. */
   void replace(MemorySegment rows, long count, MemorySegment vectors, Engine.CallControl control);
@@ -24,18 +30,22 @@ public interface EngineIndex extends AutoCloseable {
 
   void setLive(MemorySegment rows, long count, boolean live, Engine.CallControl control);
 
-  /** Of the rows from {@code first} on. */
+  /** The same for the rows {@code first ... first + count - 1}, a word of them at a time. */
   void setLive(long first, long count, boolean live, Engine.CallControl control);
 
   void search(Engine.SearchCall search, Engine.CallControl control);
 
   /**
-   * One slice of dropping the dead rows, about {@code budgetNanos} long (0: no limit) and over at
-   * most {@code window} rows, of which there is at least one while the index has rows. {@code
-   * newRow} (64-bit words) receives the new number, or -1, of each row that the slice passed.
-   * {@code position}: what the slice before answered, 0 at first.
+   * One step of dropping the dead rows, about {@code budgetNanos} long (0: as long as it takes) and
+   * past {@code window} rows at most. Old numbers are valid until the last step, which passes the
+   * last row; rows may be added, changed and searched between steps.
+   *
+   * @param newRow out: for each row passed its new number or -1, 64 bits each; room for {@code
+   *     window} of them
+   * @param position where the last step ended, 0 at first; from elsewhere the compaction begins
+   *     anew
    */
-  Compacted compactStep(
+  CompactStep compactStep(
       MemorySegment newRow,
       long window,
       long position,
@@ -46,11 +56,10 @@ public interface EngineIndex extends AutoCloseable {
   void close();
 
   /**
-   * The rows from {@code firstRow} up to {@code position} have been passed. {@code firstRow} is the
-   * position before the slice, or 0 when the compaction began anew: numbers given out before are
-   * void then. {@code done}: all rows have their new numbers from now on.
+   * What a step passed: the rows {@code first ... end - 1}. {@code first} is where the step before
+   * ended, or 0 when the compaction began anew and all earlier numbers are void.
    */
-  record Compacted(long firstRow, long position, boolean done) {}
+  record CompactStep(long first, long end, boolean done) {}
 
   record Info(long rows, long liveRows, long deviceBytes, long workspaceBytes) {}
 }

@@ -2,7 +2,6 @@
 package dev.nearfield.internal.index;
 
 import dev.nearfield.internal.table.IndexState;
-import dev.nearfield.internal.table.SortedHandles;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Scratch;
 import java.util.List;
@@ -27,7 +26,9 @@ public final class BriefWork {
     return switch (job) {
       case SearchJob search -> isBrief(search, index, maxBatch);
       case Jobs.Add add -> add.vectors.length <= MAX_FLOATS;
-      case Jobs.Remove remove -> (double) remove.handles.length * index.dim() <= MAX_FLOATS;
+      case Jobs.Remove remove ->
+          remove.handles.length <= index.slots().step()
+              && (double) remove.handles.length * index.dim() <= MAX_FLOATS;
       case Jobs.Replace replace -> true;
       case Jobs.Get get -> true;
       default -> false;
@@ -36,9 +37,9 @@ public final class BriefWork {
 
   private static boolean isBrief(SearchJob search, IndexState index, int maxBatch) {
     int k = SearchBatch.k(search, index);
-    SortedHandles filter = search.filter;
-    double entries = (double) index.rowCount() + k + (filter == null ? 0 : filter.size());
-    return search.queryCount() <= SearchBatch.queryLimit(maxBatch, k)
+    double entries = (double) index.rowCount() + k;
+    return Remasking.isReady(search, index)
+        && search.queryCount() <= SearchBatch.queryLimit(maxBatch, k)
         && search.queryCount() * entries * index.dim() <= MAX_FLOATS;
   }
 

@@ -2,6 +2,7 @@
 package dev.nearfield.internal.index;
 
 import java.util.ArrayDeque;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,17 +31,20 @@ final class BulkSearches {
     return active.isEmpty() && waiting.isEmpty();
   }
 
-  /** The search whose slice is due; null when there is none. */
-  @Nullable SearchJob next() {
+  /** The search whose slice is due, of those that pass {@code ready}; null when there is none. */
+  @Nullable SearchJob next(Predicate<SearchJob> ready) {
     forgetEnded();
     while (active.size() < ACTIVE && !waiting.isEmpty()) {
       active.addLast(waiting.removeFirst());
     }
-    SearchJob due = active.pollFirst();
-    if (due != null) {
+    for (int i = active.size(); i > 0; i--) {
+      SearchJob due = active.removeFirst();
       active.addLast(due);
+      if (ready.test(due)) {
+        return due;
+      }
     }
-    return due;
+    return null;
   }
 
   /** Those that ended, answered or given up, no longer count. */

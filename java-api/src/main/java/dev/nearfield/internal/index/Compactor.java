@@ -5,6 +5,7 @@ import dev.nearfield.CompactionReport;
 import dev.nearfield.internal.table.IndexState;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.turn.Scratch;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -37,12 +38,12 @@ public final class Compactor {
   }
 
   /** The first or the next slice; requests that come while it runs wait for the next compaction. */
-  void step(IndexState index, IndexWork worker) {
+  void step(IndexState index, IndexWork worker, Scratch scratch) {
     if (!index.compacting()) {
       running.addAll(asked);
       asked.clear();
     }
-    Object outcome = worker.compactStep(DeviceOwner.TURN_NANOS);
+    Object outcome = worker.compactStep(DeviceOwner.TURN_NANOS, scratch);
     switch (outcome) {
       case null -> {
         return;

@@ -28,9 +28,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Decides what an index does next: requests in the order of its mailbox, neighbours of a kind
- * together, and in between a slice of its long work (a large insert, a compaction or a move, one at
- * a time). Everything here runs in a turn at the device the index is on, on the owner thread or,
- * for {@link BriefWork}, on a caller's; except where a method says otherwise.
+ * together, and in between a slice of a bulk search or a step of its {@link LongWork}. Everything
+ * here runs in a turn at the device the index is on, on the owner thread or, for {@link BriefWork},
+ * on a caller's; except where a method says otherwise.
  */
 public final class IndexActor implements DeviceOwner.Turn {
   private static final System.Logger LOG = System.getLogger(IndexActor.class.getName());
@@ -51,7 +51,8 @@ public final class IndexActor implements DeviceOwner.Turn {
   private @Nullable SearchWork searches;
   private final Compactor compactor;
   private final Relocation relocation;
-  private final ArrayDeque<InsertJob> inserts = new ArrayDeque<>();
+  private final LongWork longWork;
+  private final Remasking remasking = new Remasking(this::wake);
   private final Linger linger;
   private final BulkSearches bulks;
   private boolean longWorkNext;
@@ -69,7 +70,8 @@ public final class IndexActor implements DeviceOwner.Turn {
     this.counters = counters;
     this.compactor = new Compactor(config.deadRatio());
     this.linger = new Linger(config.maxLingerNanos());
-    this.relocation = new Relocation(elsewhere, reporter, this::wake, this::noInsertBegun);
+    this.relocation = new Relocation(elsewhere, reporter, this::wake, this::isMovable);
+    this.longWork = new LongWork(compactor, relocation);
   }
 
   /**
@@ -169,6 +171,7 @@ public final class IndexActor implements DeviceOwner.Turn {
         || draining
         || linger.isOn()
         || !bulks.isEmpty()
+        || longWork.isExclusive()
         || worker.lost() != null
         || relocation.busy()
         || relocation.hasParked();
@@ -231,7 +234,7 @@ public final class IndexActor implements DeviceOwner.Turn {
           return DeviceOwner.IDLE; // everything here is the new owner thread's by now
         }
         if (relocation.busy()) {
-          return DeviceOwner.IDLE;
+          return relocation.claiming() ? DeviceOwner.AGAIN : DeviceOwner.IDLE;
         }
       }
       if (lost != null) {
@@ -245,9 +248,11 @@ public final class IndexActor implements DeviceOwner.Turn {
         return DeviceOwner.IDLE; // what has been queued since comes with a wake of its own
       }
       if (relocation.hasParked()) {
-        resume(worker, scratch);
+        resume(index, worker, scratch);
       }
-      boolean worked = serveMailbox(index, worker, searcher, scratch);
+      remasking.settle(mailbox);
+      boolean worked =
+          !longWork.isExclusive() && serveMailbox(index, worker, searcher, scratch);
       boolean late = System.nanoTime() - untilNanos >= 0;
       if (worked && !late && mailbox.size() > 0) {
         continue; // who waits does not wait for a step each
@@ -258,11 +263,7 @@ public final class IndexActor implements DeviceOwner.Turn {
         if (left > 0) {
           return left;
         }
-        if (draining
-            && mailbox.size() == 0
-            && bulks.isEmpty()
-            && inserts.isEmpty()
-            && !relocation.busy()) {
+        if (draining && mailbox.size() == 0 && isQuiet()) {
           closing = true;
           continue;
         }
@@ -287,12 +288,13 @@ public final class IndexActor implements DeviceOwner.Turn {
     taken.next(next);
     linger.end();
     switch (next) {
-      case SearchJob first -> searches(first, searcher, scratch);
+      case SearchJob first -> searches(first, index, searcher, scratch);
       case Jobs.Add first ->
-          worker.add(taken.all(Jobs.Add.take(mailbox, LiveRows.chunkRows(index.dim()))), scratch);
+          worker.add(
+              taken.all(Jobs.Add.take(mailbox, index.slots().chunkRows(index.dim()))), scratch);
       default -> {
         if (mailbox.take(next)) {
-          serve(next, worker, scratch);
+          serve(next, index, worker, scratch);
         }
       }
     }
@@ -300,11 +302,16 @@ public final class IndexActor implements DeviceOwner.Turn {
     return true;
   }
 
-  private void serve(Request<?> next, IndexWork worker, Scratch scratch) {
+  private void serve(Request<?> next, IndexState index, IndexWork worker, Scratch scratch) {
     switch (next) {
       case InsertJob insert -> {
         if (insert.start()) {
-          inserts.add(insert);
+          longWork.add(insert);
+        }
+      }
+      case Jobs.Remove many when many.handles.length > index.slots().step() -> {
+        if (many.start()) {
+          longWork.add(many);
         }
       }
       case Jobs.Compact compact -> {
@@ -321,10 +328,11 @@ public final class IndexActor implements DeviceOwner.Turn {
     }
   }
 
-  private void searches(SearchJob first, SearchWork searcher, Scratch scratch) {
+  private void searches(
+      SearchJob first, IndexState index, SearchWork searcher, Scratch scratch) {
     int limit = searcher.limit(first);
     List<SearchJob> jobs = taken.all(searcher.take(mailbox, first, limit));
-    jobs.removeIf(job -> !job.start());
+    jobs.removeIf(job -> !remasking.admits(job, index) || !job.start());
     if (jobs.isEmpty()) {
       return;
     }
@@ -340,14 +348,17 @@ public final class IndexActor implements DeviceOwner.Turn {
   /** A step of long work or a slice of a bulk search, by turns; answers whether there was one. */
   private boolean step(
       IndexHome here, IndexState index, IndexWork worker, SearchWork searcher, Scratch scratch) {
+    if (longWork.isExclusive()) {
+      return longWork.step(here, index, worker, scratch);
+    }
     longWorkNext = !longWorkNext;
     return longWorkNext
-        ? longWork(here, index, worker, scratch) || bulkSlice(searcher, scratch)
-        : bulkSlice(searcher, scratch) || longWork(here, index, worker, scratch);
+        ? longWork.step(here, index, worker, scratch) || bulkSlice(index, searcher, scratch)
+        : bulkSlice(index, searcher, scratch) || longWork.step(here, index, worker, scratch);
   }
 
-  private boolean bulkSlice(SearchWork searcher, Scratch scratch) {
-    SearchJob due = bulks.next();
+  private boolean bulkSlice(IndexState index, SearchWork searcher, Scratch scratch) {
+    SearchJob due = bulks.next(job -> remasking.letsRun(job, index));
     if (due == null) {
       return false;
     }
@@ -358,43 +369,21 @@ public final class IndexActor implements DeviceOwner.Turn {
     return true;
   }
 
-  // ---- long work
+  // ---- moves
 
-  /**
-   * A hidden row is dead to the device and to a move, so an insert, a compaction and a move never
-   * overlap.
-   */
-  private boolean longWork(IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
-    if (index.compacting()) {
-      compactor.step(index, worker);
-      return true;
-    }
-    InsertJob insert = inserts.peek();
-    if (insert != null) {
-      boolean worked = worker.insertStep(insert, scratch);
-      inserts.removeIf(job -> job.ended() || job != insert && worker.insertStopped(job));
-      return worked;
-    }
-    if (relocation.begin(here, index)) {
-      return true;
-    }
-    if (compactor.wanted(index)) {
-      compactor.step(index, worker);
-      return true;
-    }
-    return false;
+  /** A large insert has hidden rows, which would stay behind. */
+  private boolean isMovable() {
+    return !longWork.hasHiddenRows();
   }
 
-  private boolean noInsertBegun() {
-    InsertJob insert = inserts.peek();
-    return insert == null || insert.rowsTaken() == 0;
+  private boolean isQuiet() {
+    return bulks.isEmpty() && longWork.isEmpty() && remasking.isEmpty() && !relocation.busy();
   }
 
   /** The vectors are on another device: the index goes on there. */
   private void arrive(IndexHome old, IndexState left) {
     IndexMove move = relocation.move();
     DeviceOwner owner = move.to().owner();
-    move.target().claimSlots();
     try {
       left.close();
     } catch (RuntimeException | Error e) {
@@ -412,7 +401,7 @@ public final class IndexActor implements DeviceOwner.Turn {
   /**
    * After a move, or after none was possible: what had no room before is tried once more, or fails.
    */
-  private void resume(IndexWork worker, Scratch scratch) {
+  private void resume(IndexState index, IndexWork worker, Scratch scratch) {
     Throwable refusal = relocation.refusal();
     boolean insertParked = relocation.takeInsertParked();
     relocation.forgetRefusal();
@@ -423,10 +412,8 @@ public final class IndexActor implements DeviceOwner.Turn {
         job.fail(refusal);
       }
     }
-    InsertJob insert = inserts.peek();
-    if (insertParked && refusal != null && insert != null) {
-      worker.dropInsert(insert, refusal);
-      inserts.remove();
+    if (insertParked) {
+      longWork.resumeInserts(refusal, index, worker);
     }
   }
 
@@ -435,9 +422,8 @@ public final class IndexActor implements DeviceOwner.Turn {
   private void failAll(Throwable cause) {
     mailbox.failAll(cause);
     bulks.failAll(cause);
-    inserts.forEach(job -> job.fail(cause));
-    inserts.clear();
-    compactor.failAll(cause);
+    longWork.failAll(cause);
+    remasking.failAll(cause);
     relocation.failAll(cause);
     linger.end();
   }

@@ -56,6 +56,7 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   private double deadRatio = 0.3;
   private @Nullable IndexListener listener;
   private @Nullable Executor executor;
+  private int stepRows = SlotTable.STEP;
   private @Nullable Integer firstGeneration; // null: a new one for each index
 
   public IndexBuilder(int dim, Metric metric) {
@@ -100,6 +101,12 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   /** For tests: the generation that every slot starts with. */
   IndexBuilder firstGeneration(int generation) {
     this.firstGeneration = generation;
+    return this;
+  }
+
+  /** For tests: as {@link SlotTable#STEP}, to have many steps of few rows. */
+  public IndexBuilder stepRows(int rows) {
+    this.stepRows = rows;
     return this;
   }
 
@@ -229,7 +236,7 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
               placement,
               counters,
               completer,
-              new SlotTable(firstGeneration()),
+              new SlotTable(firstGeneration(), stepRows),
               routes,
               reporter);
       LOG.log(

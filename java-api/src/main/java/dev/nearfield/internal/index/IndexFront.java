@@ -18,7 +18,7 @@ import dev.nearfield.internal.event.IndexCounters;
 import dev.nearfield.internal.move.Elsewhere;
 import dev.nearfield.internal.move.MoveJob;
 import dev.nearfield.internal.table.IndexConfig;
-import dev.nearfield.internal.table.LiveRows;
+import dev.nearfield.internal.table.RowMask;
 import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.table.SortedHandles;
 import dev.nearfield.internal.turn.Completer;
@@ -28,6 +28,7 @@ import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Threads;
 import dev.nearfield.internal.turn.Waits;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
@@ -151,36 +152,19 @@ public final class IndexFront implements AcceleratedVectorIndex {
   @Override
   public VectorHandles addAll(VectorBatch vectors) {
     check.checkDimension("addAll", vectors.dimension());
-    if (vectors.byteSize() <= LiveRows.CHUNK_BYTES) {
+    int chunkRows = slots.chunkRows(config.dim());
+    if (vectors.size() <= chunkRows) {
       float[] copy = new float[vectors.size() * config.dim()];
       copy("addAll", "vector", vectors, 0, vectors.size(), copy);
       return submit(new Jobs.Add("addAll", timeout, copy, vectors.size())).await();
     }
-    checkAll(vectors);
-    InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), actor::wake);
+    InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), chunkRows, actor::wake);
     try {
       enqueue(job);
       feed(job, vectors);
       return job.await();
     } finally {
       job.free();
-    }
-  }
-
-  /**
-   * Refuses a bad vector before the first chunk is sent. One that goes bad afterwards is refused by
-   * the device.
-   */
-  private void checkAll(VectorBatch vectors) {
-    int step = Math.max(1, CHECK_BYTES / Float.BYTES / config.dim());
-    int[] bits = new int[step * config.dim()];
-    float[] some = new float[step * config.dim()];
-    for (int first = 0; first < vectors.size(); first += step) {
-      int count = Math.min(step, vectors.size() - first);
-      vectors.copyTo(first, count, MemorySegment.ofArray(bits));
-      if (!check.plainlyFine(bits, count)) {
-        copy("addAll", "vector", vectors, first, count, some);
-      }
     }
   }
 
@@ -191,10 +175,10 @@ public final class IndexFront implements AcceleratedVectorIndex {
         if (buffer == null) {
           return;
         }
-        vectors.copyTo(first, Math.min(job.chunkRows, vectors.size() - first), buffer);
+        copyChecked(vectors, first, Math.min(job.chunkRows, vectors.size() - first), buffer);
         job.copied();
       }
-    } catch (RuntimeException | Error e) { // a segment closed meanwhile
+    } catch (RuntimeException | Error e) { // a bad vector, or a segment closed meanwhile
       job.abort(e);
       try {
         job.await();
@@ -202,6 +186,24 @@ public final class IndexFront implements AcceleratedVectorIndex {
         e.addSuppressed(expected);
       }
       throw e;
+    }
+  }
+
+  /** A few rows at a time: what is checked is what was copied, and still in the nearest cache. */
+  private void copyChecked(VectorBatch vectors, int first, int count, MemorySegment to) {
+    int dim = config.dim();
+    int step = Math.max(1, CHECK_BYTES / Float.BYTES / dim);
+    int[] bits = new int[Math.min(step, count) * dim];
+    for (int done = 0; done < count; done += step) {
+      int some = Math.min(step, count - done);
+      long at = (long) done * dim * Float.BYTES;
+      vectors.copyTo(first + done, some, to.asSlice(at));
+      MemorySegment.copy(to, ValueLayout.JAVA_INT, at, bits, 0, some * dim);
+      if (!check.plainlyFine(bits, some)) {
+        float[] values = new float[some * dim];
+        MemorySegment.copy(to, ValueLayout.JAVA_FLOAT, at, values, 0, values.length);
+        check.checkAll("addAll", "vector", first + done, values, some);
+      }
     }
   }
 
@@ -236,7 +238,9 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public int removeAll(VectorHandles handles) {
-    return submit(new Jobs.Remove("removeAll", timeout, handles.toBits())).await();
+    SortedHandles unique = SortedHandles.ofBits(handles.toBits());
+    slots.checkIssued("removeAll", unique);
+    return submit(new Jobs.Remove("removeAll", timeout, unique.sortedBits())).await();
   }
 
   @Override
@@ -283,23 +287,22 @@ public final class IndexFront implements AcceleratedVectorIndex {
     float[] queries = new float[request.queryCount() * config.dim()];
     copy("search", "query", request.queries(), 0, request.queryCount(), queries);
     SortedHandles handles = (SortedHandles) request.handles().orElse(null);
-    if (handles != null) {
-      slots.checkIssued("search", handles);
-    }
-    return new SearchJob(
-        request,
-        request.timeout().orElse(timeout),
-        queries,
-        filter(handles, request.predicate().orElse(null)));
+    SortedHandles filter = filter(handles, request.predicate().orElse(null));
+    RowMask mask = filter == null ? null : RowMask.of(slots, filter, SearchJob.isKept(request));
+    return new SearchJob(request, request.timeout().orElse(timeout), queries, filter, mask);
   }
 
   private @Nullable SortedHandles filter(
       @Nullable SortedHandles handles, @Nullable Predicate<? super VectorHandle> predicate) {
     if (predicate == null) {
-      return handles;
+      return handles; // a handle never issued is refused when the mask is made
     }
     LongPredicate keep = bits -> predicate.test(new VectorHandle(bits));
-    return handles == null ? slots.select(keep) : handles.filter(keep);
+    if (handles == null) {
+      return slots.select(keep);
+    }
+    slots.checkIssued("search", handles);
+    return handles.filter(keep);
   }
 
   // ---- the rest

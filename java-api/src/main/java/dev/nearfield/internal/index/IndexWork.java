@@ -78,6 +78,17 @@ public final class IndexWork {
         timeoutNanos == Long.MAX_VALUE ? 0 : Math.max(1, timeoutNanos), cancel.segment());
   }
 
+  Placement placement() {
+    return placement;
+  }
+
+  /** The rows on the device are not those of the index any more: it is treated as lost. */
+  void lose(String operation, String why, Throwable cause) {
+    DeviceLostException unusable = new DeviceLostException(why + ": " + cause.getMessage());
+    unusable.addSuppressed(cause);
+    failed(operation, unusable);
+  }
+
   /** Keeps what a failure means for the index; answers what to tell the caller. */
   Throwable failed(String operation, Throwable cause) {
     if (cause instanceof DeviceLostException) {
@@ -211,7 +222,8 @@ public final class IndexWork {
       Engine.CallControl control = control(Long.MAX_VALUE);
       switch (job) {
         case Jobs.Remove remove -> {
-          int removed = state.remove(job.operation(), remove.handles, scratch, control);
+          int count = remove.handles.length;
+          int removed = state.remove(job.operation(), remove.handles, 0, count, scratch, control);
           publish();
           remove.succeed(removed);
         }
@@ -236,92 +248,18 @@ public final class IndexWork {
     }
   }
 
-  // ---- long work, in slices
+  // ---- compaction
 
   /**
-   * Takes one chunk of a large insert, or publishes it after the last. Answers whether there was
-   * anything to do.
-   */
-  boolean insertStep(InsertJob job, Scratch scratch) {
-    try {
-      Throwable stop = job.stopped();
-      if (stop != null) {
-        throw stop;
-      }
-      if (job.rowsTaken() == job.total) {
-        int[] first = job.firstRows();
-        VectorHandles answer = new HandleColumn(job.handles); // nothing may fail once it is public
-        state.publish(first, job.rowCounts(), first.length, job.handles, scratch);
-        publish();
-        job.succeed(answer);
-        return true;
-      }
-      MemorySegment chunk = job.chunk();
-      if (chunk == null) {
-        return false;
-      }
-      if (job.rowsTaken() == 0 && !hasRoom(job)) {
-        return true;
-      }
-      int count = job.chunkSize();
-      job.took(addHidden(job, chunk, count));
-      publish();
-      return true;
-    } catch (Throwable e) { // the caller's own failure may be anything
-      dropInsert(job, failed(job.operation(), e));
-      return true;
-    }
-  }
-
-  private int addHidden(InsertJob job, MemorySegment chunk, int count) {
-    try {
-      return state.addHidden(chunk, count, Engine.CallControl.NONE);
-    } catch (IllegalArgumentException e) { // all were fine when the call began
-      throw new IllegalArgumentException(
-          "%s: among the [%d] vectors from [%d] on one was changed during the call (%s)"
-              .formatted(job.operation(), count, job.rowsTaken(), e.getMessage()),
-          e);
-    }
-  }
-
-  /** False when the insert waits for room elsewhere. */
-  private boolean hasRoom(InsertJob job) {
-    try {
-      state.checkRoom(job.operation(), job.total);
-      return true;
-    } catch (DeviceOutOfMemoryException full) {
-      if (relocation.takesInsert(placement, full)) {
-        return false;
-      }
-      throw full;
-    }
-  }
-
-  /** Ends an insert that must stop before its turn has come; answers whether it was so. */
-  boolean insertStopped(InsertJob job) {
-    Throwable stop = job.stopped();
-    if (stop != null) {
-      job.fail(stop);
-    }
-    return stop != null;
-  }
-
-  void dropInsert(InsertJob job, Throwable cause) {
-    state.discard(job.rowsTaken());
-    publish();
-    job.fail(cause);
-  }
-
-  /**
-   * One slice of compaction. Answers null while there is more to do, else how it ended: a report or
+   * One step of compaction. Answers null while there is more to do, else how it ended: a report or
    * a throwable.
    */
-  @Nullable Object compactStep(long budgetNanos) {
+  @Nullable Object compactStep(long budgetNanos, Scratch scratch) {
     try {
       if (!state.compacting()) {
         state.beginCompaction();
       }
-      CompactionReport report = state.compactStep(budgetNanos, Engine.CallControl.NONE);
+      CompactionReport report = state.compactStep(budgetNanos, scratch, Engine.CallControl.NONE);
       if (report != null) {
         counters.compacted();
         publish();

@@ -2,8 +2,8 @@
 package dev.nearfield.internal.index;
 
 import dev.nearfield.VectorHandles;
-import dev.nearfield.internal.table.LiveRows;
 import dev.nearfield.internal.turn.Change;
+import dev.nearfield.internal.value.HandleColumn;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * A large insert: its caller copies and checks one chunk while the device takes the one before. No
  * search finds any of it until all of it is there; when it fails half-way, the rows already on the
- * device are dead and go with the next compaction.
+ * device stay dead and go with the next compaction.
  */
 public final class InsertJob extends Change<VectorHandles> {
   /** One being copied, one being taken, and one between them when the two are not even. */
@@ -38,15 +38,29 @@ public final class InsertJob extends Change<VectorHandles> {
   private int takenChunks;
   private @Nullable Throwable aborted;
 
-  // Owner thread: where the rows of each chunk are.
+  // In a turn: where the rows are. Neighbouring chunks share a range.
   private final int[] firstRow;
   private final int[] rowCount;
+  private int ranges;
   private int rowsTaken;
+  private int droppedOfRange;
+  private @Nullable Throwable failure;
+  private @Nullable VectorHandles answer;
 
-  InsertJob(@Nullable Duration timeout, int total, int dim, Runnable wakeOwner) {
+  /** It found no room, and is tried again when there may be some. */
+  boolean waitsForRoom;
+
+  /** Ranges whose rows the device finds already. */
+  int revealed;
+
+  /** All of it is there; only the caller has not been told. */
+  boolean published;
+
+  InsertJob(
+      @Nullable Duration timeout, int total, int dim, int chunkRows, Runnable wakeOwner) {
     super("addAll", timeout);
     this.total = total;
-    this.chunkRows = LiveRows.chunkRows(dim);
+    this.chunkRows = chunkRows;
     this.handles = new long[total];
     this.wakeOwner = wakeOwner;
     int chunks = (total + chunkRows - 1) / chunkRows;
@@ -145,8 +159,12 @@ public final class InsertJob extends Change<VectorHandles> {
   /** The chunk is on the device from row {@code first} on; its buffer is free. */
   void took(int first) {
     int count = chunkSize();
-    firstRow[takenChunks] = first;
-    rowCount[takenChunks] = count;
+    if (ranges > 0 && firstRow[ranges - 1] + rowCount[ranges - 1] == first) {
+      rowCount[ranges - 1] += count;
+    } else {
+      firstRow[ranges] = first;
+      rowCount[ranges++] = count;
+    }
     rowsTaken += count;
     lock.lock();
     try {
@@ -161,12 +179,58 @@ public final class InsertJob extends Change<VectorHandles> {
     return rowsTaken;
   }
 
+  int ranges() {
+    return ranges;
+  }
+
+  int firstRow(int range) {
+    return firstRow[range];
+  }
+
+  int rowCount(int range) {
+    return rowCount[range];
+  }
+
+  /** Of all {@link #ranges}; more may follow. */
   int[] firstRows() {
-    return Arrays.copyOf(firstRow, takenChunks);
+    return firstRow;
   }
 
   int[] rowCounts() {
-    return Arrays.copyOf(rowCount, takenChunks);
+    return rowCount;
+  }
+
+  /** The same object every time. */
+  VectorHandles answer() {
+    VectorHandles made = answer;
+    return made == null ? answer = new HandleColumn(handles) : made;
+  }
+
+  /** It is to fail as soon as its rows are taken back. */
+  void failWith(Throwable cause) {
+    failure = cause;
+  }
+
+  @Nullable Throwable failure() {
+    return failure;
+  }
+
+  /** Where to go on taking back rows: the last range first. */
+  int firstDropped() {
+    return firstRow[ranges - 1] + droppedOfRange;
+  }
+
+  int leftOfRange() {
+    return rowCount[ranges - 1] - droppedOfRange;
+  }
+
+  /** So many more are taken back. */
+  void dropped(int count) {
+    droppedOfRange += count;
+    if (droppedOfRange == rowCount[ranges - 1]) {
+      droppedOfRange = 0;
+      ranges--;
+    }
   }
 
   @Override

@@ -41,7 +41,11 @@ public final class Jobs {
   }
 
   static final class Remove extends Change<Integer> {
+    /** None of them twice. */
     final long[] handles;
+
+    int next; // of `handles`: where a removal in steps goes on; in a turn
+    int removed;
 
     Remove(String operation, @Nullable Duration timeout, long[] handles) {
       super(operation, timeout);

@@ -206,6 +206,18 @@ public final class Mailbox {
     return taken;
   }
 
+  /** Puts a request that was taken back to the head, unless it has ended; there is always room. */
+  void putBack(Request<?> request) {
+    lock.lock();
+    try {
+      if (!request.ended()) {
+        queue.addFirst(request);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** Gives the place of a request that ended in the queue to others. */
   void remove(Request<?> request) {
     lock.lock();

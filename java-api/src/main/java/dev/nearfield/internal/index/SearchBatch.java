@@ -4,7 +4,7 @@ package dev.nearfield.internal.index;
 import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.table.IndexState;
-import dev.nearfield.internal.table.SortedHandles;
+import dev.nearfield.internal.table.RowMask;
 import dev.nearfield.internal.turn.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -121,7 +121,8 @@ public final class SearchBatch {
     for (SearchJob job : jobs) {
       try {
         job.begin(k(job, state));
-        job.rows(rowsOf(job, state));
+        RowMask mask = job.mask();
+        job.rows(mask == null ? null : current(mask, state));
         members.add(job);
       } catch (RuntimeException | OutOfMemoryError e) {
         job.fail(e);
@@ -130,11 +131,11 @@ public final class SearchBatch {
     return members;
   }
 
-  private static Engine.@Nullable RowFilter rowsOf(SearchJob job, IndexState state) {
-    SortedHandles handles = job.filter;
-    return handles == null
-        ? null
-        : state.mask(handles, handles == job.request.handles().orElse(null));
+  private static Engine.RowFilter current(RowMask mask, IndexState state) {
+    if (!state.slots().refresh(mask)) {
+      throw new IllegalStateException("search: its mask is stale, which is found out before");
+    }
+    return mask.rows();
   }
 
   static int sliceOf(SearchJob job, int limit) {

@@ -7,6 +7,8 @@ import dev.nearfield.Metric;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.SearchResult;
 import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.table.RowMask;
+import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.table.SortedHandles;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.value.ColumnarResult;
@@ -29,6 +31,7 @@ public final class SearchJob extends Request<SearchResult> {
   final @Nullable SortedHandles filter;
 
   private Engine.@Nullable RowFilter rows; // of the next device call
+  private volatile @Nullable RowMask mask;
   private int stride = -1;
   private int[] counts = {};
   private long[] handles = {};
@@ -41,11 +44,30 @@ public final class SearchJob extends Request<SearchResult> {
       SearchRequest request,
       @Nullable Duration timeout,
       float[] queries,
-      @Nullable SortedHandles filter) {
+      @Nullable SortedHandles filter,
+      @Nullable RowMask mask) {
     super("search", timeout);
     this.request = request;
     this.queries = queries;
     this.filter = filter;
+    this.mask = mask;
+  }
+
+  /** The rows of the filter; null without one. */
+  @Nullable RowMask mask() {
+    return mask;
+  }
+
+  /** Makes the mask once more. Any thread without a turn. */
+  void makeMask(SlotTable slots) {
+    if (filter != null) {
+      mask = RowMask.of(slots, filter, isKept(request));
+    }
+  }
+
+  /** Whether the filter of a request is a set that may come again, and keeps its mask. */
+  static boolean isKept(SearchRequest request) {
+    return request.predicate().isEmpty();
   }
 
   int queryCount() {

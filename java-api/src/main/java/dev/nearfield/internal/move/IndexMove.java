@@ -46,7 +46,7 @@ public final class IndexMove implements DeviceOwner.Turn {
     this.oldSeat = oldSeat;
     this.to = to;
     this.newSeat = to.owner().seat(this);
-    this.chunk = new LiveRows(LiveRows.chunkRows(from.dim()), from.dim());
+    this.chunk = new LiveRows(slots.chunkRows(from.dim()), from.dim());
   }
 
   Phase phase() {

@@ -82,7 +82,7 @@ public final class Relocation {
     return true;
   }
 
-  /** The same for the large insert whose turn it is, which has put nothing on the device yet. */
+  /** The same for a large insert, which has put nothing on the device yet; it waits where it is. */
   public boolean takesInsert(Placement here, DeviceOutOfMemoryException cause) {
     if (!look(here, cause)) {
       return false;
@@ -125,7 +125,7 @@ public final class Relocation {
     return taken;
   }
 
-  /** Whether the large insert waits here, too; to be asked once. */
+  /** Whether large inserts wait, too; to be asked once. */
   public boolean takeInsertParked() {
     boolean was = insertParked;
     insertParked = false;
@@ -179,11 +179,16 @@ public final class Relocation {
       }
       case WRITE, DROP -> {}
       case DONE -> {
-        return true;
+        return going.target().claimSlots();
       }
       case FAILED -> failed(going);
     }
     return false;
+  }
+
+  /** Whether all vectors are at the destination, and some of their handles yet to follow. */
+  public boolean claiming() {
+    return move != null && move.phase() == IndexMove.Phase.DONE;
   }
 
   private void failed(IndexMove going) {

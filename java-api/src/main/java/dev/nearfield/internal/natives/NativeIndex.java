@@ -46,20 +46,11 @@ public final class NativeIndex implements EngineIndex {
   }
 
   @Override
-  public long add(MemorySegment vectors, long count, CallControl control) {
-    return add(vectors, count, 0, control);
-  }
-
-  @Override
-  public long addHidden(MemorySegment vectors, long count, CallControl control) {
-    return add(vectors, count, nearfield_h.NF_HIDDEN(), control);
-  }
-
-  private long add(MemorySegment vectors, long count, int flags, CallControl control) {
+  public long add(MemorySegment vectors, long count, boolean hidden, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment first = frame.room(ValueLayout.JAVA_LONG, 1);
       MemorySegment request = frame.struct(nf_add.layout());
-      nf_add.flags(request, flags);
+      nf_add.flags(request, hidden ? nearfield_h.NF_HIDDEN() : 0);
       nf_add.rows(request, frame.matrix(vectors, count, dim));
       int status = calls.indexAdd(index(), request, first, frame);
       engine.check(frame, status, "nf_index_add", () -> shortage(count));
@@ -123,7 +114,7 @@ public final class NativeIndex implements EngineIndex {
   }
 
   @Override
-  public Compacted compactStep(
+  public CompactStep compactStep(
       MemorySegment newRow, long window, long position, long budgetNanos, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment request = frame.struct(nf_compact.layout());
@@ -133,7 +124,7 @@ public final class NativeIndex implements EngineIndex {
       nf_step.budget_ns(step, budgetNanos);
       nf_step.position(step, position);
       engine.check(frame, calls.indexCompact(index(), request, step, frame), "nf_index_compact");
-      return new Compacted(
+      return new CompactStep(
           nf_compact.first_row(request), nf_step.position(step), nf_step.done(step) != 0);
     }
   }

@@ -8,7 +8,8 @@ import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.engine.VectorCheck;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** The flat index of the plain-Java backend. */
@@ -44,13 +45,9 @@ public final class JavaIndex implements EngineIndex {
   }
 
   @Override
-  public long add(MemorySegment vectors, long count, Engine.CallControl control) {
-    return append("add", "vector", vectors, count, true, new JavaEngine.CallClock("add", control));
-  }
-
-  @Override
-  public long addHidden(MemorySegment vectors, long count, Engine.CallControl control) {
-    return append("add", "vector", vectors, count, false, new JavaEngine.CallClock("add", control));
+  public long add(MemorySegment vectors, long count, boolean hidden, Engine.CallControl control) {
+    JavaEngine.CallClock clock = new JavaEngine.CallClock("add", control);
+    return append("add", "vector", vectors, count, !hidden, clock);
   }
 
   long append(
@@ -108,8 +105,8 @@ public final class JavaIndex implements EngineIndex {
       long row = row("replace", rowNumbers, i);
       load(vectors, i, vector);
       rows.write(row, vector, 0, side(vector));
-      if (shadow != null && row < shadow.copied && shadow.newRow[(int) row] >= 0) {
-        shadow.rows.write(shadow.newRow[(int) row], vector, 0, side(vector));
+      if (shadow != null && row < shadow.copied && shadow.newRow(row) >= 0) {
+        shadow.rows.write(shadow.newRow(row), vector, 0, side(vector));
       }
     }
   }
@@ -129,26 +126,28 @@ public final class JavaIndex implements EngineIndex {
       row("setLive", rowNumbers, i);
     }
     for (long i = 0; i < count; i++) {
-      setLive(row("setLive", rowNumbers, i), live);
+      long row = row("setLive", rowNumbers, i);
+      rows.setLive(row, live);
+      setLiveInShadow(row, live);
     }
   }
 
   @Override
   public void setLive(long first, long count, boolean live, Engine.CallControl control) {
-    if (count < 0 || first < 0 || first > rows.rows() - count) {
-      throw new IllegalArgumentException(
-          "setLive: [%d] rows from [%d] on, the index has %d rows"
-              .formatted(count, first, rows.rows()));
+    if (count <= 0) {
+      return;
     }
-    for (long row = first; row < first + count; row++) {
-      setLive(row, live);
+    checkRow("setLive", first, rows.rows());
+    checkRow("setLive", first + count - 1, rows.rows());
+    rows.setLive(first, count, live);
+    for (long row = first; shadow != null && row < Math.min(first + count, shadow.copied); row++) {
+      setLiveInShadow(row, live);
     }
   }
 
-  private void setLive(long row, boolean live) {
-    rows.setLive(row, live);
+  private void setLiveInShadow(long row, boolean live) {
     if (shadow != null && row < shadow.copied) {
-      long moved = shadow.newRow[(int) row];
+      long moved = shadow.newRow(row);
       if (moved >= 0) {
         shadow.rows.setLive(moved, live);
       } else if (live) {
@@ -164,7 +163,7 @@ public final class JavaIndex implements EngineIndex {
   }
 
   @Override
-  public Compacted compactStep(
+  public CompactStep compactStep(
       MemorySegment newRow,
       long window,
       long position,
@@ -172,37 +171,34 @@ public final class JavaIndex implements EngineIndex {
       Engine.CallControl control) {
     if (window < 1 && rows.rows() > 0) {
       throw new IllegalArgumentException(
-          "compact: room for [%d] row numbers, the index has %d rows"
-              .formatted(window, rows.rows()));
+          "compact: room for [%d] row numbers, a step needs at least 1".formatted(window));
     }
     JavaEngine.CallClock clock = new JavaEngine.CallClock("compact", control);
     long start = System.nanoTime();
     Shadow work = shadow;
     if (work == null || work.copied != position) {
-      shadow = work = new Shadow(dim);
+      work = new Shadow(dim);
     }
+    shadow = null; // a step that fails makes the next one begin anew
     long first = work.copied;
-    long limit = Math.min(rows.rows(), first + window);
-    while (work.copied < limit) {
-      work.copy(rows, Math.min(limit, work.copied + COMPACT_ROWS));
+    long last = Math.min(rows.rows(), first + window);
+    while (work.copied < last) {
+      work.copy(rows, Math.min(last, work.copied + COMPACT_ROWS));
       clock.poll();
       if (budgetNanos != 0 && System.nanoTime() - start >= budgetNanos) {
         break;
       }
     }
-    MemorySegment.copy(
-        work.newRow,
-        (int) first,
-        newRow,
-        ValueLayout.JAVA_LONG_UNALIGNED,
-        0,
-        (int) (work.copied - first));
+    for (long row = first; row < work.copied; row++) {
+      newRow.setAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, row - first, work.newRow(row));
+    }
     boolean done = work.copied == rows.rows();
     if (done) {
       rows = work.rows;
-      shadow = null;
+    } else {
+      shadow = work;
     }
-    return new Compacted(first, work.copied, done);
+    return new CompactStep(first, work.copied, done);
   }
 
   @Override
@@ -238,27 +234,34 @@ public final class JavaIndex implements EngineIndex {
    * made in both.
    */
   private static final class Shadow {
+    private static final int PAGE_SHIFT = 14;
+    private static final int PAGE_MASK = (1 << PAGE_SHIFT) - 1;
+
     final JavaRows rows;
+    final List<int[]> newRow = new ArrayList<>(); // in pages: growth copies nothing
     long copied;
-    long[] newRow = {};
 
     Shadow(int dim) {
       rows = new JavaRows(dim);
     }
 
+    int newRow(long row) {
+      return newRow.get((int) (row >>> PAGE_SHIFT))[(int) row & PAGE_MASK];
+    }
+
     void copy(JavaRows from, long end) {
-      if (newRow.length < from.rows()) {
-        newRow = Arrays.copyOf(newRow, Math.toIntExact(from.rows()));
-      }
       for (; copied < end; copied++) {
         int row = (int) copied;
-        if (!from.isLive(row)) {
-          newRow[row] = -1;
-          continue;
+        if (row >>> PAGE_SHIFT == newRow.size()) {
+          newRow.add(new int[PAGE_MASK + 1]);
         }
-        newRow[row] = rows.rows();
-        rows.ensure(rows.rows() + 1);
-        rows.append(from.slabOf(row), from.offsetOf(row), from.sideOf(row), true);
+        int to = -1;
+        if (from.isLive(row)) {
+          to = Math.toIntExact(rows.rows());
+          rows.ensure(to + 1L);
+          rows.append(from.slabOf(row), from.offsetOf(row), from.sideOf(row), true);
+        }
+        newRow.get(row >>> PAGE_SHIFT)[row & PAGE_MASK] = to;
       }
     }
   }

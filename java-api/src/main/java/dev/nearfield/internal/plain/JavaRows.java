@@ -104,6 +104,18 @@ public final class JavaRows {
     }
   }
 
+  void setLive(long first, long count, boolean on) {
+    for (long row = first, end = first + count; row < end; ) {
+      int word = (int) (row >>> 5);
+      int bits = (int) Math.min(32 - (row & 31), end - row);
+      int mask = (bits == 32 ? -1 : (1 << bits) - 1) << (row & 31);
+      int now = on ? live[word] | mask : live[word] & ~mask;
+      liveRows += Integer.bitCount(now) - Integer.bitCount(live[word]);
+      live[word] = now;
+      row += bits;
+    }
+  }
+
   /** Allocates room for {@code count} rows in all. On failure nothing observable has changed. */
   void ensure(long count) {
     int needed = Math.toIntExact((count + slabRows - 1) / slabRows);

@@ -2,46 +2,35 @@
 package dev.nearfield.internal.table;
 
 import dev.nearfield.CompactionReport;
-import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
  * An index as whoever has the turn sees it: rows on the device, and which slot each row belongs to.
  * Every change of the device comes first and every table is given room before it, so that a failure
- * leaves both sides as they were. Confined to turns ({@link DeviceOwner}), but for {@link
- * #slots()}, which callers may read.
+ * leaves both sides as they were. No call works on more than {@link SlotTable#step} rows or slots,
+ * nor passes more to the device, except ranges that it takes word by word. Confined to turns
+ * ({@link DeviceOwner}), but for {@link #slots()}, which callers may read.
  */
 public final class IndexState {
-  private static final int NO_SLOT = -1;
-
-  private final Engine engine;
   private final Engine.IndexOptions options;
-  private final long budget;
+  private final RoomCheck room;
   private final EngineIndex rows;
   private final SlotTable slots;
-  private final PagedInts slotOfRow = new PagedInts();
-  private final MaskCache masks = new MaskCache();
-  private int rowCount;
-  private int hidden;
-  private @Nullable RenumberedRows compaction;
+  private final RowSlots rowSlots = new RowSlots();
+  private int claimed;
 
   /** {@code budget}: bytes on the device, 0 for what the device has. */
   public IndexState(Engine engine, Engine.IndexOptions options, long budget, SlotTable slots) {
-    this.engine = engine;
     this.options = options;
-    this.budget = budget;
+    this.room = new RoomCheck(engine, options, budget);
     this.slots = slots;
-    long needed = options.capacity() > 0 ? engine.estimate(options).peakBytes() : 0;
-    if (budget > 0 && needed > budget) {
-      throw outOfMemory("build", options.capacity(), needed, budget, budget, "the budget");
-    }
+    room.build();
     this.rows = engine.createIndex(options, Engine.CallControl.NONE);
   }
 
@@ -65,13 +54,17 @@ public final class IndexState {
     return slots.live();
   }
 
+  public int rowCount() {
+    return rowSlots.rows();
+  }
+
   /** Rows whose vectors were removed; rows of an insert under way are not counted. */
   public int dead() {
-    return rowCount - slots.live() - hidden;
+    return rowSlots.rows() - slots.live() - rowSlots.hidden();
   }
 
   public long hostBytes() {
-    return slots.bytes() + slotOfRow.bytes();
+    return slots.bytes() + rowSlots.bytes();
   }
 
   public void close() {
@@ -83,161 +76,105 @@ public final class IndexState {
 
   /** Refuses what cannot fit, before anything is allocated. */
   public void checkRoom(String operation, long count) {
-    long after = rowCount + count;
-    if (after > Integer.MAX_VALUE) {
-      throw new IllegalArgumentException(
-          "%s: [%d] vectors to add to %d rows, an index holds at most %d"
-              .formatted(operation, count, rowCount, Integer.MAX_VALUE));
-    }
-    Engine.Estimate estimate =
-        engine.estimate(
-            new Engine.IndexOptions(
-                options.dim(),
-                options.metric(),
-                after,
-                options.memoryLimitBytes(),
-                options.poincareMaxNorm()));
-    long held = rows.info().deviceBytes();
-    if (budget > 0 && estimate.peakBytes() > budget) {
-      throw outOfMemory(
-          operation, count, estimate.peakBytes(), Math.max(0, budget - held), budget, "the budget");
-    }
-    long more = estimate.peakBytes() - held;
-    long free = more > 0 ? engine.freeBytes() : -1; // a driver call, so only when the index grows
-    if (free >= 0 && more > free) {
-      throw outOfMemory(
-          operation,
-          count,
-          more,
-          free,
-          engine.device().totalMemoryBytes(),
-          engine.device().toString());
-    }
+    checkRoom(operation, count, 0);
   }
 
-  private static DeviceOutOfMemoryException outOfMemory(
-      String operation, long count, long requested, long free, long total, String of) {
-    return new DeviceOutOfMemoryException(
-        "%s: [%d] vectors bring the index to [%d] bytes, %d of %d are free on %s"
-            .formatted(operation, count, requested, free, total, of),
-        requested,
-        free,
-        total);
+  /** The same where {@code promised} vectors of others are still to come. */
+  public void checkRoom(String operation, long count, long promised) {
+    room.grow(operation, count, rowSlots.rows() + promised + count, rows.info().deviceBytes());
   }
 
   /** Appends vectors that searches find at once; their handles go to {@code out}. */
   public void add(MemorySegment vectors, int count, long[] out, Engine.CallControl control) {
-    slots.reserve(count);
-    slotOfRow.ensure((long) rowCount + count);
-    int first = appended(rows.add(vectors, count, control), count);
-    issue(first, count, out, 0);
+    append(vectors, count, out, 0, false, control);
   }
 
-  /** Appends vectors that no search finds before {@link #publish}; answers their first row. */
-  public int addHidden(MemorySegment vectors, int count, Engine.CallControl control) {
-    slotOfRow.ensure((long) rowCount + count);
-    int first = appended(rows.addHidden(vectors, count, control), count);
-    for (int row = first; row < first + count; row++) {
-      slotOfRow.set(row, NO_SLOT);
+  /**
+   * Appends vectors that nobody finds before {@link #publish}, and answers their first row; their
+   * handles go to {@code out} from {@code at} on.
+   */
+  public int addHidden(MemorySegment vectors, int count, long[] out, int at) {
+    return append(vectors, count, out, at, true, Engine.CallControl.NONE);
+  }
+
+  private int append(
+      MemorySegment vectors,
+      int count,
+      long[] out,
+      int at,
+      boolean hide,
+      Engine.CallControl control) {
+    slots.reserve(rowSlots.rows(), count, hide);
+    rowSlots.reserve(count);
+    int first = Math.toIntExact(rows.add(vectors, count, hide, control));
+    rowSlots.appended(first, count);
+    rowSlots.hide(hide ? count : 0);
+    slots.allocate(first, count, out, at, hide);
+    for (int i = 0; i < count; i++) {
+      rowSlots.set(first + i, HandleBits.slot(out[at + i]));
     }
-    hidden += count;
     return first;
   }
 
-  private int appended(long first, int count) {
-    if (first != rowCount) {
-      throw new IllegalStateException(
-          "add: the device put row [" + first + "], [" + rowCount + "] was expected");
-    }
-    rowCount += count;
-    return (int) first;
+  /**
+   * Lets the device find a range of hidden rows, or hides them again. No search is to run before
+   * all that belong together are found and {@link #publish} was called.
+   */
+  public void reveal(int first, int count, boolean found) {
+    rows.setLive(first, count, found, Engine.CallControl.NONE);
   }
 
-  /** Lets searches find hidden rows, all at once. {@code first} and {@code count} are parallel. */
-  public void publish(int[] first, int[] count, int ranges, long[] out, Scratch scratch) {
-    int total = 0;
+  /**
+   * Shows the handles of revealed rows, all at once. {@code first} and {@code count} are parallel.
+   */
+  public void publish(int[] first, int[] count, int ranges) {
+    slots.publish(first, count, ranges);
     for (int i = 0; i < ranges; i++) {
-      total += count[i];
-    }
-    slots.reserve(total);
-    if (ranges == 1) {
-      rows.setLive(first[0], total, true, Engine.CallControl.NONE);
-    } else { // in one call: all or none
-      MemorySegment numbers = scratch.get(Scratch.Use.ROWS, (long) total * Long.BYTES);
-      int n = 0;
-      for (int i = 0; i < ranges; i++) {
-        for (int row = first[i]; row < first[i] + count[i]; row++) {
-          numbers.setAtIndex(ValueLayout.JAVA_LONG, n++, row);
-        }
-      }
-      rows.setLive(numbers, total, true, Engine.CallControl.NONE);
-    }
-    hidden -= total;
-    int at = 0;
-    for (int i = 0; i < ranges; i++) {
-      issue(first[i], count[i], out, at);
-      at += count[i];
+      rowSlots.hide(-count[i]);
     }
   }
 
   /** Leaves hidden rows to the next compaction. */
-  public void discard(int count) {
-    hidden -= count;
-  }
-
-  private void issue(int first, int count, long[] out, int at) {
-    slots.allocate(first, count, out, at);
-    for (int i = 0; i < count; i++) {
-      slotOfRow.set(first + i, HandleBits.slot(out[at + i]));
+  public void withdraw(int first, int count) {
+    slots.withdraw(first, count, rowSlots);
+    for (int row = first; row < first + count; row++) {
+      rowSlots.clear(row);
     }
+    rowSlots.hide(-count);
   }
 
-  private static MemorySegment range(int first, int count, Scratch scratch) {
-    MemorySegment numbers = scratch.get(Scratch.Use.ROWS, (long) count * Long.BYTES);
-    for (int i = 0; i < count; i++) {
-      numbers.setAtIndex(ValueLayout.JAVA_LONG, i, first + i);
-    }
-    return numbers;
-  }
-
-  // ---- one vector, or many by handle
+  // ---- one vector, or some by handle
 
   /**
-   * Removes the vectors of those handles that are not stale, duplicates counting once; answers how
-   * many.
+   * Removes the vectors of those handles {@code from ... to - 1} that are not stale; answers how
+   * many. None comes twice.
    *
    * @throws IllegalArgumentException when one was never issued; then none is removed
    */
-  public int remove(String operation, long[] handles, Scratch scratch, Engine.CallControl control) {
-    long[] found = new long[handles.length];
+  public int remove(
+      String operation,
+      long[] handles,
+      int from,
+      int to,
+      Scratch scratch,
+      Engine.CallControl control) {
+    long[] found = new long[to - from];
+    MemorySegment numbers = scratch.get(Scratch.Use.ROWS, Math.max(1, to - from) * 8L);
     int count = 0;
-    for (long handle : handles) {
-      if (slots.row(operation, handle) != SlotTable.NO_ROW) {
-        found[count++] = handle;
+    for (int i = from; i < to; i++) {
+      int row = slots.row(operation, handles[i]);
+      if (row != SlotTable.NO_ROW) {
+        numbers.setAtIndex(ValueLayout.JAVA_LONG, count, row);
+        found[count++] = handles[i];
       }
     }
-    if (count > 1) {
-      Arrays.sort(found, 0, count);
-      int unique = 1;
-      for (int i = 1; i < count; i++) {
-        if (found[i] != found[i - 1]) {
-          found[unique++] = found[i];
-        }
+    if (count > 0) {
+      rows.setLive(numbers, count, false, control);
+      for (int i = 0; i < count; i++) {
+        rowSlots.clear((int) numbers.getAtIndex(ValueLayout.JAVA_LONG, i));
       }
-      count = unique;
+      slots.free(found, count);
     }
-    if (count == 0) {
-      return 0;
-    }
-    MemorySegment numbers = scratch.get(Scratch.Use.ROWS, (long) count * Long.BYTES);
-    for (int i = 0; i < count; i++) {
-      numbers.setAtIndex(ValueLayout.JAVA_LONG, i, slots.row(operation, found[i]));
-    }
-    rows.setLive(numbers, count, false, control);
-    for (int i = 0; i < count; i++) {
-      slotOfRow.set(slots.row(operation, found[i]), NO_SLOT);
-    }
-    slots.free(found, count);
     return count;
   }
 
@@ -255,14 +192,13 @@ public final class IndexState {
     MemorySegment.copy(vector, 0, values, ValueLayout.JAVA_FLOAT, 0, vector.length);
     long[] added = new long[1]; // before the device changes: from then on nothing may fail
     if (slots.canRenew(handle)) {
-      rows.replace(range(row, 1, scratch), 1, values, control);
-      masks.clear(); // a mask made for the old handle must not show the new vector
+      rows.replace(number(row, scratch), 1, values, control);
       added[0] = slots.renew(handle);
       return added;
     }
     checkRoom(operation, 1); // the slot's last generation is used up: to another slot and row
     add(values, 1, added, control);
-    remove(operation, new long[] {handle}, scratch, Engine.CallControl.NONE);
+    remove(operation, new long[] {handle}, 0, 1, scratch, Engine.CallControl.NONE);
     return added;
   }
 
@@ -273,21 +209,21 @@ public final class IndexState {
       return null;
     }
     MemorySegment values = scratch.get(Scratch.Use.VECTORS, (long) dim() * Float.BYTES);
-    rows.read(range(row, 1, scratch), 1, values, control);
+    rows.read(number(row, scratch), 1, values, control);
     float[] vector = new float[dim()];
     MemorySegment.copy(values, ValueLayout.JAVA_FLOAT, 0, vector, 0, vector.length);
     return vector;
   }
 
-  // ---- searching
-
-  public Engine.RowFilter mask(SortedHandles handles, boolean keep) {
-    return masks.get(handles, slots, rowCount, keep);
+  private static MemorySegment number(int row, Scratch scratch) {
+    MemorySegment number = scratch.get(Scratch.Use.ROWS, Long.BYTES);
+    number.set(ValueLayout.JAVA_LONG, 0, row);
+    return number;
   }
 
   public long handleOfRow(long row) {
-    int slot = slotOfRow.get((int) row);
-    if (slot == NO_SLOT) {
+    int slot = rowSlots.slot((int) row);
+    if (slot == RowSlots.NO_SLOT) {
       throw new IllegalStateException(
           "search: the device answered row [" + row + "], which is not live");
     }
@@ -296,21 +232,18 @@ public final class IndexState {
 
   // ---- moving to another device
 
-  public int rowCount() {
-    return rowCount;
-  }
-
   /**
-   * Reads the live rows from {@code from} on until {@code to} is full; answers the row to go on
-   * with.
+   * Reads the next live rows from {@code from} on, as many as {@code to} takes; answers the row to
+   * go on with.
    */
   public int readLive(int from, LiveRows to, Scratch scratch) {
     MemorySegment numbers = scratch.get(Scratch.Use.ROWS, (long) to.slots.length * Long.BYTES);
     to.count = 0;
     int row = from;
-    for (; row < rowCount && to.count < to.slots.length; row++) {
-      int slot = slotOfRow.get(row);
-      if (slot != NO_SLOT) {
+    int end = (int) Math.min(rowSlots.rows(), (long) from + slots.step());
+    for (; row < end && to.count < to.slots.length; row++) {
+      int slot = rowSlots.slot(row);
+      if (slot != RowSlots.NO_SLOT) {
         to.slots[to.count] = slot;
         numbers.setAtIndex(ValueLayout.JAVA_LONG, to.count++, row);
       }
@@ -329,81 +262,73 @@ public final class IndexState {
     if (from.count == 0) {
       return;
     }
-    slotOfRow.ensure((long) rowCount + from.count);
+    rowSlots.reserve(from.count);
     MemorySegment values =
         scratch.get(Scratch.Use.VECTORS, (long) from.count * dim() * Float.BYTES);
     MemorySegment.copy(from.vectors, 0, values, ValueLayout.JAVA_FLOAT, 0, from.count * dim());
-    int first = appended(rows.add(values, from.count, Engine.CallControl.NONE), from.count);
+    long first = rows.add(values, from.count, Engine.CallControl.NONE);
+    rowSlots.appended(first, from.count);
     for (int i = 0; i < from.count; i++) {
-      slotOfRow.set(first + i, from.slots[i]);
+      rowSlots.set((int) first + i, from.slots[i]);
     }
   }
 
-  /** Points the slots of all adopted vectors at their rows here. */
-  public void claimSlots() {
-    for (int row = 0; row < rowCount; row++) {
-      slots.move(slotOfRow.get(row), row);
+  /**
+   * Points the slots of the next adopted vectors at their rows here; answers whether all of them
+   * point here now.
+   */
+  public boolean claimSlots() {
+    int count = Math.min(slots.step(), rowSlots.rows() - claimed);
+    slots.move(claimed, count, rowSlots);
+    claimed += count;
+    if (claimed < rowSlots.rows()) {
+      return false;
     }
+    slots.renumbered(claimed);
+    return true;
   }
 
   // ---- compaction
 
   public boolean compacting() {
-    return compaction != null;
+    return rowSlots.compacting();
   }
 
   public void beginCompaction() {
-    compaction = new RenumberedRows();
+    rowSlots.begin(new RenumberedRows());
   }
 
   public void endCompaction() {
-    RenumberedRows ended = compaction;
-    if (ended != null) {
-      ended.close();
-      compaction = null;
-    }
+    rowSlots.end();
   }
 
   /**
-   * One slice; answers the report after the last. Rows may come, go and be searched between slices.
+   * One step; answers the report after the last. Rows may come, go and be searched between steps.
    */
-  @Nullable
-  public CompactionReport compactStep(long budgetNanos, Engine.CallControl control) {
-    RenumberedRows running = compaction;
-    if (running == null) {
-      throw new IllegalStateException("compact: not begun");
-    }
-    MemorySegment newRow = running.room(rowCount);
-    long position = running.position();
-    MemorySegment window = newRow.asSlice(position * Long.BYTES);
-    EngineIndex.Compacted step =
-        rows.compactStep(window, rowCount - position, position, budgetNanos, control);
-    if (step.firstRow() != position) { // it began anew, and only these numbers count
-      MemorySegment.copy(window, 0, newRow, 0, step.position() * Long.BYTES);
-    }
-    running.position(step.position());
+  public @Nullable CompactionReport compactStep(
+      long budgetNanos, Scratch scratch, Engine.CallControl control) {
+    RenumberedRows running = rowSlots.compaction();
+    int window = slots.step();
+    running.reserve(window, slots.slots());
+    MemorySegment numbers = scratch.get(Scratch.Use.ROWS, (long) window * Long.BYTES);
+    EngineIndex.CompactStep step =
+        rows.compactStep(numbers, window, running.passed(), budgetNanos, control);
+    rowSlots.pass(numbers, (int) step.first(), (int) step.end());
     if (!step.done()) {
       return null;
     }
-    int kept = 0;
-    int moved = 0;
-    for (int row = 0; row < rowCount; row++) {
-      int to = (int) newRow.getAtIndex(ValueLayout.JAVA_LONG, row);
-      if (to >= 0) {
-        int slot =
-            slotOfRow.get(row); // order is kept, so `to` <= row and nothing unread is overwritten
-        slotOfRow.set(to, slot);
-        if (slot != NO_SLOT && to != row) {
-          slots.move(slot, to);
-          moved++;
-        }
-        kept++;
-      }
-    }
-    CompactionReport report = new CompactionReport(rowCount - kept, moved, running.elapsed());
-    rowCount = kept;
-    masks.clear();
-    endCompaction();
-    return report;
+    int before = rowSlots.rows();
+    rowSlots.swap();
+    slots.renumber(running.renumbering(), running.kept());
+    return new CompactionReport(before - running.kept(), running.moved(), running.elapsed());
+  }
+
+  /** Whether slots are left to {@link #renumberStep} after a compaction; no other begins then. */
+  public boolean renumbering() {
+    return slots.renumbering();
+  }
+
+  public void renumberStep() {
+    slots.renumberStep();
   }
 }

@@ -23,6 +23,15 @@ public final class PagedInts {
     pages[i >>> SHIFT][i & MASK] = value;
   }
 
+  /** Sets the elements {@code from ... to - 1}. */
+  void fill(int from, int to, int value) {
+    for (int i = from; i < to; ) {
+      int end = Math.min(to - i, MASK + 1 - (i & MASK));
+      Arrays.fill(pages[i >>> SHIFT], i & MASK, (i & MASK) + end, value);
+      i += end;
+    }
+  }
+
   /** Makes room for {@code count} elements; new ones are 0. On failure nothing has changed. */
   void ensure(long count) {
     int needed = Math.toIntExact((count + MASK) >>> SHIFT);
@@ -36,7 +45,12 @@ public final class PagedInts {
     pages = grown;
   }
 
+  /** How many elements there is room for. */
+  long capacity() {
+    return (long) pages.length << SHIFT;
+  }
+
   long bytes() {
-    return (long) pages.length * (MASK + 1) * Integer.BYTES;
+    return capacity() * Integer.BYTES;
   }
 }

@@ -1,47 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.table;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 
 /**
- * A compaction under way: its start, and the room for the new number of every row. Owner thread.
+ * A compaction under way: the new numbers of the rows it has passed, and the slots of those. In a
+ * turn.
  */
-public final class RenumberedRows {
+final class RenumberedRows {
   private final long start = System.nanoTime();
-  private Arena arena = Arena.ofConfined();
-  private MemorySegment newRow = MemorySegment.NULL;
-  private long position;
+  private final PagedInts newRow = new PagedInts();
+  private final PagedInts slotOfNewRow = new PagedInts();
+  private final Renumbering renumbering = new Renumbering(newRow);
+  private int passed;
+  private int kept;
+  private int moved;
 
-  /** One 64-bit word per row; those below the position are kept. */
-  MemorySegment room(long rows) {
-    long bytes = rows * Long.BYTES;
-    if (newRow.byteSize() < bytes) {
-      Arena larger = Arena.ofConfined();
-      MemorySegment room = larger.allocate(bytes + bytes / 8, Long.BYTES); // for rows added later
-      MemorySegment.copy(newRow, 0, room, 0, position * Long.BYTES);
-      arena.close();
-      arena = larger;
-      newRow = room;
+  /** Makes room for the next {@code window} rows, and for all slots: what follows cannot fail. */
+  void reserve(int window, int slots) {
+    newRow.ensure((long) passed + window);
+    slotOfNewRow.ensure((long) kept + window);
+    renumbering.reserve(slots);
+  }
+
+  /** Takes the numbers of the rows {@code first ... end - 1}. */
+  void pass(MemorySegment numbers, int first, int end, PagedInts slotOfRow) {
+    if (first != passed) { // anew: first is 0
+      passed = 0;
+      kept = 0;
+      moved = 0;
     }
-    return newRow.asSlice(0, bytes);
+    for (int row = first; row < end; row++) {
+      int to = (int) numbers.getAtIndex(ValueLayout.JAVA_LONG, row - first);
+      newRow.set(row, to);
+      if (to >= 0) {
+        int slot = slotOfRow.get(row);
+        slotOfNewRow.set(to, slot);
+        moved += slot != RowSlots.NO_SLOT && to != row ? 1 : 0;
+        kept = to + 1; // order is kept
+      }
+    }
+    passed = end;
   }
 
-  /** Rows whose numbers are known. */
-  long position() {
-    return position;
+  /** The vector of a row was removed. */
+  void removed(int row) {
+    if (row < passed) {
+      int to = newRow.get(row);
+      if (to >= 0) {
+        slotOfNewRow.set(to, RowSlots.NO_SLOT);
+        moved -= to != row ? 1 : 0;
+      }
+    }
   }
 
-  void position(long passed) {
-    position = passed;
+  int passed() {
+    return passed;
+  }
+
+  int kept() {
+    return kept;
+  }
+
+  int moved() {
+    return moved;
+  }
+
+  PagedInts slotOfNewRow() {
+    return slotOfNewRow;
+  }
+
+  Renumbering renumbering() {
+    return renumbering;
   }
 
   Duration elapsed() {
     return Duration.ofNanos(System.nanoTime() - start);
   }
 
-  void close() {
-    arena.close();
+  long bytes() {
+    return slotOfNewRow.bytes() + renumbering.bytes();
   }
 }

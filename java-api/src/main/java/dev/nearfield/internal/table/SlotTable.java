@@ -5,52 +5,80 @@ import dev.nearfield.VectorHandle;
 import dev.nearfield.internal.turn.DeviceOwner;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongPredicate;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Which row a handle names. Slots are apart from rows, so rows may move; a slot is never given up,
  * its generation is raised when its vector goes, and free slots are reused first in, first out, so
  * that a stale handle meets another generation for as long as possible. A slot whose generation is
- * used up is retired.
+ * used up is retired. A hidden row has a slot, but its handle counts as never issued.
  *
- * <p>Written in turns only ({@link DeviceOwner}), which read without the lock; every other thread
- * reads under it. The lock is held for at most one page of slots at a time and never while user
- * code runs.
+ * <p>Written in turns only ({@link DeviceOwner}) and under the lock; turns read without it, every
+ * other thread under it. It is held for a step at a time and never while user code runs.
  */
 public final class SlotTable {
   static final int NO_ROW = -1;
 
-  private static final int LAST_GENERATION = -1; // 2^32 - 1 unsigned
-
   /**
-   * Slots copied at a time for {@link #select}: 128 KiB, so the owner waits microseconds for the
-   * lock.
+   * Slots or rows that one step handles, in a turn or under the lock: some hundred microseconds
+   * where each is a cache miss.
    */
-  private static final int CHUNK = 1 << 14;
+  public static final int STEP = 1 << 14;
 
   private final ReentrantLock lock = new ReentrantLock();
-  private final int firstGeneration;
-  private final PagedInts generations = new PagedInts();
+  private final int step;
+  private final Generations generations;
   private final PagedInts rows = new PagedInts();
-  // Free slots form a queue through their own entries in `rows`: next free slot as -2 - slot, END
-  // at the tail.
-  private static final int END = Integer.MIN_VALUE;
-  private int head = END;
-  private int tail = END;
+  private final PagedBits hidden = new PagedBits(); // rows; set only while inserts are under way
+  private final FreeSlots free = new FreeSlots(rows);
+  private final RowNumbers numbers = new RowNumbers();
   private int slots;
-  private int free;
   private int live;
+  private @Nullable Renumbering renumbering;
+  private int largestStep;
 
   public SlotTable(int firstGeneration) {
-    this.firstGeneration = firstGeneration;
+    this(firstGeneration, STEP);
   }
 
-  /** Makes room so that the next {@link #allocate} of {@code count} slots cannot fail. */
-  void reserve(int count) {
+  /** {@code step}: as {@link #STEP}. */
+  public SlotTable(int firstGeneration, int step) {
+    this.generations = new Generations(firstGeneration);
+    this.step = step;
+  }
+
+  /** Most slots or rows that one step may handle. */
+  public int step() {
+    return step;
+  }
+
+  /** Rows of a chunk on its way to a device. */
+  public int chunkRows(int dim) {
+    return Math.min(step, LiveRows.chunkRows(dim));
+  }
+
+  /** For tests: most slots or rows handled at once, ever. */
+  int largestStep() {
+    return largestStep;
+  }
+
+  private void lock(int work) {
     lock.lock();
+    largestStep = Math.max(largestStep, work);
+  }
+
+  // ---- adding and removing
+
+  /** Makes room so that the next {@link #allocate} of {@code count} slots cannot fail. */
+  void reserve(int firstRow, int count, boolean hide) {
+    lock(0);
     try {
-      long needed = (long) slots + Math.max(0, count - free);
+      long needed = (long) slots + Math.max(0, count - free.count());
       generations.ensure(needed);
       rows.ensure(needed);
+      if (hide) {
+        hidden.ensure((long) firstRow + count);
+      }
     } finally {
       lock.unlock();
     }
@@ -58,86 +86,70 @@ public final class SlotTable {
 
   /**
    * Gives slots to rows {@code firstRow ...}; their handles go to {@code out} from {@code from} on.
+   *
+   * @param hide nobody sees the rows before {@link #publish}
    */
-  void allocate(int firstRow, int count, long[] out, int from) {
-    lock.lock();
+  void allocate(int firstRow, int count, long[] out, int from, boolean hide) {
+    lock(count);
     try {
       for (int i = 0; i < count; i++) {
-        int slot;
-        if (head != END) {
-          slot = head;
-          int next = rows.get(slot);
-          head = next == END ? END : -2 - next;
-          if (head == END) {
-            tail = END;
-          }
-          free--;
-        } else {
+        int slot = free.poll();
+        if (slot == FreeSlots.NONE) {
           slot = slots++;
-          generations.set(slot, firstGeneration);
+          generations.begin(slot);
         }
-        rows.set(slot, firstRow + i);
-        out[from + i] = HandleBits.of(slot, generations.get(slot));
+        write(slot, firstRow + i);
+        out[from + i] = generations.handle(slot);
       }
-      live += count;
+      numbers.reach(firstRow + count);
+      if (hide) {
+        hidden.set(firstRow, firstRow + count, true);
+      } else {
+        live += count;
+      }
     } finally {
       lock.unlock();
     }
   }
 
-  /**
-   * The row of a handle, or {@link #NO_ROW} when it is stale. In a turn.
-   *
-   * @throws IllegalArgumentException when this index never issued it
-   */
-  int row(String operation, long handle) {
-    int slot = HandleBits.slot(handle);
-    int generation = HandleBits.generation(handle);
-    if (slot >= 0 && slot < slots) {
-      int row = rows.get(slot);
-      int current = generations.get(slot);
-      if (generation == current && row >= 0) {
-        return row;
-      }
-      // A freed slot already carries the generation of its next vector, which is not issued yet; a
-      // retired one keeps its last.
-      int limit = row >= 0 || current == LAST_GENERATION && row == NO_ROW ? current : current - 1;
-      boolean below = Integer.compareUnsigned(generation, limit) <= 0;
-      if (below && Integer.compareUnsigned(generation, firstGeneration) >= 0) {
-        return NO_ROW;
-      }
+  private void write(int slot, int row) {
+    rows.set(slot, row);
+    if (renumbering != null) {
+      renumbering.written(slot);
     }
-    throw new IllegalArgumentException(
-        "%s: handle [%s] was never issued by this index"
-            .formatted(operation, new VectorHandle(handle)));
   }
 
   /**
-   * Refuses a set with a handle that this index never issued. Any thread.
-   *
-   * @throws IllegalArgumentException naming the handle
+   * Shows hidden rows, all at once and word by word. {@code first} and {@code count} are parallel.
    */
-  public void checkIssued(String operation, SortedHandles handles) {
-    if (handles.isKnownTo(this)) {
-      return; // once issued, issued for good
-    }
-    long[] bits = handles.sortedBits();
-    for (int from = 0; from < bits.length; from += CHUNK) {
-      lock.lock();
-      try {
-        for (int i = from; i < Math.min(bits.length, from + CHUNK); i++) {
-          row(operation, bits[i]);
-        }
-      } finally {
-        lock.unlock();
+  void publish(int[] first, int[] count, int ranges) {
+    lock(0);
+    try {
+      for (int i = 0; i < ranges; i++) {
+        hidden.set(first[i], first[i] + count[i], false);
+        live += count[i];
       }
+    } finally {
+      lock.unlock();
     }
-    handles.setKnownTo(this);
+  }
+
+  /** Takes the slots of hidden rows back; their handles remain never issued. */
+  void withdraw(int firstRow, int count, RowSlots of) {
+    lock(count);
+    try {
+      for (int row = firstRow; row < firstRow + count; row++) {
+        free.add(of.slot(row));
+      }
+      hidden.set(firstRow, firstRow + count, false);
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** Frees the slots of live handles. */
   void free(long[] handles, int count) {
-    lock.lock();
+    lock(count);
     try {
       for (int i = 0; i < count; i++) {
         freeOne(HandleBits.slot(handles[i]));
@@ -149,50 +161,234 @@ public final class SlotTable {
 
   private void freeOne(int slot) {
     live--;
-    int generation = generations.get(slot);
-    if (generation == LAST_GENERATION) {
-      rows.set(slot, NO_ROW); // retired
-      return;
-    }
-    generations.set(slot, generation + 1);
-    rows.set(slot, END);
-    if (tail == END) {
-      head = slot;
+    if (generations.raise(slot)) {
+      free.add(slot);
     } else {
-      rows.set(tail, -2 - slot);
+      rows.set(slot, NO_ROW); // retired
     }
-    tail = slot;
-    free++;
   }
 
-  /** Whether a live handle has a successor in its slot. */
-  boolean canRenew(long handle) {
-    return HandleBits.generation(handle) != LAST_GENERATION;
+  // ---- looking up
+
+  /**
+   * The row of a handle, or {@link #NO_ROW} when it is stale. In a turn.
+   *
+   * @throws IllegalArgumentException when this index never issued it
+   */
+  int row(String operation, long handle) {
+    int slot = HandleBits.slot(handle);
+    int generation = HandleBits.generation(handle);
+    if (slot >= 0 && slot < slots) {
+      int row = shown(slot);
+      boolean current = generation == generations.get(slot);
+      if (current && row >= 0) {
+        return row;
+      }
+      // A freed slot already carries the generation of its next vector, which is not issued yet,
+      // and so does that of a hidden row; a retired one keeps its last.
+      if (generations.isPast(slot, generation) || current && rows.get(slot) == NO_ROW) {
+        return NO_ROW;
+      }
+    }
+    throw new IllegalArgumentException(
+        "%s: handle [%s] was never issued by this index"
+            .formatted(operation, new VectorHandle(handle)));
   }
 
-  /** Raises the generation of a live slot in place and answers its new handle. */
-  long renew(long handle) {
-    lock.lock();
+  /** The row that a slot carries, or a negative number when it is free, retired or hidden. */
+  private int shown(int slot) {
+    int row = rows.get(slot);
+    if (row < 0) {
+      return row;
+    }
+    Renumbering running = renumbering;
+    int now = running == null ? row : running.translate(slot, row);
+    return hidden.get(now) ? NO_ROW : now;
+  }
+
+  /**
+   * Refuses handles of which this index never issued one. Any thread.
+   *
+   * @throws IllegalArgumentException naming the handle
+   */
+  public void checkIssued(String operation, SortedHandles handles) {
+    if (handles.isKnownTo(numbers.table())) {
+      return; // once issued, issued for good
+    }
+    long[] bits = handles.sortedBits();
+    int[] rowOf = new int[Math.min(step, bits.length)];
+    for (int from = 0; from < bits.length; from += step) {
+      rows(operation, bits, from, rowOf, null);
+    }
+    handles.setKnownTo(numbers.table());
+  }
+
+  /**
+   * Looks up the rows of some handles from {@code from} on, as many as {@code out} takes, and
+   * answers how many; or -1 when rows have got other numbers since {@code as}, if that matters. Any
+   * thread.
+   *
+   * @throws IllegalArgumentException when one was never issued
+   */
+  int rows(String operation, long[] handles, int from, int[] out, RowMask.@Nullable Moment as) {
+    int count = Math.min(out.length, handles.length - from);
+    lock(count);
     try {
-      int slot = HandleBits.slot(handle);
-      int generation = generations.get(slot) + 1;
-      generations.set(slot, generation);
-      return HandleBits.of(slot, generation);
+      if (as != null && !numbers.isSince(as)) {
+        return -1;
+      }
+      for (int i = 0; i < count; i++) {
+        out[i] = row(operation, handles[from + i]);
+      }
+      return count;
     } finally {
       lock.unlock();
     }
   }
 
   /**
-   * Points a live slot at another row. In a turn, during compaction. Without the lock: what other
-   * threads ask is whether a slot has a row, and this one has before and after.
+   * The live handles that pass {@code keep}, which runs on the calling thread without the lock.
+   * Each handle is judged as of one moment during the call; vectors added meanwhile may or may not
+   * be judged. Ends even when they come faster than they are judged.
    */
-  void move(int slot, int row) {
-    rows.set(slot, row);
+  public SortedHandles select(LongPredicate keep) {
+    return HandleScan.select(this, keep);
   }
 
+  /** The live handles of the slots {@code from ... to - 1}; answers how many. Any thread. */
+  int live(int from, int to, long[] out) {
+    int found = 0;
+    lock(to - from);
+    try {
+      for (int slot = from; slot < to; slot++) {
+        if (shown(slot) >= 0) {
+          out[found++] = generations.handle(slot);
+        }
+      }
+      return found;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** How many slots there are. Any thread. */
+  int slotsNow() {
+    lock(0);
+    try {
+      return slots;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  // ---- other handles, other rows
+
+  /** Whether a live handle has a successor in its slot. */
+  boolean canRenew(long handle) {
+    return !Generations.isLast(HandleBits.generation(handle));
+  }
+
+  /** Raises the generation of a live slot in place and answers its new handle. */
+  long renew(long handle) {
+    lock(1);
+    try {
+      int slot = HandleBits.slot(handle);
+      generations.raise(slot);
+      numbers.renewed(shown(slot));
+      return generations.handle(slot);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Points the slots of rows {@code firstRow ...} at those; {@link #renumbered} is to follow. */
+  void move(int firstRow, int count, RowSlots of) {
+    lock(count);
+    try {
+      for (int row = firstRow; row < firstRow + count; row++) {
+        rows.set(of.slot(row), row);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** All slots point at the rows of another device by now, of which it has that many. */
+  void renumbered(int count) {
+    lock(0);
+    try {
+      numbers.changed(count);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * The rows have the numbers of a compaction from now on, and there are {@code kept}. Slots are
+   * rewritten by {@link #renumberStep}, and right before and after.
+   */
+  void renumber(Renumbering by, int kept) {
+    lock(0);
+    try {
+      by.begin(slots);
+      renumbering = by;
+      numbers.changed(kept);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  boolean renumbering() {
+    return renumbering != null;
+  }
+
+  void renumberStep() {
+    lock(step);
+    try {
+      Renumbering running = renumbering;
+      if (running != null && running.step(rows, step) == 0) {
+        renumbering = null;
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  // ---- masks
+
+  /** What holds now. Any thread. */
+  RowMask.Moment moment() {
+    lock(0);
+    try {
+      return numbers.now();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Whether a mask need not be made again, as far as can be told outside turns. Any thread. */
+  boolean isUsable(RowMask mask) {
+    lock(0);
+    try {
+      return numbers.covers(mask);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Brings a mask up to date; false when it has to be made again, outside the turn. In a turn. */
+  public boolean refresh(RowMask mask) {
+    if (!numbers.covers(mask)) {
+      return false;
+    }
+    numbers.update(mask);
+    return true;
+  }
+
+  // ---- the rest
+
   long handleOf(int slot) {
-    return HandleBits.of(slot, generations.get(slot));
+    return generations.handle(slot);
   }
 
   int live() {
@@ -204,43 +400,10 @@ public final class SlotTable {
   }
 
   long bytes() {
-    return generations.bytes() + rows.bytes();
-  }
-
-  /**
-   * The live handles that pass {@code keep}, which runs on the calling thread without the lock.
-   * Each handle is judged as of one moment during the call; vectors added meanwhile may or may not
-   * be judged. Ends even when they come faster than they are judged.
-   */
-  public SortedHandles select(LongPredicate keep) {
-    LongColumn kept = new LongColumn();
-    long[] chunk = new long[CHUNK];
-    int slot = 0;
-    int last = -1;
-    while (true) {
-      int found = 0;
-      lock.lock();
-      try {
-        if (last < 0) {
-          last = slots;
-        }
-        if (slot >= last) {
-          return SortedHandles.ofSorted(kept.toArray());
-        }
-        int end = Math.min(last, slot + CHUNK);
-        for (; slot < end; slot++) {
-          if (rows.get(slot) >= 0) {
-            chunk[found++] = HandleBits.of(slot, generations.get(slot));
-          }
-        }
-      } finally {
-        lock.unlock();
-      }
-      for (int i = 0; i < found; i++) {
-        if (keep.test(chunk[i])) {
-          kept.add(chunk[i]);
-        }
-      }
-    }
+    Renumbering running = renumbering;
+    return generations.bytes()
+        + rows.bytes()
+        + hidden.bytes()
+        + (running == null ? 0 : running.bytes());
   }
 }

@@ -9,8 +9,11 @@ import org.jspecify.annotations.Nullable;
 
 /** The one implementation of {@link HandleSet}; owns its array. */
 public final class SortedHandles implements HandleSet {
+  private static final long NOBODY = -1;
+
   private final long[] sorted;
-  private volatile @Nullable Object knownTo;
+  private volatile long knownTo = NOBODY;
+  private volatile @Nullable RowMask mask;
 
   private SortedHandles(long[] sortedAndUnique) {
     this.sorted = sortedAndUnique;
@@ -58,13 +61,25 @@ public final class SortedHandles implements HandleSet {
     return sorted;
   }
 
-  /** Whether all handles were found to be issued by that table, the last one that was asked. */
-  boolean isKnownTo(Object table) {
+  /**
+   * Whether all handles were found to be issued by the table with that id, the last one that was
+   * asked.
+   */
+  boolean isKnownTo(long table) {
     return knownTo == table;
   }
 
-  void setKnownTo(Object table) {
+  void setKnownTo(long table) {
     knownTo = table;
+  }
+
+  /** The mask made last; like all else here it keeps no index alive, and none keeps it. */
+  @Nullable RowMask mask() {
+    return mask;
+  }
+
+  void setMask(RowMask made) {
+    mask = made;
   }
 
   @Override

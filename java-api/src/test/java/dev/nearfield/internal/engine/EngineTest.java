@@ -154,20 +154,20 @@ public class EngineTest {
       assertTrue(info.deviceBytes() > 0);
       assertEquals(1, search(index, 1, Float.NaN, new RowFilter[0], 0, 0).rows[0]);
       long[] newRow = new long[5];
-      EngineIndex.Compacted step = index.compactStep(longs(newRow), 2, 0, 0, NONE);
-      assertEquals(new EngineIndex.Compacted(0, 2, false), step);
+      EngineIndex.CompactStep step = index.compactStep(longs(newRow), 2, 0, 0, NONE);
+      assertEquals(new EngineIndex.CompactStep(0, 2, false), step);
       assertArrayEquals(new long[] {-1, 0}, Arrays.copyOf(newRow, 2));
       step = index.compactStep(longs(newRow), 5, 2, 0, NONE);
-      assertEquals(new EngineIndex.Compacted(2, 5, true), step);
+      assertEquals(new EngineIndex.CompactStep(2, 5, true), step);
       assertArrayEquals(new long[] {-1, 1, 2}, Arrays.copyOf(newRow, 3));
       assertEquals(3, index.info().rows());
       index.read(longs(1, 2), 2, floats(read), NONE);
       assertArrayEquals(new float[] {9, 9, 4, 0}, read);
       // Another compaction, of which the first knows nothing: all its numbers are given out again.
-      assertEquals(
-          new EngineIndex.Compacted(0, 2, false), index.compactStep(longs(newRow), 2, 0, 0, NONE));
-      assertEquals(
-          new EngineIndex.Compacted(0, 1, false), index.compactStep(longs(newRow), 1, 0, 0, NONE));
+      step = new EngineIndex.CompactStep(0, 2, false);
+      assertEquals(step, index.compactStep(longs(newRow), 2, 0, 0, NONE));
+      step = new EngineIndex.CompactStep(0, 1, false);
+      assertEquals(step, index.compactStep(longs(newRow), 1, 0, 0, NONE));
     }
   }
 
@@ -176,7 +176,7 @@ public class EngineTest {
   void hiddenRowsAreFoundOnceTheyAreShown(String library) {
     try (Engine engine = open(library);
         EngineIndex index = line(engine)) {
-      assertEquals(5, index.addHidden(floats(0, 0.25f, 0, 0.5f), 2, NONE));
+      assertEquals(5, index.add(floats(0, 0.25f, 0, 0.5f), 2, true, NONE));
       assertEquals(7, index.info().rows());
       assertEquals(5, index.info().liveRows());
       RowFilter[] none = {};

@@ -36,7 +36,9 @@ public final class FakeEngine implements Engine {
   /** Failures for the next calls of {@link #failing}, in order. */
   public final Queue<Throwable> failures = new ConcurrentLinkedQueue<>();
 
+  /** Operations, separated by commas. */
   public volatile String failing = "none";
+
   public volatile long freeBytes = Long.MAX_VALUE;
 
   /** Off at first: a call at the gate is not brief, and callers that run it would hang there. */
@@ -112,7 +114,7 @@ public final class FakeEngine implements Engine {
       waiting.release();
       hang(operation, control);
     }
-    if (failing.equals(operation)) {
+    if (List.of(failing.split(",")).contains(operation)) {
       Throwable failure = failures.poll();
       lost |= failure instanceof DeviceLostException;
       if (failure instanceof RuntimeException e) {
@@ -246,15 +248,9 @@ public final class FakeEngine implements Engine {
     }
 
     @Override
-    public long add(MemorySegment vectors, long count, CallControl control) {
+    public long add(MemorySegment vectors, long count, boolean hidden, CallControl control) {
       enter("add", (int) count, 0, 0, control);
-      return rows.add(vectors, count, heard(control));
-    }
-
-    @Override
-    public long addHidden(MemorySegment vectors, long count, CallControl control) {
-      enter("add", (int) count, 0, 0, control);
-      return rows.addHidden(vectors, count, heard(control));
+      return rows.add(vectors, count, hidden, heard(control));
     }
 
     @Override
@@ -278,7 +274,7 @@ public final class FakeEngine implements Engine {
 
     @Override
     public void setLive(long first, long count, boolean live, CallControl control) {
-      enter(live ? "revive" : "kill", (int) count, 0, 0, control);
+      enter(live ? "reveal" : "hide", (int) count, 0, 0, control);
       rows.setLive(first, count, live, heard(control));
     }
 
@@ -289,16 +285,19 @@ public final class FakeEngine implements Engine {
     }
 
     @Override
-    public Compacted compactStep(
+    public CompactStep compactStep(
         MemorySegment newRow, long window, long position, long budgetNanos, CallControl control) {
-      enter("compact", 0, 0, 0, control);
+      enter("compact", (int) window, 0, 0, control);
       if (++slices < compactSlices) {
         return slices == 1 // some rows are copied before the others change
-            ? rows.compactStep(newRow, Math.max(1, window / 2), position, 1, control)
-            : new Compacted(position, position, false);
+            ? rows.compactStep(newRow, Math.clamp(rows.info().rows() / 2, 1, window), 0, 1, control)
+            : new CompactStep(position, position, false);
       }
-      slices = 0;
-      return rows.compactStep(newRow, window, position, 0, control);
+      CompactStep step = rows.compactStep(newRow, window, position, 0, control);
+      if (step.done()) {
+        slices = 0;
+      }
+      return step;
     }
 
     @Override

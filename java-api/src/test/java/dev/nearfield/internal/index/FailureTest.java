@@ -15,7 +15,6 @@ import dev.nearfield.DeviceLostException;
 import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.ErrorCode;
 import dev.nearfield.Metric;
-import dev.nearfield.NativeCallException;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.SearchResult;
 import dev.nearfield.VectorBatch;
@@ -24,7 +23,6 @@ import dev.nearfield.VectorHandles;
 import dev.nearfield.VectorIndexException;
 import dev.nearfield.internal.engine.FakeEngine;
 import dev.nearfield.internal.plain.JavaRows;
-import dev.nearfield.internal.table.LiveRows;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -217,25 +215,6 @@ class FailureTest {
     assertThrows(DeviceLostException.class, () -> index.search(query(1).build()));
     index.close();
     assertEquals(1, engine.closed.get());
-  }
-
-  @Test
-  void rowsOfAnInsertThatCannotBeShownAreNeverFound() {
-    FakeEngine engine = new FakeEngine();
-    int tooManyForOneChunk = LiveRows.chunkRows(1) + 1;
-    try (AcceleratedVectorIndex index = new IndexBuilder(1, Metric.DOT).engine(engine).build()) {
-      engine.failing = "revive";
-      engine.failures.add(new NativeCallException(13, "nf_index_set_live", "a bug"));
-      VectorIndexException e =
-          assertThrows(
-              VectorIndexException.class,
-              () -> index.addAll(VectorBatch.of(new float[tooManyForOneChunk][1])));
-      assertTrue(e.getMessage().contains("a bug"), e.getMessage());
-      assertEquals(0, index.search(query(1).build()).hitCount(0));
-      assertEquals(0, engine.count("kill"), "rows were added live");
-      index.add(new float[] {1});
-      assertEquals(1, index.search(query(1).build()).hitCount(0));
-    }
   }
 
   @Test

@@ -52,6 +52,9 @@ class MoveTest {
    */
   private static final int CHUNKS = JavaRows.slabRows(DIM);
 
+  /** So that handles follow in many steps. */
+  private static final int STEP = 5000;
+
   private static FakeEngine engine(int ordinal) {
     return new FakeEngine(new DeviceInfo(BackendKind.CUDA, ordinal, "fake", "none", 1000, false));
   }
@@ -99,6 +102,7 @@ class MoveTest {
         new IndexBuilder(DIM, Metric.L2_SQUARED)
             .engine(first)
             .elsewhere(route)
+            .stepRows(STEP)
             .autoCompaction(1)
             .listener(
                 (operation, reason, cause) -> heard.add(operation + " " + reason + " " + cause))

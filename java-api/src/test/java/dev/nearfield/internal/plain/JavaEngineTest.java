@@ -317,9 +317,10 @@ class JavaEngineTest {
           value[i] = i;
         }
         long[] newRow = new long[count];
-        MemorySegment out = MemorySegment.ofArray(newRow);
-        EngineIndex.Compacted step = new EngineIndex.Compacted(0, 0, false);
-        while (!step.done()) {
+        long[] passed = new long[400];
+        int position = 0;
+        boolean done = false;
+        while (!done) {
           for (int change = 0; change < 20; change++) {
             int row = random.nextInt(count);
             MemorySegment number = MemorySegment.ofArray(new long[] {row});
@@ -327,18 +328,28 @@ class JavaEngineTest {
               value[row] = random.nextInt(count);
               index.replace(number, 1, MemorySegment.ofArray(new float[] {value[row]}), NONE);
             } else {
-              live[row] = random.nextInt(40) == 0; // now and then a dead row comes back
-              index.setLive(number, 1, live[row], NONE);
+              int end = Math.min(count, row + 1 + random.nextInt(70));
+              boolean on = random.nextInt(60) == 0; // now and then dead rows come back
+              if (random.nextBoolean()) {
+                Arrays.fill(live, row, end, on);
+                index.setLive(row, end - row, on, NONE);
+              } else {
+                live[row] = on;
+                index.setLive(number, 1, on, NONE);
+              }
             }
           }
-          long position = step.position();
-          MemorySegment window = MemorySegment.ofArray(new long[count]);
-          int room = 1 + random.nextInt(count);
-          step = index.compactStep(window, room, position, 1, NONE);
-          assertTrue(step.firstRow() == position || step.firstRow() == 0, "seed " + seed);
-          long passed = step.position() - step.firstRow();
-          assertTrue(passed <= room, "seed " + seed);
-          MemorySegment.copy(window, 0, out, step.firstRow() * Long.BYTES, passed * Long.BYTES);
+          int window = 1 + random.nextInt(400);
+          EngineIndex.CompactStep step =
+              index.compactStep(
+                  MemorySegment.ofArray(passed), window, position, random.nextInt(2), NONE);
+          assertTrue(step.first() == position || step.first() == 0, "seed " + seed);
+          int rows = (int) (step.end() - step.first());
+          assertTrue(rows <= window, "seed " + seed);
+          System.arraycopy(passed, 0, newRow, (int) step.first(), rows);
+          position = (int) step.end();
+          done = step.done();
+          assertEquals(done, position == count, "seed " + seed);
         }
         int next = 0;
         for (int row = 0; row < count; row++) {

@@ -19,8 +19,8 @@ import org.junit.jupiter.api.Test;
 class SlotTableTest {
   private static long add(SlotTable table, int row) {
     long[] out = new long[1];
-    table.reserve(1);
-    table.allocate(row, 1, out, 0);
+    table.reserve(row, 1, false);
+    table.allocate(row, 1, out, 0, false);
     return out[0];
   }
 
@@ -104,8 +104,8 @@ class SlotTableTest {
   void selectCallsBackWithoutTheLockAndSeesOnlyLiveHandles() {
     SlotTable table = new SlotTable(0);
     long[] handles = new long[40_000]; // more than two chunks
-    table.reserve(handles.length);
-    table.allocate(0, handles.length, handles, 0);
+    table.reserve(0, handles.length, false);
+    table.allocate(0, handles.length, handles, 0, false);
     for (int i = 0; i < handles.length; i += 3) {
       free(table, handles[i]);
     }

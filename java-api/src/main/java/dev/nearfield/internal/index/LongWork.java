@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.nearfield.internal.index;
+
+import dev.nearfield.internal.move.Relocation;
+import dev.nearfield.internal.table.IndexState;
+import dev.nearfield.internal.turn.IndexHome;
+import dev.nearfield.internal.turn.Scratch;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What takes an index many steps: large inserts and removals, compactions, the beginnings of moves.
+ * Kinds take turns, and between any two steps requests are served. A hidden row is dead to the
+ * device and to a move, so while an insert has rows there neither a compaction nor a move begins.
+ * In a turn.
+ */
+final class LongWork {
+  private static final int KINDS = 3;
+
+  private final Compactor compactor;
+  private final Relocation relocation;
+  private final Inserts inserts;
+  private final Removals removals = new Removals();
+  private int kind;
+
+  LongWork(Compactor compactor, Relocation relocation) {
+    this.compactor = compactor;
+    this.relocation = relocation;
+    this.inserts = new Inserts(relocation);
+  }
+
+  void add(InsertJob insert) {
+    inserts.add(insert);
+  }
+
+  void add(Jobs.Remove removal) {
+    removals.add(removal);
+  }
+
+  /** Whether no insert and no removal is under way. */
+  boolean isEmpty() {
+    return inserts.isEmpty() && removals.isEmpty();
+  }
+
+  /** Whether an insert has rows on the device that would stay behind in a move. */
+  boolean hasHiddenRows() {
+    return inserts.begun();
+  }
+
+  /** Whether the index must not be searched before the next step. */
+  boolean isExclusive() {
+    return inserts.publishing();
+  }
+
+  /** A step of whatever is next; answers whether there was any. */
+  boolean step(IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
+    if (inserts.publishing()) {
+      return inserts.step(index, worker);
+    }
+    for (int i = 0; i < KINDS; i++) {
+      kind = (kind + 1) % KINDS;
+      boolean worked =
+          switch (kind) {
+            case 0 -> inserts.step(index, worker);
+            case 1 -> removals.step(index, worker, scratch);
+            default -> renumber(here, index, worker, scratch);
+          };
+      if (worked) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private boolean renumber(
+      IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
+    if (index.renumbering()) {
+      index.renumberStep();
+      if (!index.renumbering()) {
+        worker.publish();
+      }
+      return true;
+    }
+    if (!index.compacting()) {
+      if (inserts.begun()) {
+        return false;
+      }
+      if (relocation.begin(here, index)) {
+        return true;
+      }
+      if (!compactor.wanted(index)) {
+        return false;
+      }
+    }
+    compactor.step(index, worker, scratch);
+    return true;
+  }
+
+  /** Inserts that waited for room go on, or fail of {@code refusal}. */
+  void resumeInserts(@Nullable Throwable refusal, IndexState index, IndexWork worker) {
+    inserts.resume(refusal, index, worker);
+  }
+
+  void failAll(Throwable cause) {
+    inserts.failAll(cause);
+    removals.failAll(cause);
+    compactor.failAll(cause);
+  }
+}
