@@ -12,7 +12,6 @@ import dev.nearfield.internal.move.MoveJob;
 import dev.nearfield.internal.move.Relocation;
 import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.table.IndexState;
-import dev.nearfield.internal.table.LiveRows;
 import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.turn.CancelWord;
 import dev.nearfield.internal.turn.Change;
@@ -21,7 +20,6 @@ import dev.nearfield.internal.turn.IndexHome;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Scratch;
 import dev.nearfield.internal.turn.Threads;
-import java.util.ArrayDeque;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
@@ -251,8 +249,7 @@ public final class IndexActor implements DeviceOwner.Turn {
         resume(index, worker, scratch);
       }
       remasking.settle(mailbox);
-      boolean worked =
-          !longWork.isExclusive() && serveMailbox(index, worker, searcher, scratch);
+      boolean worked = !longWork.isExclusive() && serveMailbox(index, worker, searcher, scratch);
       boolean late = System.nanoTime() - untilNanos >= 0;
       if (worked && !late && mailbox.size() > 0) {
         continue; // who waits does not wait for a step each
@@ -328,8 +325,7 @@ public final class IndexActor implements DeviceOwner.Turn {
     }
   }
 
-  private void searches(
-      SearchJob first, IndexState index, SearchWork searcher, Scratch scratch) {
+  private void searches(SearchJob first, IndexState index, SearchWork searcher, Scratch scratch) {
     int limit = searcher.limit(first);
     List<SearchJob> jobs = taken.all(searcher.take(mailbox, first, limit));
     jobs.removeIf(job -> !remasking.admits(job, index) || !job.start());

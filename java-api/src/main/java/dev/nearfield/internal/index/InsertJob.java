@@ -56,8 +56,7 @@ public final class InsertJob extends Change<VectorHandles> {
   /** All of it is there; only the caller has not been told. */
   boolean published;
 
-  InsertJob(
-      @Nullable Duration timeout, int total, int dim, int chunkRows, Runnable wakeOwner) {
+  InsertJob(@Nullable Duration timeout, int total, int dim, int chunkRows, Runnable wakeOwner) {
     super("addAll", timeout);
     this.total = total;
     this.chunkRows = chunkRows;

@@ -71,8 +71,7 @@ final class LongWork {
     return false;
   }
 
-  private boolean renumber(
-      IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
+  private boolean renumber(IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
     if (index.renumbering()) {
       index.renumberStep();
       if (!index.renumbering()) {
