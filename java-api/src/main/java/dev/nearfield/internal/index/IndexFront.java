@@ -25,6 +25,7 @@ import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.OwnerCall;
 import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.turn.StackRoom;
 import dev.nearfield.internal.turn.Threads;
 import dev.nearfield.internal.turn.Waits;
 import java.lang.foreign.MemorySegment;
@@ -202,6 +203,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
   @Override
   public int removeIf(Predicate<? super VectorHandle> condition) {
     Objects.requireNonNull(condition, "condition");
+    StackRoom.require();
     SortedHandles chosen = slots.select(bits -> condition.test(new VectorHandle(bits)));
     return submit(new Jobs.Remove("removeIf", chosen.sortedBits())).await();
   }
@@ -308,6 +310,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public void close() {
+    StackRoom.require();
     mailbox.refuse();
     actor.close();
     Waits.uninterruptibly(actor.ended()::await);
@@ -331,6 +334,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
   }
 
   private void put(Request<?> job) {
+    StackRoom.require();
     job.onWithdraw(() -> mailbox.remove(job));
     mailbox.put(job);
   }

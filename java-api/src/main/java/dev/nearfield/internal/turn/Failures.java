@@ -10,6 +10,7 @@ import dev.nearfield.IndexClosedException;
 import dev.nearfield.NativeCallException;
 import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.VectorIndexException;
+import java.util.Objects;
 import java.util.concurrent.CancellationException;
 
 /** Failures that cross from the owner thread to a caller. */
@@ -38,7 +39,9 @@ public final class Failures {
           case IllegalArgumentException e -> new IllegalArgumentException(e.getMessage(), e);
           default ->
               new VectorIndexException(
-                  ErrorCode.NATIVE, String.valueOf(original.getMessage()), original);
+                  ErrorCode.NATIVE,
+                  Objects.requireNonNullElse(original.getMessage(), original.toString()),
+                  original);
         };
     if (here.getCause() == null) {
       here.addSuppressed(original);
