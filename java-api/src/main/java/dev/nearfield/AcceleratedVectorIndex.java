@@ -204,8 +204,9 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
 
   /**
    * Refuses new calls, fails those that are queued with {@link IndexClosedException}, waits for the
-   * step that is running and frees the device memory. May be called again, concurrently and from
-   * listeners and dependents of futures.
+   * step that is running and frees the memory of its vectors. May be called again, concurrently and
+   * from listeners and dependents of futures. The device itself stays open for ten seconds, for
+   * whoever uses it next.
    */
   @Override
   void close();

@@ -25,6 +25,7 @@ import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.OwnerCall;
 import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.turn.StackRoom;
 import dev.nearfield.internal.turn.Threads;
 import dev.nearfield.internal.turn.Waits;
 import java.lang.foreign.MemorySegment;
@@ -160,6 +161,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
     }
     InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), chunkRows, actor::wake);
     try {
+      StackRoom.require();
       enqueue(job);
       feed(job, vectors);
       return job.await();
@@ -246,6 +248,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
   @Override
   public int removeIf(Predicate<? super VectorHandle> condition) {
     Objects.requireNonNull(condition, "condition");
+    StackRoom.require();
     SortedHandles chosen = slots.select(bits -> condition.test(new VectorHandle(bits)));
     return submit(new Jobs.Remove("removeIf", timeout, chosen.sortedBits())).await();
   }
@@ -369,6 +372,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public void close() {
+    StackRoom.require();
     mailbox.refuse();
     actor.close();
     Waits.uninterruptibly(actor.ended()::await);
@@ -381,6 +385,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   /** For a caller that waits: it does a brief job itself where it can. */
   private <R extends Request<?>> R submit(R job) {
+    StackRoom.require();
     if (!actor.serveHere(job)) {
       enqueue(job);
     }
@@ -398,6 +403,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
       Request<T> job, Function<? super T, ? extends R> view) {
     CompletableFuture<R> future = job.toFuture(completer, view);
     try {
+      StackRoom.require();
       job.onWithdraw(() -> mailbox.remove(job));
       mailbox.offer(job);
       actor.wake();

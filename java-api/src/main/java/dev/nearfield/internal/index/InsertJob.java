@@ -78,13 +78,15 @@ public final class InsertJob extends Change<VectorHandles> {
 
   /**
    * A buffer for the next chunk, once there is one; null when the job has ended or is to be
-   * stopped.
+   * stopped, as it is when its time is over.
    */
   @Nullable MemorySegment buffer() {
     lock.lock();
     try {
+      expireIfDue();
       while (copiedChunks - takenChunks == buffers.length && !ended() && !cancelRequested()) {
-        taken.await();
+        taken.awaitNanos(remainingNanos());
+        expireIfDue();
       }
       return ended() || cancelRequested() ? null : buffers[copiedChunks % buffers.length];
     } catch (InterruptedException e) {

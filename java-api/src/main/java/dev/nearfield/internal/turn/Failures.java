@@ -10,6 +10,7 @@ import dev.nearfield.IndexClosedException;
 import dev.nearfield.NativeCallException;
 import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.VectorIndexException;
+import java.util.Objects;
 import java.util.concurrent.CancellationException;
 
 /** Failures that cross from the owner thread to a caller. */
@@ -37,7 +38,11 @@ public final class Failures {
           case IndexClosedException e -> new IndexClosedException(message);
           case CancellationException e -> new CancellationException(e.getMessage());
           case IllegalArgumentException e -> new IllegalArgumentException(e.getMessage(), e);
-          default -> new VectorIndexException(ErrorCode.NATIVE, message, original);
+          default ->
+              new VectorIndexException(
+                  ErrorCode.NATIVE,
+                  Objects.requireNonNullElse(original.getMessage(), original.toString()),
+                  original);
         };
     if (here.getCause() == null) {
       here.addSuppressed(original);

@@ -35,6 +35,7 @@ public final class OwnerCall<T> extends Request<T> implements DeviceOwner.Turn {
   public static <T> T run(
       DeviceOwner owner, String operation, @Nullable Duration timeout, Task<T> task) {
     OwnerCall<T> call = new OwnerCall<>(owner, operation, timeout, task);
+    StackRoom.require();
     owner.seat(call).ready();
     return call.await();
   }

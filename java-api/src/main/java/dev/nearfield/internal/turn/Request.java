@@ -182,6 +182,13 @@ public abstract class Request<T> {
     stop(() -> new CancellationException(operation + ": cancelled by the caller"));
   }
 
+  /** Ends the request if its time is over; for whoever waits otherwise than {@link #await}. */
+  protected final void expireIfDue() {
+    if (remainingNanos() == 0) {
+      expire();
+    }
+  }
+
   private void expire() {
     stop(
         () ->
@@ -222,9 +229,7 @@ public abstract class Request<T> {
 
   /** Takes the request out of the queue for good; false when it has ended or its time is over. */
   public final boolean start() {
-    if (remainingNanos() == 0) {
-      expire();
-    }
+    expireIfDue();
     return STATE.compareAndSet(this, QUEUED, RUNNING);
   }
 
