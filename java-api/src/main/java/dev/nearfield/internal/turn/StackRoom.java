@@ -26,20 +26,9 @@ public final class StackRoom {
   // Not a loop to any compiler: the addition comes after the call. And a few large frames instead
   // of many small ones, which took 0.4 us: what is needed after the call has a place in the frame.
   private static long touch(
-      int level,
-      long a,
-      long b,
-      long c,
-      long d,
-      long e,
-      long f,
-      long g,
-      long h,
-      long i,
-      long j) {
+      int level, long a, long b, long c, long d, long e, long f, long g, long h, long i, long j) {
     return level == 0
         ? a
-        : touch(level - 1, a, b, c, d, e, f, g, h, i, j)
-            + (a ^ b ^ c ^ d ^ e ^ f ^ g ^ h ^ i ^ j);
+        : touch(level - 1, a, b, c, d, e, f, g, h, i, j) + (a ^ b ^ c ^ d ^ e ^ f ^ g ^ h ^ i ^ j);
   }
 }

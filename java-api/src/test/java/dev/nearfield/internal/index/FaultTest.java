@@ -11,6 +11,7 @@ import dev.nearfield.ModelOp;
 import dev.nearfield.ModelRun;
 import dev.nearfield.Seed;
 import dev.nearfield.internal.engine.FakeEngine;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -22,12 +23,22 @@ class FaultTest {
   private static final int DIM = 8;
   private static final int LENGTH = 60;
 
+  private static final List<ModelOp> EACH =
+      List.of(
+          new ModelOp.AddAll(new float[20][DIM]),
+          new ModelOp.Add(new float[DIM]),
+          new ModelOp.AddAll(new float[20][DIM]),
+          new ModelOp.Remove(0),
+          new ModelOp.Add(new float[DIM]),
+          new ModelOp.Remove(0),
+          new ModelOp.Compact());
+
   @ParameterizedTest
   @ValueSource(strings = {"add", "replace", "read", "kill", "reveal", "search", "compact"})
   void theModelHoldsAfterEveryFailure(String failing) {
     Seed seed = new Seed("FaultTest#theModelHoldsAfterEveryFailure");
-    List<ModelOp> ops =
-        ModelOp.sequence(seed.random(failing.hashCode()), Metric.L2_SQUARED, DIM, LENGTH);
+    List<ModelOp> ops = new ArrayList<>(EACH); // so that each failure meets its operation
+    ops.addAll(ModelOp.sequence(seed.random(failing.hashCode()), Metric.L2_SQUARED, DIM, LENGTH));
     FakeEngine engine = new FakeEngine();
     IndexBuilder builder = (IndexBuilder) AcceleratedVectorIndex.builder(DIM, Metric.L2_SQUARED);
     try (AcceleratedVectorIndex index = builder.engine(engine).stepRows(7).build()) {
