@@ -20,7 +20,6 @@ import dev.nearfield.internal.turn.IndexHome;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Scratch;
 import dev.nearfield.internal.turn.Threads;
-import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 
@@ -50,9 +49,8 @@ public final class IndexActor implements DeviceOwner.Turn {
   private final Compactor compactor;
   private final Relocation relocation;
   private final LongWork longWork;
-  private final Remasking remasking = new Remasking(this::wake);
   private final Linger linger;
-  private final BulkSearches bulks;
+  private final SearchTurns turns;
   private boolean longWorkNext;
 
   IndexActor(
@@ -64,10 +62,10 @@ public final class IndexActor implements DeviceOwner.Turn {
     this.config = config;
     this.mailbox = mailbox;
     this.taken = new Taken(mailbox);
-    this.bulks = new BulkSearches(mailbox);
     this.counters = counters;
     this.compactor = new Compactor(config.deadRatio());
     this.linger = new Linger(config.maxLingerNanos());
+    this.turns = new SearchTurns(mailbox, taken, linger, this::wake);
     this.relocation = new Relocation(elsewhere, reporter, this::wake, this::isMovable);
     this.longWork = new LongWork(compactor, relocation);
   }
@@ -168,7 +166,7 @@ public final class IndexActor implements DeviceOwner.Turn {
     return closing
         || draining
         || linger.isOn()
-        || !bulks.isEmpty()
+        || turns.hasBulk()
         || longWork.isExclusive()
         || worker.lost() != null
         || relocation.busy()
@@ -248,7 +246,7 @@ public final class IndexActor implements DeviceOwner.Turn {
       if (relocation.hasParked()) {
         resume(index, worker, scratch);
       }
-      remasking.settle(mailbox);
+      turns.settle();
       boolean worked = !longWork.isExclusive() && serveMailbox(index, worker, searcher, scratch);
       boolean late = System.nanoTime() - untilNanos >= 0;
       if (worked && !late && mailbox.size() > 0) {
@@ -285,7 +283,7 @@ public final class IndexActor implements DeviceOwner.Turn {
     taken.next(next);
     linger.end();
     switch (next) {
-      case SearchJob first -> searches(first, index, searcher, scratch);
+      case SearchJob first -> turns.serve(first, index, searcher, scratch);
       case Jobs.Add first ->
           worker.add(
               taken.all(Jobs.Add.take(mailbox, index.slots().chunkRows(index.dim()))), scratch);
@@ -325,22 +323,6 @@ public final class IndexActor implements DeviceOwner.Turn {
     }
   }
 
-  private void searches(SearchJob first, IndexState index, SearchWork searcher, Scratch scratch) {
-    int limit = searcher.limit(first);
-    List<SearchJob> jobs = taken.all(searcher.take(mailbox, first, limit));
-    jobs.removeIf(job -> !remasking.admits(job, index) || !job.start());
-    if (jobs.isEmpty()) {
-      return;
-    }
-    if (jobs.size() == 1 && jobs.getFirst().queryCount() > limit) {
-      bulks.add(jobs.getFirst());
-      return;
-    }
-    long start = System.nanoTime();
-    searcher.search(jobs, limit, scratch);
-    linger.after(jobs.size(), start);
-  }
-
   /** A step of long work or a slice of a bulk search, by turns; answers whether there was one. */
   private boolean step(
       IndexHome here, IndexState index, IndexWork worker, SearchWork searcher, Scratch scratch) {
@@ -349,20 +331,8 @@ public final class IndexActor implements DeviceOwner.Turn {
     }
     longWorkNext = !longWorkNext;
     return longWorkNext
-        ? longWork.step(here, index, worker, scratch) || bulkSlice(index, searcher, scratch)
-        : bulkSlice(index, searcher, scratch) || longWork.step(here, index, worker, scratch);
-  }
-
-  private boolean bulkSlice(IndexState index, SearchWork searcher, Scratch scratch) {
-    SearchJob due = bulks.next(job -> remasking.letsRun(job, index));
-    if (due == null) {
-      return false;
-    }
-    taken.next(due);
-    searcher.search(List.of(due), searcher.limit(due), scratch);
-    taken.served();
-    bulks.forgetEnded();
-    return true;
+        ? longWork.step(here, index, worker, scratch) || turns.slice(index, searcher, scratch)
+        : turns.slice(index, searcher, scratch) || longWork.step(here, index, worker, scratch);
   }
 
   // ---- moves
@@ -373,7 +343,7 @@ public final class IndexActor implements DeviceOwner.Turn {
   }
 
   private boolean isQuiet() {
-    return bulks.isEmpty() && longWork.isEmpty() && remasking.isEmpty() && !relocation.busy();
+    return turns.isEmpty() && longWork.isEmpty() && !relocation.busy();
   }
 
   /** The vectors are on another device: the index goes on there. */
@@ -417,9 +387,8 @@ public final class IndexActor implements DeviceOwner.Turn {
 
   private void failAll(Throwable cause) {
     mailbox.failAll(cause);
-    bulks.failAll(cause);
+    turns.failAll(cause);
     longWork.failAll(cause);
-    remasking.failAll(cause);
     relocation.failAll(cause);
     linger.end();
   }

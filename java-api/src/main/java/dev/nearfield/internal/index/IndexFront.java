@@ -12,7 +12,6 @@ import dev.nearfield.StoredVector;
 import dev.nearfield.VectorBatch;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
-import dev.nearfield.internal.engine.VectorCheck;
 import dev.nearfield.internal.event.FallbackReporter;
 import dev.nearfield.internal.event.IndexCounters;
 import dev.nearfield.internal.move.Elsewhere;
@@ -28,8 +27,6 @@ import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.StackRoom;
 import dev.nearfield.internal.turn.Threads;
 import dev.nearfield.internal.turn.Waits;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
@@ -46,11 +43,8 @@ import org.jspecify.annotations.Nullable;
  * want to.
  */
 public final class IndexFront implements AcceleratedVectorIndex {
-  /** Stays in the first-level cache while it is checked. */
-  private static final int CHECK_BYTES = 16 << 10;
-
   private final IndexConfig config;
-  private final VectorCheck check;
+  private final VectorIntake intake;
   private final IndexCounters counters;
   private final Completer completer;
   private final SlotTable slots;
@@ -68,7 +62,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
       Elsewhere elsewhere,
       FallbackReporter reporter) {
     this.config = config;
-    this.check = new VectorCheck(config.metric(), config.dim(), config.poincareMaxNorm());
+    this.intake = new VectorIntake(config);
     this.counters = counters;
     this.completer = completer;
     this.slots = slots;
@@ -82,7 +76,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
   /** Another view of the same index. */
   private IndexFront(IndexFront same, Duration timeout) {
     this.config = same.config;
-    this.check = same.check;
+    this.intake = same.intake;
     this.counters = same.counters;
     this.completer = same.completer;
     this.slots = same.slots;
@@ -147,79 +141,26 @@ public final class IndexFront implements AcceleratedVectorIndex {
   }
 
   private Jobs.Add adding(float[] vector) {
-    return new Jobs.Add("add", timeout, copy("add", vector), 1);
+    return new Jobs.Add("add", timeout, intake.vector("add", vector), 1);
   }
 
   @Override
   public VectorHandles addAll(VectorBatch vectors) {
-    check.checkDimension("addAll", vectors.dimension());
+    intake.checkDimension("addAll", vectors.dimension());
     int chunkRows = slots.chunkRows(config.dim());
     if (vectors.size() <= chunkRows) {
-      float[] copy = new float[vectors.size() * config.dim()];
-      copy("addAll", "vector", vectors, 0, vectors.size(), copy);
+      float[] copy = intake.vectors("addAll", "vector", vectors);
       return submit(new Jobs.Add("addAll", timeout, copy, vectors.size())).await();
     }
     InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), chunkRows, actor::wake);
     try {
       StackRoom.require();
       enqueue(job);
-      feed(job, vectors);
+      intake.feed(job, vectors);
       return job.await();
     } finally {
       job.free();
     }
-  }
-
-  private void feed(InsertJob job, VectorBatch vectors) {
-    try {
-      for (int first = 0; first < vectors.size(); first += job.chunkRows) {
-        MemorySegment buffer = job.buffer();
-        if (buffer == null) {
-          return;
-        }
-        copyChecked(vectors, first, Math.min(job.chunkRows, vectors.size() - first), buffer);
-        job.copied();
-      }
-    } catch (RuntimeException | Error e) { // a bad vector, or a segment closed meanwhile
-      job.abort(e);
-      try {
-        job.await();
-      } catch (RuntimeException expected) {
-        e.addSuppressed(expected);
-      }
-      throw e;
-    }
-  }
-
-  /** A few rows at a time: what is checked is what was copied, and still in the nearest cache. */
-  private void copyChecked(VectorBatch vectors, int first, int count, MemorySegment to) {
-    int dim = config.dim();
-    int step = Math.max(1, CHECK_BYTES / Float.BYTES / dim);
-    int[] bits = new int[Math.min(step, count) * dim];
-    for (int done = 0; done < count; done += step) {
-      int some = Math.min(step, count - done);
-      long at = (long) done * dim * Float.BYTES;
-      vectors.copyTo(first + done, some, to.asSlice(at));
-      MemorySegment.copy(to, ValueLayout.JAVA_INT, at, bits, 0, some * dim);
-      if (!check.plainlyFine(bits, some)) {
-        float[] values = new float[some * dim];
-        MemorySegment.copy(to, ValueLayout.JAVA_FLOAT, at, values, 0, values.length);
-        check.checkAll("addAll", "vector", first + done, values, some);
-      }
-    }
-  }
-
-  private float[] copy(String operation, float[] vector) {
-    check.checkDimension(operation, vector.length);
-    float[] copy = vector.clone();
-    check.check(operation, "vector", 0, copy, 0);
-    return copy;
-  }
-
-  private void copy(
-      String operation, String noun, VectorBatch vectors, int first, int count, float[] to) {
-    vectors.copyTo(first, count, MemorySegment.ofArray(to));
-    check.checkAll(operation, noun, first, to, count);
   }
 
   // ---- changing and reading by handle
@@ -265,7 +206,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
   }
 
   private Jobs.Replace replacement(VectorHandle handle, float[] vector) {
-    return new Jobs.Replace(timeout, handle.bits(), copy("replace", vector));
+    return new Jobs.Replace(timeout, handle.bits(), intake.vector("replace", vector));
   }
 
   @Override
@@ -286,9 +227,8 @@ public final class IndexFront implements AcceleratedVectorIndex {
   }
 
   private SearchJob job(SearchRequest request) {
-    check.checkDimension("search", request.dimension());
-    float[] queries = new float[request.queryCount() * config.dim()];
-    copy("search", "query", request.queries(), 0, request.queryCount(), queries);
+    intake.checkDimension("search", request.dimension());
+    float[] queries = intake.vectors("search", "query", request.queries());
     SortedHandles handles = (SortedHandles) request.handles().orElse(null);
     SortedHandles filter = filter(handles, request.predicate().orElse(null));
     RowMask mask = filter == null ? null : RowMask.of(slots, filter, SearchJob.isKept(request));
