@@ -17,7 +17,7 @@ public interface IndexStats {
   /** Bytes on the device: rows and the workspace, which the indexes of a device share. */
   long deviceBytes();
 
-  /** Bytes of the slot and row tables on the Java heap. */
+  /** Bytes of the slot and row tables, which are in the memory of the host, outside the heap. */
   long hostBytes();
 
   /** Queries answered. */

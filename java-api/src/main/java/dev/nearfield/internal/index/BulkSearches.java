@@ -2,6 +2,7 @@
 package dev.nearfield.internal.index;
 
 import java.util.ArrayDeque;
+import java.util.Iterator;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -49,16 +50,17 @@ final class BulkSearches {
 
   /** Those that ended, answered or given up, no longer count. */
   void forgetEnded() {
-    active.removeIf(this::hasEnded);
-    waiting.removeIf(this::hasEnded);
+    forgetEnded(active);
+    forgetEnded(waiting);
   }
 
-  private boolean hasEnded(SearchJob job) {
-    if (!job.ended()) {
-      return false;
+  private void forgetEnded(ArrayDeque<SearchJob> jobs) {
+    for (Iterator<SearchJob> each = jobs.iterator(); each.hasNext(); ) {
+      if (each.next().ended()) {
+        each.remove();
+        mailbox.letGo();
+      }
     }
-    mailbox.letGo();
-    return true;
   }
 
   void failAll(Throwable cause) {

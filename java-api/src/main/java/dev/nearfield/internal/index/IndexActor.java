@@ -66,7 +66,7 @@ public final class IndexActor implements DeviceOwner.Turn {
     this.compactor = new Compactor(config.deadRatio());
     this.linger = new Linger(config.maxLingerNanos());
     this.turns = new SearchTurns(mailbox, taken, linger, this::wake);
-    this.relocation = new Relocation(elsewhere, reporter, this::wake, this::isMovable);
+    this.relocation = new Relocation(elsewhere, reporter, mailbox, this::wake, this::isMovable);
     this.longWork = new LongWork(compactor, relocation);
   }
 
@@ -223,6 +223,7 @@ public final class IndexActor implements DeviceOwner.Turn {
         return DeviceOwner.IDLE;
       }
       DeviceLostException lost = worker.lost();
+      relocation.endStopped();
       if (relocation.busy()) {
         Throwable stop = lost == null && closing ? IndexWork.closed("close") : lost;
         if (relocation.step(here, index, stop, scratch)) {
@@ -245,9 +246,15 @@ public final class IndexActor implements DeviceOwner.Turn {
       }
       if (relocation.hasParked()) {
         resume(index, worker, scratch);
+        if (relocation.busy()) {
+          continue;
+        }
       }
       turns.settle();
       boolean worked = !longWork.isExclusive() && serveMailbox(index, worker, searcher, scratch);
+      if (relocation.busy()) {
+        continue; // an insert found no room
+      }
       boolean late = System.nanoTime() - untilNanos >= 0;
       if (worked && !late && mailbox.size() > 0) {
         continue; // who waits does not wait for a step each
@@ -337,9 +344,10 @@ public final class IndexActor implements DeviceOwner.Turn {
 
   // ---- moves
 
-  /** A large insert has hidden rows, which would stay behind. */
+  /** Hidden rows of a large insert would stay behind, and rows must have but one number. */
   private boolean isMovable() {
-    return !longWork.hasHiddenRows();
+    IndexState index = state;
+    return !longWork.hasHiddenRows() && index != null && !index.renumbering();
   }
 
   private boolean isQuiet() {
@@ -371,13 +379,14 @@ public final class IndexActor implements DeviceOwner.Turn {
     Throwable refusal = relocation.refusal();
     boolean insertParked = relocation.takeInsertParked();
     relocation.forgetRefusal();
-    for (Change<?> job : relocation.takeParked()) {
+    for (Change<?> job : taken.all(relocation.takeParked())) {
       if (refusal == null) {
         worker.retry(job, scratch);
       } else {
         job.fail(refusal);
       }
     }
+    taken.served();
     if (insertParked) {
       longWork.resumeInserts(refusal, index, worker);
     }

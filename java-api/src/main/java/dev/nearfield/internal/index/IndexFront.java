@@ -20,6 +20,7 @@ import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.table.RowMask;
 import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.table.SortedHandles;
+import dev.nearfield.internal.turn.Change;
 import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.OwnerCall;
@@ -51,6 +52,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
   private final Elsewhere elsewhere;
   private final Mailbox mailbox;
   private final IndexActor actor;
+  private final Runnable wake;
   private final AtomicBoolean released;
   private final @Nullable Duration timeout; // of calls that bring none
 
@@ -69,6 +71,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
     this.elsewhere = elsewhere;
     this.mailbox = new Mailbox(config.mailboxCapacity(), config.mailboxWaitNanos());
     this.actor = new IndexActor(config, mailbox, counters, elsewhere, reporter);
+    this.wake = actor::wake;
     this.released = new AtomicBoolean();
     this.timeout = config.timeout();
   }
@@ -83,6 +86,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
     this.elsewhere = same.elsewhere;
     this.mailbox = same.mailbox;
     this.actor = same.actor;
+    this.wake = same.wake;
     this.released = same.released;
     this.timeout = timeout;
   }
@@ -155,6 +159,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
     InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), chunkRows, actor::wake);
     try {
       StackRoom.require();
+      prepare(job);
       enqueue(job);
       intake.feed(job, vectors);
       return job.await();
@@ -326,10 +331,17 @@ public final class IndexFront implements AcceleratedVectorIndex {
   /** For a caller that waits: it does a brief job itself where it can. */
   private <R extends Request<?>> R submit(R job) {
     StackRoom.require();
+    prepare(job);
     if (!actor.serveHere(job)) {
       enqueue(job);
     }
     return job;
+  }
+
+  private void prepare(Request<?> job) {
+    if (job instanceof Change<?> change) {
+      change.onStop(wake);
+    }
   }
 
   private void enqueue(Request<?> job) {
@@ -344,6 +356,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
     CompletableFuture<R> future = job.toFuture(completer, view);
     try {
       StackRoom.require();
+      prepare(job);
       job.onWithdraw(() -> mailbox.remove(job));
       mailbox.offer(job);
       actor.wake();

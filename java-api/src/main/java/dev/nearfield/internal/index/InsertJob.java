@@ -124,11 +124,6 @@ public final class InsertJob extends Change<VectorHandles> {
     arena.close();
   }
 
-  @Override
-  protected void onCancelRequested() {
-    wakeOwner.run();
-  }
-
   // ---- owner's side
 
   /** Why the job must stop, if it must. */

@@ -4,6 +4,7 @@ package dev.nearfield.internal.index;
 import dev.nearfield.IndexBusyException;
 import dev.nearfield.IndexClosedException;
 import dev.nearfield.SearchTimeoutException;
+import dev.nearfield.internal.move.Relocation;
 import dev.nearfield.internal.turn.Request;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -19,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * The bounded queue in front of one index: many callers put, whoever has the turn takes. First in,
  * first out.
  */
-public final class Mailbox {
+public final class Mailbox implements Relocation.Places {
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition notFull = lock.newCondition();
   private final ArrayDeque<Request<?>> queue = new ArrayDeque<>();
@@ -115,7 +116,8 @@ public final class Mailbox {
   }
 
   /** A request that was taken goes on counting as queued until {@link #letGo}. In a turn. */
-  void hold() {
+  @Override
+  public void hold() {
     lock.lock();
     try {
       held++;
@@ -124,7 +126,8 @@ public final class Mailbox {
     }
   }
 
-  void letGo() {
+  @Override
+  public void letGo() {
     lock.lock();
     try {
       held--;

@@ -23,14 +23,12 @@ final class Removals {
    * A step of the first removal; answers whether there is one. Once begun it goes on to its end.
    */
   boolean step(IndexState index, IndexWork worker, Scratch scratch) {
+    failStopped();
     Jobs.Remove job = jobs.peek();
     if (job == null) {
       return false;
     }
     try {
-      if (job.next == 0 && job.cancelRequested()) {
-        throw new CancellationException(job.operation() + ": cancelled by the caller");
-      }
       int to = (int) Math.min(job.handles.length, (long) job.next + index.slots().step());
       job.removed +=
           index.remove(
@@ -45,6 +43,15 @@ final class Removals {
     }
     jobs.removeIf(Jobs.Remove::ended);
     return true;
+  }
+
+  private void failStopped() {
+    for (Jobs.Remove job : jobs) {
+      if (job.next == 0 && job.cancelRequested()) {
+        job.fail(new CancellationException(job.operation() + ": cancelled by the caller"));
+      }
+    }
+    jobs.removeIf(Jobs.Remove::ended);
   }
 
   void failAll(Throwable cause) {

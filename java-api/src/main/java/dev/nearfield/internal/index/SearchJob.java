@@ -79,21 +79,32 @@ public final class SearchJob extends Request<SearchResult> {
     return answered;
   }
 
-  /** Begins the answers, with room for {@code k} hits a query; the first slice decides. */
+  /** Makes room for {@code k} hits a query, which may be more than at the slice before. */
   void begin(int k) {
+    if (k <= stride) {
+      return;
+    }
+    // Twice as many, lest an index that grows slowly has all answers moved with each slice.
+    int wide = stride < 0 ? k : Math.min(request.topK(), Math.max(k, 2 * stride));
+    long entries = (long) wide * queryCount();
+    if (entries > Integer.MAX_VALUE - 8) {
+      throw new IllegalArgumentException(
+          "search: [%d] queries of %d hits each, one result holds at most %d hits"
+              .formatted(queryCount(), wide, Integer.MAX_VALUE - 8));
+    }
+    long[] wideHandles = new long[(int) entries];
+    float[] wideDistances = new float[(int) entries];
     if (stride < 0) {
-      long entries = (long) k * queryCount();
-      if (entries > Integer.MAX_VALUE - 8) {
-        throw new IllegalArgumentException(
-            "search: [%d] queries of %d hits each, one result holds at most %d hits"
-                .formatted(queryCount(), k, Integer.MAX_VALUE - 8));
-      }
-      stride = k;
       counts = new int[queryCount()];
-      handles = new long[(int) entries];
-      distances = new float[(int) entries];
       started = System.nanoTime();
     }
+    for (int q = 0; q < answered; q++) {
+      System.arraycopy(handles, q * stride, wideHandles, q * wide, counts[q]);
+      System.arraycopy(distances, q * stride, wideDistances, q * wide, counts[q]);
+    }
+    handles = wideHandles;
+    distances = wideDistances;
+    stride = wide;
   }
 
   /** Which rows the next device call may answer; null: every live one. */

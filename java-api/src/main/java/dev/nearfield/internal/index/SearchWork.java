@@ -46,7 +46,7 @@ final class SearchWork {
 
   /** How many queries a device call takes that begins with this search. */
   int limit(SearchJob first) {
-    int k = SearchBatch.k(first, state);
+    int k = Math.max(SearchBatch.k(first, state), first.stride());
     return pace.queries(state.rowCount(), SearchBatch.queryLimit(config.maxBatch(), k));
   }
 
@@ -90,7 +90,7 @@ final class SearchWork {
     if (state.live() == 0) {
       int queries = 0;
       for (SearchJob job : jobs) {
-        queries += job.queryCount();
+        queries += job.ended() ? 0 : job.queryCount() - job.answered();
       }
       counters.searched(queries, 0, 0);
       jobs.forEach(job -> job.succeed(job.empty(metric, device, fallback)));

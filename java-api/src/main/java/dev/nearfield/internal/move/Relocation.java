@@ -12,6 +12,7 @@ import dev.nearfield.internal.turn.Threads;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -21,8 +22,16 @@ import org.jspecify.annotations.Nullable;
  * turn, except where a method says otherwise.
  */
 public final class Relocation {
+  /** Where requests count that wait here. */
+  public interface Places {
+    void hold();
+
+    void letGo();
+  }
+
   private final Elsewhere elsewhere;
   private final FallbackReporter reporter;
+  private final Places places;
   private final Runnable wake;
   private final BooleanSupplier movable;
 
@@ -36,14 +45,16 @@ public final class Relocation {
   private final List<Change<?>> parked = new ArrayList<>();
   private boolean insertParked;
 
-  /**
-   * {@code movable}: whether no large insert has some of its rows on the device; those would stay
-   * behind.
-   */
+  /** {@code movable}: whether the index can be read as a whole now. */
   public Relocation(
-      Elsewhere elsewhere, FallbackReporter reporter, Runnable wake, BooleanSupplier movable) {
+      Elsewhere elsewhere,
+      FallbackReporter reporter,
+      Places places,
+      Runnable wake,
+      BooleanSupplier movable) {
     this.elsewhere = elsewhere;
     this.reporter = reporter;
+    this.places = places;
     this.wake = wake;
     this.movable = movable;
   }
@@ -58,16 +69,19 @@ public final class Relocation {
 
   /** Begins the next move that was asked for; answers whether there was one. */
   public boolean begin(IndexHome here, IndexState index) {
-    MoveJob next = asked.poll();
+    MoveJob next = asked.peek();
     if (next == null) {
       return false;
     }
     if (next.to.placement().device().equals(here.placement().device())) {
       next.succeed(here.placement()); // a move asked for earlier has come here already
+      asked.remove();
       return true;
     }
+    IndexMove going = new IndexMove(index, here.seat(), next.to); // before anything is changed
+    asked.remove();
     job = next;
-    move = new IndexMove(index, here.seat(), next.to);
+    move = going;
     return true;
   }
 
@@ -79,6 +93,7 @@ public final class Relocation {
       return false;
     }
     parked.add(insert);
+    places.hold();
     return true;
   }
 
@@ -99,8 +114,7 @@ public final class Relocation {
       return false;
     }
     if (!movable.getAsBoolean()) {
-      return true; // parked: it will be tried again, and come here again, once the large insert is
-      // done
+      return true; // parked: it is tried again, and comes here again, once that has changed
     }
     looking = true;
     full = cause;
@@ -122,7 +136,20 @@ public final class Relocation {
   public List<Change<?>> takeParked() {
     List<Change<?>> taken = List.copyOf(parked);
     parked.clear();
+    taken.forEach(insert -> places.letGo());
     return taken;
+  }
+
+  /** Fails parked inserts whose callers do not wait any more. */
+  public void endStopped() {
+    for (int i = parked.size() - 1; i >= 0; i--) {
+      Change<?> insert = parked.get(i);
+      if (insert.cancelRequested()) {
+        insert.fail(new CancellationException(insert.operation() + ": cancelled by the caller"));
+        parked.remove(i);
+        places.letGo();
+      }
+    }
   }
 
   /** Whether large inserts wait, too; to be asked once. */
@@ -157,12 +184,13 @@ public final class Relocation {
       if (answer == null) {
         return false;
       }
+      if (answer instanceof Elsewhere.Destination to) {
+        move = new IndexMove(index, here.seat(), to); // first: it may find no memory
+      }
       looking = false;
       found = null;
-      if (answer instanceof Elsewhere.Destination to) {
-        move = new IndexMove(index, here.seat(), to);
-      } else if (answer != full && full != null) {
-        full.addSuppressed((Throwable) answer);
+      if (answer instanceof Throwable none && answer != full && full != null) {
+        full.addSuppressed(none);
       }
     }
     IndexMove going = move;
@@ -241,6 +269,7 @@ public final class Relocation {
     asked.forEach(waiting -> waiting.fail(cause));
     asked.clear();
     parked.forEach(waiting -> waiting.fail(cause));
+    parked.forEach(waiting -> places.letGo());
     parked.clear();
     insertParked = false;
     full = null;

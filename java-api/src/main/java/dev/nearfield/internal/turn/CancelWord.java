@@ -34,6 +34,7 @@ public final class CancelWord {
   public Batch arm() {
     lock.lock();
     try {
+      WORD.setVolatile(word, 0L, raised ? 1 : 0); // the batch before may have had no end of its own
       return armed = new Batch();
     } finally {
       lock.unlock();

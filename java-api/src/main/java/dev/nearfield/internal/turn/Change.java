@@ -13,8 +13,23 @@ public abstract class Change<T> extends Request<T> {
     super(operation, timeout);
   }
 
+  private @Nullable Runnable wake;
+
+  /** {@code wake}: its caller wants it stopped while it runs or waits. Before it is queued. */
+  public final void onStop(Runnable wake) {
+    this.wake = wake;
+  }
+
   @Override
   protected final boolean abandonable() {
     return false;
+  }
+
+  @Override
+  protected final void onCancelRequested() {
+    Runnable told = wake;
+    if (told != null) {
+      told.run();
+    }
   }
 }

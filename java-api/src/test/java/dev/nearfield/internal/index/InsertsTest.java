@@ -44,6 +44,7 @@ class InsertsTest {
       new Relocation(
           Elsewhere.NOWHERE,
           new FallbackReporter(counters, new Completer(null), null),
+          new Mailbox(1, 0),
           () -> {},
           () -> true);
   private final IndexWork worker =
