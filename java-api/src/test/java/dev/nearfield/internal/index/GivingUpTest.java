@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.nearfield.AcceleratedVectorIndex;
+import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.IndexBusyException;
 import dev.nearfield.Metric;
 import dev.nearfield.NativeCallException;
@@ -315,6 +316,22 @@ class GivingUpTest {
       assertEquals(1, hasty.search(request(Duration.ofSeconds(20))).hitCount(0));
       assertThrows(SearchTimeoutException.class, () -> hasty.search(ANY));
     }
+  }
+
+  /** They went to the device together, failed together and are tried one by one. */
+  @Test
+  void anInsertThatIsGivenUpTakesNoOtherWithIt() throws Exception {
+    occupy();
+    CompletableFuture<VectorHandle> givenUp = index.addAsync(new float[] {5});
+    CompletableFuture<VectorHandle> kept = index.addAsync(new float[] {6});
+    engine.failing = "add";
+    engine.failures.add(new DeviceOutOfMemoryException("full", 1, 0, 0));
+    engine.hold("add");
+    engine.release();
+    engine.awaitHeld();
+    givenUp.cancel(false);
+    engine.open();
+    assertEquals(6, index.get(kept.get(20, TimeUnit.SECONDS)).orElseThrow().vector()[0]);
   }
 
   @Test

@@ -47,12 +47,16 @@ class SlicesTest {
     index.close();
   }
 
-  private static SearchRequest request(int queries) {
-    float[][] rows = new float[queries][1];
-    for (int i = 0; i < queries; i++) {
+  private static VectorBatch batch(int size) {
+    float[][] rows = new float[size][1];
+    for (int i = 0; i < size; i++) {
       rows[i][0] = i;
     }
-    return SearchRequest.builder().queries(VectorBatch.of(rows)).topK(1).build();
+    return VectorBatch.of(rows);
+  }
+
+  private static SearchRequest request(int queries) {
+    return SearchRequest.builder().queries(batch(queries)).topK(1).build();
   }
 
   private static <T> T done(CompletableFuture<T> future) throws Exception {
@@ -123,6 +127,28 @@ class SlicesTest {
     assertEquals(QUERIES, result.queryCount());
     assertEquals(1, result.hitCount(0));
     assertEquals(0, result.hitCount(QUERIES - 1));
+  }
+
+  @Test
+  void laterQueriesSeeAllThatHasComeMeanwhile() throws Exception {
+    index.add(new float[] {0});
+    engine.hold("search");
+    SearchRequest.Builder five = SearchRequest.builder().queries(batch(QUERIES)).topK(5);
+    CompletableFuture<SearchResult> bulk = index.searchAsync(five.build());
+    engine.awaitHeld();
+    CompletableFuture<?> insert =
+        CompletableFuture.runAsync(() -> index.addAll(batch(100)), Thread::startVirtualThread);
+    BatchingTest.await(() -> index.stats().queued() >= 1);
+    engine.open();
+    done(insert);
+    SearchResult result = done(bulk);
+    assertEquals(1, result.hitCount(0));
+    assertEquals(0, result.distance(0, 0));
+    for (int q = SLICE; q < QUERIES; q++) {
+      assertEquals(5, result.hitCount(q));
+      assertEquals(0, result.distance(q, 0));
+      assertTrue(result.distance(q, 4) >= result.distance(q, 3));
+    }
   }
 
   @Test

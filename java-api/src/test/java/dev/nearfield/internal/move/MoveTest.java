@@ -17,6 +17,7 @@ import dev.nearfield.Metric;
 import dev.nearfield.Placement;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.SearchResult;
+import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.VectorBatch;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
@@ -29,6 +30,7 @@ import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.value.DeviceInfo;
 import dev.nearfield.internal.value.PlacementInfo;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -111,6 +113,7 @@ class MoveTest {
 
   @AfterEach
   void close() {
+    first.open();
     index.close();
     BatchingTest.await(() -> first.closed.get() == 1);
     assertEquals(1, first.indexesClosed.get());
@@ -255,6 +258,64 @@ class MoveTest {
     assertEquals(CHUNKS, index.stats().live());
     assertEquals(0, index.stats().deleted());
     assertEquals(CHUNKS - 1, index.get(handles.get(CHUNKS - 1)).orElseThrow().vector()[0]);
+  }
+
+  /** Until then slots carry old and new row numbers, of which another device knows neither. */
+  @Test
+  void aFullDeviceIsLeftOnlyWhenHandlesHaveFollowedACompaction() throws Exception {
+    Route route = new Route(FallbackReason.MEMORY_BUDGET);
+    build(route);
+    VectorHandles handles = index.addAll(numbers(CHUNKS));
+    for (int i = 0; i < 10; i++) {
+      index.remove(handles.get(i));
+    }
+    first.hold("compact");
+    CompletableFuture<CompactionReport> compaction = index.compact();
+    int steps = (CHUNKS + STEP - 1) / STEP;
+    for (int i = 1; i < steps; i++) {
+      first.awaitHeld();
+      first.release();
+    }
+    first.awaitHeld(); // the last step; slots are renumbered after it
+    first.freeBytes = 0;
+    CompletableFuture<VectorHandles> insert =
+        CompletableFuture.supplyAsync(() -> index.addAll(numbers(20)), Thread::startVirtualThread);
+    BatchingTest.await(() -> index.stats().queued() == 1);
+    first.open();
+    VectorHandles added = insert.get(20, TimeUnit.SECONDS);
+    compaction.get(20, TimeUnit.SECONDS);
+    assertEquals(route.engines.getFirst().device(), index.placement().device());
+    for (int i = 10; i < CHUNKS; i++) {
+      assertEquals(i, index.get(handles.get(i)).orElseThrow().vector()[0]);
+    }
+    assertEquals(19, index.get(added.get(19)).orElseThrow().vector()[0]);
+    assertEquals(CHUNKS + 10, index.stats().live());
+  }
+
+  @Test
+  void anInsertThatWaitsForRoomCanBeGivenUp() throws Exception {
+    Route route = new Route(FallbackReason.MEMORY_BUDGET);
+    build(route);
+    index.addAll(numbers(CHUNKS / 2)); // the first chunk of the next fills a slab
+    first.hold("add");
+    CompletableFuture<VectorHandles> large =
+        CompletableFuture.supplyAsync(
+            () -> index.addAll(numbers(3 * CHUNKS / 2)), Thread::startVirtualThread);
+    first.awaitHeld();
+    first.freeBytes = 0;
+    CompletableFuture<VectorHandle> small =
+        index.withTimeout(Duration.ofMillis(50)).addAsync(vector(-5));
+    first.release();
+    first.awaitHeld(); // the second chunk; the small insert has found no room and waits
+    Thread.sleep(100); // its time is over then
+    first.release();
+    ExecutionException late =
+        assertThrows(ExecutionException.class, () -> small.get(20, TimeUnit.SECONDS));
+    assertInstanceOf(SearchTimeoutException.class, late.getCause());
+    first.awaitHeld(); // the large insert is still at it
+    first.open();
+    large.get(20, TimeUnit.SECONDS);
+    assertEquals(2 * CHUNKS, index.stats().live());
   }
 
   @Test
