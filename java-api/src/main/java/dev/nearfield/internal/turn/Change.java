@@ -13,6 +13,10 @@ public abstract class Change<T> extends Request<T> {
     super(operation, timeout);
   }
 
+  protected Change(String operation, @Nullable Duration timeout, long submitted) {
+    super(operation, timeout, submitted);
+  }
+
   @Override
   protected final boolean abandonable() {
     return false;
