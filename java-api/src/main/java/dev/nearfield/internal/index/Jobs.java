@@ -73,7 +73,7 @@ public final class Jobs {
     }
   }
 
-  static final class Compact extends Request<CompactionReport> {
+  static class Compact extends Request<CompactionReport> {
     Compact(@Nullable Duration timeout) {
       super("compact", timeout);
     }
