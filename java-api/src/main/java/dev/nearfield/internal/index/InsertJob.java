@@ -108,8 +108,11 @@ public final class InsertJob extends Change<VectorHandles> {
     wakeOwner.run();
   }
 
-  /** The caller cannot go on. */
+  /** The caller cannot go on: the job ends at once, or when its rows have been taken back. */
   void abort(Throwable cause) {
+    if (endIfQueued(cause)) {
+      return;
+    }
     lock.lock();
     try {
       aborted = cause;
