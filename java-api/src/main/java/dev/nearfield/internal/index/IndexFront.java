@@ -152,9 +152,9 @@ public final class IndexFront implements AcceleratedVectorIndex {
       float[] copy = intake.vectors("addAll", "vector", vectors);
       return submit(new Jobs.Add("addAll", timeout, copy, vectors.size())).await();
     }
+    StackRoom.require();
     InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), chunkRows, actor::wake);
     try {
-      StackRoom.require();
       enqueue(job);
       intake.feed(job, vectors);
       return job.await();
@@ -181,6 +181,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public int removeAll(VectorHandles handles) {
+    StackRoom.require();
     SortedHandles unique = SortedHandles.ofBits(handles.toBits());
     slots.checkIssued("removeAll", unique);
     return submit(new Jobs.Remove("removeAll", timeout, unique.sortedBits())).await();
@@ -229,14 +230,18 @@ public final class IndexFront implements AcceleratedVectorIndex {
   private SearchJob job(SearchRequest request) {
     intake.checkDimension("search", request.dimension());
     float[] queries = intake.vectors("search", "query", request.queries());
-    SortedHandles handles = (SortedHandles) request.handles().orElse(null);
-    SortedHandles filter = filter(handles, request.predicate().orElse(null));
+    SortedHandles filter = filter(request);
     RowMask mask = filter == null ? null : RowMask.of(slots, filter, SearchJob.isKept(request));
     return new SearchJob(request, request.timeout().orElse(timeout), queries, filter, mask);
   }
 
-  private @Nullable SortedHandles filter(
-      @Nullable SortedHandles handles, @Nullable Predicate<? super VectorHandle> predicate) {
+  private @Nullable SortedHandles filter(SearchRequest request) {
+    SortedHandles handles = (SortedHandles) request.handles().orElse(null);
+    Predicate<? super VectorHandle> predicate = request.predicate().orElse(null);
+    if (handles == null && predicate == null) {
+      return null;
+    }
+    StackRoom.require(); // for the mask, too
     if (predicate == null) {
       return handles; // a handle never issued is refused when the mask is made
     }
@@ -257,7 +262,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public IndexStats stats() {
-    return counters.stats(mailbox.size());
+    return counters.stats(mailbox.count());
   }
 
   @Override
@@ -267,6 +272,8 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public CompletableFuture<Placement> retryAcceleration() {
+    StackRoom.require();
+    long submitted = System.nanoTime();
     CompletableFuture<Placement> answer = new CompletableFuture<>();
     Threads.startVirtualForCaller( // looking for devices and opening one takes its time
         () -> {
@@ -276,7 +283,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
               completer.run(() -> answer.complete(placement()));
               return;
             }
-            MoveJob job = new MoveJob(to);
+            MoveJob job = new MoveJob(to, timeout, submitted);
             job.toFuture(completer)
                 .whenComplete(
                     (placement, failure) -> {
@@ -300,6 +307,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public boolean close(Duration drain) throws InterruptedException {
+    StackRoom.require();
     long drainNanos = Request.saturatedNanos(drain);
     mailbox.refuse();
     actor.drain();
@@ -341,9 +349,9 @@ public final class IndexFront implements AcceleratedVectorIndex {
   /** Never waits; that there is no place completes the future too. */
   private <T, R> CompletableFuture<R> submitAsync(
       Request<T> job, Function<? super T, ? extends R> view) {
+    StackRoom.require();
     CompletableFuture<R> future = job.toFuture(completer, view);
     try {
-      StackRoom.require();
       job.onWithdraw(() -> mailbox.remove(job));
       mailbox.offer(job);
       actor.wake();

@@ -138,10 +138,21 @@ public final class Mailbox {
     return new IndexClosedException(operation + ": the index is closed");
   }
 
+  /** Requests that wait to be taken. */
   int size() {
     lock.lock();
     try {
       return queue.size();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Requests that count against the capacity: those that wait, and those held. */
+  int count() {
+    lock.lock();
+    try {
+      return queue.size() + held;
     } finally {
       lock.unlock();
     }

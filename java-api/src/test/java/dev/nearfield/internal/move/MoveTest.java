@@ -17,6 +17,7 @@ import dev.nearfield.Metric;
 import dev.nearfield.Placement;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.SearchResult;
+import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.VectorBatch;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
@@ -29,6 +30,7 @@ import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.value.DeviceInfo;
 import dev.nearfield.internal.value.PlacementInfo;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -196,6 +198,27 @@ class MoveTest {
     BatchingTest.await(() -> heard.size() == 1);
     assertTrue(heard.getFirst().startsWith("add MEMORY_BUDGET"), heard.toString());
     assertTrue(heard.getFirst().contains("DeviceOutOfMemoryException"), heard.toString());
+  }
+
+  @Test
+  void aMoveThatWaitsForTooLongIsNotBegun() throws Exception {
+    Route route = new Route(null);
+    build(route);
+    index.add(vector(1));
+    first.hold("search");
+    CompletableFuture<SearchResult> running = index.searchAsync(nearest(1, 1));
+    first.awaitHeld();
+    CompletableFuture<Placement> move =
+        index.withTimeout(Duration.ofMillis(300)).retryAcceleration();
+    ExecutionException e =
+        assertThrows(ExecutionException.class, () -> move.get(20, TimeUnit.SECONDS));
+    assertInstanceOf(SearchTimeoutException.class, e.getCause());
+    assertTrue(e.getCause().getMessage().contains("[PT0.3S]"), e.getCause().getMessage());
+    BatchingTest.await(() -> route.engines.getFirst().closed.get() == 1);
+    assertEquals(0, index.stats().queued());
+    first.open();
+    running.get(20, TimeUnit.SECONDS);
+    assertEquals(first.device(), index.placement().device());
   }
 
   @Test
