@@ -15,6 +15,7 @@ import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.Seed;
 import dev.nearfield.Together;
 import dev.nearfield.VectorBatch;
+import dev.nearfield.VectorIndexException;
 import dev.nearfield.internal.device.IndexTargets;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineTest;
@@ -241,6 +242,18 @@ class KnnCallTest {
     check(search(LINE, Duration.ofMinutes(1)));
   }
 
+  /** Nothing of it is looked at again: its memory is the caller's. */
+  @Test
+  void aFailureThatCannotEvenBeClosedEndsTheCall() {
+    engine.failing = "knnStep,knnClose";
+    engine.failures.add(new IllegalStateException("a bug"));
+    engine.failures.add(new OutOfMemoryError("made up, logged in this test on purpose"));
+    VectorIndexException e = assertThrows(VectorIndexException.class, this::search);
+    assertEquals("a bug", e.getMessage());
+    check(search());
+    assertEquals(2, engine.count("knn"));
+  }
+
   @Test
   void aDatasetThatIsFreedMeanwhileIsTheCallersFailure() throws Exception {
     engine.hold("knnStep");
@@ -289,7 +302,7 @@ class KnnCallTest {
                       QUERY,
                       3,
                       PIECE_ROWS * Float.BYTES,
-                      job -> targets.first((device, why) -> on(job, device, bad, why)));
+                      job -> targets.first((device, why, cause) -> on(job, device, bad, why)));
               check(result);
               assertEquals(Optional.of(FallbackReason.DEVICE_LOST), result.execution().fallback());
             });
