@@ -17,7 +17,7 @@ public final class Jobs {
   private Jobs() {}
 
   /** An insert that fits one chunk; several that wait together go to the device together. */
-  static final class Add extends Change<VectorHandles> {
+  static class Add extends Change<VectorHandles> {
     final float[] vectors;
     final int count;
 
