@@ -11,7 +11,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** When an index is compacted, and who hears of it. In a turn. */
-public final class Compactor {
+final class Compactor {
   private static final System.Logger LOG = System.getLogger(Compactor.class.getName());
 
   /** Fewer dead rows than this never start a compaction: scanning them costs less than one. */

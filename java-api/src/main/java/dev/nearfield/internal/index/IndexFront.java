@@ -42,7 +42,7 @@ import org.jspecify.annotations.Nullable;
  * The callers' side of an index: checks and copies what they give, queues it, and waits where they
  * want to.
  */
-public final class IndexFront implements AcceleratedVectorIndex {
+final class IndexFront implements AcceleratedVectorIndex {
   private final IndexConfig config;
   private final VectorIntake intake;
   private final IndexCounters counters;

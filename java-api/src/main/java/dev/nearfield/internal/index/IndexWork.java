@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
  * published before a job ends, so that its caller sees itself counted. In a turn ({@link
  * DeviceOwner}).
  */
-public final class IndexWork {
+final class IndexWork {
   private static final System.Logger LOG = System.getLogger(IndexWork.class.getName());
 
   private final IndexState state;

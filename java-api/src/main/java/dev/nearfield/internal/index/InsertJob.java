@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * search finds any of it until all of it is there; when it fails half-way, the rows already on the
  * device stay dead and go with the next compaction.
  */
-public final class InsertJob extends Change<VectorHandles> {
+final class InsertJob extends Change<VectorHandles> {
   /** One being copied, one being taken, and one between them when the two are not even. */
   private static final int BUFFERS = 3;
 

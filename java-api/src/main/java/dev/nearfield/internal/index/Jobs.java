@@ -13,7 +13,7 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** The smaller kinds of requests: what they carry, all of it copied or immutable. */
-public final class Jobs {
+final class Jobs {
   private Jobs() {}
 
   /** An insert that fits one chunk; several that wait together go to the device together. */

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * The bounded queue in front of one index: many callers put, whoever has the turn takes. First in,
  * first out.
  */
-public final class Mailbox {
+final class Mailbox {
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition notFull = lock.newCondition();
   private final ArrayDeque<Request<?>> queue = new ArrayDeque<>();

@@ -4,7 +4,7 @@ package dev.nearfield.internal.table;
 import java.util.Arrays;
 
 /** A growing column of ints that never copies its elements: growth adds pages. Not thread-safe. */
-public final class PagedInts {
+final class PagedInts {
   /**
    * 64 KiB a page: below the size from which collectors treat an array as huge, small beside any
    * index worth a device.
