@@ -52,14 +52,20 @@ final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
         seat.ready();
       }
     } catch (RuntimeException | Error e) { // a segment closed meanwhile
-      pieces.fail();
-      seat.ready();
-      try {
-        await();
-      } catch (RuntimeException expected) {
-        e.addSuppressed(expected);
+      if (!endIfQueued(e)) {
+        stop(e);
       }
       throw e;
+    }
+  }
+
+  private void stop(Throwable cause) {
+    pieces.fail();
+    seat.ready();
+    try {
+      await();
+    } catch (RuntimeException expected) {
+      cause.addSuppressed(expected);
     }
   }
 

@@ -2,6 +2,7 @@
 package dev.nearfield.internal.index;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -240,6 +241,23 @@ class KnnCallTest {
     assertTrue(e.getMessage().contains("[PT0.05S]"), e.getMessage());
     engine.open();
     check(search(LINE, Duration.ofMinutes(1)));
+  }
+
+  @Test
+  void aDatasetThatIsFreedBeforeTheFirstTurnWaitsForNoDevice() throws Exception {
+    engine.hold("create");
+    CompletableFuture<Void> other = Together.start(this::create);
+    engine.awaitHeld();
+    VectorBatch dataset;
+    try (Arena arena = Arena.ofShared()) {
+      dataset = VectorBatch.of(arena.allocate(ValueLayout.JAVA_FLOAT, ROWS), ROWS, 1, Float.BYTES);
+    }
+    assertThrows(IllegalStateException.class, () -> search(dataset, null));
+    assertFalse(other.isDone());
+    engine.open();
+    other.get(20, TimeUnit.SECONDS);
+    check(search());
+    assertEquals(1, engine.count("knn"));
   }
 
   /** Nothing of it is looked at again: its memory is the caller's. */
