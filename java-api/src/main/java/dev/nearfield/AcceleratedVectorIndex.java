@@ -186,7 +186,8 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
   /**
    * Looks whether a device that the acceleration policy prefers can be used by now, and if so moves
    * the vectors there; handles stay valid, and requests wait meanwhile. An index on a device that
-   * was named stays there. Cancelling the future stops nothing.
+   * was named stays there. Cancelling the future stops nothing, and a time-out nothing but the wait
+   * in the queue: looking for a device and a move that has begun go on.
    *
    * @return where the index is then; completed exceptionally when the better device failed, with
    *     the index where it was

@@ -26,7 +26,10 @@ public interface IndexStats {
   /** Device batches that answered them; an empty index needs none. */
   long batches();
 
-  /** Requests waiting in the mailbox. */
+  /**
+   * Requests that count against the mailbox's capacity: those waiting in it, and searches of more
+   * queries than one device call takes until they are answered.
+   */
   long queued();
 
   /** Compactions finished, automatic ones included. */

@@ -82,7 +82,7 @@ public final class SearchRequest {
     return Optional.ofNullable(predicate);
   }
 
-  /** How long the search may take; empty: as long as it needs. */
+  /** How long the search may take; empty: the time-out of the index counts, if it has one. */
   public Optional<Duration> timeout() {
     return Optional.ofNullable(timeout);
   }
@@ -164,7 +164,8 @@ public final class SearchRequest {
     }
 
     /**
-     * How long the search may take, counted from its submission; by default as long as it needs.
+     * How long the search may take, counted from its submission; by default as long as the index's
+     * own time-out allows, if it has one.
      */
     public Builder timeout(Duration timeout) {
       if (timeout.isNegative() || timeout.isZero()) {

@@ -61,9 +61,12 @@ public record IndexTargets(
     return new IndexTargets(devices, fallback(policy, choice), choice.passedOver(), true);
   }
 
-  /** Something to do on a device, and why it is not the one to ask first. */
+  /**
+   * Something to do on a device, why that is not the one to ask first, and what the last one that
+   * was tried threw.
+   */
   public interface Attempt<T> {
-    T on(Device device, Optional<FallbackReason> fallback);
+    T on(Device device, Optional<FallbackReason> fallback, @Nullable VectorIndexException cause);
   }
 
   /**
@@ -71,11 +74,12 @@ public record IndexTargets(
    */
   public <T> T first(Attempt<T> attempt) {
     Optional<FallbackReason> reason = fallback;
+    VectorIndexException cause = null;
     Deque<Device> left = new ArrayDeque<>(devices); // at least one
     while (true) {
       Device device = left.removeFirst();
       try {
-        return attempt.on(device, reason);
+        return attempt.on(device, reason, cause);
       } catch (VectorIndexException e) {
         if (automatic && isGpu(device) && e.code() == ErrorCode.BACKEND_UNAVAILABLE) {
           DeviceChoice.gpuAfter(device.backend()).ifPresent(left::addFirst);
@@ -84,6 +88,7 @@ public record IndexTargets(
         if (left.isEmpty() || reason.isEmpty()) {
           throw e;
         }
+        cause = e;
       }
     }
   }

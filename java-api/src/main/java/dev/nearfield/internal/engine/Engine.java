@@ -6,6 +6,7 @@ import dev.nearfield.Metric;
 import dev.nearfield.VectorIndexException;
 import dev.nearfield.internal.turn.DeviceOwner;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -81,6 +82,11 @@ public interface Engine extends AutoCloseable {
    */
   record CallControl(long timeoutNanos, @Nullable MemorySegment cancel) {
     public static final CallControl NONE = new CallControl(0, null);
+
+    /** For who waits that long at most, even no longer; Long.MAX_VALUE: as long as it takes. */
+    public static CallControl within(long nanos, MemorySegment cancel) {
+      return new CallControl(nanos == Long.MAX_VALUE ? 0 : Math.max(1, nanos), cancel);
+    }
   }
 
   /**
@@ -110,7 +116,7 @@ public interface Engine extends AutoCloseable {
       MemorySegment queries,
       int batch,
       int k,
-      java.util.List<RowFilter> filters,
+      List<RowFilter> filters,
       @Nullable MemorySegment filterOfQuery,
       float maxDistance,
       MemorySegment rows,

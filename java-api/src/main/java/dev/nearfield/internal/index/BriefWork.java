@@ -13,7 +13,7 @@ import java.util.List;
  * waits for a lock in its turn leaves its carrier, and others may keep that for as long as they
  * like.
  */
-public final class BriefWork {
+final class BriefWork {
   /**
    * Floats that a step may touch: a millisecond of one CPU core, a few of plain Java; both are
    * below a turn, and beside them the 20 to 100 us of waking two threads stop to matter.

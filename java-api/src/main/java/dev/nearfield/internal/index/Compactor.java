@@ -8,9 +8,10 @@ import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Scratch;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** When an index is compacted, and who hears of it. In a turn. */
-public final class Compactor {
+final class Compactor {
   private static final System.Logger LOG = System.getLogger(Compactor.class.getName());
 
   /** Fewer dead rows than this never start a compaction: scanning them costs less than one. */
@@ -19,6 +20,7 @@ public final class Compactor {
   private final double deadRatio;
   private final List<Jobs.Compact> asked = new ArrayList<>();
   private final List<Jobs.Compact> running = new ArrayList<>();
+  private @Nullable Object outcome; // of the compaction that has ended, until all know
   private int startFrom = MIN_DEAD;
 
   Compactor(double deadRatio) {
@@ -29,8 +31,11 @@ public final class Compactor {
     asked.add(job);
   }
 
-  /** Whether a compaction should begin. */
+  /** Whether a compaction should begin, or those who waited for one are yet to be told. */
   boolean wanted(IndexState index) {
+    if (outcome != null) {
+      return true;
+    }
     asked.removeIf(Request::ended);
     int dead = index.dead();
     return !asked.isEmpty()
@@ -39,34 +44,47 @@ public final class Compactor {
 
   /** The first or the next slice; requests that come while it runs wait for the next compaction. */
   void step(IndexState index, IndexWork worker, Scratch scratch) {
-    if (!index.compacting()) {
-      running.addAll(asked);
-      asked.clear();
-    }
-    Object outcome = worker.compactStep(DeviceOwner.TURN_NANOS, scratch);
-    switch (outcome) {
-      case null -> {
-        return;
+    if (outcome == null) {
+      if (!index.compacting()) {
+        running.addAll(asked);
+        asked.clear();
       }
-      case CompactionReport report -> {
+      outcome = worker.compactStep(DeviceOwner.TURN_NANOS, scratch);
+      if (outcome instanceof CompactionReport) {
         startFrom = MIN_DEAD;
-        running.forEach(job -> job.succeed(report));
-      }
-      default -> {
-        Throwable cause = (Throwable) outcome;
-        // Not to be tried again at once: not before twice as much could be gained.
-        startFrom = (int) Math.min(Integer.MAX_VALUE, Math.max(MIN_DEAD, 2L * index.dead()));
-        if (running.isEmpty()) {
-          LOG.log(
-              System.Logger.Level.WARNING,
-              "automatic compaction failed, it will be tried again at {0} dead rows: {1}",
-              startFrom,
-              cause.getMessage());
-        }
-        running.forEach(job -> job.fail(cause));
+      } else if (outcome instanceof Throwable cause) {
+        failed(index, cause);
       }
     }
-    running.clear();
+    if (outcome != null) {
+      tell(outcome);
+    }
+  }
+
+  private void failed(IndexState index, Throwable cause) {
+    // Not to be tried again at once: not before twice as much could be gained.
+    startFrom = (int) Math.min(Integer.MAX_VALUE, Math.max(MIN_DEAD, 2L * index.dead()));
+    if (running.isEmpty()) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          "automatic compaction failed, it will be tried again at {0} dead rows: {1}",
+          startFrom,
+          cause.getMessage());
+    }
+  }
+
+  /** One after the other: where there is no memory to tell one, the next turn goes on with it. */
+  private void tell(Object how) {
+    while (!running.isEmpty()) {
+      Jobs.Compact job = running.getFirst();
+      if (how instanceof CompactionReport report) {
+        job.succeed(report);
+      } else {
+        job.fail((Throwable) how);
+      }
+      running.removeFirst();
+    }
+    outcome = null;
   }
 
   /**
@@ -75,6 +93,7 @@ public final class Compactor {
   void moved() {
     asked.addAll(running);
     running.clear();
+    outcome = null;
   }
 
   void failAll(Throwable cause) {
@@ -82,5 +101,6 @@ public final class Compactor {
     running.forEach(job -> job.fail(cause));
     asked.clear();
     running.clear();
+    outcome = null;
   }
 }

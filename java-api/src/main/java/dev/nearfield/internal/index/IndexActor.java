@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  * here runs in a turn at the device the index is on, on the owner thread or, for {@link BriefWork},
  * on a caller's; except where a method says otherwise.
  */
-public final class IndexActor implements DeviceOwner.Turn {
+final class IndexActor implements DeviceOwner.Turn {
   private static final System.Logger LOG = System.getLogger(IndexActor.class.getName());
 
   private final IndexConfig config;

@@ -5,12 +5,10 @@ import dev.nearfield.AcceleratedVectorIndex;
 import dev.nearfield.Acceleration;
 import dev.nearfield.BackendKind;
 import dev.nearfield.Device;
-import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.FallbackReason;
 import dev.nearfield.IndexListener;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
-import dev.nearfield.VectorIndexException;
 import dev.nearfield.internal.device.IndexTargets;
 import dev.nearfield.internal.device.Settings;
 import dev.nearfield.internal.engine.Engine;
@@ -25,6 +23,7 @@ import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.OnDevice;
 import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.turn.StackRoom;
 import dev.nearfield.internal.value.PlacementInfo;
 import java.security.SecureRandom;
 import java.time.Duration;
@@ -177,6 +176,7 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
 
   @Override
   public AcceleratedVectorIndex build() {
+    StackRoom.require();
     IndexCounters counters = new IndexCounters();
     Completer completer = new Completer(executor);
     FallbackReporter reporter = new FallbackReporter(counters, completer, listener);
@@ -189,35 +189,21 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
     IndexTargets targets = IndexTargets.of(acceleration, device, backend);
     boolean named = device != null || backend != null;
     Elsewhere routes = named ? Elsewhere.NOWHERE : new PolicyRoutes(acceleration, config());
-    FallbackReason reason = targets.fallback().orElse(null);
-    Throwable cause = null;
-    for (Device candidate : targets.devices()) {
-      Placement placement =
-          new PlacementInfo(candidate, Optional.ofNullable(reason), targets.passedOver());
-      IndexConfig config =
-          reason == FallbackReason.MEMORY_BUDGET ? config().withoutBudget() : config();
-      try {
-        AcceleratedVectorIndex index =
-            OnDevice.use(
-                candidate,
-                IndexTargets::open,
-                owner -> make(config, owner, placement, routes, counters, completer, reporter));
-        if (reason != null) {
-          reporter.fellBack("build", placement, reason, cause);
-        }
-        return index;
-      } catch (VectorIndexException e) {
-        if (candidate == targets.devices().getLast()) {
-          throw e;
-        }
-        reason =
-            e instanceof DeviceOutOfMemoryException
-                ? FallbackReason.MEMORY_BUDGET
-                : FallbackReason.DEVICE_LOST;
-        cause = e;
-      }
-    }
-    throw new IllegalStateException("build: no device"); // IndexTargets holds at least one
+    return targets.first(
+        (candidate, fallback, cause) -> {
+          Placement placement = new PlacementInfo(candidate, fallback, targets.passedOver());
+          IndexConfig config =
+              fallback.equals(Optional.of(FallbackReason.MEMORY_BUDGET))
+                  ? config().withoutBudget()
+                  : config();
+          AcceleratedVectorIndex index =
+              OnDevice.use(
+                  candidate,
+                  IndexTargets::open,
+                  owner -> make(config, owner, placement, routes, counters, completer, reporter));
+          fallback.ifPresent(reason -> reporter.fellBack("build", placement, reason, cause));
+          return index;
+        });
   }
 
   private AcceleratedVectorIndex make(

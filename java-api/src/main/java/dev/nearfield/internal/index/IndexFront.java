@@ -43,7 +43,7 @@ import org.jspecify.annotations.Nullable;
  * The callers' side of an index: checks and copies what they give, queues it, and waits where they
  * want to.
  */
-public final class IndexFront implements AcceleratedVectorIndex {
+final class IndexFront implements AcceleratedVectorIndex {
   private final IndexConfig config;
   private final VectorIntake intake;
   private final IndexCounters counters;
@@ -156,9 +156,9 @@ public final class IndexFront implements AcceleratedVectorIndex {
       float[] copy = intake.vectors("addAll", "vector", vectors);
       return submit(new Jobs.Add("addAll", timeout, copy, vectors.size())).await();
     }
+    StackRoom.require();
     InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), chunkRows, actor::wake);
     try {
-      StackRoom.require();
       prepare(job);
       enqueue(job);
       intake.feed(job, vectors);
@@ -186,6 +186,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public int removeAll(VectorHandles handles) {
+    StackRoom.require();
     SortedHandles unique = SortedHandles.ofBits(handles.toBits());
     slots.checkIssued("removeAll", unique);
     return submit(new Jobs.Remove("removeAll", timeout, unique.sortedBits())).await();
@@ -234,14 +235,18 @@ public final class IndexFront implements AcceleratedVectorIndex {
   private SearchJob job(SearchRequest request) {
     intake.checkDimension("search", request.dimension());
     float[] queries = intake.vectors("search", "query", request.queries());
-    SortedHandles handles = (SortedHandles) request.handles().orElse(null);
-    SortedHandles filter = filter(handles, request.predicate().orElse(null));
+    SortedHandles filter = filter(request);
     RowMask mask = filter == null ? null : RowMask.of(slots, filter, SearchJob.isKept(request));
     return new SearchJob(request, request.timeout().orElse(timeout), queries, filter, mask);
   }
 
-  private @Nullable SortedHandles filter(
-      @Nullable SortedHandles handles, @Nullable Predicate<? super VectorHandle> predicate) {
+  private @Nullable SortedHandles filter(SearchRequest request) {
+    SortedHandles handles = (SortedHandles) request.handles().orElse(null);
+    Predicate<? super VectorHandle> predicate = request.predicate().orElse(null);
+    if (handles == null && predicate == null) {
+      return null;
+    }
+    StackRoom.require(); // for the mask, too
     if (predicate == null) {
       return handles; // a handle never issued is refused when the mask is made
     }
@@ -262,7 +267,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public IndexStats stats() {
-    return counters.stats(mailbox.size());
+    return counters.stats(mailbox.count());
   }
 
   @Override
@@ -272,6 +277,8 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public CompletableFuture<Placement> retryAcceleration() {
+    StackRoom.require();
+    long submitted = System.nanoTime();
     CompletableFuture<Placement> answer = new CompletableFuture<>();
     Threads.startVirtualForCaller( // looking for devices and opening one takes its time
         () -> {
@@ -281,7 +288,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
               completer.run(() -> answer.complete(placement()));
               return;
             }
-            MoveJob job = new MoveJob(to);
+            MoveJob job = new MoveJob(to, timeout, submitted);
             job.toFuture(completer)
                 .whenComplete(
                     (placement, failure) -> {
@@ -305,6 +312,7 @@ public final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public boolean close(Duration drain) throws InterruptedException {
+    StackRoom.require();
     long drainNanos = Request.saturatedNanos(drain);
     mailbox.refuse();
     actor.drain();
@@ -353,9 +361,9 @@ public final class IndexFront implements AcceleratedVectorIndex {
   /** Never waits; that there is no place completes the future too. */
   private <T, R> CompletableFuture<R> submitAsync(
       Request<T> job, Function<? super T, ? extends R> view) {
+    StackRoom.require();
     CompletableFuture<R> future = job.toFuture(completer, view);
     try {
-      StackRoom.require();
       prepare(job);
       job.onWithdraw(() -> mailbox.remove(job));
       mailbox.offer(job);

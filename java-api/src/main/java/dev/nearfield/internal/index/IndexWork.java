@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
  * published before a job ends, so that its caller sees itself counted. In a turn ({@link
  * DeviceOwner}).
  */
-public final class IndexWork {
+final class IndexWork {
   private static final System.Logger LOG = System.getLogger(IndexWork.class.getName());
 
   private final IndexState state;
@@ -74,8 +74,7 @@ public final class IndexWork {
   }
 
   Engine.CallControl control(long timeoutNanos) {
-    return new Engine.CallControl(
-        timeoutNanos == Long.MAX_VALUE ? 0 : Math.max(1, timeoutNanos), cancel.segment());
+    return Engine.CallControl.within(timeoutNanos, cancel.segment());
   }
 
   Placement placement() {
@@ -142,7 +141,9 @@ public final class IndexWork {
         addFailed(jobs.getFirst(), told);
       } else {
         for (Jobs.Add job : jobs) {
-          if (!job.ended()) { // else it was done before the failure
+          if (job.ended()) {
+            job.fail(told); // it was done before the failure, but maybe not told
+          } else {
             addAlone(job, scratch);
           }
         }
@@ -206,8 +207,21 @@ public final class IndexWork {
       from += part.length;
     }
     publish();
-    for (int i = 0; i < own.length; i++) {
-      jobs.get(i).succeed(answers[i]);
+    succeed(jobs, answers);
+  }
+
+  /** All of them, whatever becomes of one: what the device has done must not be done again. */
+  private static void succeed(List<Jobs.Add> jobs, VectorHandles[] answers) {
+    OutOfMemoryError untold = null;
+    for (int i = 0; i < answers.length; i++) {
+      try {
+        jobs.get(i).succeed(answers[i]);
+      } catch (OutOfMemoryError e) {
+        untold = e;
+      }
+    }
+    if (untold != null) {
+      throw untold;
     }
   }
 

@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * search finds any of it until all of it is there; when it fails half-way, the rows already on the
  * device stay dead and go with the next compaction.
  */
-public final class InsertJob extends Change<VectorHandles> {
+final class InsertJob extends Change<VectorHandles> {
   /** One being copied, one being taken, and one between them when the two are not even. */
   private static final int BUFFERS = 3;
 
@@ -108,8 +108,11 @@ public final class InsertJob extends Change<VectorHandles> {
     wakeOwner.run();
   }
 
-  /** The caller cannot go on. */
+  /** The caller cannot go on: the job ends at once, or when its rows have been taken back. */
   void abort(Throwable cause) {
+    if (endIfQueued(cause)) {
+      return;
+    }
     lock.lock();
     try {
       aborted = cause;

@@ -13,11 +13,11 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** The smaller kinds of requests: what they carry, all of it copied or immutable. */
-public final class Jobs {
+final class Jobs {
   private Jobs() {}
 
   /** An insert that fits one chunk; several that wait together go to the device together. */
-  static final class Add extends Change<VectorHandles> {
+  static class Add extends Change<VectorHandles> {
     final float[] vectors;
     final int count;
 
@@ -73,7 +73,7 @@ public final class Jobs {
     }
   }
 
-  static final class Compact extends Request<CompactionReport> {
+  static class Compact extends Request<CompactionReport> {
     Compact(@Nullable Duration timeout) {
       super("compact", timeout);
     }

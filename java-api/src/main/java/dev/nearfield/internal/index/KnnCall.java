@@ -6,6 +6,7 @@ import dev.nearfield.internal.turn.CancelWord;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Scratch;
+import dev.nearfield.internal.turn.StackRoom;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.concurrent.CancellationException;
@@ -37,6 +38,7 @@ final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
 
   /** Waits until the answers are written, and copies the dataset meanwhile. */
   static Times run(DeviceOwner owner, KnnJob job, @Nullable Duration timeout) {
+    StackRoom.require();
     KnnCall call = new KnnCall(owner, job, timeout);
     call.feed();
     return call.await();
@@ -50,14 +52,20 @@ final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
         seat.ready();
       }
     } catch (RuntimeException | Error e) { // a segment closed meanwhile
-      pieces.fail();
-      seat.ready();
-      try {
-        await();
-      } catch (RuntimeException expected) {
-        e.addSuppressed(expected);
+      if (!endIfQueued(e)) {
+        stop(e);
       }
       throw e;
+    }
+  }
+
+  private void stop(Throwable cause) {
+    pieces.fail();
+    seat.ready();
+    try {
+      await();
+    } catch (RuntimeException expected) {
+      cause.addSuppressed(expected);
     }
   }
 
@@ -90,8 +98,11 @@ final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
           ? work(engine, new Engine.CallControl(0, cancel.segment()), untilNanos)
           : DeviceOwner.IDLE;
     } catch (RuntimeException | Error e) {
-      close();
-      fail(e);
+      try {
+        close();
+      } finally {
+        fail(e); // whatever became of that: no other turn may go on with it
+      }
       return DeviceOwner.IDLE;
     } finally {
       cancel.disarm();

@@ -15,6 +15,7 @@ import dev.nearfield.internal.engine.Engine.SearchCall;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.OnDevice;
 import dev.nearfield.internal.turn.Request;
+import dev.nearfield.internal.turn.StackRoom;
 import dev.nearfield.internal.value.ExecutionInfo;
 import dev.nearfield.internal.value.KnnColumns;
 import java.lang.foreign.Arena;
@@ -76,10 +77,10 @@ public final class KnnJob {
       int k,
       @Nullable Device device,
       @Nullable Duration timeout) {
-    if (timeout != null && (timeout.isNegative() || timeout.isZero())) {
-      throw new IllegalArgumentException(
-          "Knn.search: timeout [" + timeout + "], it must be positive");
+    if (timeout != null) {
+      Timeouts.positive("Knn.search", timeout);
     }
+    StackRoom.require();
     long begin = System.nanoTime();
     return with(
         metric,
@@ -91,7 +92,7 @@ public final class KnnJob {
           Acceleration policy = device == null ? Settings.acceleration() : Acceleration.PREFERRED;
           return IndexTargets.of(policy, device, null)
               .first(
-                  (target, fallback) ->
+                  (target, fallback, cause) ->
                       OnDevice.use(
                           target,
                           IndexTargets::open,

@@ -5,7 +5,7 @@ package dev.nearfield.internal.index;
  * The wait after a batch of several searches for as many again: closed-loop clients come back
  * together if one waits for them a little; otherwise they settle into batches of 1, n, 1, n.
  */
-public final class Linger {
+final class Linger {
   /** The share of the batch's duration to wait (1 / this). */
   private static final int SHARE = 20;
 

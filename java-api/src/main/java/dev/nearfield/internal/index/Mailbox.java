@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * The bounded queue in front of one index: many callers put, whoever has the turn takes. First in,
  * first out.
  */
-public final class Mailbox implements Relocation.Places {
+final class Mailbox implements Relocation.Places {
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition notFull = lock.newCondition();
   private final ArrayDeque<Request<?>> queue = new ArrayDeque<>();
@@ -141,10 +141,21 @@ public final class Mailbox implements Relocation.Places {
     return new IndexClosedException(operation + ": the index is closed");
   }
 
+  /** Requests that wait to be taken. */
   int size() {
     lock.lock();
     try {
       return queue.size();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Requests that count against the capacity: those that wait, and those held. */
+  int count() {
+    lock.lock();
+    try {
+      return queue.size() + held;
     } finally {
       lock.unlock();
     }

@@ -12,7 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** One device call that answers the next queries of several searches. */
-public final class SearchBatch {
+final class SearchBatch {
   /** Hits of one call: 48 MiB of rows and distances. */
   private static final long MAX_HITS = 1 << 22;
 

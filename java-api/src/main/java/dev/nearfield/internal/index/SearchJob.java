@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * A queued search. Its queries are those of the immutable request; answers are gathered slice by
  * slice in turns.
  */
-public final class SearchJob extends Request<SearchResult> {
+final class SearchJob extends Request<SearchResult> {
   final SearchRequest request;
 
   /** Row-major; checked. */

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  * The requests that a turn on the owner thread is about to take from the mailbox or has taken, and
  * has not handed on: those that would never end should the turn fail. In a turn.
  */
-public final class Taken {
+final class Taken {
   private final Mailbox mailbox;
   private @Nullable Request<?> first;
   private List<? extends Request<?>> all = List.of();

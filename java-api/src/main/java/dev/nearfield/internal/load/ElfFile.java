@@ -14,7 +14,7 @@ import java.nio.file.Path;
  * beyond the end of the file, which kills the process with SIGBUS, and for a file that is no
  * library the JVM prints warnings about executable stacks. So the headers are checked first.
  */
-public final class ElfFile {
+final class ElfFile {
   // Offsets in Elf64_Ehdr and Elf64_Phdr (System V ABI, chapter 4 and 5).
   private static final int HEADER_BYTES = 64;
   private static final int PHOFF = 32;

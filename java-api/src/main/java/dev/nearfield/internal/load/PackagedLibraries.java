@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
  * Finds native libraries in jars: where this class comes from, where the current thread's context
  * class loader looks, and on the module path, whether the module of the jar was resolved or not.
  */
-public final class PackagedLibraries {
+final class PackagedLibraries {
   /** For which libraries are made; a jar of another platform is recognised by these names. */
   private static final List<String> PLATFORMS =
       List.of("linux-x86_64", "linux-aarch_64", "osx-aarch_64", "osx-x86_64", "windows-x86_64");

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * A native library in a jar: what its {@code .properties} say ({@code version}, {@code abi}, {@code
  * files} with the backend's own library first, {@code sha256.<file>}), and how to read its files.
  */
-public final class PackagedLibrary {
+final class PackagedLibrary {
   /** One file of the library, which is unpacked beside the others. */
   record Part(String name, String sha256) {}
 

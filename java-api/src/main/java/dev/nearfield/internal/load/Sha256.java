@@ -10,7 +10,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
 /** SHA-256 in hexadecimal digits. */
-public final class Sha256 {
+final class Sha256 {
   private Sha256() {}
 
   static String of(byte[] bytes) {

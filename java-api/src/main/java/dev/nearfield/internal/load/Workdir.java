@@ -39,7 +39,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param shared lies in a folder that other users write to as well
  */
-public record Workdir(Path path, boolean shared) {
+record Workdir(Path path, boolean shared) {
   static final String PROPERTY = "nearfield.native.workdir";
 
   private static final String HINT =

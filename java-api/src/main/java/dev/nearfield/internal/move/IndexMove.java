@@ -7,6 +7,7 @@ import dev.nearfield.internal.table.LiveRows;
 import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.Scratch;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -59,16 +60,16 @@ public final class IndexMove implements DeviceOwner.Turn {
 
   /** The engine and the filled index at the destination, once {@link Phase#DONE}. */
   public Engine engine() {
-    return java.util.Objects.requireNonNull(engine);
+    return Objects.requireNonNull(engine);
   }
 
   public IndexState target() {
-    return java.util.Objects.requireNonNull(target);
+    return Objects.requireNonNull(target);
   }
 
   /** Once {@link Phase#FAILED}. */
   Throwable failure() {
-    return java.util.Objects.requireNonNull(failure);
+    return Objects.requireNonNull(failure);
   }
 
   // ---- on the old owner thread, in phase READ

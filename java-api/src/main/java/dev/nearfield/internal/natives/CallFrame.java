@@ -23,7 +23,7 @@ import java.util.function.Supplier;
  * alignment. Heap segments have no address: they are copied in, and after a successful call copied
  * back by {@link #check}.
  */
-public final class CallFrame implements AutoCloseable {
+final class CallFrame implements AutoCloseable {
   /**
    * A library name or description is a short line; a missing terminator must not be searched for
    * ever.

@@ -5,7 +5,7 @@ import dev.nearfield.Metric;
 import dev.nearfield.ffi.nearfield_h;
 
 /** The number of a metric in the C ABI. */
-public final class MetricCode {
+final class MetricCode {
   private MetricCode() {}
 
   static int of(Metric metric) {

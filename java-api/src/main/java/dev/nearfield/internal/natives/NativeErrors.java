@@ -18,7 +18,7 @@ import java.util.concurrent.CancellationException;
 import java.util.function.Supplier;
 
 /** From {@code nf_status} to the public exceptions. The message is the sentence of the library. */
-public final class NativeErrors {
+final class NativeErrors {
   private NativeErrors() {}
 
   /** Memory of the device in bytes; -1 where unknown. */

@@ -16,7 +16,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /** One native index; belongs to its engine and is closed before it. */
-public final class NativeIndex implements EngineIndex {
+final class NativeIndex implements EngineIndex {
   private final NativeEngine engine;
   private final NativeCalls calls;
   private final MemorySegment index;

@@ -12,7 +12,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 
 /** The structs of one batch of searches, in the memory of its {@link CallFrame}. */
-public final class SearchStructs {
+final class SearchStructs {
   private final CallFrame frame;
   private final SearchCall search;
   private final int dim;

@@ -10,6 +10,8 @@ import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.value.DeviceInfo;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
+import java.util.concurrent.CancellationException;
 
 /**
  * The backend without a native library: an exact flat scan on the calling thread, rows on the Java
@@ -85,7 +87,7 @@ public final class JavaEngine implements Engine {
     void poll() {
       MemorySegment cancel = control.cancel();
       if (cancel != null && (int) CANCEL.getAcquire(cancel, 0L) != 0) {
-        throw new java.util.concurrent.CancellationException(operation + ": cancelled");
+        throw new CancellationException(operation + ": cancelled");
       }
       long timeout = control.timeoutNanos();
       if (timeout != 0 && System.nanoTime() - start >= timeout) {
@@ -94,6 +96,6 @@ public final class JavaEngine implements Engine {
       }
     }
 
-    private static final java.lang.invoke.VarHandle CANCEL = ValueLayout.JAVA_INT.varHandle();
+    private static final VarHandle CANCEL = ValueLayout.JAVA_INT.varHandle();
   }
 }

@@ -13,7 +13,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** The flat index of the plain-Java backend. */
-public final class JavaIndex implements EngineIndex {
+final class JavaIndex implements EngineIndex {
   /**
    * Rows copied between two looks at the clock while compacting: below a millisecond at any
    * dimension in use.

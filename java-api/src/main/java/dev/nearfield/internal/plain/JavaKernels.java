@@ -8,7 +8,7 @@ import dev.nearfield.Metric;
  * each a chain of fused multiply-adds in ascending order, then (s0+s2)+(s1+s3); docs/numerics.md.
  * Ranks are what searches compare, smaller is better, never -0.
  */
-public final class JavaKernels {
+final class JavaKernels {
   private JavaKernels() {}
 
   /**

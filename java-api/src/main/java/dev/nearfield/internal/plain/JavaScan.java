@@ -9,7 +9,7 @@ import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 
 /** The search of the plain-Java backend: one pass over the rows for all queries of a batch. */
-public final class JavaScan {
+final class JavaScan {
   /** Multiply-adds between two looks at the clock: about a millisecond. */
   private static final long POLL_EVERY = 1 << 20;
 

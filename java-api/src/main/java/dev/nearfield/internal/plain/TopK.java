@@ -5,7 +5,7 @@ package dev.nearfield.internal.plain;
  * The k best of a stream of (rank, row) by the total order: smaller rank, then lower row. A heap
  * with the worst on top.
  */
-public final class TopK {
+final class TopK {
   private final float[] ranks;
   private final long[] rows;
   private int size;

@@ -7,7 +7,7 @@ public final class LiveRows {
    * Bytes of a chunk: long against the cost of a device call, short against a turn, and with the
    * device's copy of it within two caches; twice and half as much were 10 to 20% slower.
    */
-  public static final int CHUNK_BYTES = 2 << 20;
+  static final int CHUNK_BYTES = 2 << 20;
 
   final float[] vectors;
   final int[] slots;

@@ -4,7 +4,7 @@ package dev.nearfield.internal.table;
 import java.util.Arrays;
 
 /** A growing array of longs. Not thread-safe. */
-public final class LongColumn {
+final class LongColumn {
   private long[] values = new long[16];
   private int size;
 

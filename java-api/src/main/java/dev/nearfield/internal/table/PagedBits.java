@@ -5,7 +5,7 @@ package dev.nearfield.internal.table;
  * A growing set of small numbers, one bit each; ranges are set and cleared a word at a time. Not
  * thread-safe.
  */
-public final class PagedBits {
+final class PagedBits {
   private final PagedInts words = new PagedInts();
 
   /** Makes room for the numbers below {@code count}; those without room are not in the set. */

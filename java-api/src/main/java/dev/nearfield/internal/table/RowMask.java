@@ -22,9 +22,9 @@ public final class RowMask {
   private volatile long renewalsSeen;
   private Engine.RowFilter rows; // changes in turns only
 
-  private RowMask(Moment made, Engine.RowFilter rows) {
+  private RowMask(Moment made, long renewalsSeen, Engine.RowFilter rows) {
     this.made = made;
-    this.renewalsSeen = made.renewals();
+    this.renewalsSeen = renewalsSeen;
     this.rows = rows;
   }
 
@@ -40,7 +40,10 @@ public final class RowMask {
     if (known != null && slots.isUsable(known)) {
       return known;
     }
-    RowMask made = make(slots, handles, kept);
+    RowMask made;
+    do {
+      made = make(new RowLookup(slots, handles.sortedBits()), kept);
+    } while (made == null);
     RowMask other = handles.mask(); // made meanwhile: searches that share it share its transfer
     if (other != null && other != known && slots.isUsable(other)) {
       return other;
@@ -51,54 +54,63 @@ public final class RowMask {
     return made;
   }
 
-  private static RowMask make(SlotTable slots, SortedHandles handles, boolean kept) {
-    long[] bits = handles.sortedBits();
-    while (true) { // again when rows are renumbered meanwhile, which takes longer than this
-      Moment now = slots.moment();
-      // A row number takes 64 bits, a mask one bit per row: take the smaller.
-      Engine.RowFilter rows =
-          (long) bits.length * Long.SIZE < now.rows()
-              ? list(slots, bits, now, kept)
-              : words(slots, bits, now, kept);
-      if (rows != null) {
-        return new RowMask(now, rows);
-      }
-    }
+  /** Null when the lookup turns out stale. */
+  static @Nullable RowMask make(RowLookup lookup, boolean kept) {
+    // A row number takes 64 bits, a mask one bit per row: take the smaller.
+    Engine.RowFilter rows =
+        (long) lookup.handleCount() * Long.SIZE < lookup.begun().rows()
+            ? list(lookup, kept)
+            : words(lookup, kept);
+    return lookup.isStale() ? null : new RowMask(lookup.begun(), lookup.renewalsSeen(), rows);
   }
 
-  private static Engine.@Nullable RowFilter list(
-      SlotTable slots, long[] handles, Moment now, boolean kept) {
-    int[] chunk = new int[Math.min(slots.step(), handles.length)];
-    long[] rows = new long[handles.length];
+  private static Engine.RowFilter list(RowLookup lookup, boolean kept) {
+    long[] rows = new long[lookup.handleCount()];
+    LongColumn renewed = new LongColumn();
     int count = 0;
-    for (int from = 0; from < handles.length; from += slots.step()) {
-      int read = slots.rows("search", handles, from, chunk, now);
-      if (read < 0) {
-        return null;
+    while (lookup.next()) {
+      for (int row : lookup.renewed()) {
+        renewed.add(row);
       }
-      for (int i = 0; i < read; i++) {
-        if (chunk[i] != SlotTable.NO_ROW) {
-          rows[count++] = chunk[i];
+      for (int i = 0; i < lookup.count(); i++) {
+        if (lookup.row(i) != SlotTable.NO_ROW) {
+          rows[count++] = lookup.row(i);
         }
       }
     }
+    count = without(renewed.toArray(), rows, count);
     Arrays.sort(rows, 0, count);
     MemorySegment memory = MemorySegment.ofArray(rows).asSlice(0, (long) count * Long.BYTES);
     return new Engine.RowFilter.Rows(kept ? nativeCopy(memory, Long.BYTES) : memory, count);
   }
 
-  private static Engine.@Nullable RowFilter words(
-      SlotTable slots, long[] handles, Moment now, boolean kept) {
-    int[] chunk = new int[Math.min(slots.step(), handles.length)];
-    int[] words = new int[Math.max(1, (int) ((now.rows() + 31L) >>> 5))];
-    for (int from = 0; from < handles.length; from += slots.step()) {
-      int read = slots.rows("search", handles, from, chunk, now);
-      if (read < 0) {
-        return null;
+  /** No handle of the set came with a renewal, so their order does not matter. */
+  private static int without(long[] renewed, long[] rows, int count) {
+    if (renewed.length == 0) {
+      return count;
+    }
+    Arrays.sort(renewed);
+    int left = 0;
+    for (int i = 0; i < count; i++) {
+      if (Arrays.binarySearch(renewed, rows[i]) < 0) {
+        rows[left++] = rows[i];
       }
-      for (int i = 0; i < read; i++) {
-        if (chunk[i] != SlotTable.NO_ROW) {
-          words[chunk[i] >>> 5] |= 1 << (chunk[i] & 31);
+    }
+    return left;
+  }
+
+  private static Engine.RowFilter words(RowLookup lookup, boolean kept) {
+    int[] words = new int[Math.max(1, (int) ((lookup.begun().rows() + 31L) >>> 5))];
+    while (lookup.next()) {
+      for (int row : lookup.renewed()) {
+        if (row >>> 5 < words.length) { // else it came later
+          words[row >>> 5] &= ~(1 << (row & 31));
+        }
+      }
+      for (int i = 0; i < lookup.count(); i++) {
+        int row = lookup.row(i);
+        if (row != SlotTable.NO_ROW) {
+          words[row >>> 5] |= 1 << (row & 31);
         }
       }
     }

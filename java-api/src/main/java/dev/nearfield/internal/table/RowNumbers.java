@@ -43,16 +43,28 @@ final class RowNumbers {
     return moment.numbering() == numbering;
   }
 
+  /** How many rows have got another handle, each as often as it has. */
+  long renewals() {
+    return renewals.count();
+  }
+
+  /** Whether all after the first {@code seen} are remembered. */
+  boolean remembers(long seen) {
+    return renewals.remembers(seen);
+  }
+
+  int[] renewedSince(long seen) {
+    return renewals.since(seen);
+  }
+
   boolean covers(RowMask mask) {
-    return mask.made().table() == table
-        && isSince(mask.made())
-        && renewals.remembers(mask.renewalsSeen());
+    return mask.made().table() == table && isSince(mask.made()) && remembers(mask.renewalsSeen());
   }
 
   /** Takes the rows that got other handles out of a mask that is covered. */
   void update(RowMask mask) {
-    if (mask.renewalsSeen() != renewals.count()) {
-      mask.takeOut(renewals.since(mask.renewalsSeen()), renewals.count());
+    if (mask.renewalsSeen() != renewals()) {
+      mask.takeOut(renewedSince(mask.renewalsSeen()), renewals());
     }
   }
 }

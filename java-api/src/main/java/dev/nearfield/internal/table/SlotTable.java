@@ -225,16 +225,17 @@ public final class SlotTable {
 
   /**
    * Looks up the rows of some handles from {@code from} on, as many as {@code out} takes, and
-   * answers how many; or -1 when rows have got other numbers since {@code as}, if that matters. Any
-   * thread.
+   * answers how many. Any thread.
    *
+   * @param lookup is told which rows have got other handles; null: that does not matter
+   * @return -1 when it is stale
    * @throws IllegalArgumentException when one was never issued
    */
-  int rows(String operation, long[] handles, int from, int[] out, RowMask.@Nullable Moment as) {
+  int rows(String operation, long[] handles, int from, int[] out, @Nullable RowLookup lookup) {
     int count = Math.min(out.length, handles.length - from);
     lock(count);
     try {
-      if (as != null && !numbers.isSince(as)) {
+      if (lookup != null && !lookup.catchUp(numbers)) {
         return -1;
       }
       for (int i = 0; i < count; i++) {

@@ -13,6 +13,10 @@ final class Alarms {
   /** A thread that is needed again soon is not worth ending. */
   private static final long KEEP_SECONDS = 10;
 
+  private static final long AGAIN_NANOS = 1_000_000_000;
+
+  private static final System.Logger LOG = System.getLogger(Alarms.class.getName());
+
   private static final ScheduledThreadPoolExecutor CLOCK = clock();
 
   private Alarms() {}
@@ -26,8 +30,34 @@ final class Alarms {
     return clock;
   }
 
-  /** Runs a brief action after that time, unless the answer is cancelled. */
+  /**
+   * Runs a brief action after that time and then again and again, as it may fail, until the answer
+   * is cancelled.
+   */
   static Future<?> after(long nanos, Runnable action) {
-    return CLOCK.schedule(action, nanos, TimeUnit.NANOSECONDS);
+    return CLOCK.scheduleWithFixedDelay(
+        () -> {
+          try {
+            action.run();
+          } catch (RuntimeException | Error e) {
+            log(e);
+          }
+        },
+        nanos,
+        AGAIN_NANOS,
+        TimeUnit.NANOSECONDS);
+  }
+
+  /** For tests: how many are set. */
+  static int pending() {
+    return CLOCK.getQueue().size();
+  }
+
+  private static void log(Throwable failure) {
+    try {
+      LOG.log(System.Logger.Level.WARNING, "a time-out could not be told yet", failure);
+    } catch (RuntimeException | Error e) {
+      failure.addSuppressed(e); // no memory for that either
+    }
   }
 }

@@ -9,11 +9,15 @@ import org.jspecify.annotations.Nullable;
  * verdict.
  */
 public abstract class Change<T> extends Request<T> {
+  private @Nullable Runnable wake;
+
   public Change(String operation, @Nullable Duration timeout) {
     super(operation, timeout);
   }
 
-  private @Nullable Runnable wake;
+  protected Change(String operation, @Nullable Duration timeout, long submitted) {
+    super(operation, timeout, submitted);
+  }
 
   /** {@code wake}: its caller wants it stopped while it runs or waits. Before it is queued. */
   public final void onStop(Runnable wake) {

@@ -52,13 +52,8 @@ public final class OwnerCall<T> extends Request<T> implements DeviceOwner.Turn {
       CancelWord.Batch batch = cancel.arm();
       if (start(batch)) {
         batch.gathered();
-        long left = remainingNanos();
-        succeed(
-            task.run(
-                engine,
-                scratch,
-                new Engine.CallControl(
-                    left == Long.MAX_VALUE ? 0 : Math.max(1, left), cancel.segment())));
+        Engine.CallControl control = Engine.CallControl.within(remainingNanos(), cancel.segment());
+        succeed(task.run(engine, scratch, control));
       }
     } catch (RuntimeException | Error e) {
       fail(e);

@@ -44,19 +44,26 @@ public abstract class Request<T> {
   }
 
   private final String operation;
-  private final long submitted = System.nanoTime();
+  private final long submitted;
   private final @Nullable Duration timeout;
   private final long timeoutNanos;
   private volatile Object state = QUEUED;
+  private volatile boolean told; // whoever waits knows of the end
   private volatile @Nullable Throwable stopCause; // why a running request should stop
   private CancelWord.@Nullable Batch batch; // guarded by this
   private volatile @Nullable Thread waiter;
   private @Nullable Promise<T, ?> promise; // set before it is queued
   private @Nullable Completer completer;
-  private @Nullable Future<?> alarm;
+  private volatile @Nullable Future<?> alarm; // until it is told
   private @Nullable Runnable withdraw;
 
   public Request(String operation, @Nullable Duration timeout) {
+    this(operation, timeout, System.nanoTime());
+  }
+
+  /** {@code submitted}: System.nanoTime() of the call, if that was some time ago. */
+  protected Request(String operation, @Nullable Duration timeout, long submitted) {
+    this.submitted = submitted;
     this.operation = operation;
     this.timeout = timeout;
     this.timeoutNanos = timeout == null ? Long.MAX_VALUE : saturatedNanos(timeout);
@@ -132,7 +139,7 @@ public abstract class Request<T> {
           }
         });
     if (timeout != null) {
-      alarm = Alarms.after(remainingNanos(), this::expire);
+      alarm = Alarms.after(remainingNanos(), this::ring);
     }
     return answer;
   }
@@ -189,6 +196,15 @@ public abstract class Request<T> {
     }
   }
 
+  /** Until it is told. */
+  private void ring() {
+    expire();
+    Future<?> set = alarm; // not set yet when it rings at once
+    if (told && set != null) {
+      set.cancel(false);
+    }
+  }
+
   private void expire() {
     stop(
         () ->
@@ -198,28 +214,36 @@ public abstract class Request<T> {
 
   private void stop(Supplier<? extends Throwable> why) {
     if (ended()) {
+      tell();
       return;
     }
     Throwable cause = why.get();
-    Failure failure = new Failure(cause);
-    if (STATE.compareAndSet(this, QUEUED, failure)) {
-      Runnable action = withdraw;
-      if (action != null) {
-        action.run();
-      }
-      onEnd();
+    if (endIfQueued(cause)) {
       return;
     }
     if (state == RUNNING) {
-      if (abandonable() && STATE.compareAndSet(this, RUNNING, failure)) {
+      if (abandonable() && STATE.compareAndSet(this, RUNNING, new Failure(cause))) {
         leaveBatch();
-        onEnd();
+        tell();
       } else if (!abandonable() && stopCause == null) {
         stopCause = cause;
         leaveBatch();
         onCancelRequested();
       }
     }
+  }
+
+  /** Fails the request and takes it out of the queue, unless it has left that; answers whether. */
+  protected final boolean endIfQueued(Throwable cause) {
+    if (!STATE.compareAndSet(this, QUEUED, new Failure(cause))) {
+      return false;
+    }
+    Runnable action = withdraw;
+    if (action != null) {
+      action.run();
+    }
+    tell();
+    return true;
   }
 
   /** Called once when a running request that cannot be abandoned should stop. Any thread. */
@@ -267,11 +291,18 @@ public abstract class Request<T> {
     }
   }
 
+  /**
+   * Ends the request, if it has not ended; if this throws, it has, and whichever of its ends is
+   * called next tells of it.
+   */
   public final void succeed(T value) {
     end(new Success(value));
   }
 
-  /** When the device stopped because it was asked to, the reason for asking is what counts. */
+  /**
+   * As {@link #succeed}. When the device stopped because it was asked to, the reason for asking is
+   * what counts.
+   */
   public final void fail(Throwable cause) {
     Throwable asked = stopCause;
     end(new Failure(asked != null && cause instanceof CancellationException ? asked : cause));
@@ -280,28 +311,37 @@ public abstract class Request<T> {
   private void end(Object outcome) {
     Object now = state;
     while (now == QUEUED || now == RUNNING) {
-      if (STATE.compareAndSet(this, now, outcome)) {
-        onEnd();
-        return;
-      }
+      STATE.compareAndSet(this, now, outcome);
       now = state;
+    }
+    tell();
+  }
+
+  /** Where there is no memory for it now, it is told when the request is ended once more. */
+  private void tell() {
+    if (!told) {
+      onEnd();
+      told = true;
     }
   }
 
-  /** The request has just ended; called once, on the thread that ended it. */
+  /**
+   * The request has ended. Called on the thread that ended it; again, on any, if it throws or has
+   * not returned by then.
+   */
   protected void onEnd() {
-    Future<?> set = alarm;
-    if (set != null) {
-      set.cancel(false);
+    Thread waiting = waiter;
+    if (waiting != null) {
+      LockSupport.unpark(waiting);
     }
     Promise<T, ?> answer = promise;
     Completer by = completer;
     if (answer != null && by != null) {
       by.run(() -> complete(answer));
     }
-    Thread waiting = waiter;
-    if (waiting != null) {
-      LockSupport.unpark(waiting);
+    Future<?> set = alarm;
+    if (set != null) {
+      set.cancel(false);
     }
   }
 

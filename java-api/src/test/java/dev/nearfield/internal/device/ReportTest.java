@@ -31,6 +31,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -180,7 +181,7 @@ class ReportTest {
         BackendUnavailableException.class,
         () ->
             one.first(
-                (device, fallback) -> {
+                (device, fallback, cause) -> {
                   throw refused();
                 }));
   }
@@ -193,12 +194,15 @@ class ReportTest {
   private static List<String> tried(
       Acceleration policy, int failing, Supplier<VectorIndexException> failure) {
     List<String> tried = new ArrayList<>();
+    AtomicReference<VectorIndexException> thrown = new AtomicReference<>();
     return IndexTargets.of(policy, null, null)
         .first(
-            (device, fallback) -> {
+            (device, fallback, cause) -> {
+              assertSame(thrown.get(), cause);
               tried.add(device.id());
               if (tried.size() <= failing) {
-                throw failure.get();
+                thrown.set(failure.get());
+                throw thrown.get();
               }
               return tried;
             });

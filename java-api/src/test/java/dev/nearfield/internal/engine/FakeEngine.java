@@ -230,6 +230,7 @@ public final class FakeEngine implements Engine {
     @Override
     public void close() {
       knnsClosed.incrementAndGet();
+      enter("knnClose", 0, 0, 0, CallControl.NONE);
       knn.close();
     }
   }

@@ -11,7 +11,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.nearfield.AcceleratedVectorIndex;
 import dev.nearfield.DeviceLostException;
+import dev.nearfield.HandleSet;
 import dev.nearfield.IndexClosedException;
+import dev.nearfield.Knn;
 import dev.nearfield.Metric;
 import dev.nearfield.PinnedCarrier;
 import dev.nearfield.SearchRequest;
@@ -19,6 +21,7 @@ import dev.nearfield.SearchResult;
 import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.Seed;
 import dev.nearfield.Together;
+import dev.nearfield.VectorBatch;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorIndexException;
 import dev.nearfield.internal.engine.Engine;
@@ -334,6 +337,9 @@ class BriefWorkTest {
   }
 
   private static final class Deep implements Runnable {
+    private static final int KINDS = 7;
+    private static final VectorBatch ONE = VectorBatch.of(new float[1][1]);
+
     private final AcceleratedVectorIndex index;
     private VectorHandle own;
     private int deepest;
@@ -346,11 +352,23 @@ class BriefWorkTest {
     }
 
     void call(int which) {
-      switch (which % 3) {
+      switch (which % KINDS) {
         case 0 -> index.search(ANY);
         case 1 -> own = index.replace(own, new float[1]).orElse(own);
-        default -> index.remove(index.add(new float[1]));
+        case 2 -> index.remove(index.add(new float[1]));
+        case 3 -> index.search(filtered().filter(handle -> true).build());
+        case 4 -> index.search(filtered().filter(set()).build());
+        case 5 -> index.removeAll(index.addAll(ONE));
+        default -> Knn.search(JavaEngine.DEVICE, Metric.DOT, ONE, ONE, 1);
       }
+    }
+
+    private static SearchRequest.Builder filtered() {
+      return SearchRequest.builder().query(new float[1]).topK(1);
+    }
+
+    private HandleSet set() {
+      return HandleSet.of(List.of(own));
     }
 
     @Override

@@ -305,6 +305,18 @@ class GivingUpTest {
   }
 
   @Test
+  void aBadVectorOfALargeInsertIsToldBeforeItsTurn() throws Exception {
+    CompletableFuture<SearchResult> running = occupy();
+    float[][] vectors = new float[LiveRows.chunkRows(1) + 1][1];
+    vectors[1][0] = Float.NaN;
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> index.addAll(VectorBatch.of(vectors)));
+    assertTrue(e.getMessage().contains("vector [1] has [NaN]"), e.getMessage());
+    assertEquals(0, index.stats().queued());
+    assertFalse(running.isDone());
+  }
+
+  @Test
   void aRequestsOwnTimeOutGoesBeforeTheIndexs() throws Exception {
     try (AcceleratedVectorIndex hasty =
         new IndexBuilder(1, Metric.L2_SQUARED)

@@ -2,6 +2,7 @@
 package dev.nearfield.internal.index;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -15,6 +16,7 @@ import dev.nearfield.SearchTimeoutException;
 import dev.nearfield.Seed;
 import dev.nearfield.Together;
 import dev.nearfield.VectorBatch;
+import dev.nearfield.VectorIndexException;
 import dev.nearfield.internal.device.IndexTargets;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineTest;
@@ -242,6 +244,35 @@ class KnnCallTest {
   }
 
   @Test
+  void aDatasetThatIsFreedBeforeTheFirstTurnWaitsForNoDevice() throws Exception {
+    engine.hold("create");
+    CompletableFuture<Void> other = Together.start(this::create);
+    engine.awaitHeld();
+    VectorBatch dataset;
+    try (Arena arena = Arena.ofShared()) {
+      dataset = VectorBatch.of(arena.allocate(ValueLayout.JAVA_FLOAT, ROWS), ROWS, 1, Float.BYTES);
+    }
+    assertThrows(IllegalStateException.class, () -> search(dataset, null));
+    assertFalse(other.isDone());
+    engine.open();
+    other.get(20, TimeUnit.SECONDS);
+    check(search());
+    assertEquals(1, engine.count("knn"));
+  }
+
+  /** Nothing of it is looked at again: its memory is the caller's. */
+  @Test
+  void aFailureThatCannotEvenBeClosedEndsTheCall() {
+    engine.failing = "knnStep,knnClose";
+    engine.failures.add(new IllegalStateException("a bug"));
+    engine.failures.add(new OutOfMemoryError("made up, logged in this test on purpose"));
+    VectorIndexException e = assertThrows(VectorIndexException.class, this::search);
+    assertEquals("a bug", e.getMessage());
+    check(search());
+    assertEquals(2, engine.count("knn"));
+  }
+
+  @Test
   void aDatasetThatIsFreedMeanwhileIsTheCallersFailure() throws Exception {
     engine.hold("knnStep");
     Arena arena = Arena.ofShared();
@@ -289,7 +320,7 @@ class KnnCallTest {
                       QUERY,
                       3,
                       PIECE_ROWS * Float.BYTES,
-                      job -> targets.first((device, why) -> on(job, device, bad, why)));
+                      job -> targets.first((device, why, cause) -> on(job, device, bad, why)));
               check(result);
               assertEquals(Optional.of(FallbackReason.DEVICE_LOST), result.execution().fallback());
             });

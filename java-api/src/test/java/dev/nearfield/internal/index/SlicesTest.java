@@ -78,6 +78,19 @@ class SlicesTest {
   }
 
   @Test
+  void aBulkSearchCountsAsQueuedUntilItEnds() throws Exception {
+    index.add(new float[] {0});
+    CompletableFuture<SearchResult> bulk = begun();
+    assertEquals(1, index.stats().queued());
+    CompletableFuture<SearchResult> single = index.searchAsync(request(1));
+    assertEquals(2, index.stats().queued());
+    engine.open();
+    done(bulk);
+    done(single);
+    BatchingTest.await(() -> index.stats().queued() == 0);
+  }
+
+  @Test
   void othersWaitForOneSlice() throws Exception {
     VectorHandle first = index.add(new float[] {0});
     CompletableFuture<SearchResult> bulk = begun();

@@ -202,6 +202,27 @@ class MoveTest {
   }
 
   @Test
+  void aMoveThatWaitsForTooLongIsNotBegun() throws Exception {
+    Route route = new Route(null);
+    build(route);
+    index.add(vector(1));
+    first.hold("search");
+    CompletableFuture<SearchResult> running = index.searchAsync(nearest(1, 1));
+    first.awaitHeld();
+    CompletableFuture<Placement> move =
+        index.withTimeout(Duration.ofMillis(300)).retryAcceleration();
+    ExecutionException e =
+        assertThrows(ExecutionException.class, () -> move.get(20, TimeUnit.SECONDS));
+    assertInstanceOf(SearchTimeoutException.class, e.getCause());
+    assertTrue(e.getCause().getMessage().contains("[PT0.3S]"), e.getCause().getMessage());
+    BatchingTest.await(() -> route.engines.getFirst().closed.get() == 1);
+    assertEquals(0, index.stats().queued());
+    first.open();
+    running.get(20, TimeUnit.SECONDS);
+    assertEquals(first.device(), index.placement().device());
+  }
+
+  @Test
   void smallInsertsWaitForRoomToo() throws Exception {
     Route route = new Route(FallbackReason.MEMORY_BUDGET);
     build(route);

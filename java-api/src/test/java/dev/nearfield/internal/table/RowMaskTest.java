@@ -91,6 +91,67 @@ class RowMaskTest {
     assertNotSame(mask, RowMask.of(slots, set, true));
   }
 
+  /** Whose rows are replaced between any two steps, so often, and at first those of the set. */
+  private RowLookup disturbed(int count, int renewals) {
+    long[] rest = Arrays.copyOfRange(handles, count, COUNT);
+    return new RowLookup(slots, Arrays.copyOf(handles, count)) {
+      private boolean begun;
+
+      @Override
+      boolean next() {
+        boolean more = super.next();
+        if (!begun) {
+          begun = true;
+          slots.renew(handles[4]);
+          slots.renew(handles[count - 1]);
+        }
+        for (int i = 0; more && i < renewals; i++) {
+          rest[i % rest.length] = slots.renew(rest[i % rest.length]);
+        }
+        return more;
+      }
+    };
+  }
+
+  @Test
+  void aMaskIsMadeAlthoughMoreIsReplacedMeanwhileThanIsRemembered() {
+    RowMask mask = RowMask.make(disturbed(500, Renewals.KEPT - 2), true);
+    assertTrue(slots.refresh(mask));
+    MemorySegment words = ((Engine.RowFilter.Bits) mask.rows()).words();
+    for (int row = 0; row < COUNT; row++) {
+      int bit = words.getAtIndex(ValueLayout.JAVA_INT, row >>> 5) >>> (row & 31) & 1;
+      assertEquals(row < 499 && row != 4 ? 1 : 0, bit, "row " + row);
+    }
+    assertNull(RowMask.make(disturbed(500, Renewals.KEPT + 1), true), "all within one step");
+  }
+
+  @Test
+  void aListIsMadeAlthoughRowsAreReplacedMeanwhile() {
+    SlotTable tiny = new SlotTable(3, 2); // rows of the list are looked up in steps of two
+    long[] all = fill(tiny);
+    RowLookup lookup =
+        new RowLookup(tiny, Arrays.copyOf(all, 10)) {
+          private int steps;
+
+          @Override
+          boolean next() {
+            boolean more = super.next();
+            if (++steps == 3) {
+              tiny.renew(all[1]);
+              tiny.renew(all[5]);
+              tiny.renew(all[8]);
+            }
+            return more;
+          }
+        };
+    RowMask mask = RowMask.make(lookup, false);
+    assertTrue(tiny.refresh(mask));
+    Engine.RowFilter.Rows rows = assertInstanceOf(Engine.RowFilter.Rows.class, mask.rows());
+    long[] left = new long[(int) rows.count()];
+    MemorySegment.copy(rows.rows(), ValueLayout.JAVA_LONG, 0, left, 0, left.length);
+    assertEquals("[0, 2, 3, 4, 6, 7, 9]", Arrays.toString(left));
+  }
+
   @Test
   void theMaskOfOneIndexIsNoneForAnother() {
     SlotTable other = new SlotTable(3, 64);
