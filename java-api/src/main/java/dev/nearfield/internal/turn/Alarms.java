@@ -13,6 +13,7 @@ final class Alarms {
   /** A thread that is needed again soon is not worth ending. */
   private static final long KEEP_SECONDS = 10;
 
+  /** Long against a collection, which may find the memory that an action lacked. */
   private static final long AGAIN_NANOS = 1_000_000_000;
 
   private static final System.Logger LOG = System.getLogger(Alarms.class.getName());

@@ -32,8 +32,6 @@ public abstract class Request<T> {
     }
   }
 
-  private record Success(Object value) {}
-
   private record Failure(Throwable cause) {}
 
   /** A future, and what it shows of the answer. */
@@ -47,7 +45,7 @@ public abstract class Request<T> {
   private final long submitted;
   private final @Nullable Duration timeout;
   private final long timeoutNanos;
-  private volatile Object state = QUEUED;
+  private volatile Object state = QUEUED; // these, then a Failure or the answer itself
   private volatile boolean told; // whoever waits knows of the end
   private volatile @Nullable Throwable stopCause; // why a running request should stop
   private CancelWord.@Nullable Batch batch; // guarded by this
@@ -180,7 +178,7 @@ public abstract class Request<T> {
       throw Failures.onThisThread(cause);
     }
     @SuppressWarnings("unchecked")
-    T value = (T) ((Success) end).value();
+    T value = (T) end;
     return value;
   }
 
@@ -196,7 +194,7 @@ public abstract class Request<T> {
     }
   }
 
-  /** Until it is told. */
+  /** The time is over; again and again until that is told. */
   private void ring() {
     expire();
     Future<?> set = alarm; // not set yet when it rings at once
@@ -216,6 +214,9 @@ public abstract class Request<T> {
     if (ended()) {
       tell();
       return;
+    }
+    if (stopCause != null) {
+      return; // asked for before
     }
     Throwable cause = why.get();
     if (endIfQueued(cause)) {
@@ -292,16 +293,16 @@ public abstract class Request<T> {
   }
 
   /**
-   * Ends the request, if it has not ended; if this throws, it has, and whichever of its ends is
-   * called next tells of it.
+   * Ends the request, if it has not ended, for which no memory is needed; if this throws, whichever
+   * of its ends is called next tells of it.
    */
   public final void succeed(T value) {
-    end(new Success(value));
+    end(value);
   }
 
   /**
-   * As {@link #succeed}. When the device stopped because it was asked to, the reason for asking is
-   * what counts.
+   * The same, which takes a little memory. When the device stopped because it was asked to, the
+   * reason for asking is what counts.
    */
   public final void fail(Throwable cause) {
     Throwable asked = stopCause;
@@ -348,10 +349,9 @@ public abstract class Request<T> {
   @SuppressWarnings("unchecked")
   private void complete(Promise<T, ?> answer) {
     switch (state) {
-      case Success(Object value) -> answer.succeed((T) value);
       case Failure(CancellationException cause) -> answer.future().cancel(false);
       case Failure(Throwable cause) -> answer.future().completeExceptionally(cause);
-      default -> throw new IllegalStateException(operation + ": completed before its end");
+      default -> answer.succeed((T) state);
     }
   }
 }
