@@ -183,7 +183,8 @@ Status KnnRun::fill(const Call& call, Context& context, const KnnRequest& reques
   }
   int64_t count = std::min(block_rows_ - index_->rows(), request.at_hand.rows - offset);
   if (budget_ns != 0) count = std::min(count, rows_of_bytes(kPieceBytes));
-  NF_TRY(index_->add(call, request.at_hand.slice(offset, count), true, "dataset row", taken_));
+  NF_TRY(index_->add(call.part(taken_, shape_.rows), request.at_hand.slice(offset, count), true,
+                     "dataset row", taken_));
   taken_ += count;
   if (must_fill()) return {};
   if (shape_.queries.rows == 0) {
