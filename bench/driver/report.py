@@ -159,10 +159,11 @@ def _text(records: list[dict], about: dict, charts: list[dict], folder: Path) ->
                   "<picture>", f'  <source media="(prefers-color-scheme: dark)" srcset="{name}/{chart["name"]}-dark.svg">',
                   f'  <img alt="{chart["title"]}" src="{name}/{chart["name"]}.svg">', "</picture>", ""]  # fmt: skip
     lines += _workloads(records, about)
-    lines += _turns(folder)
+    of_turns = _turns(folder)
+    lines += of_turns
     lines += _curve(records)
     lines += _peers(records, about)
-    lines += _how()
+    lines += _how(bool(of_turns))
     return lines
 
 
@@ -259,7 +260,8 @@ def _peers(records: list[dict], about: dict) -> list[str]:
     return lines + ([f"- {note}" for note in notes] + [""] if notes else [])
 
 
-def _how() -> list[str]:
+def _how(has_turns: bool) -> list[str]:
+    turns = "; `./nearfield bench turns --format json --out docs/benchmarks/turns.json` the section on turns" if has_turns else ""
     return ["## How it is measured", "",
             "- Every system has the same rows, queries and threads, and they take turns: ours, the first peer, the second, ours again.",
             "- One run is as many calls as fill a tenth of a second, at least one; successive calls search different queries. "
@@ -270,5 +272,5 @@ def _how() -> list[str]:
             "on a buffer as large as the base; the highest count, and the multiply-add peak is the highest of all workloads of the path. For insertion it is one thread's memcpy into fresh pages.",
             "- **Recall**: 32 queries of measured batches against float64. A row whose true distance f32 cannot tell from the k-th counts as right.",
             "- Synthetic rows are independent and nearly normal; Poincaré's lie in the ball with hyperbolic radii uniform up to 6.",
-            "", "`./nearfield bench all --out docs/benchmarks && ./nearfield bench report docs/benchmarks/records.json` repeats all of it; "
-            "`./nearfield bench turns --format json --out docs/benchmarks/turns.json` the section on turns; bench/README.md has the protocol."]  # fmt: skip
+            "", "`./nearfield bench all --out docs/benchmarks && ./nearfield bench report docs/benchmarks/records.json` repeats all of it"
+            f"{turns}; bench/README.md has the protocol."]  # fmt: skip

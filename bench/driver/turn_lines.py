@@ -18,7 +18,7 @@ TEXTS = ("line", "scenario", "what", "unit", "device", "commit")
 WAITS = ("count", "p50_s", "p99_s", "max_s", "alone_s", "beside_s")
 KEYS = ("line", "scenario", "what", "rows", "dim", *WAITS, "value", "unit", "device", "commit")
 
-Find = Callable[[str], Optional[dict]]  # the record of a line
+Find = Callable[[str], Optional[dict]]  # this version's record of a line
 
 
 def records_of(path: str) -> list[dict]:
@@ -27,27 +27,26 @@ def records_of(path: str) -> list[dict]:
 
 @dataclass(frozen=True)
 class Line:
-    """A line is of waits, or has a value in a unit. met() is told the record, how to find this version's others and the earlier
-    version's; it answers None where there is nothing to judge by."""
+    """A line is of waits, or has a value in a unit. met() is told the record, how to find this version's others, and the earlier
+    version's record of the same, if there is one; it answers None where there is nothing to judge by."""
 
     what: str
     target: str = ""
-    met: Callable[[dict, Find, Find], Optional[bool]] = lambda record, now, then: None
+    met: Callable[[dict, Find, Optional[dict]], Optional[bool]] = lambda record, now, earlier: None
     unit: str = ""
 
 
-def _beside(record: dict, _: Find, then: Find) -> bool:
-    earlier = then(record["line"])
+def _beside(record: dict, _: Find, earlier: dict | None) -> bool:
     least = min([record["alone_s"]] + ([earlier["alone_s"]] if earlier else []))
     return record["p99_s"] < OTHERS_S and record["beside_s"] <= SLOWER * least
 
 
-def _over_native(record: dict, now: Find, _: Find) -> bool | None:
+def _over_native(record: dict, now: Find, _: dict | None) -> bool | None:
     native = now("single/native")
     return None if native is None else record["p50_s"] - native["p50_s"] <= JAVA_S
 
 
-def _linger(record: dict, now: Find, _: Find) -> bool | None:
+def _linger(record: dict, now: Find, _: dict | None) -> bool | None:
     without = now("clients/no-linger.cpu_s_each")
     return None if without is None else record["value"] <= LINGER * without["value"]
 
@@ -57,7 +56,7 @@ def _others(what: str) -> Line:
 
 
 def _never(what: str) -> Line:
-    return Line(what, f"all under {OTHERS_S * 1e3:.0f} ms", lambda record, now, then: record["max_s"] < OTHERS_S)
+    return Line(what, f"all under {OTHERS_S * 1e3:.0f} ms", lambda record, now, earlier: record["max_s"] < OTHERS_S)
 
 
 def _java(what: str) -> Line:
@@ -69,8 +68,8 @@ LINES = {
     "search/get": _others("`get` on another index"),
     "knn/search": _others("one search on an index"),
     "knn/get": _others("`get` on another index"),
-    "close/close": Line("`close()` of that index", f"p99 under {CLOSE_S * 1e3:.0f} ms", lambda record, now, then: record["p99_s"] < CLOSE_S),
-    "queue/async": Line("a call of `searchAsync` when the queue is full", f"p99 under {OTHERS_S * 1e3:.0f} ms", lambda record, now, then: record["p99_s"] < OTHERS_S),
+    "close/close": Line("`close()` of that index", f"p99 under {CLOSE_S * 1e3:.0f} ms", lambda record, now, earlier: record["p99_s"] < CLOSE_S),
+    "queue/async": Line("a call of `searchAsync` when the queue is full", f"p99 under {OTHERS_S * 1e3:.0f} ms", lambda record, now, earlier: record["p99_s"] < OTHERS_S),
     "changes/add": _never("`get` on another while all are added in one call"),
     "changes/mask": _never("`get` on another while a search makes the mask of half of them"),
     "changes/remove": _never("`get` on another while `removeIf` takes every other row"),
@@ -99,8 +98,9 @@ LINES = {
 }
 
 
-def finder(records: list[dict] | None) -> Find:
-    return {record["line"]: record for record in records or []}.get
+def _shape(record: dict) -> tuple:
+    """Records of one line compare only where they are of the same work: --rows and --quick change it."""
+    return tuple(record[key] for key in ("line", "scenario", "rows", "dim"))
 
 
 def of_what(records: list[dict]) -> str:
@@ -133,7 +133,8 @@ def _cells(record: dict | None) -> list[str]:
 
 def table(records: list[dict], before: list[dict] | None, verdicts: dict) -> tuple[list[str], list[list[str]]]:
     """Head and rows. Lines that only the earlier version has are left out."""
-    now, then = finder(records), finder(before)
+    now: Find = {record["line"]: record for record in records}.get
+    then = {_shape(record): record for record in before or []}
     head = ["scenario", "what"]
     for name in HEAD:
         head += [f"{name}, before", name] if before and name in PAIRED else [name]
@@ -141,9 +142,10 @@ def table(records: list[dict], before: list[dict] | None, verdicts: dict) -> tup
     for record in records:
         line = LINES.get(record["line"], Line(record["what"]))
         row = ["" if record["scenario"] == last else record["scenario"], record["what"]]
-        for name, earlier, cell in zip(HEAD, _cells(then(record["line"])), _cells(record)):
-            row += [earlier, cell] if before and name in PAIRED else [cell]
-        rows.append(row + [line.target, verdicts[line.met(record, now, then)]])
+        earlier = then.get(_shape(record))
+        for name, old, cell in zip(HEAD, _cells(earlier), _cells(record)):
+            row += [old, cell] if before and name in PAIRED else [cell]
+        rows.append(row + [line.target, verdicts[line.met(record, now, earlier)]])
         last = record["scenario"]
     return head + ["target", ""], rows
 

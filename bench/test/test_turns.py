@@ -65,6 +65,14 @@ class LinesTest(unittest.TestCase):
         self.assertEqual(self.verdict("knn/get", before=[record("knn/get", alone_s=2.0)]), "met")
         self.assertEqual(self.verdict("knn/get", before=[record("knn/get", alone_s=1.9)]), "missed")
 
+    def test_an_earlier_record_of_other_work_is_none(self):
+        for other in ({"rows": 10}, {"dim": 16}, {"scenario": "knn of fewer queries"}):
+            with self.subTest(other=other):
+                earlier = [record("knn/get", alone_s=0.1, p50_s=0.008, **other)]
+                self.assertEqual(self.verdict("knn/get", before=earlier), "met")
+                head, rows = turn_lines.table([record("knn/get")], earlier, VERDICTS)
+                self.assertEqual(rows[0][head.index("p50, before")], "")
+
     def test_before_and_now_stand_beside_each_other(self):
         head, rows = turn_lines.table([record("build/build")], [record("build/build", p50_s=0.008)], VERDICTS)
         self.assertEqual(rows[0][head.index("p50, before")], "8 ms")
@@ -149,6 +157,9 @@ class TurnsTest(unittest.TestCase):
         for words in ("## Turns", "| `close()` of that index |", f"{targets} met, 0 missed."):
             self.assertIn(words, text)
         self.assertNotIn("before |", text)
+        how = {has_turns: report._how(has_turns)[-1] for has_turns in (True, False)}
+        self.assertIn("turns.json` the section on turns; bench/README.md", how[True])
+        self.assertNotIn("turns", how[False])
         self.file("turns-before.json", every(alone_s=1.0))
         text = "\n".join(report._turns(folder))
         for words in ("| p99, before | p99 |", "**missed**", f"{targets - 4} met, 4 missed."):

@@ -132,7 +132,7 @@ const std::vector<Property> kProperties = {
     {"within", {{33, 1000, 50, 7}, {7, 33, 33, 2}}},
     {"live", {{33, 1000, 10, 7}, {127, 33, 33, 2}, {7, 1000, 1000, 2}}},
     {"hidden", {{33, 1000, 10, 7}, {7, 300, 300, 2}}},
-    {"knn-steps", {{33, 300, 40, 70}}},
+    {"knn-steps", {{33, 300, 40, 130}}},
     {"replace", {{33, 1000, 10, 7}, {769, 33, 8, 2}}},
     {"read", {{33, 1000, 1, 1}, {1, 33, 1, 1}, {769, 1000, 1, 1}, {4096, 31, 1, 1}}},
     {"add", {{33, 1000, 10, 2}, {7, 33, 8, 2}}},
@@ -191,7 +191,7 @@ const std::vector<Pair> kPairs = {
     {"compact", {33, 300, 10, 2}, Data::GAUSS, NF_COSINE, true},
     {"hidden", {33, 300, 10, 2}, Data::GAUSS, NF_L2SQ, true},
     // Three blocks of 2,048 rows, two slices of queries.
-    {"knn-steps", {3, 5000, 9, 70}, Data::CLUSTERED, NF_L2SQ},
+    {"knn-steps", {3, 5000, 9, 130}, Data::CLUSTERED, NF_L2SQ},
     {"model", {7, 200, 8, 2}, Data::GAUSS, NF_COSINE, true},
 };
 

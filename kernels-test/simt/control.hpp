@@ -11,6 +11,7 @@
 //     memory=BYTES     of the device altogether
 //     allocation=N     the N-th allocation fails, the first is 1
 //     launch=N         the N-th kernel fails
+//     copy=N           CUDA: the N-th copy fails
 //     lost=N           the device is lost at the N-th kernel, for good
 //     hang=N           CUDA, Metal: the device ends nothing from the N-th kernel on, and says nothing
 //     silence=MS       how long a backend waits for a device that ends nothing, instead of gpu::kMostSilence

@@ -59,8 +59,8 @@ void test_knn_steps(const Bench& bench) {
       stepped.check_same(whole, how);
       return steps;
     };
-    // A step of 1 ns is one piece of rows, or one slice of 64 queries.
-    const int64_t slices = (bench.spec.batch + 63) / 64;
+    // A step of 1 ns is one piece of rows, or one slice of 128 queries.
+    const int64_t slices = (bench.spec.batch + 127) / 128;
     const int64_t steps = same(bench.context(), 0, 1, "knn at once and in steps");
     check(steps == 1 + slices, "knn in steps of 1 ns: %lld, for %lld slices of queries",
           static_cast<long long>(steps), static_cast<long long>(slices));

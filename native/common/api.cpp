@@ -5,9 +5,7 @@
 
 #include "backend.hpp"
 #include "compiler.hpp"
-#include "context.hpp"
-#include "guard.hpp"
-#include "index.hpp"
+#include "entries.hpp"
 #include "metric.hpp"
 #include "search.hpp"
 
@@ -33,32 +31,6 @@ nf_status on_library(const char* operation, const nf_call* call, const Body& bod
     NF_TRY(library().turns.take(c));
     const TurnHolder holder(library().turns);
     return body(c, *library().backend, error);
-  });
-}
-
-template <typename Body>
-nf_status on_context(const char* operation, nf_context* handle, const nf_call* call,
-                     const Body& body) noexcept {
-  return enter(operation, call, [&](const Call& c, nf_error*) -> Status {
-    NF_TRY(check_pointer(c, "context", handle));
-    Context& context = *handle->context;
-    return context.run(c, [&] { return body(c, context); });
-  });
-}
-
-template <typename Body>
-nf_status on_index(const char* operation, nf_index* handle, const nf_call* call, const Body& body) noexcept {
-  return enter(operation, call, [&](const Call& c, nf_error*) -> Status {
-    NF_TRY(check_pointer(c, "index", handle));
-    Context& context = *handle->context;
-    return context.run(c, [&] { return body(c, context, *handle->index); });
-  });
-}
-
-nf_status unimplemented(const char* operation, const nf_call* call, const char* what) noexcept {
-  return enter(operation, call, [&](const Call& c, nf_error*) {
-    return error(NF_UNIMPLEMENTED, "%s: %s not built in this version of the %s backend", c.operation(), what,
-                 library().backend->name());
   });
 }
 
@@ -148,37 +120,6 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
     return {};
   });
   return answer;
-}
-
-// ---- stateless kernels ----
-
-nf_status knn_entry(nf_context* handle, const nf_knn* request, nf_step* step, nf_call* call) {
-  return enter("knn", call, [&](const Call& c, nf_error*) -> Status {
-    NF_TRY(check_pointer(c, "context", handle));
-    Context& context = *handle->context;
-    nf_step slice{};
-    if (step != nullptr) NF_TRY(read_struct(c, "step", step, &slice));
-    Status status = context.run(c, [&]() -> Status {
-      NF_TRY(knn(c, context, request, step != nullptr ? &slice : nullptr));
-      if (step != nullptr) write_struct(slice, step);
-      return {};
-    });
-    // Where the call ended before its turn came, nobody else frees the work.
-    if (!status.ok()) context.give_up(reinterpret_cast<Works::Token>(slice.work));
-    return status;
-  });
-}
-
-nf_status kmeans(nf_context*, const nf_kmeans*, nf_step*, nf_call* call) {
-  return unimplemented("kmeans", call, "k-means is");
-}
-
-nf_status assign(nf_context*, const nf_assign*, nf_call* call) {
-  return unimplemented("assign", call, "assignment to centroids is");
-}
-
-nf_status quantize(nf_context*, const nf_quantize*, nf_call* call) {
-  return unimplemented("quantize", call, "quantisation to I8 or BF16 is");
 }
 
 // ---- index ----
@@ -356,39 +297,26 @@ nf_status index_write_lists(nf_index*, const nf_lists*, nf_call* call) {
 
 const nf_api* make_table() {
   Library& lib = library();
-  lib.table = {sizeof(nf_api),
-               NF_ABI_MAJOR,
-               NF_ABI_MINOR,
-               0,
-               lib.backend->name(),
-               lib.build.c_str(),
-               device_count,
-               device_info,
-               context_create,
-               context_destroy,
-               supports,
-               knn_entry,
-               kmeans,
-               assign,
-               quantize,
-               index_estimate,
-               index_create,
-               index_destroy,
-               index_info,
-               index_train,
-               index_add,
-               index_replace,
-               index_read,
-               index_set_live,
-               index_compact,
-               index_search,
-               index_score,
-               index_read_lists,
+  lib.table = {sizeof(nf_api),      NF_ABI_MAJOR,      NF_ABI_MINOR,   0,
+               lib.backend->name(), lib.build.c_str(), device_count,   device_info,
+               context_create,      context_destroy,   supports,       knn_entry,
+               kmeans_entry,        assign_entry,      quantize_entry, index_estimate,
+               index_create,        index_destroy,     index_info,     index_train,
+               index_add,           index_replace,     index_read,     index_set_live,
+               index_compact,       index_search,      index_score,    index_read_lists,
                index_write_lists};
   return &lib.table;
 }
 
 }  // namespace
+
+nf_status unimplemented(const char* operation, const nf_call* call, const char* what) noexcept {
+  return enter(operation, call, [&](const Call& c, nf_error*) {
+    return error(NF_UNIMPLEMENTED, "%s: %s not built in this version of the %s backend", c.operation(), what,
+                 library().backend->name());
+  });
+}
+
 }  // namespace nearfield
 
 extern "C" const nf_api* nf_get_api(uint32_t abi_major) {

@@ -70,6 +70,8 @@ struct SearchPlan {
   // Per query: NULL = every live row; else words of 32 rows, groups_of(rows()) of them, ANDed with the live
   // bits in the kernel. The array itself is NULL when no query has a mask. Equal pointers are equal masks.
   const uint32_t* const* mask_of_query = nullptr;
+  // NULL, or per query a rank: hits above it are not wanted. They may be among `hits` all the same.
+  const float* limits = nullptr;
   Hit* hits = nullptr;  // out: batch x k, best first; unused tail has row kNoRow
   int32_t* rescored =
       nullptr;  // out, may be NULL: per query, rows whose final form was computed after a matrix-form scan

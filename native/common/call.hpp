@@ -43,8 +43,16 @@ class Call {
   void progress(int64_t phase, int64_t done, int64_t total) const {
     if (call_ == nullptr || call_->progress == nullptr) return;
     __atomic_store_n(call_->progress + 0, phase, __ATOMIC_RELAXED);
-    __atomic_store_n(call_->progress + 1, done, __ATOMIC_RELAXED);
-    __atomic_store_n(call_->progress + 2, total, __ATOMIC_RELAXED);
+    __atomic_store_n(call_->progress + 1, before_ + done, __ATOMIC_RELAXED);
+    __atomic_store_n(call_->progress + 2, in_all_ != 0 ? in_all_ : total, __ATOMIC_RELAXED);
+  }
+
+  // This call for a part of its work, whose progress counts on from `before` rows of `in_all`.
+  Call part(int64_t before, int64_t in_all) const {
+    Call part = *this;
+    part.before_ = before;
+    part.in_all_ = in_all;
+    return part;
   }
 
   const char* operation() const { return operation_; }
@@ -54,6 +62,7 @@ class Call {
   const char* operation_;
   bool has_deadline_ = false;
   Clock::time_point deadline_{};
+  int64_t before_ = 0, in_all_ = 0;
 };
 
 }  // namespace nearfield

@@ -153,6 +153,10 @@ class Finder {
     const bool masked =
         std::any_of(masks.begin(), masks.end(), [](const uint32_t* m) { return m != nullptr; });
     plan.mask_of_query = masked ? masks.data() : nullptr;
+    std::vector<float> limits;
+    if (batch_.limits != nullptr)
+      for (const int64_t number : numbers) limits.push_back(batch_.limits[number]);
+    plan.limits = limits.empty() ? nullptr : limits.data();
     plan.hits = consecutive ? hits_of(numbers.front()) : work_.batch_hits.data();
     plan.rescored = work_.batch_rescored.data();
     NF_TRY(index_.store().search(plan, call_));

@@ -4,6 +4,7 @@
 // wherever a step ends.
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "metric.hpp"
 #include "search.hpp"
@@ -15,11 +16,14 @@ namespace {
 // not the set-up, is what a block costs. In steps a quarter of it, so that a slice of queries is short.
 constexpr uint64_t kBlockBytes = uint64_t{128} << 20;
 constexpr uint64_t kStepBlockBytes = uint64_t{32} << 20;
-// Between two looks at the clock: vector bytes copied (1 to 2 ms), and queries that meet a block. 64 queries
-// and 8 M floats are 0.5 G products, 5 ms of one core; a query of 64 costs no more than one of 1,024. Where a
-// slice takes an eighth of the budget or less, the next is twice as large.
+// Between two looks at the clock: vector bytes copied (1 to 2 ms), and queries that meet a block. 128 queries
+// and 8 M floats are 1.1 G products, 21 ms of one core (AVX-512, 100 GFLOP/s) or 11 of two. With the limits
+// of earlier blocks (search) that is 1 to 4% above one call without steps (400,000 x 128, k = 10 and 100);
+// with slices of 64, which read a block twice as often, 5 to 15%; without the limits, which each block then
+// finds anew, 5% for k = 10 and 14 for 100. Blocks of 16 MiB and slices of 256 are level, but twice the
+// blocks. Where a slice takes an eighth of the budget or less, the next is twice as large.
 constexpr int64_t kPieceBytes = int64_t{4} << 20;
-constexpr int64_t kSliceQueries = 64, kMostSliceQueries = 1024;
+constexpr int64_t kSliceQueries = 128, kMostSliceQueries = 1024;
 
 // What every step is called with.
 struct KnnRequest {
@@ -114,6 +118,7 @@ class KnnRun final : public Work {
   std::vector<uint32_t> mask_;  // of a filter, once the block is full
   int64_t next_query_ = 0;
   int64_t slice_ = kSliceQueries;
+  std::chrono::nanoseconds slice_time_{0};  // of the last
 };
 
 Status KnnRun::begin(const Call& call, const KnnRequest& request) {
@@ -152,15 +157,17 @@ Status KnnRun::step(const Call& call, Context& context, const KnnRequest& reques
                     bool again) {
   const int64_t begin = taken_;
   const auto start = Call::Clock::now();
-  while (!is_done()) {
-    if (!must_fill())
-      NF_TRY(search(call, context, request, budget_ns, again));
-    else if (taken_ - begin < request.at_hand.rows)
+  std::chrono::nanoseconds spent{0};
+  while (!is_done() && (budget_ns == 0 || spent.count() < budget_ns)) {
+    if (must_fill()) {
+      if (taken_ - begin == request.at_hand.rows) break;  // the caller has to bring more
       NF_TRY(fill(call, context, request, taken_ - begin, budget_ns));
-    else
-      break;  // the caller has to bring more
-    const std::chrono::nanoseconds spent = Call::Clock::now() - start;
-    if (budget_ns != 0 && spent.count() >= budget_ns) break;
+    } else {
+      // A slice that would end past the budget waits for the next step, unless it is all of this one.
+      if (budget_ns != 0 && spent.count() != 0 && (spent + slice_time_).count() > budget_ns) break;
+      NF_TRY(search(call, context, request, budget_ns, again));
+    }
+    spent = Call::Clock::now() - start;
   }
   return {};
 }
@@ -183,7 +190,8 @@ Status KnnRun::fill(const Call& call, Context& context, const KnnRequest& reques
   }
   int64_t count = std::min(block_rows_ - index_->rows(), request.at_hand.rows - offset);
   if (budget_ns != 0) count = std::min(count, rows_of_bytes(kPieceBytes));
-  NF_TRY(index_->add(call, request.at_hand.slice(offset, count), true, "dataset row", taken_));
+  NF_TRY(index_->add(call.part(taken_, shape_.rows), request.at_hand.slice(offset, count), true,
+                     "dataset row", taken_));
   taken_ += count;
   if (must_fill()) return {};
   if (shape_.queries.rows == 0) {
@@ -214,6 +222,14 @@ Status KnnRun::search(const Call& call, Context& context, const KnnRequest& requ
   if (first_ == 0 && block_k == k_) {
     NF_TRY(find_hits(call, context, *index_, batch, k_, hits, rescored.data()));
   } else {
+    // Of the rows to come, those that are no nearer than the k-th hit so far are none.
+    std::vector<float> limits(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) {
+      const Hit& last = hits[(i + 1) * k_ - 1];
+      limits[static_cast<size_t>(i)] =
+          last.row != kNoRow ? last.rank : std::numeric_limits<float>::infinity();
+    }
+    batch.limits = limits.data();
     std::vector<Hit> added(static_cast<size_t>(count * block_k));
     NF_TRY(find_hits(call, context, *index_, batch, block_k, added.data(), rescored.data()));
     merge(count, added.data(), block_k, first_, hits, k_);
@@ -222,8 +238,8 @@ Status KnnRun::search(const Call& call, Context& context, const KnnRequest& requ
     rescored_[static_cast<size_t>(first + i)] += rescored[static_cast<size_t>(i)];
   next_query_ += count;
   if (next_query_ == shape_.queries.rows) index_.reset();
-  const std::chrono::nanoseconds spent = Call::Clock::now() - start;
-  if (spent.count() <= budget_ns / 8) slice_ = std::min(2 * slice_, kMostSliceQueries);
+  slice_time_ = Call::Clock::now() - start;
+  if (slice_time_.count() <= budget_ns / 8) slice_ = std::min(2 * slice_, kMostSliceQueries);
   return {};
 }
 

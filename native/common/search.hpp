@@ -26,6 +26,7 @@ struct QueryBatch {
   const double* squared = nullptr;           // |q|^2 per query
   std::span<const RowFilter> filters;        // none: every live row
   const int32_t* filter_of_query = nullptr;  // NULL: the first filter, if any, for all; -1: none
+  const float* limits = nullptr;             // as in SearchPlan
 
   // Index into `filters`, or -1.
   int32_t filter_of(int64_t query) const {

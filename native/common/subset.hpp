@@ -29,6 +29,7 @@ inline Status search_subset(const SearchPlan& whole, const std::vector<int64_t>&
   plan.queries = vectors.data();
   plan.batch = static_cast<int64_t>(queries.size());
   plan.mask_of_query = masks.empty() ? nullptr : masks.data();
+  plan.limits = nullptr;  // no more than a hint
   plan.hits = hits.data();
   plan.rescored = rescored.data();
   NF_TRY(search(plan));

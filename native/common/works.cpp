@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "works.hpp"
 
+#include <atomic>
 #include <utility>
 
 namespace nearfield {
+namespace {
 
-// Contexts begin far from each other, for a token of one must mean nothing to another: the golden ratio
-// spreads their addresses over all numbers.
-Works::Works() : last_(reinterpret_cast<Token>(this) * static_cast<Token>(0x9E3779B97F4A7C15)) {}
+// Of all contexts together: a token of one means nothing to another, not even to one at the same address.
+std::atomic<Works::Token> last_token{Works::kNone};
+
+}  // namespace
 
 std::unique_ptr<Work> Works::take(Token token) {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -20,7 +23,7 @@ std::unique_ptr<Work> Works::take(Token token) {
 
 Works::Token Works::keep(Token token, std::unique_ptr<Work> work) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  while (token == kNone) token = ++last_;
+  while (token == kNone) token = ++last_token;
   kept_.insert_or_assign(token, Kept{std::move(work), false});
   return token;
 }
@@ -31,14 +34,20 @@ void Works::give_up(Token token) {
   if (found != kept_.end()) found->second.given_up = true;
 }
 
+// Works are destroyed without the mutex, which give_up waits for: freeing a block takes milliseconds.
 void Works::sweep() {
+  std::map<Token, Kept> swept;
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::erase_if(kept_, [](const auto& entry) { return entry.second.given_up; });
+  for (auto next = kept_.begin(); next != kept_.end();) {
+    const auto entry = next++;
+    if (entry->second.given_up) swept.insert(kept_.extract(entry));
+  }
 }
 
 void Works::clear() {
+  std::map<Token, Kept> cleared;
   const std::lock_guard<std::mutex> lock(mutex_);
-  kept_.clear();
+  cleared.swap(kept_);
 }
 
 }  // namespace nearfield

@@ -22,7 +22,6 @@ class Works {
   using Token = uintptr_t;
   static constexpr Token kNone = 0;
 
-  Works();
   // In the turn. NULL for an unknown token.
   std::unique_ptr<Work> take(Token token);
   // In the turn. kNone: under a new one.
@@ -40,7 +39,6 @@ class Works {
   };
   std::mutex mutex_;
   std::map<Token, Kept> kept_;
-  Token last_;
 };
 
 }  // namespace nearfield

@@ -35,7 +35,7 @@ FlatSearch::FlatSearch(SharedState& shared, const CpuStore& store, const SearchP
       chunks_(store.chunks()),
       bound_(store.options().metric, chunks_),
       part_{shared, store, plan, call, bound_},
-      may_sample_(may_sample && pays_to_sample(plan.k, store.rows())) {
+      may_sample_(may_sample && plan.limits == nullptr && pays_to_sample(plan.k, store.rows())) {
   const double products = static_cast<double>(plan.batch) * static_cast<double>(store.rows()) *
                           static_cast<double>(chunks_ * kChunkFloats);
   workers_ = products < static_cast<double>(kParallelProducts) ? 1 : shared.pool->threads();
@@ -107,6 +107,9 @@ void FlatSearch::prepare(int64_t first, int64_t queries) {
   // What earlier searches left behind must not lift this one over a limit that the caller has set.
   if (state_.workspace_limit_given && state_.workspace.bytes() > 0) state_.workspace = Workspace();
   state_.workspace.fit(workers_, queries);
+  if (plan_.limits != nullptr)
+    for (int64_t i = 0; i < queries; ++i)
+      state_.workspace.limits[static_cast<size_t>(i)].lower(plan_.limits[first + i]);
   if (part_.product) copy_into_panels();
 }
 

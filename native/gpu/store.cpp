@@ -61,7 +61,9 @@ Status GpuStore::grow(int64_t count, const std::function<Status()>& fill, const 
   for (int64_t i = 0; i < count; ++i)
     if (live == nullptr || (*live)[static_cast<size_t>(i)])
       words[static_cast<size_t>((rows_ + i) / 32 - first_group)] |= 1u << ((rows_ + i) % 32);
-  live_.reserve(static_cast<size_t>(groups_of(rows)));
+  // Doubles, for rows may come one by one.
+  const auto needed = static_cast<size_t>(groups_of(rows));
+  if (needed > live_.capacity()) live_.reserve(std::max(needed, 2 * live_.capacity()));
   NF_TRY(write_live(first_group, words, what));
   live_.resize(static_cast<size_t>(first_group));
   live_.insert(live_.end(), words.begin(), words.end());

@@ -61,10 +61,10 @@ class GpuStore final : public Store {
   Status copy_from(const GpuStore& from, std::span<const int64_t> rows, const Call& call, const char* what);
   // Encodes `steps`, which lie in the workspace at kMoves in this order.
   Status encode_moves(const std::vector<Step>& steps, const GpuStore* source);
-  // The live words of groups from `first_group` on.
   // Lets `change` change live words of these rows and writes them; on failure all are as they were.
   template <typename Change>
   Status change_live(int64_t first_row, int64_t last_row, const Call& call, const Change& change);
+  // The live words of groups from `first_group` on.
   Status write_live(int64_t first_group, std::span<const uint32_t> words, const char* what);
   int64_t staged_rows() const;  // rows of one staging buffer
   bool has_side() const { return context_->has_side(options_.metric); }

@@ -24,6 +24,7 @@ void* pointer(DevicePointer p) { return reinterpret_cast<void*>(p); }
 Result copy(StreamHandle stream, StreamTag::Step step) {
   if (const Result result = Device::get().usable(); result != kSuccess) return result;
   if (stream == nullptr) return simt::cuda::kInvalidHandle;
+  if (simt::fault_strikes("copy")) return simt::cuda::kLaunchOutOfResources;
   stream->push(std::move(step));
   return kSuccess;
 }

@@ -2,6 +2,8 @@
 // Searches and scores against the scalar reference, bit for bit: every path this CPU has, every metric,
 // threads, slab sizes, batches on both sides of the matrix form, masks and dead rows.
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "check.hpp"
 #include "fixture.hpp"
@@ -224,11 +226,82 @@ void test_sample(uint64_t seed) {
   std::vector<Hit> hits(16 * 1000);
   std::vector<int32_t> rescored(16, -1);
   CHECK(opened.store
-            ->search({queries.data.data(), queries.stride, 16, 1000, nullptr, hits.data(), rescored.data()},
+            ->search({queries.data.data(), queries.stride, 16, 1000, nullptr, nullptr, hits.data(),
+                      rescored.data()},
                      kCall)
             .ok());
   for (const int32_t rescores : rescored)
     CHECK_IN(std::to_string(rescores), rescores > 1000 && rescores < 3500);
+}
+
+// With limits all hits up to them are found, and others are left out where that saves work.
+void test_limits(uint64_t seed) {
+  constexpr float kNone = std::numeric_limits<float>::infinity();
+  std::mt19937_64 random(seed + 6);
+  const auto run = [](const Rows& rows, const Queries& queries, int64_t batch, int32_t k, const float* limits,
+                      std::vector<Hit>* hits, std::vector<int32_t>* rescored) {
+    Opened opened;
+    CHECK(open({}, rows.metric, rows.dim, &opened).ok());
+    CHECK(opened.store->append(rows.host(), kCall).ok());
+    hits->assign(static_cast<size_t>(batch * k), Hit{-7, 0, 0});
+    rescored->assign(static_cast<size_t>(batch), -1);
+    SearchPlan plan;
+    plan.queries = queries.data.data();
+    plan.query_stride = queries.stride;
+    plan.batch = batch;
+    plan.k = k;
+    plan.limits = limits;
+    plan.hits = hits->data();
+    plan.rescored = rescored->data();
+    CHECK(opened.store->search(plan, kCall).ok());
+  };
+  std::vector<Hit> hits;
+  std::vector<int32_t> rescored;
+  for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
+    Rows rows = make_rows(random, metric, 9, 3000);
+    for (int64_t i = 0; i < rows.count; i += 3) {  // ties, also at a limit
+      std::copy_n(rows.row(i / 30), rows.dim, rows.data.data() + i * rows.dim);
+      rows.side[static_cast<size_t>(i)] = rows.side[static_cast<size_t>(i / 30)];
+    }
+    for (const int64_t batch : {2, 16})
+      for (const int32_t k : {10, 100}) {
+        const Queries queries = make_queries(random, rows, batch);
+        std::vector<std::vector<Hit>> expected;
+        std::vector<float> limits;
+        for (int64_t i = 0; i < batch; ++i) {
+          expected.push_back(reference_search(rows, queries.row(i), k,
+                                              std::vector<bool>(static_cast<size_t>(rows.count), true)));
+          const std::vector<Hit>& best = expected.back();
+          limits.push_back(i % 3 == 0   ? kNone
+                           : i % 3 == 1 ? best[static_cast<size_t>(k / 2)].rank
+                                        : std::nextafter(best[0].rank, -kNone));
+        }
+        run(rows, queries, batch, k, limits.data(), &hits, &rescored);
+        int64_t wrong = 0;
+        for (int64_t i = 0; i < batch; ++i)
+          for (int32_t j = 0; j < k; ++j) {
+            const Hit& hit = hits[static_cast<size_t>(i * k + j)];
+            const Hit& wanted = expected[static_cast<size_t>(i)][static_cast<size_t>(j)];
+            const float limit = limits[static_cast<size_t>(i)];
+            const bool right =
+                wanted.rank <= limit ? same(hit, wanted) : hit.row == kNoRow || hit.rank > limit;
+            wrong += right ? 0 : 1;
+          }
+        CHECK_IN("metric " + std::to_string(metric) + " batch " + std::to_string(batch) + " k " +
+                     std::to_string(k) + " wrong " + std::to_string(wrong),
+                 wrong == 0);
+      }
+  }
+  const Rows rows = make_rows(random, NF_L2SQ, 64, 20000);
+  const Queries queries = make_queries(random, rows, 16);
+  run(rows, queries, 16, 10, nullptr, &hits, &rescored);
+  std::vector<float> last;
+  for (size_t i = 0; i < 16; ++i) last.push_back(hits[i * 10 + 9].rank);
+  const std::vector<int32_t> without = rescored;
+  run(rows, queries, 16, 10, last.data(), &hits, &rescored);
+  for (size_t i = 0; i < 16; ++i)
+    CHECK_IN(std::to_string(rescored[i]) + " of " + std::to_string(without[i]),
+             rescored[i] >= 10 && 2 * rescored[i] < without[i]);
 }
 
 // Extremes that common/ lets through: the longest and shortest vectors, exact zeros, denormals.
@@ -293,6 +366,7 @@ int main(int argc, char** argv) {
   test_matrix_form(seed);
   test_extremes(seed);
   test_sample(seed);
+  test_limits(seed);
   test_rescored_counts();
   test_digest();
   return finish();

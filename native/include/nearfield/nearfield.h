@@ -87,8 +87,9 @@ typedef struct nf_step {            /* all 0 before the first step */
   int64_t budget_ns;                /* 0: finish in this call */
   int64_t position;                 /* in and out: rows passed so far */
   void *work;                       /* in and out, knn and k-means: what the context keeps between steps, NULL at both ends; never to be
-                                       followed. A step that fails frees it: to give up, call once more with the cancel word raised; at
-                                       the latest the context does when it is destroyed. One that the context does not know is refused */
+                                       followed. A step that fails frees it, unless its nf_call or nf_step cannot be read: to give up, call
+                                       once more with the cancel word raised. At the latest the context frees it when it is destroyed. One
+                                       that the context does not know is refused */
 } nf_step;
 
 typedef struct nf_matrix { /* host rows; row i starts at data + i * row_stride (bytes) */
@@ -242,10 +243,12 @@ typedef nf_status nf_index_replace_fn(nf_index *index, const int64_t *rows, cons
 typedef nf_status nf_index_read_fn(nf_index *index, const int64_t *rows, nf_matrix *out, nf_call *call);
 typedef nf_status nf_index_set_live_fn(nf_index *index, const nf_live *request, nf_call *call);
 /* Drops dead rows, keeps order. Works in shadow slabs and swaps on the last step, the one that reaches the last row; until then the
- * index has its old numbers, and it is unchanged on failure. A step takes no longer and writes no more than the rows it passes.
- * Adds, replacements and removals between steps are kept; a row that dies after it was passed stays, dead, until the next
- * compaction. A failed step, the revival of a dropped row, or a step->position that is not where the last step ended makes the
- * compaction begin anew. One that is never finished holds its memory until the index is destroyed. */
+ * index has its old numbers, and it is unchanged on failure. A step takes no longer and writes no more than the rows it passes;
+ * the last also frees the old slabs.
+ * Adds, replacements and removals between steps are kept; a row that dies after it was passed, or while a compaction that began
+ * with none dead is under way, stays, dead, until the next. Hidden rows are dropped as other dead ones. One caller at a time
+ * compacts an index. A failed step, the revival of a dropped row, or a step->position that is not where the last step ended may
+ * make the compaction begin anew. One that is never finished holds its memory until the index is destroyed. */
 typedef nf_status nf_index_compact_fn(nf_index *index, nf_compact *request, nf_step *step, nf_call *call);
 typedef nf_status nf_index_search_fn(nf_index *index, const nf_search *search, nf_call *call);
 typedef nf_status nf_index_score_fn(nf_index *index, const nf_score *score, nf_call *call);
