@@ -72,6 +72,10 @@ final class Inserts {
   }
 
   private boolean step(InsertJob job, IndexState index, IndexWork worker) {
+    if (job.ended()) { // and could not be told of it
+      job.fail(new IllegalStateException(job.operation() + ": ended before"));
+      return true;
+    }
     if (job.failure() != null) {
       drop(job, index, worker);
       return true;

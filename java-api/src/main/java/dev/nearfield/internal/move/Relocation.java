@@ -12,6 +12,7 @@ import dev.nearfield.internal.turn.Threads;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
@@ -221,12 +222,13 @@ public final class Relocation {
 
   private void failed(IndexMove going) {
     MoveJob wanted = job;
-    move = null;
-    job = null;
     if (wanted != null) {
-      wanted.fail(going.failure()); // and gives the destination up
+      wanted.fail(going.failure()); // and gives the destination up; first, as it may find no memory
+      move = null;
+      job = null;
       return;
     }
+    move = null;
     going.to().giveUp();
     if (full != null) {
       full.addSuppressed(going.failure());
@@ -234,7 +236,7 @@ public final class Relocation {
   }
 
   public IndexMove move() {
-    return java.util.Objects.requireNonNull(move);
+    return Objects.requireNonNull(move);
   }
 
   /**

@@ -41,7 +41,8 @@ class CompactorTest {
           new Relocation(
               Elsewhere.NOWHERE,
               new FallbackReporter(counters, new Completer(null), null),
-              new Mailbox(1, 0), () -> {},
+              new Mailbox(1, 0),
+              () -> {},
               () -> true));
   private final Compactor compactor = new Compactor(1);
   private final Scratch scratch = new Scratch();
