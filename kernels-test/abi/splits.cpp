@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <random>
 
 #include "requests.hpp"
@@ -280,9 +281,46 @@ class Splits {
   std::vector<int32_t> filter_of_query_;
 };
 
+// What a block is searched for begins where the blocks before it ended: else each would rescore some k ln(n /
+// k) rows anew. Only the CPU uses it so far.
+void test_later_blocks_rescore_less(const Bench& bench) {
+  if (std::strcmp(bench.api->backend, "cpu") != 0) return;
+  constexpr int64_t dim = 64, rows = 20'000, asked = 16;
+  const std::vector<float> data = random_rows(bench.seed, rows, dim),
+                           vectors = random_rows(bench.seed + 1, asked, dim);
+  const auto rescored_with = [&](uint64_t memory_limit) {
+    nf_context_desc desc = sized<nf_context_desc>();
+    desc.threads = 1;
+    desc.memory_limit = memory_limit;
+    const ContextHandle context = bench.context(desc);
+    std::vector<int64_t> found(asked * 10);
+    std::vector<float> distances(found.size());
+    std::vector<int32_t> rescored(asked);
+    nf_result result = sized<nf_result>();
+    result.k = result.row_stride = 10;
+    result.rows = found.data();
+    result.distances = distances.data();
+    result.rescored = rescored.data();
+    const nf_matrix queries = matrix_of(vectors, dim), dataset = matrix_of(data, dim);
+    nf_knn request = sized<nf_knn>();
+    request.metric = NF_L2SQ;
+    request.queries = &queries;
+    request.dataset = &dataset;
+    request.result = &result;
+    Caller caller;
+    bench.ok(bench.api->knn(context.get(), &request, nullptr, &caller.call), "knn", caller);
+    return std::accumulate(rescored.begin(), rescored.end(), int64_t{0});
+  };
+  // The second in ten blocks.
+  const int64_t whole = rescored_with(0), blocks = rescored_with(2 << 20);
+  bench.report->check(whole > 0 && blocks < 2 * whole, "rows that knn in blocks rescores, and knn at once",
+                      std::to_string(blocks) + " and " + std::to_string(whole));
+}
+
 }  // namespace
 
 void test_splits(const Bench& bench) {
+  test_later_blocks_rescore_less(bench);
   for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) Splits(bench, metric).run();
 }
 

@@ -118,7 +118,8 @@ class KnnRun final : public Work {
   std::vector<uint32_t> mask_;  // of a filter, once the block is full
   int64_t next_query_ = 0;
   int64_t slice_ = kSliceQueries;
-  std::chrono::nanoseconds slice_time_{0};  // of the last
+  // Of the last. Before there is one a guess, so that a step that has copied for long does not go on with it.
+  std::chrono::nanoseconds slice_time_ = std::chrono::milliseconds(8);
 };
 
 Status KnnRun::begin(const Call& call, const KnnRequest& request) {
