@@ -213,6 +213,7 @@ class ReportTest {
     withoutGpus();
     properties.set("nearfield.cuda.enabled", "true");
     properties.set("nearfield.native.cuda.path", "/there/is/none");
+    Backends.forget(BackendKind.CUDA); // a library that another test has loaded
     BackendStatus failed = Backends.status(BackendKind.CUDA);
     DeviceChoice choice = DeviceChoice.of(Acceleration.PREFERRED);
     assertSame(failed, choice.passedOver().getFirst());
