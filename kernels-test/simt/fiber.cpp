@@ -93,6 +93,9 @@ Stack::~Stack() {
 }
 
 void Stack::start(void (*entry)(), size_t shift) {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(base_, kStackBytes);  // what an abandoned fiber's frames left
+#endif
   const uintptr_t top = (reinterpret_cast<uintptr_t>(base_) + kStackBytes - shift) & ~uintptr_t{15};
 #if defined(__x86_64__)
   // The switch jumps to entry, which starts with rsp % 16 == 8, as after a call.
@@ -107,9 +110,6 @@ void Stack::start(void (*entry)(), size_t shift) {
   sp_ = sp;
 #endif
   fake_ = nullptr;
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(base_, kStackBytes);  // what an abandoned fiber's frames left
-#endif
 }
 
 }  // namespace nearfield::simt
