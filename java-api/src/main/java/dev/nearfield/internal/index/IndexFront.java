@@ -157,7 +157,7 @@ final class IndexFront implements AcceleratedVectorIndex {
       return submit(new Jobs.Add("addAll", timeout, copy, vectors.size())).await();
     }
     StackRoom.require();
-    InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), chunkRows, actor::wake);
+    InsertJob job = new InsertJob(timeout, vectors.size(), config.dim(), chunkRows);
     try {
       prepare(job);
       enqueue(job);
@@ -348,7 +348,7 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   private void prepare(Request<?> job) {
     if (job instanceof Change<?> change) {
-      change.onStop(wake);
+      change.onNews(wake);
     }
   }
 

@@ -28,7 +28,6 @@ final class InsertJob extends Change<VectorHandles> {
   final int total;
   final int chunkRows;
   final long[] handles;
-  private final Runnable wakeOwner;
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition taken = lock.newCondition();
@@ -56,12 +55,11 @@ final class InsertJob extends Change<VectorHandles> {
   /** All of it is there; only the caller has not been told. */
   boolean published;
 
-  InsertJob(@Nullable Duration timeout, int total, int dim, int chunkRows, Runnable wakeOwner) {
+  InsertJob(@Nullable Duration timeout, int total, int dim, int chunkRows) {
     super("addAll", timeout);
     this.total = total;
     this.chunkRows = chunkRows;
     this.handles = new long[total];
-    this.wakeOwner = wakeOwner;
     int chunks = (total + chunkRows - 1) / chunkRows;
     this.firstRow = new int[chunks];
     this.rowCount = new int[chunks];
@@ -105,7 +103,7 @@ final class InsertJob extends Change<VectorHandles> {
     } finally {
       lock.unlock();
     }
-    wakeOwner.run();
+    wake();
   }
 
   /** The caller cannot go on: the job ends at once, or when its rows have been taken back. */
@@ -119,7 +117,7 @@ final class InsertJob extends Change<VectorHandles> {
     } finally {
       lock.unlock();
     }
-    wakeOwner.run();
+    wake();
   }
 
   /** Frees the buffers of a job that has ended. */

@@ -19,8 +19,11 @@ public abstract class Change<T> extends Request<T> {
     super(operation, timeout, submitted);
   }
 
-  /** {@code wake}: its caller wants it stopped while it runs or waits. Before it is queued. */
-  public final void onStop(Runnable wake) {
+  /**
+   * {@code wake}: there is something new to do, such as that its caller wants it stopped. Before it
+   * is queued.
+   */
+  public final void onNews(Runnable wake) {
     this.wake = wake;
   }
 
@@ -31,6 +34,11 @@ public abstract class Change<T> extends Request<T> {
 
   @Override
   protected final void onCancelRequested() {
+    wake();
+  }
+
+  /** Tells whoever serves it. */
+  protected final void wake() {
     Runnable told = wake;
     if (told != null) {
       told.run();

@@ -58,7 +58,7 @@ class InsertsTest {
   private final Scratch scratch = new Scratch();
 
   private InsertJob begin(int total) {
-    InsertJob job = new InsertJob(null, total, 1, STEP, () -> {});
+    InsertJob job = new InsertJob(null, total, 1, STEP);
     assertTrue(job.start());
     inserts.add(job);
     return job;
