@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 
+#include "basis.hpp"
 #include "call.hpp"
 #include "nearfield/nearfield.h"
 #include "status.hpp"
@@ -58,6 +59,12 @@ struct StoreOptions {
   int64_t capacity = 0;  // a hint
   uint64_t memory_limit =
       0;  // bytes on the device for this store; 0: no limit of its own. Exceeded: NF_RESOURCE_EXHAUSTED
+  bool coded = false;  // int8 codes beside the rows, for certified scans (scan_dtype NF_I8)
+};
+
+// What searches read of the codes, and would have without leaving rows early.
+struct ScanCount {
+  uint64_t read = 0, whole = 0;  // bytes
 };
 
 // A batch of queries over all live rows of a store.
@@ -72,9 +79,15 @@ struct SearchPlan {
   const uint32_t* const* mask_of_query = nullptr;
   // NULL, or per query a rank: hits above it are not wanted. They may be among `hits` all the same.
   const float* limits = nullptr;
-  Hit* hits = nullptr;  // out: batch x k, best first; unused tail has row kNoRow
-  int32_t* rescored =
-      nullptr;  // out, may be NULL: per query, rows whose final form was computed after a matrix-form scan
+  Hit* hits = nullptr;          // out: batch x k, best first; unused tail has row kNoRow
+  int32_t* rescored = nullptr;  // out, may be NULL: per query, rows whose final form was computed after a
+                                // scan that left rows out
+  // 0: every answer is exact. Else at least k: a coded scan rescores only the `cap` rows of least (lower
+  // bound, row), CodeBound::lower_bound, the same however the search is divided.
+  int64_t cap = 0;
+  uint8_t* certified =
+      nullptr;  // with a cap: out, per query: 1 when no other row can be among the k best; all 1 on entry
+  ScanCount* scanned = nullptr;  // may be NULL: a coded scan adds to it
 };
 
 // Ranks of chosen rows, in the canonical final form: bit-identical to what search() reports for the same
@@ -110,6 +123,21 @@ class Store {
   // Of the rows [first, first + count), at least one, word by word.
   virtual Status set_live_range(int64_t first, int64_t count, bool live, const Call& call) = 0;
   virtual Status search(const SearchPlan& plan, const Call& call) = 0;
+  // Of a coded store. Until the first call rows are coded in identity_basis(). Slabs keep the basis they were
+  // coded in; new slabs take this one. At most two bases are alive: not before recode() has come to the end
+  // of the last change.
+  virtual void set_basis(BasisPtr) {}
+  virtual BasisPtr basis() const { return nullptr; }
+  // Codes about `rows` more rows in basis(), slab by slab into shadow codes that take the place of the old
+  // ones once the slab is whole; *left: rows still coded in the old basis. On failure the codes are those
+  // before, and the next call goes on or begins the slab anew. Appends, writes and searches in between are
+  // fine.
+  virtual Status recode(int64_t rows, int64_t* left, const Call&) {
+    static_cast<void>(rows);
+    *left = 0;
+    return {};
+  }
+  virtual uint64_t code_bytes() const { return 0; }  // of device_bytes()
   virtual Status score(const ScorePlan& plan, const Call& call) = 0;
 };
 
@@ -120,6 +148,8 @@ class Device {
   virtual Status info(nf_device_info* out) = 0;
   // Metrics this device serves for flat f32 search and scoring.
   virtual bool supports(int32_t metric) const = 0;
+  // Metrics whose stores may be coded.
+  virtual bool supports_codes(int32_t) const { return false; }
   // Bytes a store would take for options.capacity rows, without allocating: what device_bytes() will answer
   // then.
   virtual uint64_t estimate(const StoreOptions& options) const = 0;

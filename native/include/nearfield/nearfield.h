@@ -125,7 +125,8 @@ typedef struct nf_search {
   int32_t filter_count, probes; /* probes 0: from target_recall, or the index's default */
   float target_recall;          /* IVF; 0: unset; from the calibration made at training */
   float max_distance;           /* with NF_WITHIN in flags: nothing farther is returned; not NaN */
-  float max_oversample;         /* low-precision scans; 0: no cap, every answer is exact; else certified may be 0 */
+  float max_oversample;         /* low-precision scans; 0: no cap, every answer is exact. Else at least 1: only the ceil(max_oversample x k)
+                                   rows of least lower bound are rescored, and certified may be 0. NF_EXACT: as if 0 */
   float reserved;
   nf_result *result;
 } nf_search;                    /* a smaller k is a prefix of a larger one: callers may merge searches */
@@ -135,6 +136,7 @@ typedef struct nf_score {       /* exact distances of chosen rows: reranking */
   const nf_matrix *queries;
   const int64_t *offsets, *rows; /* query i scores rows[offsets[i] .. offsets[i+1]-1]; a dead or unknown row: NaN */
   float *distances;             /* parallel to rows: entries from offsets[0] on are written */
+  float *errors;                /* NULL, or parallel to distances: |v - decoded v| of each row, rounded up; 0 where rows are kept in f32 */
 } nf_score;
 
 /* Exact search over host matrices, without an index: the toolkit's brute force. In steps, every step has the whole request; the
@@ -183,8 +185,9 @@ typedef struct nf_index_desc {
 
 typedef struct nf_train {
   uint32_t struct_size, flags;
-  const nf_matrix *data;
-  int32_t lists, iterations; int64_t sample; uint64_t seed; /* 0: the index's, 10, 256 x lists, 0 */
+  const nf_matrix *data;        /* NULL: a random sample of the index's own live rows */
+  int32_t lists, iterations; int64_t sample; uint64_t seed; /* 0: the index's, 10, 256 x lists, 0. Flat: lists and iterations 0, sample 0:
+                                                               32 rows a dimension, at least 4,096 and at most 50,000 */
 } nf_train;
 
 typedef struct nf_add {
@@ -217,6 +220,13 @@ typedef struct nf_index_info {
   int64_t rows, live_rows, capacity;
   uint64_t device_bytes, workspace_bytes;
   int64_t smallest_list, largest_list; /* IVF */
+  /* scan_dtype I8; 0 elsewhere */
+  uint64_t code_bytes;          /* of the codes, in device_bytes */
+  uint64_t scanned_bytes, whole_bytes; /* of all searches: bytes of codes read, and those there were */
+  int64_t searched, certified;  /* answers of searches, and those of them that are certified */
+  int32_t rotated, level_dims;  /* of the basis: 1 when it has a rotation; dimensions of a level */
+  double loosening;             /* the share of |y|^2 beyond the first quarter of the coordinates, of rows added since the training, over that of
+                                   its sample. From about 2 on a new training pays; 0: not trained, or nothing added since */
 } nf_index_info;
 
 /* One typedef per function: jextract keeps parameter names of typedefs, not of inline pointers. */
@@ -235,7 +245,10 @@ typedef nf_status nf_index_estimate_fn(nf_context *context, const nf_index_desc 
 typedef nf_status nf_index_create_fn(nf_context *context, const nf_index_desc *desc, nf_index **out, nf_call *call);
 typedef void nf_index_destroy_fn(nf_index *index);
 typedef nf_status nf_index_info_fn(nf_index *index, nf_index_info *info, nf_call *call);
-/* IVF: clusters a random sample of `data`, or of the index's own rows when NULL, and (re)builds the lists. Rows added between steps are kept. */
+/* IVF: clusters a random sample of `data`, or of the index's own rows when NULL, and (re)builds the lists. Rows added between steps are kept.
+ * Flat with scan_dtype I8: fits the basis of the codes to the sample (mean, principal axes) and codes all rows anew, slab by slab. Answers are the
+ * same before, between and after; scans read less. One that fails or is not finished leaves rows coded as they are. One caller at a
+ * time trains an index. */
 typedef nf_status nf_index_train_fn(nf_index *index, const nf_train *request, nf_step *step, nf_call *call);
 typedef nf_status nf_index_add_fn(nf_index *index, const nf_add *add, int64_t *first_row, nf_call *call); /* all or nothing */
 /* replace, read and set_live take row numbers of live and dead rows alike; a replaced row stays live or dead. Those of replace are unique. All or nothing. */

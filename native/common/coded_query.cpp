@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coded_query.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "code_layout.hpp"
+#include "metric.hpp"
+
+namespace nearfield {
+namespace {
+
+constexpr double u = 0x1p-24;
+// Above every f64 rounding of a sum of 2^16 terms, and every rounding of one or two f32 operations.
+constexpr double kUp = 1 + 0x1p-20;
+// Longer queries take the direct form: N + 2 |z| must stay below 2^128.
+constexpr double kLongest = 0x1p60;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+float up(double value) {
+  const auto rounded = static_cast<float>(value);
+  return rounded >= value ? rounded : std::nextafter(rounded, kInfinity);
+}
+float down(double value) {
+  const auto rounded = static_cast<float>(value);
+  return rounded <= value ? rounded : std::nextafter(rounded, -kInfinity);
+}
+
+int8_t to_code(double value) { return static_cast<int8_t>(std::clamp(std::nearbyint(value), -127.0, 127.0)); }
+
+// One term of what is left of y: its codes and scale. Takes it away.
+float take_term(std::vector<double>* rest, std::vector<int8_t>* codes) {
+  double most = 0;
+  for (const double value : *rest) most = std::max(most, std::fabs(value));
+  const float scale = std::max(up(most / 127), kLeastScale);
+  for (size_t i = 0; i < rest->size(); ++i) {
+    (*codes)[i] = to_code((*rest)[i] / scale);
+    (*rest)[i] -= static_cast<double>(scale) * (*codes)[i];
+  }
+  return scale;
+}
+
+double norm_of(const std::vector<double>& x) {
+  double sum = 0;
+  for (const double value : x) sum += value * value;
+  return std::sqrt(sum);
+}
+
+}  // namespace
+
+void rotate_query(const Basis& basis, int32_t metric, const float* query, float* y) {
+  const int64_t dim = basis.dim;
+  std::vector<float> x(query, query + dim);
+  if (metric != NF_DOT && !basis.mean.empty())
+    for (int64_t i = 0; i < dim; ++i) x[static_cast<size_t>(i)] -= basis.mean[static_cast<size_t>(i)];
+  if (!basis.is_rotated()) {
+    std::copy(x.begin(), x.end(), y);
+    return;
+  }
+  for (int64_t axis = 0; axis < dim; ++axis) {
+    // Sixteen partial sums: vector registers of any width, and no chain that waits.
+    constexpr int64_t kSums = 16;
+    const float* row = basis.axis(axis);
+    float sums[kSums] = {};
+    int64_t i = 0;
+    for (; i + kSums <= dim; i += kSums)
+      for (int64_t j = 0; j < kSums; ++j) sums[j] += row[i + j] * x[static_cast<size_t>(i + j)];
+    for (int64_t j = 0; i + j < dim; ++j) sums[j] += row[i + j] * x[static_cast<size_t>(i + j)];
+    float sum = 0;
+    for (const float partial : sums) sum += partial;
+    y[axis] = sum;
+  }
+}
+
+void code_query(const Basis& basis, int32_t metric, const float* query, const float* y, int32_t terms,
+                CodedQuery* out) {
+  const auto dim = static_cast<size_t>(basis.dim);
+  const CodeLayout layout{metric, basis.dim, basis.level_dims, 0};
+  const auto coded = static_cast<size_t>(layout.coded_dim());
+  const bool centred = metric != NF_DOT && !basis.mean.empty();
+
+  double moved = 0;  // |q - m|^2, of dot |q|^2
+  out->offset = 0;
+  for (size_t i = 0; i < dim; ++i) {
+    const double x = static_cast<double>(query[i]) - (centred ? static_cast<double>(basis.mean[i]) : 0);
+    moved += x * x;
+    if (metric == NF_DOT && !basis.mean.empty())
+      out->offset += static_cast<double>(query[i]) * static_cast<double>(basis.mean[i]);
+  }
+  out->norm = std::sqrt(squared_norm(query, basis.dim)) * kUp;
+
+  std::vector<double> rest(coded, 0.0);
+  for (size_t i = 0; i < dim; ++i) rest[i] = static_cast<double>(y[i]);
+  out->codes[0].assign(coded, 0);
+  out->codes[1].assign(terms == 2 ? coded : 0, 0);
+  out->scale[0] = take_term(&rest, &out->codes[0]);
+  out->scale[1] = terms == 2 ? take_term(&rest, &out->codes[1]) : 0;
+  out->error = (norm_of(rest) + basis.rounding() * std::sqrt(moved)) * kUp;
+
+  double a = 0, b = 0, sum = 0;
+  const auto levels = static_cast<size_t>(layout.levels());
+  out->tails.assign(levels + 1, 0.0f);
+  for (size_t i = coded; i-- > 0;) {
+    const double first = static_cast<double>(out->scale[0]) * out->codes[0][i];
+    const double second = terms == 2 ? static_cast<double>(out->scale[1]) * out->codes[1][i] : 0;
+    a += first * first;
+    b += second * second;
+    sum += (first + second) * (first + second);
+    if (i % static_cast<size_t>(basis.level_dims) == 0)
+      out->tails[i / static_cast<size_t>(basis.level_dims)] = up(std::sqrt(sum) * kUp * kUp);
+  }
+  out->squared = sum;
+  out->rho = sum > 0 ? (std::sqrt(a) + std::sqrt(b)) / std::sqrt(sum) * kUp : 1;
+  out->direct = std::sqrt(moved) > kLongest || out->norm > kLongest;
+}
+
+CodeBound::CodeBound(int32_t metric, const Basis& basis, int64_t canonical_roundings)
+    : metric_(metric),
+      dim_(basis.dim),
+      chunks_(static_cast<double>(padded_dim(basis.dim) / kChunkFloats)),
+      stretch_(basis.stretch()),
+      departure_(1.01 * basis.departure),
+      mean_norm_(basis.mean.empty() ? 0 : std::sqrt(squared_norm(basis.mean.data(), basis.dim)) * kUp) {
+  const double roundings = canonical_roundings != 0 ? static_cast<double>(canonical_roundings) : chunks_ + 4;
+  widen_ = 1 / (1 - (roundings + 2) * u);
+  tiny_ = (dim_ + 16) * (metric == NF_COSINE ? 0x1p-62 : 0x1p-124);
+}
+
+// (9 + 4 rho) u as derived, and 8 u for the units of norm and tail.
+double CodeBound::c(const CodedQuery& query) const { return (17 + 4 * query.rho) * u; }
+
+double CodeBound::reach(float limit) const {
+  const double rank = std::max(0.0, static_cast<double>(limit)) * (metric_ == NF_COSINE ? 2 : 1);
+  // Flushed squares are multiplied by alpha after they are lost: tiny stands outside of beta (test()).
+  return std::sqrt((rank + (metric_ == NF_POINCARE ? 0 : tiny_)) * widen_) * stretch_ * kUp;
+}
+
+double CodeBound::dot_slack(const CodedQuery& query) const {
+  return (departure_ + (15 + chunks_ + 4 * query.rho) * u) * query.norm;
+}
+
+CodeTest CodeBound::test(const CodedQuery& query, float limit) const {
+  CodeTest test;
+  if (metric_ == NF_DOT) {
+    const double norm_up =
+        1 + std::sqrt(dim_ + 32) / 65000;  // the unit of |c|, which is at least 127, rounded down
+    test.per_error = up((stretch_ * query.norm + dot_slack(query)) * kUp);
+    test.per_norm = up((query.error + dot_slack(query)) * norm_up * kUp);
+  } else {
+    test.shrink = down(1 - c(query));
+    test.query = down((1 - c(query)) * query.squared);
+    test.widen = 1 + 0x1p-20f;
+  }
+  set_limit(query, limit, &test);
+  return test;
+}
+
+void CodeBound::set_limit(const CodedQuery& query, float limit, CodeTest* test) const {
+  test->gain = 0;
+  test->base = limit;
+  if (limit == kInfinity) return;
+  switch (metric_) {
+    case NF_DOT: {
+      const double rank = static_cast<double>(limit) + query.offset;
+      test->base = up(rank + std::fabs(rank) * 0x1p-22 + (chunks_ + 8) * u * query.norm * mean_norm_ + tiny_ +
+                      std::fabs(query.offset) * 0x1p-36);
+      break;
+    }
+    case NF_POINCARE:
+      test->gain = up(reach(limit));
+      test->base = up((std::sqrt(tiny_) * stretch_ + query.error) * kUp);
+      break;
+    default:
+      test->base = up((reach(limit) + query.error) * kUp);
+  }
+}
+
+// The left side at a level, (1 - 3c) N - 2 z_l within c N, is at most V = (1 - 3c) N - 2 z + 2c N at the last
+// one, within c N in turn: what goes at any level goes at the last, and V is at most N - 2z. For dot c N is
+// dot_slack(), which E counts once.
+CodeTest CodeBound::capped_test(const CodedQuery& query) const {
+  CodeTest capped = test(query, kInfinity);
+  if (metric_ == NF_DOT) {
+    const double norm_up = 1 + std::sqrt(dim_ + 32) / 65000;
+    capped.per_error = up((stretch_ * query.norm + 3 * dot_slack(query)) * kUp);
+    capped.per_norm = up((query.error + 3 * dot_slack(query)) * norm_up * kUp);
+    return capped;
+  }
+  capped.shrink = down(1 - 3 * c(query));
+  capped.query = down((1 - 3 * c(query)) * query.squared);
+  capped.widen = 1 + 0x1p-17f;  // for the factor 1 - 2^-19 of lower_bound()
+  return capped;
+}
+
+void CodeBound::set_cutoff(const CodedQuery& query, float cutoff, CodeTest* test) const {
+  test->gain = 0;
+  test->base = cutoff;
+  if (cutoff == kInfinity || metric_ == NF_DOT) return;
+  if (metric_ == NF_POINCARE) {
+    test->gain = up(std::max(0.0f, cutoff) * kUp);
+    test->base = up((std::sqrt(tiny_) * stretch_ + query.error) * kUp);
+    return;
+  }
+  test->base = up(std::max(0.0f, cutoff) * kUp);
+}
+
+float CodeBound::lower_bound(const CodedQuery& query, float value, const Row& row) const {
+  const auto norm = static_cast<double>(row.norm), error = static_cast<double>(row.error);
+  if (metric_ == NF_DOT) {
+    const double norm_up = 1 + std::sqrt(dim_ + 32) / 65000;
+    const double slack = (stretch_ * query.norm + dot_slack(query)) * error * kUp +
+                         (query.error + dot_slack(query)) * norm_up * norm * kUp;
+    return down(static_cast<double>(value) - slack);
+  }
+  const double whole = static_cast<double>(value) + 2 * c(query) * (norm * norm + query.squared);
+  const double distance = std::sqrt(std::max(0.0, whole)) * (1 - 0x1p-19) - error;
+  if (metric_ != NF_POINCARE) return down(distance);
+  const double fixed = std::sqrt(tiny_) * stretch_ + query.error;
+  return down((distance - fixed * kUp) / std::max(static_cast<double>(row.beta), 0x1p-20));
+}
+
+bool CodeBound::excludes(const CodedQuery& query, float bound, float limit) const {
+  CodeTest test;
+  set_limit(query, limit, &test);
+  return bound > (metric_ == NF_POINCARE ? test.gain : test.base);
+}
+
+}  // namespace nearfield
