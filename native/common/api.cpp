@@ -115,7 +115,10 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
     const bool f32_knn = f32_or_unset(what.store_dtype) && f32_or_unset(what.scan_dtype) &&
                          (what.index_kind == 0 || what.index_kind == NF_FLAT);
     const bool built = (what.op == NF_OP_INDEX && flat_index) || (what.op == NF_OP_KNN && f32_knn);
-    answer = built && what.input_dtype == NF_F32 && what.reserved == 0 && handle->context->serves(what.metric)
+    const bool codes = what.op == NF_OP_QUANTIZE && what.index_kind == 0 && what.metric == 0 &&
+                       (what.store_dtype == NF_I8 || what.store_dtype == NF_BF16) && what.scan_dtype == 0;
+    answer = (codes || (built && handle->context->serves(what.metric))) && what.input_dtype == NF_F32 &&
+                     what.reserved == 0
                  ? 1
                  : 0;
     return {};

@@ -103,7 +103,10 @@ Status Index::add(const Call& call, const MatrixView& data, bool live, const cha
   const HostRows from{data.data, data.rows, data.stride, side.data(), live};
   NF_TRY(store_->append(from, call));
   live_.append(data.rows, live);
-  if (const BasisPtr basis = store_->basis()) loosening_.note(*basis, metric(), from);
+  try {
+    if (options_.coded) loosening_.note(*store_->basis(), metric(), from);
+  } catch (const std::bad_alloc&) {  // the add stands
+  }
   call.progress(kPhaseCopy, data.rows, data.rows);
   return {};
 }

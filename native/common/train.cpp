@@ -208,7 +208,7 @@ Status Index::train(const Call& call, const TrainRequest& request, nf_step* step
 }
 
 void Loosening::note(const Basis& basis, int32_t metric, const HostRows& rows) {
-  if (sample_share_ == 0) return;
+  if (sample_share_ < 0) return;
   const auto dim = static_cast<int64_t>(basis.dim);
   const int64_t most = std::clamp(kLookedAtProducts / (dim * dim), int64_t{1}, kMostLookedAt);
   std::vector<float> row(static_cast<size_t>(dim));

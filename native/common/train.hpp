@@ -92,7 +92,7 @@ class Loosening {
   double value() const;  // as nf_index_info has it
 
  private:
-  double sample_share_ = 0, sum_ = 0;
+  double sample_share_ = -1, sum_ = 0;  // below 0: nothing is fitted
   int64_t passed_ = 0, counted_ = 0;
 };
 
