@@ -100,7 +100,7 @@ def speedups(records: list[dict], theme: dict):
 def shapes(records: list[dict]) -> dict[tuple, list[dict]]:
     found: dict[tuple, list[dict]] = {}
     for r in records:
-        if r["workload"] == "flat":
+        if r["workload"] == "flat" and r["data"] == "isotropic":
             found.setdefault((r["rows"], r["dim"], r["metric"], r["batch"], r["k"]), []).append(r)
     return {key: group for key, group in found.items() if any(r["system"] in SYSTEMS[1:] for r in group)}
 
