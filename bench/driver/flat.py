@@ -82,7 +82,7 @@ def start_ours(options: Flat, folder: str, threads: int, notes: list[str]) -> li
     local = [("-local", library.find(library.LOCAL, options.backend))] if options.local else []
     starts = [(tool(folder, f"nearfield{suffix}{coded.suffix(dtype)}"), used, dtype) for suffix, used in [("", chosen), *local] for dtype in options.scans]
     if options.java:
-        starts.append((java(folder, chosen), chosen, coded.F32))
+        starts += [(java(folder, chosen, name=f"nearfield-java{coded.suffix(dtype)}"), chosen, dtype) for dtype in options.scans]
     systems = []
     for worker, used, dtype in starts:
         try:
@@ -98,7 +98,7 @@ def start_ours(options: Flat, folder: str, threads: int, notes: list[str]) -> li
     return systems
 
 
-def java(folder: str, used: Library, classes: str | None = None) -> Worker:
+def java(folder: str, used: Library, classes: str | None = None, name: str = "nearfield-java") -> Worker:
     """The Java worker (bench/java), started by the JDK that the launcher found; `classes` is another class path than that of this checkout."""
     home, classpath = os.environ.get("JAVA_HOME"), machine.ROOT / "bench" / "java" / "target" / "classpath.txt"
     if not home or not classpath.exists():
@@ -108,7 +108,7 @@ def java(folder: str, used: Library, classes: str | None = None) -> Worker:
                f"-Djava.library.path={used.folder}",
                "-cp", classes or f"{classpath.parent / 'classes'}:{classpath.read_text(encoding='utf-8').strip()}",
                "dev.nearfield.bench.Worker"]  # fmt: skip
-    return Worker("nearfield-java", command, f"{folder}/java.log")
+    return Worker(name, command, f"{folder}/{name}.log")
 
 
 def start_peers(options: Flat, made: Dataset, folder: str, threads: int, notes: list[str]) -> list[System]:

@@ -178,8 +178,6 @@ def scan(arguments: list[str]) -> Flat:
     options = _workload("scan", Flat(workload="scan", scans=("f32", "i8"), peers=SCAN_PEERS), arguments, ())
     if options.metric == "manhattan":
         raise UsageError("bench scan: --metric=manhattan has no codes, there are l2, cosine, dot and poincare")
-    if options.java:
-        raise UsageError("bench scan: --java is not measured, the native worker has both scans")
     return options
 
 

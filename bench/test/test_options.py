@@ -87,7 +87,7 @@ class ScanOptionsTest(unittest.TestCase):
         for arguments, words in (
             ("--max-oversample nan", ("--max-oversample=nan", "from 1")), ("--max-oversample -1", ("-1", "from 1")), ("--max-oversample 0.5", ("0.5", "from 1")),
             ("--max-oversample inf", ("inf",)), ("--max-oversample many", ("many", "no number")), ("--max_oversample 2", ("--max_oversample", "unknown")),
-            ("--metric manhattan", ("manhattan", "no codes")), ("--java", ("--java",)), ("--scans i8", ("--scans",)), ("extra", ("bench scan", "extra")),
+            ("--metric manhattan", ("manhattan", "no codes")), ("--scans i8", ("--scans",)), ("extra", ("bench scan", "extra")),
         ):  # fmt: skip
             with self.assertRaises(UsageError, msg=arguments) as caught:
                 options.scan(arguments.split())

@@ -312,7 +312,7 @@ class RunTest(unittest.TestCase):
         self.addCleanup(setattr, flat, "java", flat.java)
         self.addCleanup(Worker.stop_all)
         refusal = """input(); print('{"ok":false,"error":"hello: [3] threads","unsupported":true}')"""
-        flat.java = lambda folder, _: Worker("nearfield-java", [sys.executable, "-c", refusal], f"{folder}/java.log")
+        flat.java = lambda folder, _, name: Worker(name, [sys.executable, "-c", refusal], f"{folder}/java.log")
         outcome = flat.measure(options.flat([*TINY, "--peers", "none", "--java"]), self.folder)
         self.checked(outcome.records, ["nearfield"])
         self.assertEqual(outcome.notes, ["nearfield-java: hello: [3] threads"])
