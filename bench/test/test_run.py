@@ -115,7 +115,8 @@ class RunTest(unittest.TestCase):
 
     def test_scan(self):
         """Our two scans and the peers that leave something out, on rows of a decaying spectrum."""
-        tiny = [*TINY, "--spectrum", "decaying", "--batch", "1", "--format", "json"]
+        # Enough rows for codes to be read at all: the f32 scan is faster with few.
+        tiny = [*TINY, "--rows", "40000", "--dim", "64", "--spectrum", "decaying", "--batch", "1", "--format", "json"]
         done = self.run_bench("scan", *tiny, "--peers", "panorama,panorama-threads,faiss-sq8")
         records = json.loads(done.stdout)
         if "could not be installed" in done.stderr and not os.environ.get("CI"):
@@ -131,7 +132,7 @@ class RunTest(unittest.TestCase):
             self.assertEqual([r[key] is not None for key in SCAN_KEYS[1:]], [coded] * 3)
         self.assertEqual(records[1]["certified_fraction"], 1)
         self.assertGreaterEqual(records[1]["candidates_p50"], 3)
-        self.assertTrue(0 <= records[1]["bytes_read_fraction"] <= 1, records[1])
+        self.assertTrue(0 < records[1]["bytes_read_fraction"] <= 1, records[1])
         # A cap of as many rows as are asked for: the answers are no longer the f32 scan's, and nobody says so.
         capped = json.loads(self.run_bench("scan", *tiny, "--peers", "none", "--max-oversample", "1").stdout)[1]
         self.assertLessEqual(capped["candidates_p50"], 3)

@@ -161,31 +161,31 @@ class NativeTest(WorkerTest):
     def test_runs_with_codes(self):
         worker = self.start()
         worker.ask("hello", library=LIBRARY)
-        base = self.generate(worker, "base", 3000, 32, spectrum="decaying")
-        queries = self.generate(worker, "queries", 20, 32, first=3000, spectrum="decaying")
+        base = self.generate(worker, "base", 40_000, 64, spectrum="decaying")  # with few rows codes are not read
+        queries = self.generate(worker, "queries", 20, 64, first=40_000, spectrum="decaying")
         found = {}
         for dtype in ("f32", "i8"):
             loaded = worker.ask("load", base=base, metric="l2", scan_dtype=dtype)
             self.assertEqual("code_bytes" in loaded, dtype == "i8")
-            worker.ask("workload", queries=queries, batch=5, k=7)
+            worker.ask("workload", queries=queries, batch=1, k=7)
             ran = worker.ask("run", calls=8)
             self.assertEqual("certified" in ran, dtype == "i8")
             worker.ask("answers", to=self.path(dtype))
             found[dtype] = [Path(self.path(f"{dtype}.{ending}")).read_bytes() for ending in ("rows", "distances")]
         self.assertEqual(found["f32"], found["i8"])
-        self.assertGreaterEqual(loaded["code_bytes"], 3000 * 32)
+        self.assertGreaterEqual(loaded["code_bytes"], 40_000 * 64)
         self.assertGreaterEqual(loaded["fit_steps"], 1)
         self.assertLessEqual(loaded["fit_longest_step_s"], loaded["fit_s"])
-        self.assertEqual((ran["queries"], ran["certified"]), (40, 40))
+        self.assertEqual((ran["queries"], ran["certified"]), (8, 8))
         self.assertGreaterEqual(ran["rescored_p50"], 7)
-        self.assertLessEqual(ran["scanned_bytes"], ran["whole_bytes"])
-        worker.ask("workload", queries=queries, batch=5, k=7, max_oversample=1)
+        self.assertTrue(0 < ran["scanned_bytes"] <= ran["whole_bytes"], ran)
+        worker.ask("workload", queries=queries, batch=1, k=7, max_oversample=1)
         self.assertLessEqual(worker.ask("run", calls=8)["rescored_p50"], 7)
         inserted = worker.ask("insert", base=base, metric="l2", scan_dtype="i8", before=1000)
-        self.assertEqual(inserted["rows"], 2000)
+        self.assertEqual(inserted["rows"], 39_000)
         self.fails(lambda: worker.ask("load", base=base, metric="l2", scan_dtype="i4"), "i4", "f32")
         self.fails(lambda: worker.ask("workload", queries=queries, batch=5, max_oversample="much"), "much")
-        self.fails(lambda: worker.ask("insert", base=base, metric="l2", before=3000), "before=3000")
+        self.fails(lambda: worker.ask("insert", base=base, metric="l2", before=40_000), "before=40000")
 
     def test_more_neighbours_than_rows(self):
         worker = self.start()
