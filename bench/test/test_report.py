@@ -175,7 +175,7 @@ class ReportTest(unittest.TestCase):
                       "|  | panorama-threads, 2 a call |", "|  | faiss-sq8 |", "| our library | 0.1.0 avx2, clang 1.2.3, packaged |"):
             self.assertIn(words, text)
         drawn = sorted(Path(self.folder, "page").glob("*.svg"))
-        self.assertEqual(len(drawn), 6)
+        self.assertEqual(len(drawn), 8)
         for svg in drawn:
             self.assertTrue(xml.etree.ElementTree.parse(svg).getroot().tag.endswith("svg"))
         before = {svg: svg.read_bytes() for svg in drawn}
