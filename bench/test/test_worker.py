@@ -183,8 +183,8 @@ class NativeTest(WorkerTest):
         self.assertLessEqual(worker.ask("run", calls=8)["rescored_p50"], 7)
         inserted = worker.ask("insert", base=base, metric="l2", scan_dtype="i8", before=1000)
         self.assertEqual(inserted["rows"], 39_000)
-        self.fails(lambda: worker.ask("load", base=base, metric="l2", scan_dtype="i4"), "i4", "f32")
         self.fails(lambda: worker.ask("workload", queries=queries, batch=5, max_oversample="much"), "much")
+        self.fails(lambda: worker.ask("load", base=base, metric="l2", scan_dtype="i4"), "i4", "f32")
         self.fails(lambda: worker.ask("insert", base=base, metric="l2", before=40_000), "before=40000")
 
     def test_more_neighbours_than_rows(self):
