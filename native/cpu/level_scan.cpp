@@ -104,7 +104,9 @@ Status Scan::levels_of_query(const Slab& slab, int64_t first_group, int64_t grou
   tile.test = space_.tests[b][i];
   tile.kept = kept;
   if (part_.capped()) tile.values = values;
+  tile.expected = space_.expected[i];
   part_.state.codes->levels(tile);
+  space_.expected[i] = tile.expected;
   const CodeLayout& layout = slab.codes.layout;
   // A tail is read with each level but the last; it is counted with all.
   scanned_.read += static_cast<uint64_t>(visited * layout.side_bytes() +

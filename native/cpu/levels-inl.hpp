@@ -48,9 +48,10 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
   constexpr int kRowVectors = static_cast<int>(kGroupRows / lanes);
   const CodeShape& shape = *tile.shape;
   constexpr int64_t level_bytes = Chunks * kChunkStride;
-  // Groups ahead are asked for as many levels as the last one took.
-  constexpr int64_t kAhead = 3;
-  int64_t expected = 1;
+  // Groups ahead are asked for as many levels as those before took, and a group is tested from three quarters
+  // of that on: where all of them are read far, most tests would be in vain.
+  constexpr int64_t kAhead = 8;
+  int64_t expected = tile.expected;
   const int64_t side_words = (shape.has_beta ? 4 : 3) * kGroupRows;
   const auto infinity = hn::Set(d, std::numeric_limits<float>::infinity());
   const auto scale_a = hn::Set(d, tile.scale_a), scale_b = hn::Set(d, tile.scale_b);
@@ -59,7 +60,7 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
     uint32_t alive = tile.wanted[g];
     tile.kept[g] = 0;
     if (alive == 0) continue;
-    if (g + kAhead < tile.groups) prefetch_levels(tile, g + kAhead, level_bytes, expected);
+    prefetch_levels(tile, g + kAhead, level_bytes, expected / 4);
     const uint16_t* sides = tile.first.sides + g * side_words;
     hn::Vec<D> scale[kRowVectors], per_tail[kRowVectors], length[kRowVectors], most[kRowVectors];
     NF_UNROLL
@@ -90,6 +91,7 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
     for (int v = 0; v < kRowVectors; ++v) a[v] = b[v] = hn::Zero(di);
     const uint8_t* codes = tile.first.codes + g * level_bytes;
     const uint8_t* tails = tile.first.tails + g * kGroupRows;
+    const int64_t untested = expected * 3 / 16;
     int64_t level = 0;
     for (;;) {
       const int8_t* query_a = tile.a + level * Chunks * kChunkFloats;
@@ -104,6 +106,11 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
         }
       }
       const bool last = level + 1 == shape.levels;
+      if (level + 1 < untested && !last) {
+        ++level;
+        codes += tile.first.level_stride;
+        continue;
+      }
       uint32_t within = 0;
       NF_UNROLL
       for (int v = 0; v < kRowVectors; ++v) {
@@ -117,7 +124,8 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
         auto z = hn::Mul(dots, scale[v]);
         if (!last) {
           const hn::Rebind<uint8_t, D> d8;
-          const auto tail = hn::ConvertTo(d, hn::PromoteTo(di, hn::LoadU(d8, tails + v * lanes)));
+          const auto tail = hn::ConvertTo(
+              d, hn::PromoteTo(di, hn::LoadU(d8, tails + level * tile.first.tail_stride + v * lanes)));
           z = hn::MulAdd(hn::Mul(tail, per_tail[v]), hn::Set(d, tile.tails[level]), z);
         }
         hn::Vec<D> left;
@@ -132,12 +140,12 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
       ++level;
       if (alive == 0 || last) break;
       codes += tile.first.level_stride;
-      tails += tile.first.tail_stride;
     }
     tile.levels_read += level;
-    expected = level;
+    expected = (3 * expected + 4 * level + 2) / 4;
     tile.kept[g] = alive;
   }
+  tile.expected = expected;
 }
 
 template <bool Dot>
