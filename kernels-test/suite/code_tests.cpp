@@ -25,6 +25,7 @@ void require_codes(const Bench& bench) {
 
 std::vector<ContextOptions> code_paths(const Bench& bench) {
   std::vector<ContextOptions> paths;
+  if (bench.backend.paths().empty()) throw NotApplicable("one path is forced in every context");
   for (const std::string& path : bench.backend.paths())
     if (path.find("codes") != std::string::npos)
       paths.push_back({.threads = 2, .slab_bytes = bench.spec.tiny_slabs ? 1u : 0u, .path = path});

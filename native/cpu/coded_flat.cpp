@@ -18,7 +18,7 @@ constexpr int64_t kLevelQueries = 16;
 
 void FlatSearch::choose_codes() {
   const StoreOptions& options = store_.options();
-  if (!options.coded || plan_.limits != nullptr) return;
+  if (!options.coded) return;
   const bool pays = state_.codes_always ||
                     (store_.rows() >= kCodedRows && store_.rows() / kRowsPerHit >= plan_.k);
   if (!pays && plan_.cap == 0) return;
