@@ -25,6 +25,7 @@ import dev.nearfield.ffi.nf_index_read_fn;
 import dev.nearfield.ffi.nf_index_replace_fn;
 import dev.nearfield.ffi.nf_index_search_fn;
 import dev.nearfield.ffi.nf_index_set_live_fn;
+import dev.nearfield.ffi.nf_index_train_fn;
 import dev.nearfield.ffi.nf_knn;
 import dev.nearfield.ffi.nf_knn_fn;
 import dev.nearfield.ffi.nf_live;
@@ -32,6 +33,7 @@ import dev.nearfield.ffi.nf_matrix;
 import dev.nearfield.ffi.nf_search;
 import dev.nearfield.ffi.nf_step;
 import dev.nearfield.ffi.nf_supports_fn;
+import dev.nearfield.ffi.nf_train;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
@@ -78,6 +80,7 @@ public final class NativeCalls {
   private final MethodHandle indexRead;
   private final MethodHandle indexSetLive;
   private final MethodHandle indexCompact;
+  private final MethodHandle indexTrain;
   private final MethodHandle indexSearch;
 
   private NativeCalls(MemorySegment table) throws LoadException {
@@ -100,6 +103,7 @@ public final class NativeCalls {
     indexRead = bind(table, "index_read", nf_index_read_fn.descriptor());
     indexSetLive = bind(table, "index_set_live", nf_index_set_live_fn.descriptor());
     indexCompact = bind(table, "index_compact", nf_index_compact_fn.descriptor());
+    indexTrain = bind(table, "index_train", nf_index_train_fn.descriptor());
     indexSearch = bind(table, "index_search", nf_index_search_fn.descriptor());
   }
 
@@ -337,6 +341,16 @@ public final class NativeCalls {
     room(step, nf_step.layout());
     try {
       return (int) indexCompact.invokeExact(index, request, step, frame.call());
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  int indexTrain(MemorySegment index, MemorySegment request, MemorySegment step, CallFrame frame) {
+    room(request, nf_train.layout());
+    room(step, nf_step.layout());
+    try {
+      return (int) indexTrain.invokeExact(index, request, step, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }

@@ -38,6 +38,11 @@ public final class JavaEngine implements Engine {
   }
 
   @Override
+  public boolean supportsCodes(Metric metric) {
+    return false;
+  }
+
+  @Override
   public boolean onHost() {
     return true;
   }
@@ -55,6 +60,9 @@ public final class JavaEngine implements Engine {
 
   @Override
   public EngineIndex createIndex(IndexOptions options, CallControl control) {
+    if (options.coded()) {
+      throw new IllegalArgumentException("createIndex: coded [true], plain Java has no codes");
+    }
     return new JavaIndex(options);
   }
 
