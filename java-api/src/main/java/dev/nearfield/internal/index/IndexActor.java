@@ -78,7 +78,7 @@ final class IndexActor implements DeviceOwner.Turn {
    */
   void begin(DeviceOwner owner, Engine engine, Placement placement, SlotTable slots) {
     IndexState index = new IndexState(engine, config.options(engine), config.budgetBytes(), slots);
-    settle(owner, engine, placed(placement, index), index);
+    settle(owner, engine, PlacementInfo.of(placement, index.encoding()), index);
   }
 
   /** {@link #begin} failed or will never be called. */
@@ -95,11 +95,6 @@ final class IndexActor implements DeviceOwner.Turn {
     searches = new SearchWork(config, index, worker, counters, cancel, placement);
     home = at; // last: it hands everything above to the owner thread there
     return at;
-  }
-
-  private static Placement placed(Placement placement, IndexState index) {
-    return new PlacementInfo(
-        placement.device(), index.encoding(), placement.fallback(), placement.whyNotAccelerated());
   }
 
   /** Where the index is. Any thread, after {@link #begin}. */
@@ -375,7 +370,7 @@ final class IndexActor implements DeviceOwner.Turn {
       LOG.log(System.Logger.Level.WARNING, "closing an index on the device it left failed", e);
     }
     IndexState there = move.target();
-    Placement placement = placed(move.to().placement(), there);
+    Placement placement = PlacementInfo.of(move.to().placement(), there.encoding());
     compactor.moved();
     trainer.moved();
     counters.moved();

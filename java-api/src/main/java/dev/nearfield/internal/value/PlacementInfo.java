@@ -21,6 +21,12 @@ public record PlacementInfo(
     whyNotAccelerated = List.copyOf(whyNotAccelerated);
   }
 
+  /** Of the index that was made there. */
+  public static PlacementInfo of(Placement there, Encoding encoding) {
+    return new PlacementInfo(
+        there.device(), encoding, there.fallback(), there.whyNotAccelerated());
+  }
+
   /** Of an index that is yet to be made there. */
   public PlacementInfo(
       Device device,
