@@ -48,6 +48,9 @@ public interface Engine extends AutoCloseable {
    */
   Knn knn(Metric metric, int dim, long rows, SearchCall search);
 
+  /** Makes vectors smaller: host work, with the same bytes whichever engine does it. */
+  void quantize(QuantizeCall vectors, CallControl control);
+
   /** Free memory of the device in bytes, or -1 when it cannot say. */
   long freeBytes();
 
@@ -102,6 +105,24 @@ public interface Engine extends AutoCloseable {
       return new IndexOptions(dim, metric, capacity, 0, poincareMaxNorm, coded);
     }
   }
+
+  /**
+   * Finite vectors and where their codes go.
+   *
+   * @param int8 into bytes with a scale for each vector, else into bfloat16 without
+   * @param vectors {@code rows} x {@code dim} f32
+   * @param codes out: as many bytes, or as many 16-bit words
+   * @param scales out: a f32 for each vector; null for bfloat16
+   * @param errors out, or null: a f32 for each vector, how far it is from what its codes stand for
+   */
+  record QuantizeCall(
+      MemorySegment vectors,
+      int rows,
+      int dim,
+      boolean int8,
+      MemorySegment codes,
+      @Nullable MemorySegment scales,
+      @Nullable MemorySegment errors) {}
 
   /**
    * How a call may end early. {@code cancel} is a segment of one 32-bit word in native memory that

@@ -31,6 +31,8 @@ import dev.nearfield.ffi.nf_knn_fn;
 import dev.nearfield.ffi.nf_live;
 import dev.nearfield.ffi.nf_matrix;
 import dev.nearfield.ffi.nf_search;
+import dev.nearfield.ffi.nf_quantize;
+import dev.nearfield.ffi.nf_quantize_fn;
 import dev.nearfield.ffi.nf_step;
 import dev.nearfield.ffi.nf_supports_fn;
 import dev.nearfield.ffi.nf_train;
@@ -71,6 +73,7 @@ public final class NativeCalls {
   private final MethodHandle contextDestroy;
   private final MethodHandle supports;
   private final MethodHandle knn;
+  private final MethodHandle quantize;
   private final MethodHandle indexEstimate;
   private final MethodHandle indexCreate;
   private final MethodHandle indexDestroy;
@@ -94,6 +97,7 @@ public final class NativeCalls {
     contextDestroy = bind(table, "context_destroy", nf_context_destroy_fn.descriptor());
     supports = bind(table, "supports", nf_supports_fn.descriptor());
     knn = bind(table, "knn", nf_knn_fn.descriptor());
+    quantize = bind(table, "quantize", nf_quantize_fn.descriptor());
     indexEstimate = bind(table, "index_estimate", nf_index_estimate_fn.descriptor());
     indexCreate = bind(table, "index_create", nf_index_create_fn.descriptor());
     indexDestroy = bind(table, "index_destroy", nf_index_destroy_fn.descriptor());
@@ -246,6 +250,15 @@ public final class NativeCalls {
     room(step, nf_step.layout());
     try {
       return (int) knn.invokeExact(context, request, step, frame.call());
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  int quantize(MemorySegment context, MemorySegment request, CallFrame frame) {
+    room(request, nf_quantize.layout());
+    try {
+      return (int) quantize.invokeExact(context, request, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }

@@ -8,6 +8,7 @@ import dev.nearfield.ffi.nearfield_h;
 import dev.nearfield.ffi.nf_capability;
 import dev.nearfield.ffi.nf_context_desc;
 import dev.nearfield.ffi.nf_index_desc;
+import dev.nearfield.ffi.nf_quantize;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.natives.NativeErrors.Memory;
@@ -126,6 +127,26 @@ public final class NativeEngine implements Engine {
               .formatted(search.filters().size(), search.maxDistance()));
     }
     return new NativeKnn(this, calls, metric, dim, rows, search);
+  }
+
+  @Override
+  public void quantize(QuantizeCall vectors, CallControl control) {
+    try (CallFrame frame = new CallFrame(control)) {
+      long rows = vectors.rows();
+      int dim = vectors.dim();
+      MemorySegment request = frame.struct(nf_quantize.layout());
+      nf_quantize.from(request, frame.matrix(vectors.vectors(), rows, dim));
+      nf_quantize.codes(request, frame.codesOut(vectors.codes(), vectors.int8(), rows, dim));
+      MemorySegment scales = vectors.scales();
+      if (scales != null) {
+        nf_quantize.scales(request, frame.output(scales, rows, Float.BYTES));
+      }
+      MemorySegment errors = vectors.errors();
+      if (errors != null) {
+        nf_quantize.errors(request, frame.output(errors, rows, Float.BYTES));
+      }
+      check(frame, calls.quantize(context(), request, frame), "nf_quantize");
+    }
   }
 
   @Override

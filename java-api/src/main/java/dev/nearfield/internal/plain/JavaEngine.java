@@ -72,6 +72,11 @@ public final class JavaEngine implements Engine {
   }
 
   @Override
+  public void quantize(QuantizeCall vectors, CallControl control) {
+    JavaQuantizer.quantize(vectors, new CallClock("quantize", control));
+  }
+
+  @Override
   public long freeBytes() {
     Runtime runtime = Runtime.getRuntime();
     return runtime.maxMemory() - (runtime.totalMemory() - runtime.freeMemory());

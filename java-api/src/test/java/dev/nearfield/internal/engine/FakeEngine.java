@@ -224,6 +224,12 @@ public final class FakeEngine implements Engine {
   }
 
   @Override
+  public void quantize(QuantizeCall vectors, CallControl control) {
+    enter("quantize", vectors.rows(), 0, 0, control);
+    real.quantize(vectors, heard(control));
+  }
+
+  @Override
   public long freeBytes() {
     return freeBytes;
   }
