@@ -109,11 +109,12 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
     nf_capability what;
     NF_TRY(read_struct(call, "what", from, &what));
     const auto f32_or_unset = [](int32_t dtype) { return dtype == 0 || dtype == NF_F32; };
-    const bool f32_index =
-        what.store_dtype == NF_F32 && what.scan_dtype == NF_F32 && what.index_kind == NF_FLAT;
+    const bool scanned =
+        what.scan_dtype == NF_F32 || (what.scan_dtype == NF_I8 && handle->context->serves_codes(what.metric));
+    const bool flat_index = what.store_dtype == NF_F32 && scanned && what.index_kind == NF_FLAT;
     const bool f32_knn = f32_or_unset(what.store_dtype) && f32_or_unset(what.scan_dtype) &&
                          (what.index_kind == 0 || what.index_kind == NF_FLAT);
-    const bool built = (what.op == NF_OP_INDEX && f32_index) || (what.op == NF_OP_KNN && f32_knn);
+    const bool built = (what.op == NF_OP_INDEX && flat_index) || (what.op == NF_OP_KNN && f32_knn);
     answer = built && what.input_dtype == NF_F32 && what.reserved == 0 && handle->context->serves(what.metric)
                  ? 1
                  : 0;
@@ -123,6 +124,28 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
 }
 
 // ---- index ----
+
+Status check_scan_dtype(const Call& call, const Context& context, const nf_index_desc& desc) {
+  if (desc.scan_dtype != NF_I8) return check_dtype(call, "scan_dtype", desc.scan_dtype);
+  if (context.serves_codes(desc.metric)) return {};
+  if (desc.metric == NF_MANHATTAN)
+    return error(
+        NF_UNIMPLEMENTED,
+        "%s: scan_dtype=%d with metric=%d (%s), int8 codes serve L2 squared, cosine, dot and Poincaré",
+        call.operation(), desc.scan_dtype, desc.metric, metric_name(desc.metric));
+  return error(NF_UNIMPLEMENTED,
+               "%s: scan_dtype=%d, int8 codes are not built in this version of the %s backend",
+               call.operation(), desc.scan_dtype, library().backend->name());
+}
+
+Status check_index_flags(const Call& call, uint32_t flags) {
+  NF_TRY(check_flags(call, "flags", flags, NF_DROP_F32));
+  if (flags == 0) return {};
+  return error(NF_UNIMPLEMENTED,
+               "%s: flags=0x%x, an index without f32 rows (NF_DROP_F32) is not built in this version of the "
+               "%s backend",
+               call.operation(), flags, library().backend->name());
+}
 
 Status read_desc(const Call& call, const Context& context, const nf_index_desc* from, StoreOptions* options,
                  VectorRules* rules) {
@@ -134,8 +157,8 @@ Status read_desc(const Call& call, const Context& context, const nf_index_desc* 
   NF_TRY(context.check_served(call, desc.metric));
   NF_TRY(check_dim(call, "dim", desc.dim));
   NF_TRY(check_dtype(call, "store_dtype", desc.store_dtype));
-  NF_TRY(check_dtype(call, "scan_dtype", desc.scan_dtype));
-  NF_TRY(check_flags(call, "flags", desc.flags, 0));
+  NF_TRY(check_scan_dtype(call, context, desc));
+  NF_TRY(check_index_flags(call, desc.flags));
   NF_TRY(check_flags(call, "reserved", desc.reserved, 0));
   if (desc.lists != 0 || desc.probes != 0)
     return error(NF_INVALID_ARGUMENT, "%s: lists=%d and probes=%d, a flat index has no lists",
@@ -147,6 +170,7 @@ Status read_desc(const Call& call, const Context& context, const nf_index_desc* 
   options->dim = desc.dim;
   options->capacity = desc.capacity;
   options->memory_limit = desc.memory_limit;
+  options->coded = desc.scan_dtype == NF_I8;
   return {};
 }
 

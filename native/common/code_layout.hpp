@@ -13,7 +13,7 @@
 //   scale  s, the upper half of an f32 (bf16), rounded up, at least 2^-100
 //   norm   |c| rounded down, in units of norm_unit()
 //   error  e / s rounded up, in units of error_unit(), e >= |R (w - m) - s c| with all roundings; 65535: the
-//   row is always kept beta   alpha^(-1/2) of the stored alpha, rounded up, in units of 1 / 65535
+//   row is always kept beta   alpha^(-1/2) of the stored alpha, rounded up, in units of kBetaUnit
 // |c| <= 127 sqrt(D) and |y/s - c| <= sqrt(D)/2, so that fixed units cover both, four times finer than f16's
 // at the largest values.
 #pragma once
@@ -30,6 +30,7 @@ namespace nearfield {
 inline constexpr uint16_t kAlwaysKeep = 65535;
 inline constexpr int32_t kTailUnits =
     254;  // |c| is rounded down by less than 1/254: a whole tail still fits 255
+inline constexpr float kBetaUnit = 1.0f / 65500;  // beta is at most 1
 inline constexpr float kLeastScale = 0x1p-100f;
 inline constexpr uint8_t kCodeBias = 128;
 

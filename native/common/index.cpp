@@ -75,6 +75,16 @@ nf_index_info Index::info(const Context& context) const {
   info.capacity = std::max(options_.capacity, live_.rows());
   info.device_bytes = store_->device_bytes() + (compaction_ != nullptr ? compaction_->device_bytes() : 0);
   info.workspace_bytes = store_->workspace_bytes() + context.workspace_bytes();
+  if (!options_.coded) return info;
+  info.code_bytes = store_->code_bytes() + (compaction_ != nullptr ? compaction_->code_bytes() : 0);
+  info.scanned_bytes = scanned_.read;
+  info.whole_bytes = scanned_.whole;
+  info.searched = searched_;
+  info.certified = certified_;
+  if (const BasisPtr basis = store_->basis()) {
+    info.rotated = basis->is_rotated() ? 1 : 0;
+    info.level_dims = basis->level_dims;
+  }
   return info;
 }
 
@@ -158,6 +168,7 @@ Status Index::begin_compaction(const Call& call, Context& context) {
   }
   std::unique_ptr<Store> shadow;
   NF_TRY(context.device().create_store(options, &shadow, call));
+  if (options.coded && store_->basis() != nullptr) shadow->set_basis(store_->basis());
   compaction_ = std::make_unique<Compaction>(std::move(shadow), rows());
   return {};
 }

@@ -27,6 +27,13 @@ class Index {
   const LiveBits& live() const { return live_; }
   Store& store() { return *store_; }
   nf_index_info info(const Context& context) const;
+  // Of a search, for info().
+  void count_answers(int64_t answers, int64_t certified, const ScanCount& scanned) {
+    searched_ += answers;
+    certified_ += certified;
+    scanned_.read += scanned.read;
+    scanned_.whole += scanned.whole;
+  }
 
   // `noun` and `first` name a bad vector: "add: row 3, dimension 17 is NaN".
   Status add(const Call& call, const MatrixView& data, bool live, const char* noun, int64_t first);
@@ -46,6 +53,8 @@ class Index {
   std::unique_ptr<Store> store_;
   LiveBits live_;
   std::unique_ptr<Compaction> compaction_;
+  ScanCount scanned_;
+  int64_t searched_ = 0, certified_ = 0;
 };
 
 // Phases in the first progress word.

@@ -136,7 +136,8 @@ typedef struct nf_score {       /* exact distances of chosen rows: reranking */
   const nf_matrix *queries;
   const int64_t *offsets, *rows; /* query i scores rows[offsets[i] .. offsets[i+1]-1]; a dead or unknown row: NaN */
   float *distances;             /* parallel to rows: entries from offsets[0] on are written */
-  float *errors;                /* NULL, or parallel to distances: |v - decoded v| of each row, rounded up; 0 where rows are kept in f32 */
+  float *errors;                /* NULL, or parallel to distances: |v - decoded v| of each row, rounded up; 0 where rows are kept in f32, NaN
+                                   where the distance is */
 } nf_score;
 
 /* Exact search over host matrices, without an index: the toolkit's brute force. In steps, every step has the whole request; the
