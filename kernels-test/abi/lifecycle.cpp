@@ -155,18 +155,13 @@ void test_unbuilt(const Bench& bench) {
   const nf_api* api = bench.api;
   nf_kmeans kmeans = sized<nf_kmeans>();
   nf_assign assign = sized<nf_assign>();
-  nf_quantize quantize = sized<nf_quantize>();
-  nf_train train = sized<nf_train>();
   nf_step step = sized<nf_step>();
   nf_lists lists = sized<nf_lists>();
   check("kmeans", [&](nf_call* call) { return api->kmeans(context.get(), &kmeans, &step, call); });
   check("assign", [&](nf_call* call) { return api->assign(context.get(), &assign, call); });
-  check("quantize", [&](nf_call* call) { return api->quantize(context.get(), &quantize, call); });
-  check("train", [&](nf_call* call) { return api->index_train(index.get(), &train, &step, call); });
   check("read_lists", [&](nf_call* call) { return api->index_read_lists(index.get(), &lists, call); });
   check("write_lists", [&](nf_call* call) { return api->index_write_lists(index.get(), &lists, call); });
   check("kmeans", [&](nf_call* call) { return api->kmeans(nullptr, nullptr, nullptr, call); });
-  check("train", [&](nf_call* call) { return api->index_train(nullptr, nullptr, nullptr, call); });
 }
 
 void test_table(const Bench& bench) {

@@ -115,7 +115,10 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
     const bool f32_knn = f32_or_unset(what.store_dtype) && f32_or_unset(what.scan_dtype) &&
                          (what.index_kind == 0 || what.index_kind == NF_FLAT);
     const bool built = (what.op == NF_OP_INDEX && flat_index) || (what.op == NF_OP_KNN && f32_knn);
-    answer = built && what.input_dtype == NF_F32 && what.reserved == 0 && handle->context->serves(what.metric)
+    const bool codes = what.op == NF_OP_QUANTIZE && what.index_kind == 0 && what.metric == 0 &&
+                       (what.store_dtype == NF_I8 || what.store_dtype == NF_BF16) && what.scan_dtype == 0;
+    answer = (codes || (built && handle->context->serves(what.metric))) && what.input_dtype == NF_F32 &&
+                     what.reserved == 0
                  ? 1
                  : 0;
     return {};
@@ -221,8 +224,52 @@ nf_status index_info(nf_index* index, nf_index_info* info, nf_call* call) {
   });
 }
 
-nf_status index_train(nf_index*, const nf_train*, nf_step*, nf_call* call) {
-  return unimplemented("train", call, "training of an IVF index is");
+// A step of work that the index keeps.
+Status read_step(const Call& call, const nf_step* from, const char* what, nf_step* to) {
+  NF_TRY(read_struct(call, "step", from, to));
+  NF_TRY(check_budget(call, *to));
+  NF_TRY(check_count(call, "position", to->position, kMaxRows));
+  if (to->work == nullptr) return {};
+  return error(NF_INVALID_ARGUMENT, "%s: step->work=%p, %s has none", call.operation(), to->work, what);
+}
+
+Status read_train(const Call& call, const Index& index, const nf_train* from, TrainRequest* to) {
+  nf_train request;
+  NF_TRY(read_struct(call, "request", from, &request));
+  NF_TRY(check_flags(call, "flags", request.flags, 0));
+  if (request.lists != 0 || request.iterations != 0)
+    return error(NF_INVALID_ARGUMENT, "%s: lists=%d and iterations=%d, a flat index has no lists",
+                 call.operation(), request.lists, request.iterations);
+  NF_TRY(check_count(call, "sample", request.sample, kMaxRows));
+  if (request.sample == 1)
+    return error(NF_INVALID_ARGUMENT, "%s: sample=1, it must be 0 or at least 2", call.operation());
+  to->own_rows = request.data == nullptr;
+  to->sample = request.sample;
+  to->seed = request.seed;
+  if (to->own_rows) return {};
+  NF_TRY(read_matrix(call, "data", request.data, &to->data));
+  NF_TRY(check_cols(call, "data", to->data, index.dim()));
+  if (to->data.rows < 2)
+    return error(NF_INVALID_ARGUMENT, "%s: data->rows=%lld, a basis is fitted to at least 2",
+                 call.operation(), static_cast<long long>(to->data.rows));
+  return {};
+}
+
+nf_status index_train(nf_index* index, const nf_train* from, nf_step* step, nf_call* call) {
+  return on_index("train", index, call, [&](const Call& c, Context&, Index& index) -> Status {
+    TrainRequest request;
+    nf_step slice;
+    NF_TRY(read_train(c, index, from, &request));
+    NF_TRY(read_step(c, step, "a training", &slice));
+    if (!index.options().coded)
+      return error(NF_FAILED_PRECONDITION,
+                   "%s: this index is flat and has scan_dtype=%d (NF_F32), training is for int8 codes, "
+                   "scan_dtype=%d (NF_I8)",
+                   c.operation(), NF_F32, NF_I8);
+    NF_TRY(index.train(c, request, &slice));
+    write_struct(slice, step);
+    return {};
+  });
 }
 
 nf_status index_add(nf_index* index, const nf_add* from, int64_t* first_row, nf_call* call) {
@@ -286,12 +333,7 @@ nf_status index_compact(nf_index* index, nf_compact* from, nf_step* step, nf_cal
     NF_TRY(check_flags(c, "flags", request.flags, 0));
     NF_TRY(check_count(c, "new_row_count", request.new_row_count, kMaxRows));
     NF_TRY(check_array(c, "new_row", request.new_row, request.new_row_count));
-    NF_TRY(read_struct(c, "step", step, &slice));
-    NF_TRY(check_budget(c, slice));
-    NF_TRY(check_count(c, "position", slice.position, kMaxRows));
-    if (slice.work != nullptr)
-      return error(NF_INVALID_ARGUMENT, "%s: step->work=%p, a compaction has none", c.operation(),
-                   slice.work);
+    NF_TRY(read_step(c, step, "a compaction", &slice));
     NF_TRY(index.compact(c, context, &request, &slice));
     write_struct(request, from);
     write_struct(slice, step);
