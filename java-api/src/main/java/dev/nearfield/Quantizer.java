@@ -27,7 +27,8 @@ public final class Quantizer {
    * @param scales room for a float for each vector
    * @param errors null, or room for a float for each vector: the length of what it differs by from
    *     its codes times the scale, rounded up
-   * @throws IllegalArgumentException when a vector has a NaN or infinity, or there is no room
+   * @throws IllegalArgumentException when a vector has a NaN or infinity or is longer than
+   *     2<sup>62</sup>, or when there is no room
    */
   public static void int8(
       VectorBatch vectors,
@@ -44,7 +45,7 @@ public final class Quantizer {
    * @param codes room for two bytes for each number
    * @param errors null, or room for a float for each vector: the length of what it differs by from
    *     its codes, rounded up
-   * @throws IllegalArgumentException when a vector has a NaN or infinity, or there is no room
+   * @throws IllegalArgumentException as {@link #int8} does
    */
   public static void bfloat16(
       VectorBatch vectors, MemorySegment codes, @Nullable MemorySegment errors) {

@@ -2,11 +2,12 @@
 package dev.nearfield.internal.index;
 
 import dev.nearfield.Acceleration;
+import dev.nearfield.Metric;
 import dev.nearfield.VectorBatch;
 import dev.nearfield.internal.device.DeviceChoice;
 import dev.nearfield.internal.device.IndexTargets;
-import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.Engine.QuantizeCall;
+import dev.nearfield.internal.engine.VectorCheck;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.OnDevice;
 import dev.nearfield.internal.turn.OwnerCall;
@@ -97,15 +98,18 @@ public final class QuantizeJob {
   private void on(DeviceOwner owner) {
     int dim = vectors.dimension();
     int rows = Math.min(vectors.size(), Math.max(1, PIECE_FLOATS / dim));
+    VectorCheck check = new VectorCheck(Metric.L2_SQUARED, dim, 0);
+    float[] floats = new float[rows * dim];
     try (Arena arena = Arena.ofShared()) { // for the thread of the owner
-      MemorySegment piece = arena.allocate(ValueLayout.JAVA_FLOAT, (long) rows * dim);
+      MemorySegment piece = arena.allocate(ValueLayout.JAVA_FLOAT, floats.length);
       MemorySegment small = arena.allocate(codeBytes(rows), KnnPieces.ALIGNMENT);
       MemorySegment scale = scales == null ? null : arena.allocate(ValueLayout.JAVA_FLOAT, rows);
       MemorySegment error = errors == null ? null : arena.allocate(ValueLayout.JAVA_FLOAT, rows);
       for (int first = 0; first < vectors.size(); first += rows) {
         int count = Math.min(rows, vectors.size() - first);
-        vectors.copyTo(first, count, piece);
-        checkFinite(piece, first, count);
+        vectors.copyTo(first, count, MemorySegment.ofArray(floats));
+        check.checkAll(operation, "vector", first, floats, count); // by its number in the whole
+        MemorySegment.copy(floats, 0, piece, ValueLayout.JAVA_FLOAT, 0, count * dim);
         QuantizeCall call = new QuantizeCall(piece, count, dim, int8, small, scale, error);
         OwnerCall.run(
             owner,
@@ -126,19 +130,6 @@ public final class QuantizeJob {
       @Nullable MemorySegment from, @Nullable MemorySegment to, int first, int count) {
     if (from != null && to != null) {
       MemorySegment.copy(from, 0, to, (long) first * Float.BYTES, (long) count * Float.BYTES);
-    }
-  }
-
-  /** Here and not on the device, which knows pieces and not the whole. */
-  private void checkFinite(MemorySegment piece, int first, int count) {
-    int dim = vectors.dimension();
-    for (int i = 0; i < count * dim; i++) {
-      float value = piece.getAtIndex(ValueLayout.JAVA_FLOAT, i);
-      if (!Float.isFinite(value)) {
-        throw new IllegalArgumentException(
-            "%s: vector [%d] has [%s] at dimension [%d], only finite numbers are allowed"
-                .formatted(operation, first + i / dim, value, i % dim));
-      }
     }
   }
 }

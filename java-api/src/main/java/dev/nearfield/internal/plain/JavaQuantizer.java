@@ -76,7 +76,7 @@ final class JavaQuantizer {
 
   /** The root of a sum of squares in f64, each rounded: up by all those roundings, then to f32. */
   private static float error(double squared, int dim) {
-    double error = Math.sqrt(squared) * (1 + (dim + 4) * 0x1p-53);
+    double error = Math.sqrt(squared) * (1 + (dim + 4) * 0x1p-52);
     float near = (float) error;
     return near < error ? Math.nextUp(near) : near;
   }
