@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** An index with codes answers as one without, to the last bit, on every backend that has them. */
@@ -173,17 +174,13 @@ class CodesTest {
   }
 
   @ParameterizedTest
-  @MethodSource("cases")
-  void theBudgetCountsCodes(BackendKind kind, Metric metric) {
+  @EnumSource(names = {"CPU", "CUDA", "METAL", "WGPU"})
+  void theBudgetCountsCodes(BackendKind kind) {
     TestBackend backend = coded(kind);
-    long budget;
-    try (AcceleratedVectorIndex floats =
-        backend.builder(DIM, metric).encoding(Encoding.F32).expectedVectors(20_000).build()) {
-      budget = 20_000L * (DIM + 1) * Float.BYTES * 11 / 10;
-      assertTrue(floats.stats().deviceBytes() > 0);
-    }
+    // The rows, what stands beside each, and no more than a tenth for slabs that are not full.
+    long budget = 20_000L * (DIM + 1) * Float.BYTES * 11 / 10;
     AcceleratedVectorIndex.Builder tight =
-        backend.builder(DIM, metric).expectedVectors(20_000).deviceMemoryBudget(budget);
+        backend.builder(DIM, Metric.DOT).expectedVectors(20_000).deviceMemoryBudget(budget);
     assertThrows(
         DeviceOutOfMemoryException.class, () -> tight.encoding(Encoding.INT8).build().close());
     try (AcceleratedVectorIndex index = tight.encoding(Encoding.AUTO).build()) {
