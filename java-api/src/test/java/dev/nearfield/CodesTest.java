@@ -168,6 +168,7 @@ class CodesTest {
       assertTrue(stats.codeBytes() > 0 && stats.codeBytes() < stats.deviceBytes() / 2, "" + stats);
       assertTrue(stats.certified() < stats.queries(), "a bound of k rows leaves doubts: " + stats);
       assertTrue(stats.certified() > stats.queries() / 2, "" + stats);
+      assertTrue(stats.codesRead() > 0 && stats.codesRead() < 1, "rows are left out: " + stats);
       assertEquals(floats.stats().queries(), floats.stats().certified());
       assertTrue(Double.isNaN(floats.stats().codesRead()));
     }

@@ -47,7 +47,7 @@ record TestBackend(BackendKind kind) {
    * fits its codes to few.
    */
   AcceleratedVectorIndex.Builder builder(int dimension, Metric metric, int stepRows) {
-    return ((IndexBuilder) builder(dimension, metric)).stepRows(stepRows).codedFrom(200);
+    return ((IndexBuilder) builder(dimension, metric)).stepRows(stepRows).codedFrom(40);
   }
 
   /** Rounds of a random test: a software GPU is some ten times slower. */
