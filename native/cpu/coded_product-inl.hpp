@@ -73,26 +73,28 @@ class CodedPanels {
       }
     }
     ahead_ = ahead;
+    const int64_t at = from * kLanes;
     NF_UNROLL
-    for (int v = 0; v < kUnitVectors; ++v) {
-      const int64_t at = (from + v) * kLanes;
-      const auto scale = hn::Load(d, scale_ + at), error = hn::Load(d, error_ + at),
-                 row = hn::Load(d, row_ + at);
+    for (int q = 0; q < Q; ++q) {
+      const ProductTest& test = tile_.tests[first + q];
+      uint32_t kept = 0;
       NF_UNROLL
-      for (int q = 0; q < Q; ++q) {
-        const ProductTest& test = tile_.tests[first + q];
-        auto x = hn::MulAdd(row, hn::Set(d, test.per_row), hn::Set(d, test.fixed));
+      for (int v = 0; v < kUnitVectors; ++v) {
+        const auto error = hn::Load(d, error_ + at + v * kLanes);
+        auto x =
+            hn::MulAdd(hn::Load(d, row_ + at + v * kLanes), hn::Set(d, test.per_row), hn::Set(d, test.fixed));
         x = hn::MulAdd(error, hn::Set(d, test.per_error), x);
         if constexpr (Beta) {
-          const auto beta = hn::Load(d, beta_ + at);
+          const auto beta = hn::Load(d, beta_ + at + v * kLanes);
           auto g = hn::MulAdd(beta, hn::Set(d, test.beta_squared), hn::Set(d, test.per_beta));
           g = hn::MulAdd(error, hn::Set(d, test.per_beta_error), g);
           x = hn::MulAdd(beta, g, x);
         }
-        const auto dots = hn::Mul(hn::ConvertTo(d, sums[q][v]), scale);
+        const auto dots = hn::Mul(hn::ConvertTo(d, sums[q][v]), hn::Load(d, scale_ + at + v * kLanes));
         x = hn::MulAdd(dots, hn::Set(d, test.scale), x);
-        tile_.kept[first + q] |= bits_of(d, hn::Ge(x, hn::Zero(d))) << at;
+        kept |= bits_of(d, hn::Ge(x, hn::Zero(d))) << (v * kLanes);
       }
+      tile_.kept[first + q] |= kept << at;
     }
   }
 

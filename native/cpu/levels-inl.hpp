@@ -27,14 +27,30 @@ HWY_INLINE SideVector load_side(const CodeShape& shape, const uint16_t* sides, i
   return side;
 }
 
-template <bool Dot>
+// Of a group ahead, the levels after the first: they are jumped to, and no hardware foresees that.
+HWY_INLINE void prefetch_levels(const LevelTile& tile, int64_t group, int64_t level_bytes, int64_t levels) {
+  const uint8_t* codes = tile.first.codes + group * level_bytes;
+  const uint8_t* tails = tile.first.tails + group * kGroupRows;
+  for (int64_t level = 1; level < levels; ++level) {
+    codes += tile.first.level_stride;
+    tails += tile.first.tail_stride;
+    for (int64_t line = 0; line < level_bytes; line += kCacheLine) __builtin_prefetch(codes + line, 0, 2);
+    if (level + 1 < tile.shape->levels) __builtin_prefetch(tails, 0, 2);
+  }
+}
+
+// `Chunks` of a level.
+template <bool Dot, int Chunks>
 HWY_INLINE void levels_of_run(LevelTile& tile) {
   const D d;
   const DI di;
   constexpr int64_t lanes = hn::MaxLanes(d);
   constexpr int kRowVectors = static_cast<int>(kGroupRows / lanes);
   const CodeShape& shape = *tile.shape;
-  const int64_t level_bytes = shape.level_dims * kGroupRows;
+  constexpr int64_t level_bytes = Chunks * kChunkStride;
+  // Groups ahead are asked for as many levels as the last one took.
+  constexpr int64_t kAhead = 3;
+  int64_t expected = 1;
   const int64_t side_words = (shape.has_beta ? 4 : 3) * kGroupRows;
   const auto infinity = hn::Set(d, std::numeric_limits<float>::infinity());
   const auto scale_a = hn::Set(d, tile.scale_a), scale_b = hn::Set(d, tile.scale_b);
@@ -43,6 +59,7 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
     uint32_t alive = tile.wanted[g];
     tile.kept[g] = 0;
     if (alive == 0) continue;
+    if (g + kAhead < tile.groups) prefetch_levels(tile, g + kAhead, level_bytes, expected);
     const uint16_t* sides = tile.first.sides + g * side_words;
     hn::Vec<D> scale[kRowVectors], per_tail[kRowVectors], length[kRowVectors], most[kRowVectors];
     NF_UNROLL
@@ -75,14 +92,15 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
     const uint8_t* tails = tile.first.tails + g * kGroupRows;
     int64_t level = 0;
     for (;;) {
-      const int8_t* query_a = tile.a + level * shape.level_dims;
-      const int8_t* query_b = tile.b + level * shape.level_dims;
-      for (int64_t chunk = 0; chunk < shape.level_dims; chunk += kChunkFloats) {
+      const int8_t* query_a = tile.a + level * Chunks * kChunkFloats;
+      const int8_t* query_b = tile.b + level * Chunks * kChunkFloats;
+      NF_UNROLL
+      for (int chunk = 0; chunk < Chunks; ++chunk) {
         NF_UNROLL
         for (int v = 0; v < kRowVectors; ++v) {
-          const auto rows = Unit::load(codes + chunk * kGroupRows + v * lanes * 4);
-          a[v] = Unit::add(a[v], rows, query_a + chunk);
-          b[v] = Unit::add(b[v], rows, query_b + chunk);
+          const auto rows = Unit::load(codes + chunk * kChunkStride + v * lanes * 4);
+          a[v] = Unit::add(a[v], rows, query_a + chunk * kChunkFloats);
+          b[v] = Unit::add(b[v], rows, query_b + chunk * kChunkFloats);
         }
       }
       const bool last = level + 1 == shape.levels;
@@ -117,13 +135,26 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
       tails += tile.first.tail_stride;
     }
     tile.levels_read += level;
+    expected = level;
     tile.kept[g] = alive;
+  }
+}
+
+template <bool Dot>
+HWY_INLINE void levels_of_size(LevelTile& tile) {
+  switch (tile.shape->level_dims) {
+    case 8:
+      return levels_of_run<Dot, 2>(tile);
+    case 16:
+      return levels_of_run<Dot, 4>(tile);
+    default:
+      return levels_of_run<Dot, 8>(tile);
   }
 }
 
 inline void levels(LevelTile& tile) {
   if (tile.dot)
-    levels_of_run<true>(tile);
+    levels_of_size<true>(tile);
   else
-    levels_of_run<false>(tile);
+    levels_of_size<false>(tile);
 }

@@ -271,6 +271,7 @@ int64_t Scan::rescore_kept(const Group& group, int64_t first, int64_t last, cons
   int32_t count = 0;
   for (int64_t i = first; i < last; ++i) {
     const uint32_t kept = rows[i - first] & wanted[i - first];
+    if (kept == 0) continue;
     if (std::popcount(kept) <= kScatteredRescore) {
       rescore(group, i, kept);
     } else {
