@@ -259,11 +259,12 @@ class TrainerTest {
   }
 
   @Test
-  void closingEndsAStep() {
+  void closingEndsAStep() throws Exception {
     engine.hold("train");
     add(0, FROM);
     engine.awaitHeld();
-    index.close(); // the step at the gate sees the cancel word
+    CompletableFuture<Void> closing = CompletableFuture.runAsync(index::close);
+    closing.get(20, TimeUnit.SECONDS); // the step at the gate sees the cancel word
     assertThrows(IndexClosedException.class, () -> index.add(new float[1]));
     assertEquals(1, engine.count("train"));
     assertEquals(1, engine.indexesClosed.get());
@@ -301,8 +302,8 @@ class TrainerTest {
     assertEquals(1, other.count("createCoded"));
     awaitTrainings(2);
     assertEquals(other.trainSteps, other.count("train"));
-    assertEquals(FROM, found());
     assertEquals(.5, read(0), "what was read before the move counts on");
+    assertEquals(FROM, found());
   }
 
   /** The share of codes read, after so many searches and a change. */
@@ -374,7 +375,7 @@ class TrainerTest {
     add(0, FROM);
     engine.awaitHeld();
     CompletableFuture<CompactionReport> compaction = index.compact();
-    index.close();
+    CompletableFuture.runAsync(index::close).get(20, TimeUnit.SECONDS);
     assertInstanceOf(
         IndexClosedException.class,
         assertThrows(ExecutionException.class, () -> compaction.get(20, TimeUnit.SECONDS))
