@@ -18,9 +18,9 @@ public enum Encoding {
   INT8,
   /**
    * {@link #INT8} wherever there is such a thing, unless {@link
-   * AcceleratedVectorIndex.Builder#expectedVectors} promises fewer than 10,000 vectors, or the
-   * codes of those would not fit the memory budget beside them; else {@link #F32}. Decided when the
-   * index is made, and again when it moves to another device.
+   * AcceleratedVectorIndex.Builder#expectedVectors} promises fewer than 10,000 vectors, or so
+   * many that the device or the memory budget has no room for their codes beside them; else {@link
+   * #F32}. Decided when the index is made, and again when it moves to another device.
    */
   AUTO
 }

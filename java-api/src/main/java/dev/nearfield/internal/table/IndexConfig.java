@@ -83,8 +83,14 @@ public record IndexConfig(
   }
 
   private boolean codesPay(Engine engine, Engine.IndexOptions coded) {
-    return expectedVectors == 0 // unknown
-        || expectedVectors >= codedFrom
-            && (budgetBytes == 0 || engine.estimate(coded).peakBytes() <= budgetBytes);
+    if (expectedVectors == 0) { // unknown
+      return true;
+    }
+    if (expectedVectors < codedFrom) {
+      return false;
+    }
+    long needed = engine.estimate(coded).peakBytes();
+    long free = engine.freeBytes();
+    return (budgetBytes == 0 || needed <= budgetBytes) && (free < 0 || needed <= free);
   }
 }

@@ -59,13 +59,17 @@ class EncodingTest {
   }
 
   @Test
-  void autoGoesWithoutWhatDoesNotFitTheBudget() {
+  void autoGoesWithoutWhatDoesNotFit() {
     long rows =
         new JavaEngine()
             .estimate(new Engine.IndexOptions(32, Metric.DOT, 10_000, 0, 0))
             .peakBytes();
     assertEquals(Encoding.F32, built(true, Metric.DOT, Encoding.AUTO, 10_000, rows * 5 / 4 - 1));
     assertEquals(Encoding.INT8, built(true, Metric.DOT, Encoding.AUTO, 10_000, rows * 5 / 4));
+    engine.freeBytes = rows * 5 / 4 - 1;
+    assertEquals(Encoding.F32, built(true, Metric.DOT, Encoding.AUTO, 10_000, 0));
+    engine.freeBytes = -1; // it cannot say
+    assertEquals(Encoding.INT8, built(true, Metric.DOT, Encoding.AUTO, 10_000, 0));
   }
 
   @Test
