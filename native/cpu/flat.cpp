@@ -196,10 +196,8 @@ Status FlatSearch::scan(int32_t worker) {
     if (state_.pool->stopping()) return {};
     NF_TRY(scan.block(blocks_[static_cast<size_t>(i)]));
   }
-  if (plan_.scanned != nullptr) {
-    scanned_read_.fetch_add(scan.scanned().read, std::memory_order_relaxed);
-    scanned_whole_.fetch_add(scan.scanned().whole, std::memory_order_relaxed);
-  }
+  scanned_read_.fetch_add(scan.scanned().read, std::memory_order_relaxed);
+  scanned_whole_.fetch_add(scan.scanned().whole, std::memory_order_relaxed);
   return {};
 }
 
@@ -232,7 +230,12 @@ Status FlatSearch::collect() {
 Status CpuStore::search(const SearchPlan& plan, const Call& call) {
   FlatSearch search(*state_, *this, plan, call, true);
   Status status = search.run();
-  if (status.ok() && plan.scanned != nullptr) search.add_scanned(plan.scanned);
+  const ScanCount scanned = search.scanned();
+  if (status.ok() && search.by_levels()) note_levels(scanned);
+  if (status.ok() && plan.scanned != nullptr) {
+    plan.scanned->read += scanned.read;
+    plan.scanned->whole += scanned.whole;
+  }
   if (status.ok() && !search.misled().empty())
     status = search_subset(plan, search.misled(), [&](const SearchPlan& again) {
       return FlatSearch(*state_, *this, again, call, false).run();

@@ -23,10 +23,10 @@ class FlatSearch {
   // Queries of the last run() whose sample misled: their hits are not the answer, a search without a sample
   // is to follow.
   const std::vector<int64_t>& misled() const { return misled_; }
-  void add_scanned(ScanCount* to) const {
-    to->read += scanned_read_.load(std::memory_order_relaxed);
-    to->whole += scanned_whole_.load(std::memory_order_relaxed);
+  ScanCount scanned() const {
+    return {scanned_read_.load(std::memory_order_relaxed), scanned_whole_.load(std::memory_order_relaxed)};
   }
+  bool by_levels() const { return may_levels_ && plan_.cap == 0; }
 
  private:
   Status part_size(int64_t* queries);

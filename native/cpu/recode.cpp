@@ -71,7 +71,14 @@ void CpuStore::code_written(std::span<const int64_t> rows) {
 
 void CpuStore::set_basis(BasisPtr basis) {
   drop_shadow();
+  level_share_ = kUnknownShare;
   basis_ = std::make_shared<CodedBasis>(options_.metric, std::move(basis), state_->codes->panel_axes);
+}
+
+void CpuStore::note_levels(const ScanCount& scanned) {
+  if (scanned.whole == 0) return;
+  const double share = static_cast<double>(scanned.read) / static_cast<double>(scanned.whole);
+  level_share_ += (share - level_share_) / 4;
 }
 
 uint64_t CpuStore::code_bytes() const {

@@ -59,6 +59,9 @@ class CpuStore final : public Store {
   int64_t chunks() const { return padded_dim(options_.dim) / kChunkFloats; }
   const std::vector<Slab>& slabs() const { return slabs_.all(); }
   const float* row(int64_t row, float* side) const;
+  // Of their codes, that scans by levels have read lately.
+  double level_share() const { return level_share_; }
+  void note_levels(const ScanCount& scanned);
 
  private:
   // Calls put(i, slab, row in the slab) for i = 0..count-1 as the rows after the present ones, code(first,
@@ -79,6 +82,9 @@ class CpuStore final : public Store {
   CodedBasisPtr basis_;  // of a coded store: what new slabs are coded in
   SlabStorage<Slab> slabs_;
   int64_t rows_ = 0;
+  double level_share_ = kUnknownShare;
+  // Before there is a scan: a guess at which scans by levels are tried.
+  static constexpr double kUnknownShare = 0.15;
 
   // The slab that is being coded anew.
   struct Shadow {

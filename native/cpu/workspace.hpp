@@ -30,7 +30,7 @@ struct WorkerSpace {
   std::vector<CodeTest> tests[2];
   std::vector<ProductTest> product_tests[2];
   std::vector<int32_t>
-      pauses;           // with levels, per query: runs of groups to come that are scanned without codes
+      pauses;  // with levels, per query: runs of groups to come that are scanned without codes
   std::vector<int64_t> expected;  // with levels, per query: LevelTile::expected
   AlignedFloats codes;            // of one group, level after level
 
@@ -43,10 +43,11 @@ struct WorkerSpace {
     return (padded + 1) * kGroupRows * sizeof(float);
   }
   uint64_t bytes() const {
-    uint64_t sum = states.capacity() * sizeof(QueryState) +
-                   static_cast<uint64_t>(packed.size() + encoding.size()) * sizeof(float) +
-                   (limits.capacity() + cuts.capacity() + pauses.capacity() + 2 * expected.capacity()) * sizeof(float) +
-                   static_cast<uint64_t>(codes.size()) * sizeof(float);
+    uint64_t sum =
+        states.capacity() * sizeof(QueryState) +
+        static_cast<uint64_t>(packed.size() + encoding.size()) * sizeof(float) +
+        (limits.capacity() + cuts.capacity() + pauses.capacity() + 2 * expected.capacity()) * sizeof(float) +
+        static_cast<uint64_t>(codes.size()) * sizeof(float);
     for (int i = 0; i < 2; ++i)
       sum += tests[i].capacity() * sizeof(CodeTest) + product_tests[i].capacity() * sizeof(ProductTest);
     for (const QueryState& state : states) sum += state.queue.bytes();
