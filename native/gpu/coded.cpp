@@ -17,8 +17,9 @@ namespace {
 // MB of 128 dimensions.
 constexpr int64_t kSampleRows = 4096;
 constexpr int64_t kSampleTimes = 20;  // as many for each of the k
-// Larger k leave many rows of each group: estimated, not measured on a GPU.
-constexpr int32_t kMostCodedK = 128;
+// At k = 100 some 600 rows are rescored by one workgroup a query, and nothing is gained (lavapipe, 200,000 x
+// 128; no GPU yet).
+constexpr int32_t kMostCodedK = 32;
 // A filter that allows fewer rows than this many for each of the k leaves nothing to leave out.
 constexpr int64_t kLeastAllowed = 512;
 // The bounds keep more rows than are within the limit: ten times as many on flat spectra (issue 12).
@@ -47,6 +48,10 @@ uint32_t capacity_for(const Scan& scan, const FlatShape& shape) {
 int64_t window_rows(int64_t seen, uint32_t capacity, int32_t k) {
   return seen * static_cast<int64_t>(capacity) / (kKeptTimes * (4 * int64_t{k} + 12));
 }
+
+// What a row's codes take of the time of a row, for the pace: a third where all are read (lavapipe, 128
+// dimensions), a twentieth where rows are left early.
+constexpr double kCodeUnits = 1.0 / 8;
 
 uint32_t levels_block(int64_t count) { return count > 1 ? kLevelsQueries : 1; }
 
@@ -98,7 +103,7 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
   int64_t scanned = 0;
   while (!scan->done()) {
     NF_TRY(scan->call().poll());
-    scan->next(kEmpty, std::max<int64_t>(1, window / kGroupRows), &ranges);
+    const double units = scan->next(kEmpty, std::max<int64_t>(1, window / kGroupRows), &ranges);
     for (const Scan::Range& range : ranges) {
       p.first_row = scan->first_row(range);
       NF_TRY(codes->dispatch(range, block, capacity));
@@ -110,8 +115,7 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
       scanned += int64_t{range.group_end - range.group_begin} * kGroupRows;
     }
     window = std::max(window, window_rows(std::max(seen, scanned), capacity, scan->plan().k));
-    // Not measured: what is left early says nothing of the pace of a scan of rows.
-    NF_TRY(queue.submit(0, "search"));
+    NF_TRY(queue.submit(units * kCodeUnits, "search"));
   }
   const uint64_t best = sizes[kBest], sums = (n + 1) * sizeof(uint32_t);
   queue.copy(context.work(kBest), 0, context.work(kReadback), 0, best);

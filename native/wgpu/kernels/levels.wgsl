@@ -116,6 +116,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let tails_at = P.levels * P.groups * row_words;
   let sides_at = tails_at + (P.levels - 1u) * P.groups * 8u;
 
+  if (lane == 0u) {
+    atomicStore(&levels_seen, 0u);
+  }
+  workgroupBarrier();
   var tests: array<Test, QB>;
   var first: array<u32, QB>; // of the query's codes
   var keeps_all = 0u;        // a bit a query
