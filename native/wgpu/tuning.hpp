@@ -31,12 +31,13 @@ inline Tuning tuning_of(WGPUAdapterType type, uint32_t cores) {
   // they do not all read at all times. A part of 160 KB of rows takes one 20 us, its list the merge some tens
   // of nanoseconds. A slab is a dispatch, and a dispatch begins when the one before has ended, so slabs are
   // as large as a store may well grow at once, below the 2 GiB beyond which some drivers read wrong values.
+  // 64 MiB are read in 15 us: a sample and rescoring take more than that beside the scan of the codes.
   Tuning tuning{20, 1024, 1e4, 1ull << 30, UINT32_MAX, 64 << 20};
-  // 64 MiB are read in 15 us, what a sample and rescoring take more than a scan of the rows.
   // What does not say what it is may be llvmpipe under another name.
   if (type == WGPUAdapterType_Unknown) tuning.loops = kMostLoops;
   // Those that share the host's memory have some tens of cores and a twentieth of the bandwidth.
-  if (type == WGPUAdapterType_IntegratedGPU) tuning.first_units_per_ns = 5, tuning.workgroups = 256;
+  if (type == WGPUAdapterType_IntegratedGPU)
+    tuning.first_units_per_ns = 5, tuning.workgroups = 256, tuning.coded_bytes = 8 << 20;
   return tuning;
 }
 
