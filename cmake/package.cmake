@@ -12,7 +12,7 @@ function(nearfield_package backend)
   add_custom_command(
     OUTPUT ${stamp}
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/packaging/stage.py --backend ${backend} --platform ${NEARFIELD_PLATFORM}
-            --source ${CMAKE_SOURCE_DIR} --zig ${NEARFIELD_ZIG} ${package_UNPARSED_ARGUMENTS} --to ${folder}
+            --source ${CMAKE_SOURCE_DIR} --zig ${NEARFIELD_ZIG} --eigen ${NEARFIELD_EIGEN_INCLUDE} ${package_UNPARSED_ARGUMENTS} --to ${folder}
             $<TARGET_FILE:nearfield_${backend}> ${package_COMPANIONS}
     COMMAND ${CMAKE_COMMAND} -E touch ${stamp}
     DEPENDS nearfield_${backend} ${package_COMPANIONS} ${CMAKE_SOURCE_DIR}/packaging/stage.py ${CMAKE_SOURCE_DIR}/pom.xml

@@ -18,7 +18,7 @@ run_bench() {
 }
 
 build_bench() { # the words of the command line, which the driver has accepted
-  local backend=cpu library=packaged java='' with_local='' tools="compiler cmake ninja highway" libraries=nearfield_libraries
+  local backend=cpu library=packaged java='' with_local='' tools="compiler cmake ninja highway eigen" libraries=nearfield_libraries
   [ -n "$(dist_platform)" ] || library=local
   while [ $# -gt 0 ]; do
     case $1 in

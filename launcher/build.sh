@@ -99,7 +99,7 @@ java_exec() {
 
 run_devices() {
   require_jdk
-  native native-libraries "compiler cmake ninja highway maven pip" nearfield_libraries
+  native native-libraries "compiler cmake ninja highway eigen maven pip" nearfield_libraries
   java_module java-api "$java_sources" java-api/target/classes/module-info.class
   java_exec --enable-native-access=dev.nearfield -p "$root/java-api/target/classes" -m dev.nearfield/dev.nearfield.Main
 }
@@ -107,15 +107,15 @@ run_devices() {
 run_demo() {
   require_jdk
   case " $* " in
-    *" --backend cuda "* | *" --backend metal "*) native native-libraries "compiler cmake ninja highway maven pip" nearfield_libraries ;;
-    *" --backend cpu "* | *" --backend java "*) native native-cpu "compiler cmake ninja highway maven" nearfield_cpu ;;
-    *" --backend wgpu "*) native native-libraries "compiler cmake ninja highway maven pip vulkan" nearfield_libraries ;;
+    *" --backend cuda "* | *" --backend metal "*) native native-libraries "compiler cmake ninja highway eigen maven pip" nearfield_libraries ;;
+    *" --backend cpu "* | *" --backend java "*) native native-cpu "compiler cmake ninja highway eigen maven" nearfield_cpu ;;
+    *" --backend wgpu "*) native native-libraries "compiler cmake ninja highway eigen maven pip vulkan" nearfield_libraries ;;
     *)
       # The best device there is: a GPU's library only where its driver is.
       if have_gpu; then
-        native native-libraries "compiler cmake ninja highway maven pip" nearfield_libraries
+        native native-libraries "compiler cmake ninja highway eigen maven pip" nearfield_libraries
       else
-        native native-cpu "compiler cmake ninja highway maven" nearfield_cpu
+        native native-cpu "compiler cmake ninja highway eigen maven" nearfield_cpu
       fi
       ;;
   esac

@@ -181,7 +181,7 @@ run_test() {
   require_jdk
   local shipped=
   if [ "$level" != quick ] && [ -n "$(dist_platform)" ]; then shipped=yes; fi
-  require_tools compiler cmake ninja highway maven pip vulkan lavapipe ${shipped:+llvm_objdump} ${thorough:+shellcheck clang_format}
+  require_tools compiler cmake ninja highway eigen maven pip vulkan lavapipe ${shipped:+llvm_objdump} ${thorough:+shellcheck clang_format}
   if [ "$level" = full ]; then export NEARFIELD_TEST_FULL=1; fi
 
   native native-all "" all

@@ -14,7 +14,7 @@ run_prove() {
   case " $* " in
     *' --support '* | *' --build '* | *' --build='*) ;;
     *' --rehearse '*) build_rehearsal ;;
-    *) if [ "$(uname -s)" = Darwin ]; then native native-prove "compiler cmake ninja highway pip" nearfield_libraries nearfield_suite nearfield_bench; fi ;;
+    *) if [ "$(uname -s)" = Darwin ]; then native native-prove "compiler cmake ninja highway eigen pip" nearfield_libraries nearfield_suite nearfield_bench; fi ;;
   esac
   # The program replaces the launcher: Ctrl-C is its own.
   exec python3 "$root/prove" "$@"
@@ -22,7 +22,7 @@ run_prove() {
 
 # With everything, so that the emulated driver is there; Java takes part where a JDK and Maven are.
 build_rehearsal() {
-  native native-all "compiler cmake ninja highway pip" all
+  native native-all "compiler cmake ninja highway eigen pip" all
   if find_jdk && have_maven; then
     export JAVA_HOME=$jdk_home
     java_module bench/java "$java_sources bench/java/pom.xml bench/java/src" bench/java/target/classpath.txt

@@ -31,6 +31,12 @@ have_highway() {
   compiles ${include[@]+"${include[@]}"} <<<'#include <hwy/highway.h>'
 }
 
+have_eigen() {
+  local prefix include=(-I/usr/include/eigen3)
+  if command -v brew >/dev/null && prefix=$(brew --prefix 2>/dev/null); then include+=("-I$prefix/include/eigen3"); fi
+  compiles "${include[@]}" <<<'#include <Eigen/Eigenvalues>'
+}
+
 have_cmake() {
   local line
   line=$(cmake --version 2>/dev/null) || return 1
@@ -92,6 +98,7 @@ tool_title() {
   case $1 in
     compiler) printf 'a C and C++20 compiler' ;;
     highway) printf 'Highway (hwy/highway.h)' ;;
+    eigen) printf 'Eigen (Eigen/Eigenvalues)' ;;
     cmake) printf 'CMake %s or later' "$cmake_oldest" ;;
     ninja) printf 'Ninja' ;;
     maven) printf 'Maven' ;;
@@ -132,6 +139,8 @@ package() {
     apt:highway) printf 'libhwy-dev' ;;
     dnf:highway) printf 'highway-devel' ;;
     brew:highway) printf 'highway' ;;
+    apt:eigen) printf 'libeigen3-dev' ;;
+    dnf:eigen) printf 'eigen3-devel' ;;
     apt:ninja | dnf:ninja) printf 'ninja-build' ;;
     apt:pip | dnf:pip) printf 'python3-pip' ;;
     brew:pip) printf 'python' ;;

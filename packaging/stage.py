@@ -18,6 +18,7 @@ def arguments():
     parser.add_argument("--platform", required=True, help="as os-maven-plugin spells it: linux-x86_64")
     parser.add_argument("--source", required=True, type=pathlib.Path, help="the checkout")
     parser.add_argument("--zig", required=True, type=pathlib.Path, help="folder of zig's wheel")
+    parser.add_argument("--eigen", type=pathlib.Path, required=True, help="folder of Eigen/Core")
     parser.add_argument("--highway", type=pathlib.Path, help="folder of hwy/highway.h, for the cpu backend")
     parser.add_argument("--wheel", type=pathlib.Path, help="folder of the wgpu wheel, for the wgpu backend")
     parser.add_argument("--cuda", type=pathlib.Path, help="folder of what native/cuda/compile.py made, for the cuda backend")
@@ -60,6 +61,16 @@ class Parts:
         self.licences = {}
         self.notes = []
         self.properties = []
+
+    def eigen(self, folder, source):
+        header = folder / "Eigen/src/Core/util/Macros.h"
+        version = ".".join(first(rf"#define EIGEN_{part}_VERSION (\d+)", header) for part in ("WORLD", "MAJOR", "MINOR"))
+        self.components.append(component("eigen", version, f"pkg:gitlab/libeigen/eigen@{version}", "MPL-2.0"))
+        self.inside.append(
+            f"Eigen {version}, headers, unchanged (https://gitlab.com/libeigen/eigen, where their source is)\n"
+            "  Copyright the Eigen authors. Mozilla Public License 2.0: META-INF/licenses/eigen.txt"
+        )
+        self.licences["eigen.txt"] = source / "packaging/MPL-2.0.txt"
 
     def highway(self, folder):
         header = folder / "hwy/highway.h"
@@ -165,6 +176,7 @@ def main():
     abi = first(r"#define NF_ABI_MAJOR (\d+)", given.source / "native/include/nearfield/nearfield.h")
 
     parts = Parts()
+    parts.eigen(given.eigen, given.source)
     if given.highway:
         parts.highway(given.highway)
     if given.cuda:

@@ -16,6 +16,7 @@ from machine import ROOT
 from phases import Absent, Failed
 
 HERE = ROOT / "build" / "prove"
+CARRIED_EIGEN = ROOT / "build" / "carry" / "eigen"
 PROGRAMS = ("nearfield_suite", "nearfield_bench")
 LIBRARY = "lib{}.dylib" if sys.platform == "darwin" else "lib{}.so"
 
@@ -94,6 +95,8 @@ def _build(backend: str, compute_capability: str, seconds: float, log: str) -> s
         wanted["NEARFIELD_CUDA_ARCHITECTURES"] = compute_capability.replace(".", "")
         wanted["NEARFIELD_NVCC"] = surroundings.tool("nvcc")
     configure = [surroundings.tool("cmake"), "-S", str(ROOT), "-B", str(HERE), *generator, *[f"-D{k}={v}" for k, v in wanted.items()]]
+    if (CARRIED_EIGEN / "Eigen").is_dir():
+        configure.append(f"-DNEARFIELD_EIGEN_INCLUDE={CARRIED_EIGEN}")
     end = time.monotonic() + seconds
     _keep_what_fits(configure)
     done = children.run(configure, f"{log}-configure", seconds)

@@ -30,6 +30,17 @@ pack_native() {
   strip --strip-unneeded "$carry"/lib/* "$carry"/bin/*
 }
 
+# Of Eigen the headers that are used, since a library that is built on the machine itself fits its GPU.
+pack_eigen() {
+  local folder file
+  folder=$(sed -n 's/^NEARFIELD_EIGEN_INCLUDE:[A-Z]*=//p' "$root/build/release/CMakeCache.txt")
+  "${CXX:-c++}" -std=c++20 -M -I"$folder" -x c++ - <<<$'#include <Eigen/Eigenvalues>\n#include <Eigen/QR>' | tr '[:space:]' '\n' |
+    sed -n "s|^$folder/||p" | while read -r file; do
+    mkdir -p "$carry/eigen/${file%/*}"
+    cp "$folder/$file" "$carry/eigen/$file"
+  done
+}
+
 pack_java() {
   local modules
   mkdir -p "$carry/java"
@@ -57,7 +68,7 @@ pack_vulkan() {
 }
 
 require_jdk
-require_tools compiler cmake ninja highway maven pip
+require_tools compiler cmake ninja highway eigen maven pip
 native native-all "" all
 java_module bench/java "$java_sources bench/java/pom.xml bench/java/src" bench/java/target/classpath.txt
 [ -f "$root/build/release/lib/libnearfield_cuda.so" ] || die 1 "carry: build/release/lib has no libnearfield_cuda.so; CMake's output says why"
@@ -65,6 +76,7 @@ java_module bench/java "$java_sources bench/java/pom.xml bench/java/src" bench/j
 rm -rf "$carry"
 mkdir -p "$carry"
 pack_native
+pack_eigen
 pack_java
 pack_vulkan
 commit=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null || printf unknown)

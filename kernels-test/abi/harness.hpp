@@ -81,6 +81,8 @@ void test_concurrency(const Bench& bench);
 void test_steps(const Bench& bench);
 void test_knn_steps(const Bench& bench);
 void test_splits(const Bench& bench);
+void test_training(const Bench& bench);
+void test_quantize(const Bench& bench);
 void test_modes(const Bench& bench);
 void test_fuzz(const Bench& bench, int rounds);
 

@@ -76,7 +76,7 @@ void test_supports(const Bench& bench) {
     without("IVF", [](nf_capability& c) { c.index_kind = NF_IVF; });
     without("no kind", [](nf_capability& c) { c.index_kind = 0; });
     without("BF16 rows", [](nf_capability& c) { c.store_dtype = NF_BF16; });
-    without("I8 scan", [](nf_capability& c) { c.scan_dtype = NF_I8; });
+    without("BF16 scan", [](nf_capability& c) { c.scan_dtype = NF_BF16; });
     without("F16 input", [](nf_capability& c) { c.input_dtype = NF_F16; });
     without("k-means", [](nf_capability& c) { c.op = NF_OP_KMEANS; });
     without("assign", [](nf_capability& c) { c.op = NF_OP_ASSIGN; });
@@ -96,6 +96,50 @@ void test_supports(const Bench& bench) {
   }
 }
 
+// What supports() says of codes is what index_create does.
+void test_codes(const Bench& bench) {
+  const ContextHandle context = bench.context();
+  for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
+    const std::string name = "codes of metric " + std::to_string(metric);
+    nf_capability what = sized<nf_capability>();
+    what.op = NF_OP_INDEX;
+    what.index_kind = NF_FLAT;
+    what.metric = metric;
+    what.input_dtype = what.store_dtype = NF_F32;
+    what.scan_dtype = NF_I8;
+    const bool served = bench.api->supports(context.get(), &what) == 1;
+    if (metric == NF_MANHATTAN) bench.report->check(!served, name, "are said to be served");
+    Caller caller;
+    nf_index_desc desc = flat(metric, kDim);
+    desc.scan_dtype = NF_I8;
+    desc.capacity = 1000;
+    nf_index* made = nullptr;
+    const nf_status status = bench.api->index_create(context.get(), &desc, &made, &caller.call);
+    const IndexHandle index(made, IndexDeleter{bench.api});
+    bench.report->check(status == (served ? NF_OK : NF_UNIMPLEMENTED), name,
+                        std::string(status_name(status)) + " " + caller.error.message);
+    if (!served) {
+      const char* const said = metric == NF_MANHATTAN ? "Manhattan" : bench.api->backend;
+      bench.report->check(std::strstr(caller.error.message, said) != nullptr, name + ": the message",
+                          caller.error.message);
+      continue;
+    }
+    uint64_t peak = 0, coded = 0, plain = 0;
+    bench.ok(bench.api->index_estimate(context.get(), &desc, &peak, &coded, &caller.call), "estimate",
+             caller);
+    desc.scan_dtype = NF_F32;
+    bench.ok(bench.api->index_estimate(context.get(), &desc, &peak, &plain, &caller.call), "estimate",
+             caller);
+    bench.report->check(coded > plain, name + ": the estimate",
+                        std::to_string(coded) + " bytes, without codes " + std::to_string(plain));
+    bench.add(made, random_rows(bench.seed, kIndexRows, kDim), kDim);
+    const nf_index_info info = bench.info(made);
+    bench.report->check(info.code_bytes > 0 && info.code_bytes < info.device_bytes && info.level_dims >= 8 &&
+                            info.rotated == 0,
+                        name + ": info", "code_bytes " + std::to_string(info.code_bytes));
+  }
+}
+
 void test_unbuilt(const Bench& bench) {
   const ContextHandle context = bench.context();
   const IndexHandle index = bench.index(context.get(), NF_L2SQ, kDim);
@@ -111,18 +155,13 @@ void test_unbuilt(const Bench& bench) {
   const nf_api* api = bench.api;
   nf_kmeans kmeans = sized<nf_kmeans>();
   nf_assign assign = sized<nf_assign>();
-  nf_quantize quantize = sized<nf_quantize>();
-  nf_train train = sized<nf_train>();
   nf_step step = sized<nf_step>();
   nf_lists lists = sized<nf_lists>();
   check("kmeans", [&](nf_call* call) { return api->kmeans(context.get(), &kmeans, &step, call); });
   check("assign", [&](nf_call* call) { return api->assign(context.get(), &assign, call); });
-  check("quantize", [&](nf_call* call) { return api->quantize(context.get(), &quantize, call); });
-  check("train", [&](nf_call* call) { return api->index_train(index.get(), &train, &step, call); });
   check("read_lists", [&](nf_call* call) { return api->index_read_lists(index.get(), &lists, call); });
   check("write_lists", [&](nf_call* call) { return api->index_write_lists(index.get(), &lists, call); });
   check("kmeans", [&](nf_call* call) { return api->kmeans(nullptr, nullptr, nullptr, call); });
-  check("train", [&](nf_call* call) { return api->index_train(nullptr, nullptr, nullptr, call); });
 }
 
 void test_table(const Bench& bench) {
@@ -156,6 +195,7 @@ void test_lifecycle(const Bench& bench) {
   test_null_handles(bench);
   test_boundless_capacity(bench);
   test_supports(bench);
+  test_codes(bench);
   test_unbuilt(bench);
   test_destroyed_context(bench);
 }

@@ -71,6 +71,8 @@ int main(int argc, char** argv) {
   test_modes(bench);
   test_steps(bench);
   test_knn_steps(bench);
+  test_training(bench);
+  test_quantize(bench);
   test_concurrency(bench);
   test_fuzz(bench, rounds);
   std::printf("%d passed, %d failed\n", report.passed, report.failed);

@@ -157,6 +157,7 @@ void Requests::fill(nf_context* with_context, nf_index* with_index, nf_error* wi
   at.score.offsets = at.offsets;
   at.score.rows = at.score_rows;
   at.score.distances = at.score_distances;
+  at.score.errors = at.score_errors;
   at.offsets[0] = 0;
   at.offsets[1] = 2;
   at.offsets[2] = 5;

@@ -102,7 +102,7 @@ struct Requests {
     float dataset_data[kDataset * kDim];
     int64_t new_row[kIndexRows + 8];
     int64_t offsets[kQueries + 1], score_rows[5];
-    float score_distances[5 + 8];
+    float score_distances[5 + 8], score_errors[5 + 8];
     int64_t result_rows[kQueries * kResultStride + 8];
     float result_distances[kQueries * kResultStride + 8];
     int32_t result_count[kQueries + 2], result_rescored[kQueries + 2], result_lists[kQueries + 2];

@@ -155,7 +155,12 @@ void searches(Table& t) {
   t.bad(search, "target_recall 1.5", "target_recall=1.5",
         [](Requests& r) { r.search->target_recall = 1.5f; });
   t.bad(search, "target_recall NaN", "target_recall", [](Requests& r) { r.search->target_recall = kNaN; });
-  t.bad(search, "max_oversample -1", "max_oversample=-1", [](Requests& r) { r.search->max_oversample = -1; });
+  for (const float most : {-1.0f, -kInfinity, 0.5f, 0.999f, kNaN, kInfinity})
+    t.bad(search, "max_oversample " + std::to_string(most),
+          "max_oversample=", [most](Requests& r) { r.search->max_oversample = most; });
+  for (const float most : {1.0f, 1.25f, 3e38f})
+    t.fine(search, "max_oversample " + std::to_string(most),
+           [most](Requests& r) { r.search->max_oversample = most; });
   t.fine(search, "settings of IVF", [](Requests& r) {
     r.search->probes = 8;
     r.search->target_recall = 0.9f;
@@ -178,11 +183,14 @@ void searches(Table& t) {
   t.bad(score, "distances NULL", "distances is NULL", [](Requests& r) { r.score->distances = nullptr; });
   t.bad(score, "distances misaligned", "misaligned",
         [](Requests& r) { r.score->distances = misaligned(r.score->distances); });
+  t.bad(score, "errors misaligned", "misaligned",
+        [](Requests& r) { r.score->errors = misaligned(r.score->errors); });
+  t.fine(score, "errors NULL", [](Requests& r) { r.score->errors = nullptr; });
   t.unimplemented(score, "flags", "flags=0x1", [](Requests& r) { r.score->flags = 1; });
   t.fine(score, "no rows", [](Requests& r) {
     std::memset(r.at.offsets, 0, sizeof(r.at.offsets));
     r.score->rows = nullptr;
-    r.score->distances = nullptr;
+    r.score->distances = r.score->errors = nullptr;
   });
 
   const Entry knn = Entry::kKnn;

@@ -45,7 +45,13 @@ void descriptions(Table& t) {
     t.unimplemented(entry, "store_dtype BF16", "store_dtype=3",
                     [](Requests& r) { r.desc->store_dtype = NF_BF16; });
     t.bad(entry, "scan_dtype 0", "scan_dtype=0", [](Requests& r) { r.desc->scan_dtype = 0; });
-    t.unimplemented(entry, "scan_dtype I8", "scan_dtype=4", [](Requests& r) { r.desc->scan_dtype = NF_I8; });
+    t.unimplemented(entry, "scan_dtype BF16", "scan_dtype=3",
+                    [](Requests& r) { r.desc->scan_dtype = NF_BF16; });
+    t.unimplemented(entry, "scan_dtype I8 of Manhattan", "scan_dtype=4 with metric=5 (Manhattan)",
+                    [](Requests& r) {
+                      r.desc->scan_dtype = NF_I8;
+                      r.desc->metric = NF_MANHATTAN;
+                    });
     t.bad(entry, "lists of a flat index", "lists=4", [](Requests& r) { r.desc->lists = 4; });
     t.bad(entry, "probes of a flat index", "probes=2", [](Requests& r) { r.desc->probes = 2; });
     t.unimplemented(entry, "NF_DROP_F32", "flags=0x1", [](Requests& r) { r.desc->flags = NF_DROP_F32; });

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "code_layout.hpp"
 #include "metric.hpp"
 #include "slabs.hpp"
 
@@ -102,18 +103,25 @@ class PlantedStore final : public Store {
   PlantedStore(const StoreOptions& options, const DeviceOptions& device, Fault fault)
       : options_(options), fault_(fault), slabs_(options.dim, slab_size(device)) {
     if (options_.memory_limit == 0) options_.memory_limit = device.memory_limit;
+    if (options_.coded) basis_ = identity_basis(options_.dim);
   }
 
   static uint64_t slab_size(const DeviceOptions& device) {
     return device.slab_bytes != 0 ? device.slab_bytes : kSlabBytes;
   }
-  static uint64_t bytes_for(int64_t rows, int32_t dim) {
+  static uint64_t bytes_for(int64_t rows, const StoreOptions& options) {
     return static_cast<uint64_t>(round_up(rows, kGroupRows)) *
-           (static_cast<uint64_t>(padded_dim(dim)) * sizeof(float) + sizeof(float) + 1);
+               (static_cast<uint64_t>(padded_dim(options.dim)) * sizeof(float) + sizeof(float) + 1) +
+           code_bytes_for(rows, options);
+  }
+  // What codes would take: here they are imagined, and all rows are scanned.
+  static uint64_t code_bytes_for(int64_t rows, const StoreOptions& options) {
+    const CodeLayout layout{options.metric, options.dim, default_level_dims(options.dim), groups_of(rows)};
+    return options.coded ? static_cast<uint64_t>(layout.bytes()) : 0;
   }
 
   int64_t rows() const override { return static_cast<int64_t>(side_.size()); }
-  uint64_t device_bytes() const override { return bytes_for(rows(), options_.dim); }
+  uint64_t device_bytes() const override { return bytes_for(rows(), options_); }
   uint64_t workspace_bytes() const override { return 0; }
 
   Status append(const HostRows& from, const Call& call) override {
@@ -191,6 +199,27 @@ class PlantedStore final : public Store {
     return {};
   }
 
+  // Which rows have codes of the basis before, and whether there were ever more than two bases.
+  void set_basis(BasisPtr basis) override {
+    mixed_ = mixed_ || std::count(in_old_.begin(), in_old_.end(), 1) != 0;
+    basis_ = std::move(basis);
+    in_old_.assign(in_old_.size(), 1);
+  }
+  BasisPtr basis() const override { return basis_; }
+  uint64_t code_bytes() const override { return code_bytes_for(rows(), options_); }
+  Status recode(int64_t count, int64_t* left, const Call& call) override {
+    NF_TRY(call.poll());
+    if (mixed_)
+      return error(NF_INTERNAL, "%s: a basis was set while rows had codes of two others", call.operation());
+    for (uint8_t& old : in_old_) {
+      if (old == 0 || count == 0) continue;
+      old = 0;
+      --count;
+    }
+    *left = std::count(in_old_.begin(), in_old_.end(), 1);
+    return {};
+  }
+
   Status score(const ScorePlan& plan, const Call& call) override {
     for (int64_t query = 0; query < plan.batch; ++query) {
       NF_TRY(call.poll());
@@ -206,7 +235,7 @@ class PlantedStore final : public Store {
   float* vector(int64_t row) { return vectors_.data() + row * options_.dim; }
 
   Status check_memory(int64_t added, const Call& call) const {
-    const uint64_t needed = bytes_for(rows() + added, options_.dim);
+    const uint64_t needed = bytes_for(rows() + added, options_);
     if (options_.memory_limit == 0 || needed <= options_.memory_limit) return {};
     return error(NF_RESOURCE_EXHAUSTED, "%s: %lld rows need %llu bytes, memory_limit is %llu bytes",
                  call.operation(), static_cast<long long>(rows() + added),
@@ -219,6 +248,7 @@ class PlantedStore final : public Store {
     vectors_.insert(vectors_.end(), copy.begin(), copy.end());
     side_.push_back(side);
     live_.push_back(live ? 1 : 0);
+    in_old_.push_back(0);
     for (const SlabMap::Slab& slab : slabs_.missing(rows())) slabs_.push(slab);
   }
 
@@ -254,6 +284,9 @@ class PlantedStore final : public Store {
   SlabMap slabs_;
   std::vector<float> vectors_, side_;
   std::vector<uint8_t> live_;
+  BasisPtr basis_;
+  std::vector<uint8_t> in_old_;
+  bool mixed_ = false;
 };
 
 void describe(nf_device_info* out) {
@@ -276,8 +309,9 @@ class PlantedDevice final : public Device {
     return {};
   }
   bool supports(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_MANHATTAN; }
+  bool supports_codes(int32_t metric) const override { return metric != NF_MANHATTAN && supports(metric); }
   uint64_t estimate(const StoreOptions& options) const override {
-    return PlantedStore::bytes_for(options.capacity, options.dim);
+    return PlantedStore::bytes_for(options.capacity, options);
   }
   Status create_store(const StoreOptions& options, std::unique_ptr<Store>* out, const Call&) override {
     *out = std::make_unique<PlantedStore>(options, options_, fault_);

@@ -6,8 +6,8 @@ test_missing_tools() {
   jdk "$machine/jvm/jdk" 25
   start demo
   is "$status" 3
-  has "$err" 'a C and C++20 compiler, CMake 3.25 or later, Ninja, Highway (hwy/highway.h), Maven'
-  has "$err" 'sudo apt-get install g++ cmake ninja-build libhwy-dev maven'
+  has "$err" 'a C and C++20 compiler, CMake 3.25 or later, Ninja, Highway (hwy/highway.h), Eigen (Eigen/Eigenvalues), Maven'
+  has "$err" 'sudo apt-get install g++ cmake ninja-build libhwy-dev libeigen3-dev maven'
   lacks "$err" Vulkan
   lacks "$err" pip
   start test
@@ -17,7 +17,7 @@ test_missing_tools() {
   rm "$machine/bin/apt-get"
   printf '' | script "$machine/bin/dnf"
   start demo
-  has "$err" 'sudo dnf install gcc-c++ cmake ninja-build highway-devel maven'
+  has "$err" 'sudo dnf install gcc-c++ cmake ninja-build highway-devel eigen3-devel maven'
   rm "$machine/bin/dnf"
   start demo
   is "$status" 3

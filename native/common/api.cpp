@@ -109,12 +109,16 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
     nf_capability what;
     NF_TRY(read_struct(call, "what", from, &what));
     const auto f32_or_unset = [](int32_t dtype) { return dtype == 0 || dtype == NF_F32; };
-    const bool f32_index =
-        what.store_dtype == NF_F32 && what.scan_dtype == NF_F32 && what.index_kind == NF_FLAT;
+    const bool scanned =
+        what.scan_dtype == NF_F32 || (what.scan_dtype == NF_I8 && handle->context->serves_codes(what.metric));
+    const bool flat_index = what.store_dtype == NF_F32 && scanned && what.index_kind == NF_FLAT;
     const bool f32_knn = f32_or_unset(what.store_dtype) && f32_or_unset(what.scan_dtype) &&
                          (what.index_kind == 0 || what.index_kind == NF_FLAT);
-    const bool built = (what.op == NF_OP_INDEX && f32_index) || (what.op == NF_OP_KNN && f32_knn);
-    answer = built && what.input_dtype == NF_F32 && what.reserved == 0 && handle->context->serves(what.metric)
+    const bool built = (what.op == NF_OP_INDEX && flat_index) || (what.op == NF_OP_KNN && f32_knn);
+    const bool codes = what.op == NF_OP_QUANTIZE && what.index_kind == 0 && what.metric == 0 &&
+                       (what.store_dtype == NF_I8 || what.store_dtype == NF_BF16) && what.scan_dtype == 0;
+    answer = (codes || (built && handle->context->serves(what.metric))) && what.input_dtype == NF_F32 &&
+                     what.reserved == 0
                  ? 1
                  : 0;
     return {};
@@ -123,6 +127,28 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
 }
 
 // ---- index ----
+
+Status check_scan_dtype(const Call& call, const Context& context, const nf_index_desc& desc) {
+  if (desc.scan_dtype != NF_I8) return check_dtype(call, "scan_dtype", desc.scan_dtype);
+  if (context.serves_codes(desc.metric)) return {};
+  if (desc.metric == NF_MANHATTAN)
+    return error(
+        NF_UNIMPLEMENTED,
+        "%s: scan_dtype=%d with metric=%d (%s), int8 codes serve L2 squared, cosine, dot and Poincaré",
+        call.operation(), desc.scan_dtype, desc.metric, metric_name(desc.metric));
+  return error(NF_UNIMPLEMENTED,
+               "%s: scan_dtype=%d, int8 codes are not built in this version of the %s backend",
+               call.operation(), desc.scan_dtype, library().backend->name());
+}
+
+Status check_index_flags(const Call& call, uint32_t flags) {
+  NF_TRY(check_flags(call, "flags", flags, NF_DROP_F32));
+  if (flags == 0) return {};
+  return error(NF_UNIMPLEMENTED,
+               "%s: flags=0x%x, an index without f32 rows (NF_DROP_F32) is not built in this version of the "
+               "%s backend",
+               call.operation(), flags, library().backend->name());
+}
 
 Status read_desc(const Call& call, const Context& context, const nf_index_desc* from, StoreOptions* options,
                  VectorRules* rules) {
@@ -134,8 +160,8 @@ Status read_desc(const Call& call, const Context& context, const nf_index_desc* 
   NF_TRY(context.check_served(call, desc.metric));
   NF_TRY(check_dim(call, "dim", desc.dim));
   NF_TRY(check_dtype(call, "store_dtype", desc.store_dtype));
-  NF_TRY(check_dtype(call, "scan_dtype", desc.scan_dtype));
-  NF_TRY(check_flags(call, "flags", desc.flags, 0));
+  NF_TRY(check_scan_dtype(call, context, desc));
+  NF_TRY(check_index_flags(call, desc.flags));
   NF_TRY(check_flags(call, "reserved", desc.reserved, 0));
   if (desc.lists != 0 || desc.probes != 0)
     return error(NF_INVALID_ARGUMENT, "%s: lists=%d and probes=%d, a flat index has no lists",
@@ -147,6 +173,7 @@ Status read_desc(const Call& call, const Context& context, const nf_index_desc* 
   options->dim = desc.dim;
   options->capacity = desc.capacity;
   options->memory_limit = desc.memory_limit;
+  options->coded = desc.scan_dtype == NF_I8;
   return {};
 }
 
@@ -197,8 +224,52 @@ nf_status index_info(nf_index* index, nf_index_info* info, nf_call* call) {
   });
 }
 
-nf_status index_train(nf_index*, const nf_train*, nf_step*, nf_call* call) {
-  return unimplemented("train", call, "training of an IVF index is");
+// A step of work that the index keeps.
+Status read_step(const Call& call, const nf_step* from, const char* what, nf_step* to) {
+  NF_TRY(read_struct(call, "step", from, to));
+  NF_TRY(check_budget(call, *to));
+  NF_TRY(check_count(call, "position", to->position, kMaxRows));
+  if (to->work == nullptr) return {};
+  return error(NF_INVALID_ARGUMENT, "%s: step->work=%p, %s has none", call.operation(), to->work, what);
+}
+
+Status read_train(const Call& call, const Index& index, const nf_train* from, TrainRequest* to) {
+  nf_train request;
+  NF_TRY(read_struct(call, "request", from, &request));
+  NF_TRY(check_flags(call, "flags", request.flags, 0));
+  if (request.lists != 0 || request.iterations != 0)
+    return error(NF_INVALID_ARGUMENT, "%s: lists=%d and iterations=%d, a flat index has no lists",
+                 call.operation(), request.lists, request.iterations);
+  NF_TRY(check_count(call, "sample", request.sample, kMaxRows));
+  if (request.sample == 1)
+    return error(NF_INVALID_ARGUMENT, "%s: sample=1, it must be 0 or at least 2", call.operation());
+  to->own_rows = request.data == nullptr;
+  to->sample = request.sample;
+  to->seed = request.seed;
+  if (to->own_rows) return {};
+  NF_TRY(read_matrix(call, "data", request.data, &to->data));
+  NF_TRY(check_cols(call, "data", to->data, index.dim()));
+  if (to->data.rows < 2)
+    return error(NF_INVALID_ARGUMENT, "%s: data->rows=%lld, a basis is fitted to at least 2",
+                 call.operation(), static_cast<long long>(to->data.rows));
+  return {};
+}
+
+nf_status index_train(nf_index* index, const nf_train* from, nf_step* step, nf_call* call) {
+  return on_index("train", index, call, [&](const Call& c, Context&, Index& index) -> Status {
+    TrainRequest request;
+    nf_step slice;
+    NF_TRY(read_train(c, index, from, &request));
+    NF_TRY(read_step(c, step, "a training", &slice));
+    if (!index.options().coded)
+      return error(NF_FAILED_PRECONDITION,
+                   "%s: this index is flat and has scan_dtype=%d (NF_F32), training is for int8 codes, "
+                   "scan_dtype=%d (NF_I8)",
+                   c.operation(), NF_F32, NF_I8);
+    NF_TRY(index.train(c, request, &slice));
+    write_struct(slice, step);
+    return {};
+  });
 }
 
 nf_status index_add(nf_index* index, const nf_add* from, int64_t* first_row, nf_call* call) {
@@ -262,12 +333,7 @@ nf_status index_compact(nf_index* index, nf_compact* from, nf_step* step, nf_cal
     NF_TRY(check_flags(c, "flags", request.flags, 0));
     NF_TRY(check_count(c, "new_row_count", request.new_row_count, kMaxRows));
     NF_TRY(check_array(c, "new_row", request.new_row, request.new_row_count));
-    NF_TRY(read_struct(c, "step", step, &slice));
-    NF_TRY(check_budget(c, slice));
-    NF_TRY(check_count(c, "position", slice.position, kMaxRows));
-    if (slice.work != nullptr)
-      return error(NF_INVALID_ARGUMENT, "%s: step->work=%p, a compaction has none", c.operation(),
-                   slice.work);
+    NF_TRY(read_step(c, step, "a compaction", &slice));
     NF_TRY(index.compact(c, context, &request, &slice));
     write_struct(request, from);
     write_struct(slice, step);

@@ -127,7 +127,7 @@ class Store {
   // coded in; new slabs take this one. At most two bases are alive: not before recode() has come to the end
   // of the last change.
   virtual void set_basis(BasisPtr) {}
-  virtual BasisPtr basis() const { return nullptr; }
+  virtual BasisPtr basis() const { return nullptr; }  // of a coded store never NULL
   // Codes about `rows` more rows in basis(), slab by slab into shadow codes that take the place of the old
   // ones once the slab is whole; *left: rows still coded in the old basis. On failure the codes are those
   // before, and the next call goes on or begins the slab anew. Appends, writes and searches in between are

@@ -93,22 +93,32 @@ Status check_poincare_max_norm(const Call& call, double* max_norm) {
                call.operation(), *max_norm, kPoincareLargestMaxNorm);
 }
 
+Status check_layout(const Call& call, const char* name, const nf_matrix& matrix, int64_t element) {
+  NF_TRY(check_count(call, (std::string(name) + "->rows").c_str(), matrix.rows, kMaxRows));
+  NF_TRY(check_dim(call, (std::string(name) + "->cols").c_str(), matrix.cols));
+  if (matrix.rows == 0) return {};  // no element is ever touched
+  const std::string data = std::string(name) + "->data";
+  NF_TRY(check_pointer(call, data.c_str(), static_cast<const char*>(matrix.data)));
+  const auto astray = static_cast<int64_t>(reinterpret_cast<uintptr_t>(matrix.data)) & (element - 1);
+  if (astray != 0)
+    return error(NF_INVALID_ARGUMENT, "%s: %s is misaligned by %lld bytes, it must be a multiple of %lld",
+                 call.operation(), data.c_str(), wide(astray), wide(element));
+  const int64_t row_bytes = matrix.cols * element;
+  if (matrix.row_stride < row_bytes || matrix.row_stride % element != 0)
+    return error(NF_INVALID_ARGUMENT,
+                 "%s: %s->row_stride=%lld bytes, it must be a multiple of %lld and at least %lld",
+                 call.operation(), name, wide(matrix.row_stride), wide(element), wide(row_bytes));
+  return check_span(call, name, matrix.data, matrix.rows, matrix.row_stride, row_bytes);
+}
+
 Status read_matrix(const Call& call, const char* name, const nf_matrix* from, MatrixView* to) {
   nf_matrix matrix;
   NF_TRY(read_struct(call, name, from, &matrix));
   NF_TRY(check_dtype(call, (std::string(name) + "->dtype").c_str(), matrix.dtype));
-  NF_TRY(check_count(call, (std::string(name) + "->rows").c_str(), matrix.rows, kMaxRows));
-  NF_TRY(check_dim(call, (std::string(name) + "->cols").c_str(), matrix.cols));
-  const int64_t row_bytes = matrix.cols * static_cast<int64_t>(sizeof(float));
+  NF_TRY(check_layout(call, name, matrix, sizeof(float)));
   *to = {static_cast<float*>(matrix.data), matrix.rows, matrix.cols,
          matrix.row_stride / static_cast<int64_t>(sizeof(float))};
-  if (matrix.rows == 0) return {};  // no element is ever touched
-  NF_TRY(check_pointer(call, (std::string(name) + "->data").c_str(), to->data));
-  if (matrix.row_stride < row_bytes || matrix.row_stride % static_cast<int64_t>(sizeof(float)) != 0)
-    return error(NF_INVALID_ARGUMENT,
-                 "%s: %s->row_stride=%lld bytes, it must be a multiple of 4 and at least %lld",
-                 call.operation(), name, wide(matrix.row_stride), wide(row_bytes));
-  return check_span(call, name, matrix.data, matrix.rows, matrix.row_stride, row_bytes);
+  return {};
 }
 
 Status check_cols(const Call& call, const char* name, const MatrixView& matrix, int64_t dim) {

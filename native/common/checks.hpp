@@ -46,6 +46,8 @@ struct ResultView {
   int32_t* lists_scanned = nullptr;
 };
 
+// Sizes, stride and place of a matrix whose elements are so many bytes.
+Status check_layout(const Call& call, const char* name, const nf_matrix& matrix, int64_t element);
 Status read_matrix(const Call& call, const char* name, const nf_matrix* from, MatrixView* to);
 Status check_cols(const Call& call, const char* name, const MatrixView& matrix, int64_t dim);
 Status read_result(const Call& call, const nf_result* from, int64_t queries, ResultView* to);

@@ -22,6 +22,7 @@ class Compaction {
 
   int64_t cursor() const { return cursor_; }  // rows below it are passed
   uint64_t device_bytes() const { return shadow_ == nullptr ? 0 : shadow_->device_bytes(); }
+  uint64_t code_bytes() const { return shadow_ == nullptr ? 0 : shadow_->code_bytes(); }
   // New number of a row below the cursor, or kNoRow when it was dropped.
   int64_t new_number(int64_t row) const;
 

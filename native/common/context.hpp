@@ -24,6 +24,7 @@ struct Workspace {
   std::vector<Hit> candidates;  // of one query over gathered rows
   std::vector<int32_t> rescored;  // per query of a whole call
   std::vector<int32_t> batch_rescored;
+  std::vector<uint8_t> certified, batch_certified;  // likewise
   std::vector<uint32_t> masks;
   std::vector<int64_t> offsets, rows;  // gathered rows
   std::vector<float> ranks;
@@ -53,6 +54,8 @@ class Context {
   // Needs no turn.
   bool serves(int32_t metric) const { return metric >= 0 && metric < 32 && (metrics_ >> metric & 1) != 0; }
   Status check_served(const Call& call, int32_t metric) const;
+  // Metrics whose indexes may be coded. Needs no turn.
+  bool serves_codes(int32_t metric) const { return serves(metric) && (coded_metrics_ >> metric & 1) != 0; }
 
   // Runs `body` in its turn, unless the context is destroyed or its device lost.
   template <typename Body>
@@ -78,8 +81,8 @@ class Context {
   DeviceOptions options_;
   uint64_t memory_bytes_;
   Workspace workspace_;
-  Works works_;           // after the device, whose stores they hold
-  uint32_t metrics_ = 0;  // bit per metric
+  Works works_;                               // after the device, whose stores they hold
+  uint32_t metrics_ = 0, coded_metrics_ = 0;  // bit per metric
   bool closed_ = false;
   bool lost_ = false;
   std::string why_lost_;

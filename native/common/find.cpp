@@ -22,16 +22,15 @@ constexpr int64_t kGatherRows = 16384;
 
 class Finder {
  public:
-  Finder(const Call& call, Context& context, Index& index, const QueryBatch& batch, int32_t k, Hit* hits,
-         int32_t* rescored)
+  Finder(const Call& call, Context& context, Index& index, const QueryBatch& batch, int32_t k,
+         const Found& found)
       : call_(call),
         work_(context.workspace()),
         target_(static_cast<int64_t>(context.workspace_target())),
         index_(index),
         batch_(batch),
         k_(k),
-        hits_(hits),
-        rescored_(rescored) {}
+        found_(found) {}
 
   Status run() {
     std::vector<int64_t> scanned, gathered;
@@ -141,6 +140,7 @@ class Finder {
         numbers.back() - numbers.front() + 1 == count && std::is_sorted(numbers.begin(), numbers.end());
     prepare_queries(index_.metric(), batch_.queries, batch_.squared, numbers, &work_.queries);
     work_.batch_rescored.assign(numbers.size(), 0);
+    work_.batch_certified.assign(batch_.cap != 0 ? numbers.size() : 0, 1);
     if (!consecutive) work_.batch_hits.resize(numbers.size() * static_cast<size_t>(k_));
     std::vector<const uint32_t*> masks;
     if (!batch_.filters.empty()) NF_TRY(fill_masks(numbers, &masks));
@@ -159,9 +159,13 @@ class Finder {
     plan.limits = limits.empty() ? nullptr : limits.data();
     plan.hits = consecutive ? hits_of(numbers.front()) : work_.batch_hits.data();
     plan.rescored = work_.batch_rescored.data();
+    plan.cap = batch_.cap;
+    plan.certified = batch_.cap != 0 ? work_.batch_certified.data() : nullptr;
+    plan.scanned = found_.scanned;
     NF_TRY(index_.store().search(plan, call_));
     for (size_t i = 0; i < numbers.size(); ++i) {
-      rescored_[numbers[i]] = work_.batch_rescored[i];
+      found_.rescored[numbers[i]] = work_.batch_rescored[i];
+      if (batch_.cap != 0) found_.certified[numbers[i]] = work_.batch_certified[i];
       if (!consecutive) std::copy_n(plan.hits + static_cast<int64_t>(i) * k_, k_, hits_of(numbers[i]));
     }
     return {};
@@ -220,10 +224,11 @@ class Finder {
     std::partial_sort(work_.candidates.begin(), work_.candidates.begin() + found, work_.candidates.end(),
                       better);
     std::fill_n(std::copy_n(work_.candidates.begin(), found, hits_of(number)), k_ - found, Hit{});
-    rescored_[number] = 0;
+    found_.rescored[number] = 0;
+    if (batch_.cap != 0) found_.certified[number] = 1;  // every row that the filter keeps is looked at
   }
 
-  Hit* hits_of(int64_t query) const { return hits_ + query * k_; }
+  Hit* hits_of(int64_t query) const { return found_.hits + query * k_; }
 
   const Call& call_;
   Workspace& work_;
@@ -231,16 +236,15 @@ class Finder {
   Index& index_;
   const QueryBatch& batch_;
   const int32_t k_;
-  Hit* const hits_;
-  int32_t* const rescored_;
+  const Found found_;
   std::vector<int64_t> kept_;  // live rows per filter in use
 };
 
 }  // namespace
 
 Status find_hits(const Call& call, Context& context, Index& index, const QueryBatch& batch, int32_t k,
-                 Hit* hits, int32_t* rescored) {
-  return Finder(call, context, index, batch, k, hits, rescored).run();
+                 const Found& found) {
+  return Finder(call, context, index, batch, k, found).run();
 }
 
 void prepare_queries(int32_t metric, const MatrixView& queries, const double* squared,

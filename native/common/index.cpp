@@ -75,6 +75,18 @@ nf_index_info Index::info(const Context& context) const {
   info.capacity = std::max(options_.capacity, live_.rows());
   info.device_bytes = store_->device_bytes() + (compaction_ != nullptr ? compaction_->device_bytes() : 0);
   info.workspace_bytes = store_->workspace_bytes() + context.workspace_bytes();
+  if (!options_.coded) return info;
+  info.code_bytes = store_->code_bytes() + (compaction_ != nullptr ? compaction_->code_bytes() : 0);
+  info.scanned_bytes = scanned_.read;
+  info.whole_bytes = scanned_.whole;
+  info.searched = searched_;
+  info.certified = certified_;
+  info.trained = trained_ ? 1 : 0;
+  info.loosening = loosening_.value();
+  if (const BasisPtr basis = store_->basis()) {
+    info.rotated = basis->is_rotated() ? 1 : 0;
+    info.level_dims = basis->level_dims;
+  }
   return info;
 }
 
@@ -88,8 +100,13 @@ Status Index::add(const Call& call, const MatrixView& data, bool live, const cha
   NF_TRY(check_and_derive(call, rules_, data, noun, first, &side));
   live_.reserve(data.rows);
   call.progress(kPhaseCopy, 0, data.rows);
-  NF_TRY(store_->append({data.data, data.rows, data.stride, side.data(), live}, call));
+  const HostRows from{data.data, data.rows, data.stride, side.data(), live};
+  NF_TRY(store_->append(from, call));
   live_.append(data.rows, live);
+  try {
+    if (options_.coded) loosening_.note(*store_->basis(), metric(), from);
+  } catch (const std::bad_alloc&) {  // the add stands
+  }
   call.progress(kPhaseCopy, data.rows, data.rows);
   return {};
 }
@@ -158,6 +175,7 @@ Status Index::begin_compaction(const Call& call, Context& context) {
   }
   std::unique_ptr<Store> shadow;
   NF_TRY(context.device().create_store(options, &shadow, call));
+  if (options.coded && store_->basis() != nullptr) shadow->set_basis(store_->basis());
   compaction_ = std::make_unique<Compaction>(std::move(shadow), rows());
   return {};
 }
@@ -196,6 +214,7 @@ Status Index::compact(const Call& call, Context& context, nf_compact* request, n
   step->done = passed == rows() ? 1 : 0;
   if (step->done == 0) return {};
   compaction_->finish(&store_, &live_);
+  if (training_ != nullptr) training_->renumber();
   compaction_.reset();
   return {};
 }

@@ -11,6 +11,7 @@
 #include "compaction.hpp"
 #include "context.hpp"
 #include "live_bits.hpp"
+#include "train.hpp"
 
 namespace nearfield {
 
@@ -27,6 +28,13 @@ class Index {
   const LiveBits& live() const { return live_; }
   Store& store() { return *store_; }
   nf_index_info info(const Context& context) const;
+  // Of a search, for info().
+  void count_answers(int64_t answers, int64_t certified, const ScanCount& scanned) {
+    searched_ += answers;
+    certified_ += certified;
+    scanned_.read += scanned.read;
+    scanned_.whole += scanned.whole;
+  }
 
   // `noun` and `first` name a bad vector: "add: row 3, dimension 17 is NaN".
   Status add(const Call& call, const MatrixView& data, bool live, const char* noun, int64_t first);
@@ -36,6 +44,8 @@ class Index {
   Status set_live_range(const Call& call, int64_t first, int64_t count, bool live);
   // One step as nf_compact describes it.
   Status compact(const Call& call, Context& context, nf_compact* request, nf_step* step);
+  // One step of a training of coded rows.
+  Status train(const Call& call, const TrainRequest& request, nf_step* step);
 
  private:
   Index(StoreOptions options, VectorRules rules) : options_(options), rules_(rules) {}
@@ -46,10 +56,16 @@ class Index {
   std::unique_ptr<Store> store_;
   LiveBits live_;
   std::unique_ptr<Compaction> compaction_;
+  std::unique_ptr<Training> training_;
+  std::unique_ptr<Fit> given_up_;  // of a training that failed; its thread may still be at work
+  Loosening loosening_;
+  bool trained_ = false;
+  ScanCount scanned_;
+  int64_t searched_ = 0, certified_ = 0;
 };
 
 // Phases in the first progress word.
-enum : int64_t { kPhaseCheck = 1, kPhaseCopy = 2, kPhaseCompact = 3 };
+enum : int64_t { kPhaseCheck = 1, kPhaseCopy = 2, kPhaseCompact = 3, kPhaseTrain = 4 };
 
 }  // namespace nearfield
 

@@ -95,7 +95,7 @@ class KnnRun final : public Work {
   Status step(const Call& call, Context& context, const KnnRequest& request, int64_t budget_ns, bool again);
   int64_t position() const { return taken_; }
   bool is_done() const { return taken_ == shape_.rows && index_ == nullptr; }
-  void write(const ResultView& result) const;
+  void write(const ResultView& result);
 
  private:
   bool must_fill() const { return index_ == nullptr || index_->rows() < block_rows_; }
@@ -221,7 +221,7 @@ Status KnnRun::search(const Call& call, Context& context, const KnnRequest& requ
   const auto block_k = static_cast<int32_t>(std::min<int64_t>(k_, block_rows_));
   std::vector<int32_t> rescored(static_cast<size_t>(count));
   if (first_ == 0 && block_k == k_) {
-    NF_TRY(find_hits(call, context, *index_, batch, k_, hits, rescored.data()));
+    NF_TRY(find_hits(call, context, *index_, batch, k_, {hits, rescored.data()}));
   } else {
     // Of the rows to come, those that are no nearer than the k-th hit so far are none.
     std::vector<float> limits(static_cast<size_t>(count));
@@ -232,7 +232,7 @@ Status KnnRun::search(const Call& call, Context& context, const KnnRequest& requ
     }
     batch.limits = limits.data();
     std::vector<Hit> added(static_cast<size_t>(count * block_k));
-    NF_TRY(find_hits(call, context, *index_, batch, block_k, added.data(), rescored.data()));
+    NF_TRY(find_hits(call, context, *index_, batch, block_k, {added.data(), rescored.data()}));
     merge(count, added.data(), block_k, first_, hits, k_);
   }
   for (int64_t i = 0; i < count; ++i)
@@ -244,9 +244,9 @@ Status KnnRun::search(const Call& call, Context& context, const KnnRequest& requ
   return {};
 }
 
-void KnnRun::write(const ResultView& result) const {
-  write_result(result, shape_.metric, squared_.data(), shape_.queries.rows, hits_.data(), k_,
-               rescored_.data(), nullptr);
+void KnnRun::write(const ResultView& result) {
+  write_result(result, shape_.metric, squared_.data(), shape_.queries.rows, {hits_.data(), rescored_.data()},
+               k_, nullptr);
 }
 
 Status check_step(const Call& call, const nf_step& step, int64_t position) {

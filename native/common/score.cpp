@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "metric.hpp"
@@ -34,6 +35,7 @@ Status score(const Call& call, Context& context, Index& index, const nf_score* f
   const int64_t total = request.offsets[queries.rows] - begin;
   NF_TRY(check_array(call, "rows", request.rows, total));
   NF_TRY(check_array(call, "distances", request.distances, total));
+  NF_TRY(check_optional(call, "errors", request.errors));
 
   Workspace& work = context.workspace();
   // Batches of rows and of queries that stay within half of the workspace each.
@@ -85,6 +87,10 @@ Status score(const Call& call, Context& context, Index& index, const nf_score* f
             final_distance(index.metric(), work.ranks[j], work.squared[static_cast<size_t>(numbers[i])]);
   }
   std::copy(answers.begin(), answers.end(), request.distances + begin);
+  if (request.errors == nullptr) return {};
+  // Rows are kept as they were given.
+  std::transform(answers.begin(), answers.end(), request.errors + begin,
+                 [](float distance) { return std::isnan(distance) ? distance : 0.0f; });
   return {};
 }
 

@@ -20,9 +20,10 @@ Status check_approximation(const Call& call, const nf_search& request) {
   if (!(request.target_recall >= 0 && request.target_recall <= 1))
     return error(NF_INVALID_ARGUMENT, "%s: target_recall=%g, it must be at least 0 and at most 1",
                  call.operation(), static_cast<double>(request.target_recall));
-  if (!(request.max_oversample >= 0))
-    return error(NF_INVALID_ARGUMENT, "%s: max_oversample=%g, it must be at least 0", call.operation(),
-                 static_cast<double>(request.max_oversample));
+  const float oversample = request.max_oversample;
+  if (!(oversample == 0 || (oversample >= 1 && std::isfinite(oversample))))
+    return error(NF_INVALID_ARGUMENT, "%s: max_oversample=%g, it must be 0 or finite and at least 1",
+                 call.operation(), static_cast<double>(oversample));
   return check_optional(call, "probes_of_query", request.probes_of_query);
 }
 
@@ -44,6 +45,13 @@ Status read_filters(const Call& call, const nf_search& request, int64_t queries,
                    call.operation(), static_cast<long long>(i), request.filter_of_query[i],
                    request.filter_count);
   return {};
+}
+
+// Rows that a capped search may rescore, 0: all. What keeps its rows in f32 alone leaves none out.
+int64_t cap_of(const nf_search& request, int32_t k, const Index& index) {
+  if (!index.options().coded || request.max_oversample == 0 || (request.flags & NF_EXACT) != 0) return 0;
+  const double cap = std::ceil(static_cast<double>(request.max_oversample) * k);
+  return cap < static_cast<double>(index.live().live()) ? static_cast<int64_t>(cap) : 0;
 }
 
 }  // namespace
@@ -82,36 +90,43 @@ Status search(const Call& call, Context& context, Index& index, const nf_search*
   NF_TRY(read_result(call, request.result, queries, &result));
   if (queries == 0) return {};
 
-  const auto found = static_cast<int32_t>(std::min<int64_t>(result.k, index.live().live()));
-  work.hits.resize(static_cast<size_t>(queries * found));
+  const auto count = static_cast<int32_t>(std::min<int64_t>(result.k, index.live().live()));
+  batch.cap = cap_of(request, result.k, index);
+  work.hits.resize(static_cast<size_t>(queries * count));
   work.rescored.assign(static_cast<size_t>(queries), 0);
-  if (found > 0)
-    NF_TRY(find_hits(call, context, index, batch, found, work.hits.data(), work.rescored.data()));
-  write_result(result, index.metric(), work.squared.data(), queries, work.hits.data(), found,
-               work.rescored.data(), within ? &request.max_distance : nullptr);
+  work.certified.assign(batch.cap != 0 ? static_cast<size_t>(queries) : 0, 1);
+  ScanCount scanned;
+  const Found found{work.hits.data(), work.rescored.data(), batch.cap != 0 ? work.certified.data() : nullptr,
+                    &scanned};
+  if (count > 0) NF_TRY(find_hits(call, context, index, batch, count, found));
+  index.count_answers(queries, queries - std::count(work.certified.begin(), work.certified.end(), 0),
+                      scanned);
+  write_result(result, index.metric(), work.squared.data(), queries, found, count,
+               within ? &request.max_distance : nullptr);
   return {};
 }
 
 void write_result(const ResultView& result, int32_t metric, const double* squared, int64_t queries,
-                  const Hit* hits, int32_t found, const int32_t* rescored, const float* max_distance) {
+                  const Found& found, int32_t count, const float* max_distance) {
   for (int64_t query = 0; query < queries; ++query) {
     int64_t* const rows = result.rows + query * result.stride;
     float* const distances = result.distances + query * result.stride;
-    const Hit* const best = hits + query * found;
-    int32_t count = 0;
-    for (; count < found && best[count].row != kNoRow; ++count) {
-      const float distance = final_distance(metric, best[count].rank, squared[query]);
+    const Hit* const best = found.hits + query * count;
+    int32_t kept = 0;
+    for (; kept < count && best[kept].row != kNoRow; ++kept) {
+      const float distance = final_distance(metric, best[kept].rank, squared[query]);
       if (max_distance != nullptr && distance > *max_distance) break;  // ascending: so are all that follow
-      rows[count] = best[count].row;
-      distances[count] = distance;
+      rows[kept] = best[kept].row;
+      distances[kept] = distance;
     }
-    for (int32_t i = count; i < result.k; ++i) {
+    for (int32_t i = kept; i < result.k; ++i) {
       rows[i] = kNoRow;
       distances[i] = std::numeric_limits<float>::quiet_NaN();
     }
-    if (result.count != nullptr) result.count[query] = count;
-    if (result.certified != nullptr) result.certified[query] = 1;
-    if (result.rescored != nullptr) result.rescored[query] = rescored[query];
+    if (result.count != nullptr) result.count[query] = kept;
+    if (result.certified != nullptr)
+      result.certified[query] = found.certified != nullptr ? found.certified[query] : uint8_t{1};
+    if (result.rescored != nullptr) result.rescored[query] = found.rescored[query];
     if (result.lists_scanned != nullptr) result.lists_scanned[query] = 0;
   }
 }

@@ -27,6 +27,7 @@ struct QueryBatch {
   std::span<const RowFilter> filters;        // none: every live row
   const int32_t* filter_of_query = nullptr;  // NULL: the first filter, if any, for all; -1: none
   const float* limits = nullptr;             // as in SearchPlan
+  int64_t cap = 0;                           // likewise
 
   // Index into `filters`, or -1.
   int32_t filter_of(int64_t query) const {
@@ -43,14 +44,22 @@ Status read_queries(const Call& call, Context& context, const VectorRules& rules
 void prepare_queries(int32_t metric, const MatrixView& queries, const double* squared,
                      std::span<const int64_t> numbers, std::vector<float>* to);
 
+// Where the answers of a batch go.
+struct Found {
+  Hit* hits = nullptr;           // k per query
+  int32_t* rescored = nullptr;   // per query
+  uint8_t* certified = nullptr;  // per query; NULL where batch.cap is 0: all are
+  ScanCount* scanned = nullptr;  // may be NULL: of codes
+};
+
 // The k best live rows of each query by (rank, row) to hits + query * k; unused entries have row kNoRow.
-// 1 <= k <= live rows; at least one query. `rescored`: per query.
+// 1 <= k <= live rows; at least one query.
 Status find_hits(const Call& call, Context& context, Index& index, const QueryBatch& batch, int32_t k,
-                 Hit* hits, int32_t* rescored);
+                 const Found& found);
 
 // Hits to the caller's arrays: final distances, the trim of NF_WITHIN (max_distance NULL: none), missing
-// entries. `hits` holds `found` entries per query, found <= k.
+// entries. `found.hits` holds `count` entries per query, count <= k.
 void write_result(const ResultView& result, int32_t metric, const double* squared, int64_t queries,
-                  const Hit* hits, int32_t found, const int32_t* rescored, const float* max_distance);
+                  const Found& found, int32_t count, const float* max_distance);
 
 }  // namespace nearfield

@@ -37,7 +37,7 @@ class SlabStorage {
   SlabMap::Place place(int64_t row) const { return map_.place(row); }
   const std::vector<Slab>& all() const { return slabs_; }
   const Slab& operator[](int64_t slab) const { return slabs_[static_cast<size_t>(slab)]; }
-  Slab& operator[](int64_t slab) { return slabs_[static_cast<size_t>(slab)]; }
+  Slab& at(int64_t slab) { return slabs_[static_cast<size_t>(slab)]; }
   uint64_t bytes() const { return bytes_; }
 
   // Adds slabs so that `rows` rows fit, or none; `allocate(place, &slab)` makes one. The first slabs are

@@ -30,8 +30,4 @@ nf_status assign_entry(nf_context*, const nf_assign*, nf_call* call) {
   return unimplemented("assign", call, "assignment to centroids is");
 }
 
-nf_status quantize_entry(nf_context*, const nf_quantize*, nf_call* call) {
-  return unimplemented("quantize", call, "quantisation to I8 or BF16 is");
-}
-
 }  // namespace nearfield

@@ -25,6 +25,7 @@ inline Status search_subset(const SearchPlan& whole, const std::vector<int64_t>&
   }
   std::vector<Hit> hits(queries.size() * k);
   std::vector<int32_t> rescored(queries.size());
+  std::vector<uint8_t> certified(queries.size(), 1);
   SearchPlan plan = whole;
   plan.queries = vectors.data();
   plan.batch = static_cast<int64_t>(queries.size());
@@ -32,10 +33,12 @@ inline Status search_subset(const SearchPlan& whole, const std::vector<int64_t>&
   plan.limits = nullptr;  // no more than a hint
   plan.hits = hits.data();
   plan.rescored = rescored.data();
+  plan.certified = certified.data();
   NF_TRY(search(plan));
   for (size_t i = 0; i < queries.size(); ++i) {
     std::copy_n(hits.data() + i * k, k, whole.hits + static_cast<size_t>(queries[i]) * k);
     if (whole.rescored != nullptr) whole.rescored[queries[i]] += rescored[i];
+    if (whole.certified != nullptr) whole.certified[queries[i]] = certified[i];
   }
   return {};
 }

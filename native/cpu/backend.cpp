@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <limits>
+#include <string_view>
 
 #include "host.hpp"
 #include "store.hpp"
@@ -32,6 +33,17 @@ void describe(nf_device_info* out, const Kernels& kernels, int32_t threads, uint
   out->unified_memory = 1;
 }
 
+// The best of those that CPUs of a path may have; a CPU with AVX-512 but without its integer dots takes those
+// of AVX2.
+const CodeKernels& best_codes(const Kernels& kernels) {
+  bool reached = false;
+  for (const CodeKernels* codes : compiled_code_kernels()) {
+    reached = reached || std::string_view(codes->path) == kernels.name;
+    if (reached && codes->supported()) return *codes;
+  }
+  return *compiled_code_kernels().back();  // plain C++
+}
+
 const Kernels& best_path() {
   for (const Kernels* path : compiled_paths())
     if (path->supported()) return *path;
@@ -47,6 +59,7 @@ class CpuDevice final : public Device {
     return {};
   }
   bool supports(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_MANHATTAN; }
+  bool supports_codes(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_POINCARE; }
   uint64_t estimate(const StoreOptions& options) const override {
     return CpuStore::estimate(options, state_->slab_bytes);
   }
@@ -94,6 +107,7 @@ class CpuBackend final : public Backend {
                    kMostThreads);
     auto shared = std::make_shared<SharedState>();
     NF_TRY(choose_path(options.force_path, call.operation(), &shared->kernels));
+    shared->codes = &best_codes(*shared->kernels);
     uint64_t memory = usable_memory();
     if (memory == 0) memory = std::numeric_limits<uint64_t>::max();  // unknown: no limit of ours
     shared->slab_bytes = options.slab_bytes != 0 ? options.slab_bytes : kSlabBytes;

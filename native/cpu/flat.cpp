@@ -24,6 +24,9 @@ constexpr uint64_t kKeptWorkspace = uint64_t{32} << 20;
 // From this batch on the direct form waits for arithmetic instead of memory, and the product pays (1M x 128
 // on 2 cores: AVX2 28 and 25 ms at 4, 37 and 29 at 7; AVX-512 21 and 23, 26 and 25).
 constexpr int64_t kProductBatch = 4;
+// A block of a scan by levels: some 50 us of its first level, where a block of kBlockBytes would be a few
+// groups of wide rows.
+constexpr int64_t kLevelGroups = 128;
 }  // namespace
 
 FlatSearch::FlatSearch(SharedState& shared, const CpuStore& store, const SearchPlan& plan, const Call& call,
@@ -39,6 +42,8 @@ FlatSearch::FlatSearch(SharedState& shared, const CpuStore& store, const SearchP
   const double products = static_cast<double>(plan.batch) * static_cast<double>(store.rows()) *
                           static_cast<double>(chunks_ * kChunkFloats);
   workers_ = products < static_cast<double>(kParallelProducts) ? 1 : shared.pool->threads();
+  part_.workers = workers_;
+  choose_codes();
 }
 
 Status FlatSearch::run() {
@@ -47,16 +52,16 @@ Status FlatSearch::run() {
   NF_TRY(part_size(&part));
   cut_into_blocks();
   for (int64_t first = 0; first < plan_.batch; first += part) {
-    prepare(first, std::min(part, plan_.batch - first));
+    NF_TRY(prepare(first, std::min(part, plan_.batch - first)));
     // Fewer queries wait for memory, which a second pass over the blocks would read less in order.
-    if (may_sample_ && part_.queries >= kProductBatch) {
+    if (may_sample_ && !part_.levels && part_.queries >= kProductBatch) {
       NF_TRY(scan_blocks(Pass::kSample));
       NF_TRY(limit_by_sample());
       NF_TRY(scan_blocks(Pass::kRest));
     } else {
       NF_TRY(scan_blocks(Pass::kAll));
     }
-    NF_TRY(collect());
+    NF_TRY(part_.capped() ? collect_capped() : collect());
   }
   return {};
 }
@@ -65,7 +70,11 @@ Status FlatSearch::part_size(int64_t* queries) {
   const auto workers = static_cast<uint64_t>(workers_);
   const auto padded = static_cast<uint64_t>(chunks_ * kChunkFloats);
   const uint64_t queue = Queue::most_bytes(plan_.k, store_.rows());
-  const uint64_t direct = workers * (WorkerSpace::bytes_per_query() + queue) + sizeof(SharedLimit);
+  const bool coded = may_levels_ || may_coded_product_;
+  const uint64_t codes = coded ? bases_.size() * (CodedQueries::bytes_per_query(padded) +
+                                                  workers * WorkerSpace::coded_bytes_per_query())
+                               : 0;
+  const uint64_t direct = workers * (WorkerSpace::bytes_per_query() + queue) + sizeof(SharedLimit) + codes;
   const uint64_t product = direct + Workspace::product_bytes_per_query(padded);
   const uint64_t packed = workers * WorkerSpace::packed_bytes(padded);
   const uint64_t limit = state_.workspace_limit;
@@ -89,7 +98,8 @@ void FlatSearch::cut_into_blocks() {
   const int64_t groups = groups_of(store_.rows());
   const int64_t fitting = kBlockBytes / (chunks_ * kChunkStride * 4);
   const int64_t shared = workers_ == 1 ? groups : groups / (workers_ * kBlocksPerWorker);
-  const int64_t size = std::max<int64_t>(1, std::min(fitting, shared));
+  int64_t size = std::max<int64_t>(1, std::min(fitting, shared));
+  if (may_levels_) size = std::max(size, std::min(kLevelGroups, shared));
   int64_t left = groups;
   for (const Slab& slab : store_.slabs()) {
     const int64_t here = std::min(slab.groups, left);
@@ -99,10 +109,13 @@ void FlatSearch::cut_into_blocks() {
   }
 }
 
-void FlatSearch::prepare(int64_t first, int64_t queries) {
+Status FlatSearch::prepare(int64_t first, int64_t queries) {
   part_.first = first;
   part_.queries = queries;
   part_.product = may_product_ && queries >= kProductBatch;
+  part_.levels = may_levels_;
+  part_.coded_product = may_coded_product_;
+  if (part_.levels) part_.product = false;
 
   // What earlier searches left behind must not lift this one over a limit that the caller has set.
   if (state_.workspace_limit_given && state_.workspace.bytes() > 0) state_.workspace = Workspace();
@@ -110,13 +123,19 @@ void FlatSearch::prepare(int64_t first, int64_t queries) {
   if (plan_.limits != nullptr)
     for (int64_t i = 0; i < queries; ++i)
       state_.workspace.limits[static_cast<size_t>(i)].lower(plan_.limits[first + i]);
+  if (part_.product || part_.coded_product) {
+    // One division of the queries for both products.
+    const int64_t most = part_.coded_product
+                             ? std::min(state_.kernels->panel_queries, state_.codes->panel_queries)
+                             : state_.kernels->panel_queries;
+    part_.panels = {part_.queries, (part_.queries + most - 1) / most};
+  }
   if (part_.product) copy_into_panels();
+  return part_.levels || part_.coded_product ? code_queries() : Status();
 }
 
 void FlatSearch::copy_into_panels() {
   const auto metric = store_.options().metric;
-  const int64_t most = state_.kernels->panel_queries;
-  part_.panels = {part_.queries, (part_.queries + most - 1) / most};
   state_.workspace.fit_product(workers_, part_.queries, chunks_ * kChunkFloats);
   float* to = state_.workspace.panels.get();
   for (int64_t panel = 0; panel < part_.panels.count; ++panel) {
@@ -172,9 +191,14 @@ Status FlatSearch::limit_by_sample() {
 Status FlatSearch::scan(int32_t worker) {
   Scan scan(part_, state_.workspace.workers[static_cast<size_t>(worker)]);
   const auto blocks = static_cast<int64_t>(blocks_.size());
+  if (part_.levels) NF_TRY(scan.sample_limits(worker));
   for (int64_t i = ticket_.fetch_add(1); i < blocks; i = ticket_.fetch_add(1)) {
     if (state_.pool->stopping()) return {};
     NF_TRY(scan.block(blocks_[static_cast<size_t>(i)]));
+  }
+  if (plan_.scanned != nullptr) {
+    scanned_read_.fetch_add(scan.scanned().read, std::memory_order_relaxed);
+    scanned_whole_.fetch_add(scan.scanned().whole, std::memory_order_relaxed);
   }
   return {};
 }
@@ -208,6 +232,7 @@ Status FlatSearch::collect() {
 Status CpuStore::search(const SearchPlan& plan, const Call& call) {
   FlatSearch search(*state_, *this, plan, call, true);
   Status status = search.run();
+  if (status.ok() && plan.scanned != nullptr) search.add_scanned(plan.scanned);
   if (status.ok() && !search.misled().empty())
     status = search_subset(plan, search.misled(), [&](const SearchPlan& again) {
       return FlatSearch(*state_, *this, again, call, false).run();

@@ -23,12 +23,22 @@ class FlatSearch {
   // Queries of the last run() whose sample misled: their hits are not the answer, a search without a sample
   // is to follow.
   const std::vector<int64_t>& misled() const { return misled_; }
+  void add_scanned(ScanCount* to) const {
+    to->read += scanned_read_.load(std::memory_order_relaxed);
+    to->whole += scanned_whole_.load(std::memory_order_relaxed);
+  }
 
  private:
   Status part_size(int64_t* queries);
   void cut_into_blocks();
-  void prepare(int64_t first, int64_t queries);
+  Status prepare(int64_t first, int64_t queries);
   void copy_into_panels();
+  // coded_flat.cpp
+  void choose_codes();
+  Status code_queries();
+  // The answers of a capped part from the rows of least bound.
+  Status collect_capped();
+  void answer_capped(int64_t query, std::vector<Hit>* bounds);
   // Calls `work` with shares of the part's queries, [from, to), on the workers.
   Status in_shares(const std::function<void(int64_t, int64_t)>& work);
   // With the hits of the sample in the queues: the limits of the rest.
@@ -51,10 +61,13 @@ class FlatSearch {
   int32_t workers_ = 1;
   const bool may_sample_;
   bool may_product_ = false;  // the metric has one, and the workspace has room for it
+  bool may_levels_ = false, may_coded_product_ = false;
+  std::vector<CodedBasisPtr> bases_;  // alive, with codes
   std::vector<Block> blocks_;
   std::vector<int64_t> misled_;
   uint64_t most_workspace_ = 0;
   std::atomic<int64_t> ticket_{0};
+  std::atomic<uint64_t> scanned_read_{0}, scanned_whole_{0};
 };
 
 }  // namespace nearfield::cpu

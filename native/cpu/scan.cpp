@@ -22,11 +22,6 @@ constexpr int64_t kLimitGroups = 16;
 // Products between two polls: about 10 ms on the slowest path (0.1 G/s emulated) up to 700 dimensions, where
 // one call of a kernel is as much; a poll's 50 ns vanish on the fastest.
 constexpr int64_t kPollProducts = int64_t{1} << 20;
-// What looking up a query's mask for a group counts as.
-constexpr int64_t kMaskProducts = 8;
-// Survivors of one group of 32 rows: up to this many are rescored in pairs, more by the direct kernel, which
-// takes all 32 in the time of 16 pairs.
-constexpr int kScatteredRescore = 16;
 // When that happens to most queries the product excludes too little (far offsets, duplicates, the first rows
 // of a scan); then as many groups go without it: a failed trial costs 1/16 of the time.
 constexpr int32_t kDirectGroups = 15;
@@ -43,25 +38,14 @@ constexpr int32_t kNearQueries = 3;
 constexpr int64_t kNearBytes = 1024;
 }  // namespace
 
-struct Scan::Group {
-  const float* rows;
-  const float* side;
-  int64_t floats;
-  int64_t first_row;
-  int64_t word;  // of the masks
-  uint32_t live;
-
-  const char* next() const { return reinterpret_cast<const char*>(rows + floats); }
-  int64_t bytes() const { return floats * 4; }
-};
-
 Scan::Scan(const Part& part, WorkerSpace& space)
     : part_(part),
       space_(space),
       kernels_(*part.state.kernels),
       metric_(part.store.options().metric),
       chunks_(part.store.chunks()),
-      prefetch_(part.store.rows() * chunks_ * 16 > kCachedBytes) {
+      prefetch_(part.store.rows() * chunks_ * 16 > kCachedBytes),
+      coded_(part.state.workspace.coded) {
   space_.limits.assign(static_cast<size_t>(part.queries), kNone);
   space_.cuts.assign(static_cast<size_t>(part.queries), kNone);
   for (int64_t i = 0; i < part.queries; ++i) {
@@ -70,32 +54,45 @@ Scan::Scan(const Part& part, WorkerSpace& space)
       state.queue.resume(part.plan.k, part.state.workspace.limits[static_cast<size_t>(i)].get());
       continue;
     }
-    state.queue.reset(part.pass == Pass::kSample ? sample_hits(part.plan.k) : part.plan.k);
+    const int64_t hits = part.capped() ? part.plan.cap + 1 : part.plan.k;
+    state.queue.reset(part.pass == Pass::kSample ? sample_hits(hits) : hits);
     state.rescored = 0;
   }
+  if (part.levels || part.coded_product) begin_coded();
+}
+
+Scan::Group Scan::group_of(const Slab& slab, int64_t group) const {
+  return {slab.vectors + group * chunks_ * kChunkStride,
+          slab.side + group * kGroupRows,
+          chunks_ * kChunkStride,
+          slab.first + group * kGroupRows,
+          slab.first / kGroupRows + group,
+          slab.live[group]};
 }
 
 Status Scan::block(const Block& block) {
+  if (part_.levels) return levels(block);
   const Slab& slab = *block.slab;
+  const bool panels = part_.product || part_.coded_product;
   const int64_t tile = std::max<int64_t>(1, kTileBytes / (chunks_ * 16));
   const int64_t step =
-      part_.product ? std::max(kTilePanels, tile / kernels_.panel_queries) : round_up(tile, kQueriesPerCall);
-  const int64_t end = part_.product ? part_.panels.count : part_.queries;
+      panels ? std::max(kTilePanels, tile / kernels_.panel_queries) : round_up(tile, kQueriesPerCall);
+  const int64_t end = panels ? part_.panels.count : part_.queries;
   for (int64_t from = 0; from < end; from += step) {
     const int64_t to = std::min(from + step, end);
-    const int64_t first = part_.product ? part_.panels.first_query(from) : from;
-    const int64_t last = part_.product ? part_.panels.first_query(to) : to;
+    const int64_t first = panels ? part_.panels.first_query(from) : from;
+    const int64_t last = panels ? part_.panels.first_query(to) : to;
     for (int64_t i = 0; i < block.groups; ++i) {
       const int64_t at = block.first_group + i;
       if (i % kLimitGroups == 0) begin(first, last);
       if (slab.live[at] == 0 || !visits(part_.pass, slab.first / kGroupRows + at)) continue;
       if (part_.state.pool->stopping()) return {};
-      const Group group{slab.vectors + at * chunks_ * kChunkStride,
-                        slab.side + at * kGroupRows,
-                        chunks_ * kChunkStride,
-                        slab.first + at * kGroupRows,
-                        slab.first / kGroupRows + at,
-                        slab.live[at]};
+      const Group group = group_of(slab, at);
+      if (part_.coded_product && uncoded_groups_ == 0) {
+        NF_TRY(coded_product(slab, group, from, to));
+        continue;
+      }
+      uncoded_groups_ = std::max(0, uncoded_groups_ - 1);
       if (part_.product && direct_groups_ == 0) {
         NF_TRY(product(group, from, to));
       } else {
@@ -117,6 +114,7 @@ void Scan::begin(int64_t first, int64_t last) {
 void Scan::take_limit(int64_t query, float limit) {
   const auto i = static_cast<size_t>(query);
   space_.limits[i] = limit;
+  if (part_.levels || part_.coded_product) take_coded_limit(query, limit);
   if (!part_.product) return;
   space_.cuts[i] = metric_ == NF_DOT ? limit : part_.bound.cut(part_.state.workspace.squared[i], limit);
 }
@@ -246,35 +244,44 @@ Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel
     tile.kept = kept;
     kernels_.product[metric_ - 1](tile);
 
-    int32_t again[kQueriesPerCall];
-    uint32_t all[kQueriesPerCall];
-    int32_t count = 0;
+    uint32_t rows[kQueriesPerCall];
     for (int64_t i = first; i < last; ++i) {
+      rows[i - first] = 0;
       const uint32_t places = kept[i - first];
       if (places == 0) continue;
       if (metric_ == NF_DOT) {
         keep_ranks(group, i, wanted[i - first], places, ranks + (i - first) * kGroupRows);
         continue;
       }
-      uint32_t rows = 0;
       for (uint32_t left = places; left != 0; left &= left - 1)
-        rows |= 1u << kernels_.row_of_place[std::countr_zero(left)];
-      rows &= wanted[i - first];
-      if (std::popcount(rows) <= kScatteredRescore) {
-        rescore(group, i, rows);
-      } else {
-        again[count] = static_cast<int32_t>(i);
-        all[count++] = wanted[i - first];
-        space_.states[static_cast<size_t>(i)].rescored += std::popcount(rows);
-      }
+        rows[i - first] |= 1u << kernels_.row_of_place[std::countr_zero(left)];
     }
-    if (count != 0) direct_call(group, again, all, count, false);
-    hopeless += count;
+    hopeless += rescore_kept(group, first, last, rows, wanted);
   }
   if (pairs_.count != 0) rescore_pairs();
   if (2 * hopeless > panels.first_query(last_panel) - panels.first_query(first_panel))
     direct_groups_ = kDirectGroups;
   return {};
+}
+
+int64_t Scan::rescore_kept(const Group& group, int64_t first, int64_t last, const uint32_t* rows,
+                           const uint32_t* wanted) {
+  int32_t again[kQueriesPerCall];
+  uint32_t all[kQueriesPerCall];
+  int32_t count = 0;
+  for (int64_t i = first; i < last; ++i) {
+    const uint32_t kept = rows[i - first] & wanted[i - first];
+    if (kept == 0) continue;
+    if (std::popcount(kept) <= kScatteredRescore) {
+      rescore(group, i, kept);
+    } else {
+      again[count] = static_cast<int32_t>(i);
+      all[count++] = wanted[i - first];
+      space_.states[static_cast<size_t>(i)].rescored += std::popcount(kept);
+    }
+  }
+  if (count != 0) direct_call(group, again, all, count, false);
+  return count;
 }
 
 void Scan::keep_ranks(const Group& group, int64_t query, uint32_t wanted, uint32_t places,

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "bounds.hpp"
+#include "coded_queries.hpp"
 #include "store.hpp"
 
 namespace nearfield::cpu {
@@ -21,12 +22,24 @@ struct Part {
   const MatrixBound& bound;
   int64_t first = 0;  // of the batch
   int64_t queries = 0;
-  bool product = false;  // by the product kernel, else by the direct one
+  bool product = false;        // by the product kernel, else by the direct one
+  bool levels = false;         // by codes, level by level
+  bool coded_product = false;  // by the product of codes; where they exclude too little, by one of the others
   Pass pass = Pass::kAll;
-  Panels panels = {};  // with `product`
+  Panels panels = {};  // with a product
+  int32_t workers = 1;
 
+  // Only `plan.cap` rows a query are rescored, at the end.
+  bool capped() const { return levels && plan.cap != 0; }
   const float* query(int64_t i) const { return plan.queries + (first + i) * plan.query_stride; }
 };
+
+// What looking up a query's mask for a group counts as.
+inline constexpr int64_t kMaskProducts = 8;
+
+// Survivors of one group of 32 rows: up to this many are rescored in pairs, more by the direct kernel, which
+// takes all 32 in the time of 16 pairs.
+inline constexpr int kScatteredRescore = 16;
 
 struct Block {
   const Slab* slab;
@@ -37,10 +50,26 @@ struct Block {
 class Scan {
  public:
   Scan(const Part& part, WorkerSpace& space);
+  // With levels: limits from a sample, before the first block. Worker `worker` of the part's.
+  Status sample_limits(int32_t worker);
   Status block(const Block& block);
+  const ScanCount& scanned() const { return scanned_; }
 
  private:
-  struct Group;
+  struct Group {
+    const float* rows;
+    const float* side;
+    int64_t floats;
+    int64_t first_row;
+    int64_t word;  // of the masks
+    uint32_t live;
+
+    const char* next() const { return reinterpret_cast<const char*>(rows + floats); }
+    int64_t bytes() const { return floats * 4; }
+  };
+  Group group_of(const Slab& slab, int64_t group) const;
+  // Index of the part's queries in the basis of a slab.
+  size_t basis_of(const Slab& slab) const;
 
   void begin(int64_t first, int64_t last);
   void take_limit(int64_t query, float limit);
@@ -52,6 +81,19 @@ class Scan {
   void direct_call(const Group& group, const int32_t* queries, const uint32_t* wanted, int32_t count,
                    bool only_call);
   Status product(const Group& group, int64_t first_panel, int64_t last_panel);
+  // level_scan.cpp
+  Status levels(const Block& block);
+  Status levels_of_query(const Slab& slab, int64_t first_group, int64_t groups, int64_t query);
+  void keep_bounds(const Slab& slab, int64_t first_group, const LevelTile& tile, int64_t query);
+  // coded_scan.cpp
+  void begin_coded();
+  void take_coded_limit(int64_t query, float limit);
+  Status coded_product(const Slab& slab, const Group& group, int64_t first_panel, int64_t last_panel);
+  void pack_codes(const Slab& slab, int64_t group);
+  // What a product has kept of the queries from `first` on: rows few in a group are rescored one by one, else
+  // with all of it. Answers how many queries kept too many.
+  int64_t rescore_kept(const Group& group, int64_t first, int64_t last, const uint32_t* rows,
+                       const uint32_t* wanted);
   void keep_ranks(const Group& group, int64_t query, uint32_t wanted, uint32_t places, const float* ranks);
   void rescore(const Group& group, int64_t query, uint32_t rows);
   void rescore_pairs();
@@ -64,6 +106,9 @@ class Scan {
   const int32_t metric_;
   const int64_t chunks_;
   const bool prefetch_;
+  const std::vector<CodedQueries>& coded_;  // one for each basis alive
+  ScanCount scanned_;
+  int32_t uncoded_groups_ = 0;  // groups to come that skip the product of codes
   int64_t unpolled_ = 0;
   int32_t direct_groups_ = 0;  // groups to come that skip the product
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "code_kernels.hpp"
 #include "kernels.hpp"
 #include "pool.hpp"
 #include "slab_storage.hpp"
@@ -14,6 +15,7 @@ namespace nearfield::cpu {
 
 struct SharedState {
   const Kernels* kernels = nullptr;
+  const CodeKernels* codes = nullptr;
   std::unique_ptr<Pool> pool;
   uint64_t slab_bytes = 0;
   MemoryBudget memory;

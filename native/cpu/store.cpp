@@ -19,16 +19,18 @@ constexpr int64_t kLargeShareBytes = Pages::kHugePage;
 constexpr int64_t kParallelBytes = int64_t{1} << 20;
 }  // namespace
 
-uint64_t Slab::bytes(int64_t rows, int32_t dim) {
-  const int64_t floats = rows * padded_dim(dim) + rows;
-  return static_cast<uint64_t>(round_up(floats * 4 + groups_of(rows) * 4, 64));
+uint64_t Slab::bytes(int64_t rows, const StoreOptions& options) {
+  const int64_t floats = rows * padded_dim(options.dim) + rows;
+  return static_cast<uint64_t>(round_up(floats * 4 + groups_of(rows) * 4, 64)) +
+         (options.coded ? SlabCodes::bytes(rows, options.metric, options.dim) : 0);
 }
 
-bool Slab::allocate(const SlabMap::Slab& place, int32_t dim) {
-  pages = Pages(bytes(place.capacity, dim));
-  if (pages.data() == nullptr) return false;
+bool Slab::allocate(const SlabMap::Slab& place, const StoreOptions& options, const CodedBasisPtr& basis) {
+  const int64_t floats = place.capacity * padded_dim(options.dim) + place.capacity;
+  pages = Pages(static_cast<size_t>(round_up(floats * 4 + groups_of(place.capacity) * 4, 64)));
+  if (pages.data() == nullptr || (options.coded && !codes.allocate(place.capacity, basis))) return false;
   vectors = static_cast<float*>(pages.data());
-  side = vectors + place.capacity * padded_dim(dim);
+  side = vectors + place.capacity * padded_dim(options.dim);
   live = reinterpret_cast<uint32_t*>(side + place.capacity);
   first = place.first;
   groups = place.capacity / kGroupRows;
@@ -39,11 +41,15 @@ CpuStore::CpuStore(std::shared_ptr<SharedState> shared, const StoreOptions& opti
     : state_(std::move(shared)),
       options_(options),
       slabs_(options, state_->slab_bytes, &state_->memory,
-             [dim = options.dim](const SlabMap::Slab& slab) { return Slab::bytes(slab.capacity, dim); }) {}
+             [options](const SlabMap::Slab& slab) { return Slab::bytes(slab.capacity, options); }) {
+  if (options.coded) set_basis(identity_basis(options.dim));
+}
+
+CpuStore::~CpuStore() { drop_shadow(); }
 
 uint64_t CpuStore::estimate(const StoreOptions& options, uint64_t slab_bytes) {
   return SlabMap(options.dim, slab_bytes).fresh_bytes(options.capacity, [&](const SlabMap::Slab& slab) {
-    return Slab::bytes(slab.capacity, options.dim);
+    return Slab::bytes(slab.capacity, options);
   });
 }
 
@@ -54,15 +60,16 @@ const float* CpuStore::row(int64_t row, float* side) const {
   return slab.vectors + row_offset(place.row, options_.dim);
 }
 
-template <class Put, class Live>
-Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, const Live& live) {
+template <class Put, class Code, class Live>
+Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, const Code& code,
+                             const Live& live) {
   NF_TRY(call.poll());
   Growth growth(slabs_);
   NF_TRY(slabs_.grow(rows_ + count, call.operation(), [&](const SlabMap::Slab& place, Slab* slab) -> Status {
-    if (slab->allocate(place, options_.dim)) return {};
+    if (slab->allocate(place, options_, basis_)) return {};
     return error(NF_RESOURCE_EXHAUSTED,
                  "%s: the system refused %llu bytes for a slab of %lld rows, this index uses %llu bytes",
-                 call.operation(), static_cast<unsigned long long>(Slab::bytes(place.capacity, options_.dim)),
+                 call.operation(), static_cast<unsigned long long>(Slab::bytes(place.capacity, options_)),
                  static_cast<long long>(place.capacity), static_cast<unsigned long long>(slabs_.bytes()));
   }));
 
@@ -73,7 +80,8 @@ Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, co
   const int64_t share_bytes = large ? kLargeShareBytes : kShareBytes;
   const int64_t share = round_up(std::max<int64_t>(1, share_bytes / row_bytes), kGroupRows);
   std::atomic<int64_t> ticket{rows_ / share * share};
-  const auto copy = [&](int32_t) -> Status {
+  fit_encoding(workers);
+  const auto copy = [&](int32_t worker) -> Status {
     for (int64_t from = ticket.fetch_add(share); from < rows_ + count; from = ticket.fetch_add(share)) {
       if (state_->pool->stopping()) return {};
       NF_TRY(call.poll());
@@ -81,6 +89,7 @@ Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, co
         const SlabMap::Place place = slabs_.place(row);
         put(row - rows_, slabs_[place.slab], place.row);
       }
+      if (options_.coded) code(std::max(from, rows_), std::min(from + share, rows_ + count), worker);
     }
     return {};
   };
@@ -102,6 +111,7 @@ Status CpuStore::append(const HostRows& from, const Call& call) {
         write_row(slab.vectors, row, options_.dim, from.data + i * from.stride);
         slab.side[row] = from.side[i];
       },
+      [&](int64_t first, int64_t end, int32_t worker) { code_rows(first, end, worker); },
       [&](int64_t) { return from.live; });
 }
 
@@ -114,6 +124,17 @@ Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const C
         float* out = slab.vectors + row_offset(row, options_.dim);
         for (int64_t chunk = 0; chunk < chunks(); ++chunk)
           std::memcpy(out + chunk * kChunkStride, in + chunk * kChunkStride, 16);
+      },
+      [&](int64_t first, int64_t end, int32_t worker) {
+        for (int64_t row = first; row < end; ++row) {
+          const SlabMap::Place to = slabs_.place(row);
+          const SlabMap::Place at = source.slabs_.place(rows[static_cast<size_t>(row - rows_)]);
+          const SlabCodes &codes = slabs_[to.slab].codes, &old = source.slabs_[at.slab].codes;
+          if (codes.basis->basis() == old.basis->basis())
+            codes.copy_row(to.row, old, at.row);
+          else
+            code(slabs_[to.slab], codes, to.row, to.row + 1, worker);
+        }
       },
       [&](int64_t i) {
         const SlabMap::Place place = source.slabs_.place(rows[static_cast<size_t>(i)]);
@@ -132,6 +153,7 @@ Status CpuStore::write(std::span<const int64_t> rows, const HostRows& from, cons
     write_row(slab.vectors, place.row, options_.dim, from.data + static_cast<int64_t>(i) * from.stride);
     slab.side[place.row] = from.side[i];
   }
+  if (options_.coded) code_written(rows);
   return {};
 }
 

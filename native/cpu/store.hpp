@@ -6,29 +6,33 @@
 #include <vector>
 
 #include "backend.hpp"
+#include "coded_basis.hpp"
 #include "pages.hpp"
 #include "shared_state.hpp"
 #include "slab_storage.hpp"
 
 namespace nearfield::cpu {
 
-// Rows, side values and live bits of one slab, in one block of memory, all zero at first.
+// Rows, side values and live bits of one slab, in one block of memory, all zero at first; and the codes of a
+// coded store.
 struct Slab {
   Pages pages;
+  SlabCodes codes;
   float* vectors = nullptr;  // tile32
   float* side = nullptr;
   uint32_t* live = nullptr;  // a word per group
   int64_t first = 0;         // row number of its first row
   int64_t groups = 0;
 
-  static uint64_t bytes(int64_t rows, int32_t dim);
-  // False when the system has no memory left.
-  bool allocate(const SlabMap::Slab& place, int32_t dim);
+  static uint64_t bytes(int64_t rows, const StoreOptions& options);
+  // False when the system has no memory left. `basis`: of a coded store.
+  bool allocate(const SlabMap::Slab& place, const StoreOptions& options, const CodedBasisPtr& basis);
 };
 
 class CpuStore final : public Store {
  public:
   CpuStore(std::shared_ptr<SharedState> shared, const StoreOptions& options);
+  ~CpuStore() override;
 
   // What device_bytes() is after the first append to a store made with `options`, if all rows fit its
   // capacity.
@@ -44,6 +48,10 @@ class CpuStore final : public Store {
   Status set_live(std::span<const int64_t> rows, bool live, const Call& call) override;
   Status set_live_range(int64_t first, int64_t count, bool live, const Call& call) override;
   Status search(const SearchPlan& plan, const Call& call) override;
+  void set_basis(BasisPtr basis) override;
+  BasisPtr basis() const override { return basis_ == nullptr ? nullptr : basis_->basis(); }
+  Status recode(int64_t rows, int64_t* left, const Call& call) override;
+  uint64_t code_bytes() const override;
   Status score(const ScorePlan& plan, const Call& call) override;
 
   // For the operations (flat.cpp, score.cpp).
@@ -53,15 +61,34 @@ class CpuStore final : public Store {
   const float* row(int64_t row, float* side) const;
 
  private:
-  // Calls put(i, slab, row in the slab) for i = 0..count-1 as the rows after the present ones, then makes
-  // them live as live(i) says; nothing has changed if it fails.
-  template <class Put, class Live>
-  Status append_rows(int64_t count, const Call& call, const Put& put, const Live& live);
+  // Calls put(i, slab, row in the slab) for i = 0..count-1 as the rows after the present ones, code(first,
+  // end, worker) for what is then to be coded, and makes them live as live(i) says; nothing has changed if it
+  // fails.
+  template <class Put, class Code, class Live>
+  Status append_rows(int64_t count, const Call& call, const Put& put, const Code& code, const Live& live);
+  // Codes rows of one slab that lie side by side.
+  void code(const Slab& slab, const SlabCodes& codes, int64_t first, int64_t end, int32_t worker);
+  // Codes rows of the store, in their slabs; worker's memory is ready.
+  void code_rows(int64_t first, int64_t end, int32_t worker);
+  // Those that write() has changed.
+  void code_written(std::span<const int64_t> rows);
+  void fit_encoding(int32_t workers);
 
   std::shared_ptr<SharedState> state_;
   StoreOptions options_;
+  CodedBasisPtr basis_;  // of a coded store: what new slabs are coded in
   SlabStorage<Slab> slabs_;
   int64_t rows_ = 0;
+
+  // The slab that is being coded anew.
+  struct Shadow {
+    SlabCodes codes;
+    int64_t slab = 0;
+    int64_t done = 0;  // rows
+    uint64_t bytes = 0;
+  };
+  void drop_shadow();
+  std::unique_ptr<Shadow> shadow_;
 };
 
 }  // namespace nearfield::cpu

@@ -5,36 +5,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <vector>
 
+#include "aligned_floats.hpp"
+#include "coded_queries.hpp"
 #include "select.hpp"
 #include "tile32.hpp"
 
 namespace nearfield::cpu {
-
-// Floats that vector loads may be aligned on.
-class AlignedFloats {
- public:
-  float* get() const { return data_.get(); }
-  int64_t size() const { return size_; }
-  // At least `size` floats; what was there is lost when it grows.
-  void fit(int64_t size) {
-    if (size <= size_) return;
-    data_.reset();
-    size_ = 0;
-    data_.reset(static_cast<float*>(::operator new(static_cast<size_t>(size) * sizeof(float), kAlignment)));
-    size_ = size;
-  }
-
- private:
-  static constexpr std::align_val_t kAlignment{64};  // a cache line, and the widest vector register
-  struct Free {
-    void operator()(float* data) const { ::operator delete(data, kAlignment); }
-  };
-  std::unique_ptr<float, Free> data_;
-  int64_t size_ = 0;
-};
 
 // One query as one worker sees it.
 struct QueryState {
@@ -47,15 +25,29 @@ struct WorkerSpace {
   std::vector<float> limits;       // per query: a rank above it is not wanted
   std::vector<float> cuts;         // per query: what the product kernel compares with
   AlignedFloats packed;            // a group and its side values, with the product kernel
+  AlignedFloats encoding;          // EncodeTile::work
+  // With codes, per basis alive and query: what the kernels compare with.
+  std::vector<CodeTest> tests[2];
+  std::vector<ProductTest> product_tests[2];
+  std::vector<int32_t>
+      pauses;           // with levels, per query: runs of groups to come that are scanned without codes
+  AlignedFloats codes;  // of one group, level after level
 
   static constexpr uint64_t bytes_per_query() { return sizeof(QueryState) + 2 * sizeof(float); }
+  // For each basis alive.
+  static constexpr uint64_t coded_bytes_per_query() {
+    return sizeof(CodeTest) + sizeof(ProductTest) + sizeof(int32_t);
+  }
   static constexpr uint64_t packed_bytes(uint64_t padded) {
     return (padded + 1) * kGroupRows * sizeof(float);
   }
   uint64_t bytes() const {
     uint64_t sum = states.capacity() * sizeof(QueryState) +
-                   static_cast<uint64_t>(packed.size()) * sizeof(float) +
-                   (limits.capacity() + cuts.capacity()) * sizeof(float);
+                   static_cast<uint64_t>(packed.size() + encoding.size()) * sizeof(float) +
+                   (limits.capacity() + cuts.capacity() + pauses.capacity()) * sizeof(float) +
+                   static_cast<uint64_t>(codes.size()) * sizeof(float);
+    for (int i = 0; i < 2; ++i)
+      sum += tests[i].capacity() * sizeof(CodeTest) + product_tests[i].capacity() * sizeof(ProductTest);
     for (const QueryState& state : states) sum += state.queue.bytes();
     return sum;
   }
@@ -65,8 +57,9 @@ struct Workspace {
   std::vector<WorkerSpace> workers;
   std::unique_ptr<SharedLimit[]> limits;  // per query
   int64_t limit_count = 0;
-  std::vector<double> squared;  // per query its norm, with the product kernel
-  AlignedFloats panels;         // the queries, with the product kernel
+  std::vector<double> squared;      // per query its norm, with the product kernel
+  AlignedFloats panels;             // the queries, with the product kernel
+  std::vector<CodedQueries> coded;  // with codes, one for each basis alive
 
   static constexpr uint64_t product_bytes_per_query(uint64_t padded) {
     return sizeof(double) + padded * sizeof(float);
@@ -75,6 +68,7 @@ struct Workspace {
     uint64_t sum = static_cast<uint64_t>(limit_count) * sizeof(SharedLimit) +
                    static_cast<uint64_t>(panels.size()) * sizeof(float) + squared.capacity() * sizeof(double);
     for (const WorkerSpace& worker : workers) sum += worker.bytes();
+    for (const CodedQueries& queries : coded) sum += queries.bytes();
     return sum;
   }
 

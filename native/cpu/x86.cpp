@@ -34,10 +34,21 @@ bool offers(uint32_t leaf7, uint32_t state) {
   return has(saved, state);
 }
 
+constexpr uint32_t kAvx512Vnni = bits(11);  // leaf 7, ECX
+constexpr uint32_t kAvxVnni = bits(4);      // leaf 7, subleaf 1, EAX
+
 }  // namespace
 
 bool x86_has_avx2() { return offers(kAvx2, kYmmState); }
 bool x86_has_avx512() { return offers(kAvx2 | kAvx512, kYmmState | kZmmState); }
+bool x86_has_avxvnni() {
+  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return x86_has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && has(eax, kAvxVnni);
+}
+bool x86_has_avx512vnni() {
+  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return x86_has_avx512() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && has(ecx, kAvx512Vnni);
+}
 
 }  // namespace nearfield::cpu
 #endif

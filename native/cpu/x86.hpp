@@ -6,7 +6,9 @@
 
 namespace nearfield::cpu {
 
-bool x86_has_avx2();    // with FMA, BMI1 and BMI2
-bool x86_has_avx512();  // F, CD, BW, DQ and VL, and all of the above
+bool x86_has_avx2();        // with FMA, BMI1 and BMI2
+bool x86_has_avx512();      // F, CD, BW, DQ and VL, and all of the above
+bool x86_has_avxvnni();     // and AVX2
+bool x86_has_avx512vnni();  // and AVX-512 as above
 
 }  // namespace nearfield::cpu

@@ -239,8 +239,8 @@ Status GpuStore::recode(int64_t rows, int64_t* left, const Call& call) {
       rows -= (end - shadow_.next_group) * kGroupRows;
       shadow_.next_group = end;
       if (end == used) {
-        slabs_[slab].codes = std::move(shadow_.codes);
-        slabs_[slab].basis = std::move(shadow_.basis);
+        slabs_.at(slab).codes = std::move(shadow_.codes);
+        slabs_.at(slab).basis = std::move(shadow_.basis);
         shadow_ = {};
         recount();
         continue;

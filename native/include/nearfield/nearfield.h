@@ -54,7 +54,7 @@ typedef struct nf_call {        /* how one call may end early; read between disp
   uint32_t struct_size, flags;
   int64_t timeout_ns;           /* 0: none. Past it: NF_DEADLINE_EXCEEDED */
   const uint32_t *cancel;       /* NULL, or a word any thread may set non-zero: NF_CANCELLED */
-  int64_t *progress;            /* NULL, or 3 words written relaxed: phase (1 check, 2 copy, 3 compact), rows done, rows in all */
+  int64_t *progress;            /* NULL, or 3 words written relaxed: phase (1 check, 2 copy, 3 compact, 4 train), rows done, rows in all */
   nf_error *error;              /* NULL, or where to describe a failure */
 } nf_call;
 
@@ -136,7 +136,8 @@ typedef struct nf_score {       /* exact distances of chosen rows: reranking */
   const nf_matrix *queries;
   const int64_t *offsets, *rows; /* query i scores rows[offsets[i] .. offsets[i+1]-1]; a dead or unknown row: NaN */
   float *distances;             /* parallel to rows: entries from offsets[0] on are written */
-  float *errors;                /* NULL, or parallel to distances: |v - decoded v| of each row, rounded up; 0 where rows are kept in f32 */
+  float *errors;                /* NULL, or parallel to distances: |v - decoded v| of each row, rounded up; 0 where rows are kept in f32, NaN
+                                   where the distance is */
 } nf_score;
 
 /* Exact search over host matrices, without an index: the toolkit's brute force. In steps, every step has the whole request; the
@@ -169,7 +170,7 @@ typedef struct nf_assign {      /* nearest centroids per row */
 typedef struct nf_quantize {
   uint32_t struct_size, flags;
   const nf_matrix *from; nf_matrix *codes; /* dtype of codes: I8 or BF16 */
-  float *scales, *errors;                  /* errors: |x - decoded|, rounded up */
+  float *scales, *errors;                  /* one a row; scales NULL for BF16. errors may be NULL: |x - decoded|, rounded up */
 } nf_quantize;
 
 typedef struct nf_index_desc {
@@ -187,7 +188,8 @@ typedef struct nf_train {
   uint32_t struct_size, flags;
   const nf_matrix *data;        /* NULL: a random sample of the index's own live rows */
   int32_t lists, iterations; int64_t sample; uint64_t seed; /* 0: the index's, 10, 256 x lists, 0. Flat: lists and iterations 0, sample 0:
-                                                               32 rows a dimension, at least 4,096 and at most 50,000 */
+                                                               32 rows a dimension, at least 4,096, at most 128 MiB. Of `data` the
+                                                               rows of the sample are looked at, the same at every step */
 } nf_train;
 
 typedef struct nf_add {
@@ -248,7 +250,9 @@ typedef nf_status nf_index_info_fn(nf_index *index, nf_index_info *info, nf_call
 /* IVF: clusters a random sample of `data`, or of the index's own rows when NULL, and (re)builds the lists. Rows added between steps are kept.
  * Flat with scan_dtype I8: fits the basis of the codes to the sample (mean, principal axes) and codes all rows anew, slab by slab. Answers are the
  * same before, between and after; scans read less. One that fails or is not finished leaves rows coded as they are. One caller at a
- * time trains an index. */
+ * time trains an index. step->position counts rows coded anew; it is 0 while the sample is read and fitted, by a thread of the index's
+ * own, for which a step with a budget waits at most a millisecond. A step->position that is not where the last step ended, or another
+ * request, begins anew. A training and a compaction may go on at the same time; when the basis changes, the compaction begins anew. */
 typedef nf_status nf_index_train_fn(nf_index *index, const nf_train *request, nf_step *step, nf_call *call);
 typedef nf_status nf_index_add_fn(nf_index *index, const nf_add *add, int64_t *first_row, nf_call *call); /* all or nothing */
 /* replace, read and set_live take row numbers of live and dead rows alike; a replaced row stays live or dead. Those of replace are unique. All or nothing. */

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "axes.hpp"
+
+#include <Eigen/Eigenvalues>
+#include <Eigen/QR>
+#include <algorithm>
+#include <cmath>
+
+#include "random.hpp"
+
+namespace nearfield {
+namespace {
+
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+using Axes = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
+
+// Rows of the sample at once: 128 x 1,024 f64 are 1 MiB, and 2^27 multiplications about 15 ms.
+constexpr Eigen::Index kBlock = 128;
+// Passes of the subspace iteration: each squares the ratio between the variances of an axis kept and one left
+// out, and with twice the axes that matter two are enough (Halko, Martinsson and Tropp 2011, section 4.5).
+constexpr int kPasses = 2;
+// Rows of the iteration: 16 an axis.
+constexpr Eigen::Index kIterationRows = 16 * kTopAxes;
+
+// Columns are the sample's rows [begin, end) less the mean, in units of `unit`, so that no square overflows.
+MatrixXd centred(const SampleRows& sample, const float* mean, double unit, Eigen::Index begin,
+                 Eigen::Index end) {
+  MatrixXd block(sample.dim, end - begin);
+  for (Eigen::Index i = begin; i < end; ++i) {
+    const float* const row = sample.row(static_cast<size_t>(i));
+    for (Eigen::Index j = 0; j < sample.dim; ++j)
+      block(j, i - begin) = (static_cast<double>(row[j]) - static_cast<double>(mean[j])) * unit;
+  }
+  return block;
+}
+
+double largest(const SampleRows& sample, const float* mean) {
+  double most = 0;
+  for (size_t i = 0; i < sample.kept.size(); ++i)
+    for (int32_t j = 0; j < sample.dim; ++j)
+      most = std::max(most, std::fabs(static_cast<double>(sample.row(i)[j]) - static_cast<double>(mean[j])));
+  return most;
+}
+
+template <typename Visit>
+bool for_each_block(Eigen::Index rows, const Stop& stop, const Visit& visit) {
+  for (Eigen::Index begin = 0; begin < rows; begin += kBlock) {
+    if (stop) return false;
+    visit(begin, std::min(begin + kBlock, rows));
+  }
+  return true;
+}
+
+// Row i of `to`: column dim - 1 - i of `vectors`, whose values ascend, with the sign that makes its largest
+// element positive, for a solver may return either.
+void write_axes(const MatrixXd& vectors, Axes* to) {
+  const Eigen::Index count = vectors.cols();
+  for (Eigen::Index i = 0; i < count; ++i) {
+    const auto vector = vectors.col(count - 1 - i);
+    Eigen::Index place = 0;
+    vector.cwiseAbs().maxCoeff(&place);
+    to->row(i) = ((vector[place] < 0 ? -1.0 : 1.0) * vector).transpose().cast<float>();
+  }
+}
+
+bool all_axes(const SampleRows& sample, const float* mean, double unit, const Stop& stop, Axes* to) {
+  MatrixXd covariance = MatrixXd::Zero(sample.dim, sample.dim);
+  const bool whole = for_each_block(
+      static_cast<Eigen::Index>(sample.kept.size()), stop, [&](Eigen::Index begin, Eigen::Index end) {
+        covariance.selfadjointView<Eigen::Lower>().rankUpdate(centred(sample, mean, unit, begin, end));
+      });
+  if (!whole) return false;
+  const Eigen::SelfAdjointEigenSolver<MatrixXd> solver(covariance);
+  if (stop) return false;
+  if (solver.info() == Eigen::Success) write_axes(solver.eigenvectors(), to);
+  return true;
+}
+
+// C q, C the covariance of the first rows.
+bool apply_covariance(const SampleRows& sample, const float* mean, double unit, const MatrixXd& q,
+                      const Stop& stop, MatrixXd* to) {
+  const auto rows = std::min(kIterationRows, static_cast<Eigen::Index>(sample.kept.size()));
+  to->setZero(q.rows(), q.cols());
+  return for_each_block(rows, stop, [&](Eigen::Index begin, Eigen::Index end) {
+    const MatrixXd block = centred(sample, mean, unit, begin, end);
+    const MatrixXd projected = block.transpose() * q;
+    to->noalias() += block * projected;
+  });
+}
+
+bool top_axes(const SampleRows& sample, const float* mean, double unit, uint64_t seed, const Stop& stop,
+              Axes* to) {
+  const Eigen::Index dim = sample.dim;
+  Random random(seed);
+  MatrixXd q(dim, kTopAxes), next;
+  for (Eigen::Index i = 0; i < q.size(); ++i) q.data()[i] = random.normal();
+  const auto orthonormal = [&](const MatrixXd& from) {
+    q.setIdentity();
+    q.applyOnTheLeft(Eigen::HouseholderQR<MatrixXd>(from).householderQ());
+  };
+  for (int pass = 0; pass <= kPasses; ++pass) {
+    if (!apply_covariance(sample, mean, unit, q, stop, &next)) return false;
+    orthonormal(next);
+  }
+  if (!apply_covariance(sample, mean, unit, q, stop, &next)) return false;
+  const Eigen::SelfAdjointEigenSolver<MatrixXd> solver(q.transpose() * next);
+  if (solver.info() != Eigen::Success) return true;
+  q *= solver.eigenvectors();
+
+  // The reflectors that make the axes from the first unit vectors make the others from the rest.
+  const Eigen::HouseholderQR<MatrixXd> reflectors(q);
+  for (Eigen::Index begin = kTopAxes; begin < dim; begin += kBlock) {
+    if (stop) return false;
+    const Eigen::Index count = std::min(kBlock, dim - begin);
+    MatrixXd rest = MatrixXd::Zero(dim, count);
+    for (Eigen::Index i = 0; i < count; ++i) rest(begin + i, i) = 1;
+    rest.applyOnTheLeft(reflectors.householderQ());
+    to->middleRows(begin, count) = rest.transpose().cast<float>();
+  }
+  write_axes(q, to);
+  return true;
+}
+
+}  // namespace
+
+bool find_axes(const SampleRows& sample, const float* mean, uint64_t seed, const Stop& stop,
+               std::vector<float>* axes) {
+  axes->clear();
+  const double most = largest(sample, mean);
+  if (most == 0) return true;
+  const auto dim = static_cast<size_t>(sample.dim);
+  axes->resize(dim * dim);
+  Axes to(axes->data(), sample.dim, sample.dim);
+  if (sample.dim <= kExactDim) return all_axes(sample, mean, 1 / most, stop, &to);
+  return top_axes(sample, mean, 1 / most, seed, stop, &to);
+}
+
+bool measure_axes(const std::vector<float>& axes, int32_t dim, const Stop& stop, double* departure,
+                  double* frobenius) {
+  // |R'R - I|_F = |RR' - I|_F for a square R: rows by rows, as they lie.
+  using Rows = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
+  const MatrixXd columns = Rows(axes.data(), dim, dim).cast<double>().transpose();
+  double sum = 0, squares = 0;
+  const bool whole = for_each_block(dim, stop, [&](Eigen::Index begin, Eigen::Index end) {
+    MatrixXd products = columns.middleCols(begin, end - begin).transpose() * columns;
+    for (Eigen::Index i = begin; i < end; ++i) {
+      squares += products(i - begin, i);
+      products(i - begin, i) -= 1;
+    }
+    sum += products.squaredNorm();
+  });
+  if (!whole) return false;
+  // Each product is off by at most dim 2^-53 |r||r'|, of rows about 1 long, and so is what is summed of them.
+  const double slack = static_cast<double>(dim) * dim * 0x1p-52;
+  *departure = std::sqrt(sum) * (1 + 0x1p-20) + slack;
+  *frobenius = std::sqrt(squares) * (1 + 0x1p-20);
+  return true;
+}
+
+}  // namespace nearfield

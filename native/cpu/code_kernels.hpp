@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels of int8 codes, compiled once per instruction set and chosen at run time beside the f32 path
+// (kernels.hpp). Integer dots are exact; all paths leave out the same rows up to roundings that the bound
+// covers, and answers are the same bits.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "coded_query.hpp"
+#include "tile32.hpp"
+
+namespace nearfield::cpu {
+
+// Where the codes of one group lie (code_layout.hpp): level l is at codes + l * level_stride, its tails at
+// tails + (l - 1) * tail_stride.
+struct CodedGroup {
+  uint8_t* codes = nullptr;
+  int64_t level_stride = 0;
+  uint8_t* tails = nullptr;
+  int64_t tail_stride = 0;
+  uint16_t* sides = nullptr;
+};
+
+// What the kernels know of a basis and of the layout.
+struct CodeShape {
+  int64_t chunks = 0;  // of the rows: padded_dim / 4
+  int64_t dim = 0;
+  int64_t levels = 0;
+  int64_t level_dims = 0;
+  float norm_unit = 0, error_unit = 0;
+  bool scaled = false;              // rows are multiplied by their side value first (cosine)
+  bool has_beta = false;            // Poincare
+  const float* mean = nullptr;      // padded_dim floats, NULL: zero
+  const float* rotation = nullptr;  // dim x dim, NULL: identity
+  const float* panels =
+      nullptr;             // the rotation for the matrix product: [panel][dimension mod 4][chunk][its axes]
+  float rounding = 0;      // of the rotation, as a share of |y|
+  bool keeps_all = false;  // the rotation is so far from orthogonal that nothing can be said of lengths
+
+  int64_t coded_dim() const { return levels * level_dims; }
+};
+
+// Codes the rows [first, first + count) of a group.
+struct EncodeTile {
+  const CodeShape* shape = nullptr;
+  const float* rows = nullptr;  // the group's first float, tile32
+  const float* side = nullptr;  // 32 values
+  int32_t first = 0, count = 0;
+  float* work = nullptr;  // encode_floats(), 64-byte aligned
+  CodedGroup to;
+};
+inline int64_t encode_floats(const CodeShape& shape) {
+  // The packed group, y, and the codes of a group of which only some rows are written.
+  return (shape.chunks * kChunkFloats + 2 * shape.coded_dim() + 64) * kGroupRows;
+}
+
+// One query of two terms over a run of groups that lie side by side, level by level.
+inline constexpr int64_t kRunGroups = 16;
+struct LevelTile {
+  const CodeShape* shape = nullptr;
+  CodedGroup first;  // the run's first group
+  int64_t groups = 0;
+  const uint32_t* wanted = nullptr;  // per group: the rows that may be returned
+  const int8_t* a = nullptr;         // coded_dim codes each
+  const int8_t* b = nullptr;
+  const int32_t* bias = nullptr;  // per level: 128 times the sums of a, then of b, over the levels up to it
+  const float* tails = nullptr;   // per level, those that follow it: CodedQuery::tails + 1
+  float scale_a = 0, scale_b = 0;
+  bool dot = false;
+  CodeTest test;
+  uint32_t* kept = nullptr;  // out, per group
+  float* values = nullptr;   // NULL, or out: per group 32 left sides at the last level, where `kept` has bits
+  int64_t levels_read = 0;   // out
+};
+
+// One query of one term against a row, rearranged from CodeTest so that little is left to do for each pair:
+// with A the integer dot and the vectors of the row A s, e, and r = shrink v^^2 - widen e^2 (dot: v^), a row
+// is kept when
+//   scale A s + per_error e + per_row r + fixed + (Poincare) beta_squared beta^2 + per_beta beta +
+//   per_beta_error beta e >= 0.
+struct ProductTest {
+  float scale, per_error, per_row, fixed, beta_squared, per_beta, per_beta_error;
+};
+
+// One group, packed level after level, against queries of one term in panels.
+struct CodedProductTile {
+  const CodeShape* shape = nullptr;
+  const uint8_t* codes = nullptr;  // [chunk][32][4], all levels
+  const uint16_t* sides = nullptr;
+  const int8_t* panels = nullptr;  // [panel][chunk][its queries][4]
+  const int32_t* bias = nullptr;   // per query: 128 times the sum of its codes
+  int32_t panel_count = 0;
+  int32_t panel_queries = 0;  // of each panel; the first `wider_panels` have one more
+  int32_t wider_panels = 0;
+  const ProductTest* tests = nullptr;  // per query
+  bool dot = false;
+  float shrink = 0, widen = 0;  // of every query, except dot
+  const char* ahead = nullptr;  // memory to prefetch meanwhile
+  const char* ahead_end = nullptr;
+  uint32_t* kept = nullptr;  // out, per query
+};
+
+struct CodeKernels {
+  const char* name;     // "avx512vnni"
+  const char* path;     // the f32 path (Kernels::name) whose CPUs may have it
+  bool (*supported)();  // by the CPU this runs on
+  int32_t panel_axes;   // the widest panel of a rotation
+  int32_t panel_queries;
+  void (*encode)(const EncodeTile&);
+  void (*levels)(LevelTile&);
+  void (*product)(const CodedProductTile&);
+};
+
+// Compiled in, best first; for every f32 path there is at least one that every CPU of that path supports.
+std::span<const CodeKernels* const> compiled_code_kernels();
+
+}  // namespace nearfield::cpu

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coded_basis.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "kernels.hpp"
+
+namespace nearfield::cpu {
+
+CodedBasis::CodedBasis(int32_t metric, BasisPtr basis, int32_t panel_axes)
+    : metric_(metric), basis_(std::move(basis)), bound_(metric, *basis_) {
+  const Basis& b = *basis_;
+  const CodeLayout of_group = layout(1);
+  shape_.chunks = padded_dim(b.dim) / kChunkFloats;
+  shape_.dim = b.dim;
+  shape_.levels = of_group.levels();
+  shape_.level_dims = b.level_dims;
+  shape_.norm_unit = norm_unit(of_group.coded_dim());
+  shape_.error_unit = error_unit(of_group.coded_dim());
+  shape_.scaled = metric == NF_COSINE;
+  shape_.has_beta = metric == NF_POINCARE;
+  if (!b.mean.empty()) {
+    mean_.fit(padded_dim(b.dim));
+    std::fill_n(mean_.get(), padded_dim(b.dim), 0.0f);
+    std::copy(b.mean.begin(), b.mean.end(), mean_.get());
+    shape_.mean = mean_.get();
+  }
+  // |y| as computed is at least (sqrt(1 - d) - rounding) |x|: how much of |y| the rounding of the rotation
+  // may be.
+  const double least = std::sqrt(std::max(0.0, 1 - b.departure)) - b.rounding();
+  shape_.keeps_all = least < 0.25;
+  if (!shape_.keeps_all) shape_.rounding = static_cast<float>(b.rounding() / least * 1.001);
+  if (!b.is_rotated()) return;
+  shape_.rotation = b.rotation.data();
+  const Panels panels{b.dim, (b.dim + panel_axes - 1) / panel_axes};
+  panels_.fit(b.dim * padded_dim(b.dim));
+  float* to = panels_.get();
+  for (int64_t panel = 0; panel < panels.count; ++panel)
+    for (int64_t residue = 0; residue < kChunkFloats; ++residue)
+      for (int64_t chunk = 0; chunk < shape_.chunks; ++chunk)
+        for (int64_t axis = panels.first_query(panel); axis < panels.first_query(panel + 1); ++axis) {
+          const int64_t i = chunk * kChunkFloats + residue;
+          *to++ = i < b.dim ? b.axis(axis)[i] : 0.0f;
+        }
+  shape_.panels = panels_.get();
+}
+
+uint64_t SlabCodes::bytes(int64_t rows, int32_t metric, int32_t dim) {
+  const CodeLayout layout{metric, dim, default_level_dims(dim), groups_of(rows)};
+  return static_cast<uint64_t>(round_up(layout.bytes(), 64));
+}
+
+bool SlabCodes::allocate(int64_t rows, CodedBasisPtr in) {
+  layout = in->layout(groups_of(rows));
+  basis = std::move(in);
+  pages = Pages(static_cast<size_t>(round_up(layout.bytes(), 64)));
+  return pages.data() != nullptr;
+}
+
+void SlabCodes::copy_row(int64_t row, const SlabCodes& from, int64_t from_row) const {
+  const CodedGroup to_group = group(row / kGroupRows), of = from.group(from_row / kGroupRows);
+  const int64_t to = row % kGroupRows, at = from_row % kGroupRows;
+  const int64_t levels = layout.levels();
+  for (int64_t level = 0; level < levels; ++level)
+    for (int64_t chunk = 0; chunk < layout.level_bytes(); chunk += kChunkStride)
+      std::memcpy(to_group.codes + level * to_group.level_stride + chunk + to * 4,
+                  of.codes + level * of.level_stride + chunk + at * 4, 4);
+  for (int64_t level = 0; level + 1 < levels; ++level)
+    to_group.tails[level * to_group.tail_stride + to] = of.tails[level * of.tail_stride + at];
+  for (int64_t plane = 0; plane < layout.side_planes(); ++plane)
+    to_group.sides[plane * kGroupRows + to] = of.sides[plane * kGroupRows + at];
+}
+
+}  // namespace nearfield::cpu

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// A flat search by codes: whether, how its queries are coded, and answers under a cap.
+#include <algorithm>
+#include <limits>
+
+#include "flat.hpp"
+
+namespace nearfield::cpu {
+
+namespace {
+// Fewer rows are scanned before the queries are coded and a sample is taken.
+constexpr int64_t kCodedRows = 4096;
+// With this many hits or more for the rows there are, their limits leave too much of a group alive.
+constexpr int64_t kRowsPerHit = 32;
+// Up to so many queries level by level, more by the product of codes.
+constexpr int64_t kLevelQueries = 16;
+}  // namespace
+
+void FlatSearch::choose_codes() {
+  const StoreOptions& options = store_.options();
+  if (!options.coded || plan_.limits != nullptr) return;
+  const bool pays = store_.rows() >= kCodedRows && store_.rows() / kRowsPerHit >= plan_.k;
+  if (!pays && plan_.cap == 0) return;
+  for (const Slab& slab : store_.slabs())
+    if (slab.first < store_.rows() &&
+        std::find(bases_.begin(), bases_.end(), slab.codes.basis) == bases_.end())
+      bases_.push_back(slab.codes.basis);
+  may_levels_ = plan_.cap != 0 || plan_.batch <= kLevelQueries;
+  may_coded_product_ = !may_levels_;
+}
+
+Status FlatSearch::code_queries() {
+  std::vector<CodedQueries>& coded = state_.workspace.coded;
+  coded.resize(bases_.size());
+  const int32_t terms = part_.levels ? 2 : 1;
+  const int32_t metric = store_.options().metric;
+  for (size_t b = 0; b < bases_.size(); ++b) coded[b].reset(bases_[b], part_.queries);
+  // Shares of one query: at 1,536 dimensions each is a millisecond.
+  std::atomic<int64_t> ticket{0};
+  const int32_t workers = part_.queries < 4 ? 1 : workers_;
+  NF_TRY(state_.pool->run(workers, [&](int32_t) -> Status {
+    for (int64_t i = ticket.fetch_add(1); i < part_.queries; i = ticket.fetch_add(1)) {
+      if (state_.pool->stopping()) return {};
+      NF_TRY(call_.poll());
+      for (CodedQueries& queries : coded) queries.code(i, metric, part_.query(i), terms);
+    }
+    return {};
+  }));
+  if (part_.coded_product)
+    for (CodedQueries& queries : coded) queries.copy_into_panels(part_.panels);
+  return {};
+}
+
+Status FlatSearch::collect_capped() {
+  return in_shares([&](int64_t from, int64_t to) {
+    std::vector<Hit> bounds;
+    for (int64_t i = from; i < to; ++i) {
+      bounds.clear();
+      for (int32_t worker = 0; worker < workers_; ++worker) {
+        const std::span<const Hit> hits = found(worker, i).queue.hits();
+        bounds.insert(bounds.end(), hits.begin(), hits.end());
+      }
+      answer_capped(i, &bounds);
+    }
+  });
+}
+
+void FlatSearch::answer_capped(int64_t query, std::vector<Hit>* bounds) {
+  const auto better_bound = [](const Hit& a, const Hit& b) { return better(a, b); };
+  const auto have = static_cast<int64_t>(bounds->size());
+  const int64_t kept = std::min(plan_.cap, have);
+  // The first row that is left out, behind those that are rescored.
+  std::partial_sort(bounds->begin(), bounds->begin() + std::min(have, plan_.cap + 1), bounds->end(),
+                    better_bound);
+  const float next = have > plan_.cap ? (*bounds)[static_cast<size_t>(plan_.cap)].rank : 0;
+
+  std::vector<const float*> queries(static_cast<size_t>(kept), part_.query(query)),
+      rows(static_cast<size_t>(kept));
+  std::vector<float> side(static_cast<size_t>(kept)), ranks(static_cast<size_t>(kept));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = store_.row((*bounds)[i].row, &side[i]);
+  state_.kernels->pairs[store_.options().metric - 1](
+      {queries.data(), rows.data(), side.data(), kept, chunks_, ranks.data()});
+  bounds->resize(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) (*bounds)[i].rank = ranks[i];
+  const int64_t number = part_.first + query;
+  Hit* const hits = plan_.hits + number * plan_.k;
+  merge(bounds, plan_.k, hits);
+  if (plan_.rescored != nullptr) plan_.rescored[number] = static_cast<int32_t>(kept);
+  if (plan_.certified == nullptr) return;
+  bool certified = true;
+  if (have > plan_.cap)
+    for (const CodedQueries& coded : state_.workspace.coded)
+      certified =
+          certified && coded.basis().bound().excludes(coded.query(query), next, hits[plan_.k - 1].rank);
+  plan_.certified[number] = certified ? 1 : 0;
+}
+
+}  // namespace nearfield::cpu

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coded_queries.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace nearfield::cpu {
+
+namespace {
+constexpr float kNone = std::numeric_limits<float>::infinity();
+// ProductTest sums up to eight terms of at most 2 N + 2 g^2 together, with as many roundings: 16 u of each.
+constexpr double kRoundings = 16 * 0x1p-24;
+
+float up(double value) { return std::nextafter(static_cast<float>(value), kNone); }
+}  // namespace
+
+void CodedQueries::reset(CodedBasisPtr basis, int64_t count) {
+  basis_ = std::move(basis);
+  const auto size = static_cast<size_t>(count);
+  queries_.resize(std::max(queries_.size(), size));
+  bias_.resize(std::max(bias_.size(), size));
+  sums_.assign(size, 0);
+}
+
+void CodedQueries::code(int64_t i, int32_t metric, const float* query, int32_t terms) {
+  metric_ = metric;
+  const CodeShape& shape = basis_->shape();
+  CodedQuery& coded = queries_[static_cast<size_t>(i)];
+  std::vector<float> y(static_cast<size_t>(shape.dim));
+  rotate_query(*basis_->basis(), metric, query, y.data());
+  code_query(*basis_->basis(), metric, query, y.data(), terms, &coded);
+  int32_t sums[2] = {0, 0};
+  std::vector<int32_t>& bias = bias_[static_cast<size_t>(i)];
+  bias.resize(static_cast<size_t>(2 * shape.levels));
+  for (int64_t level = 0; level < shape.levels; ++level)
+    for (int term = 0; term < terms; ++term) {
+      const int8_t* codes = coded.codes[term].data() + level * shape.level_dims;
+      for (int64_t dim = 0; dim < shape.level_dims; ++dim) sums[term] += codes[dim];
+      bias[static_cast<size_t>(2 * level + term)] = kCodeBias * sums[term];
+    }
+  sums_[static_cast<size_t>(i)] = kCodeBias * sums[0];
+}
+
+void CodedQueries::copy_into_panels(const Panels& panels) {
+  const int64_t coded_dim = basis_->shape().coded_dim();
+  packed_.resize(static_cast<size_t>(panels.queries * coded_dim));
+  int8_t* to = packed_.data();
+  for (int64_t panel = 0; panel < panels.count; ++panel)
+    for (int64_t chunk = 0; chunk < coded_dim; chunk += kChunkFloats)
+      for (int64_t i = panels.first_query(panel); i < panels.first_query(panel + 1); ++i, to += kChunkFloats)
+        std::copy_n(query(i).codes[0].data() + chunk, kChunkFloats, to);
+}
+
+void CodedQueries::put(int64_t i, LevelTile* tile) const {
+  const CodedQuery& coded = query(i);
+  tile->a = coded.codes[0].data();
+  tile->b = coded.codes[1].data();
+  tile->bias = bias_[static_cast<size_t>(i)].data();
+  tile->tails = coded.tails.data() + 1;
+  tile->scale_a = coded.scale[0];
+  tile->scale_b = coded.scale[1];
+}
+
+float CodedQueries::product_shrink() const {
+  // With one term rho is 1 for every query.
+  CodedQuery query;
+  return std::nextafter(basis_->bound().test(query, kNone).shrink - static_cast<float>(kRoundings), 0.0f);
+}
+
+ProductTest CodedQueries::product_test(int64_t i, const CodeTest& test) const {
+  const CodedQuery& q = query(i);
+  ProductTest product{};
+  if (test.base == kNone) {
+    product.fixed = kNone;
+    return product;
+  }
+  const auto base = static_cast<double>(test.base), gain = static_cast<double>(test.gain);
+  if (metric_ == NF_DOT) {
+    product.scale = q.scale[0];
+    product.per_error = up(static_cast<double>(test.per_error) + kRoundings * q.norm);
+    product.per_row = up(static_cast<double>(test.per_norm) + kRoundings * q.norm);
+    product.fixed = up(base + std::fabs(base) * kRoundings);
+    return product;
+  }
+  constexpr auto widen = static_cast<double>(kProductWiden);
+  product.scale = 2 * q.scale[0];
+  product.per_error = up(2 * widen * base);
+  product.per_row = -1;
+  product.fixed = up(widen * base * base - static_cast<double>(test.query) + kRoundings * q.squared);
+  product.beta_squared = up(widen * gain * gain);
+  product.per_beta = up(2 * widen * base * gain);
+  product.per_beta_error = up(2 * widen * gain);
+  return product;
+}
+
+uint64_t CodedQueries::bytes() const {
+  uint64_t sum =
+      packed_.capacity() + sums_.capacity() * sizeof(int32_t) + queries_.capacity() * sizeof(CodedQuery);
+  for (const CodedQuery& q : queries_)
+    sum += q.codes[0].capacity() + q.codes[1].capacity() + q.tails.capacity() * sizeof(float);
+  for (const std::vector<int32_t>& bias : bias_) sum += bias.capacity() * sizeof(int32_t);
+  return sum;
+}
+
+uint64_t CodedQueries::bytes_per_query(uint64_t padded) {
+  // Codes of two terms and packed, a tail and two sums a level of at least 8 dimensions; rounded up.
+  return sizeof(CodedQuery) + 3 * (padded + 32) + 12 * (padded / 8 + 4) + 64;
+}
+
+}  // namespace nearfield::cpu

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The queries of a part in one basis, as the kernels of codes read them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "coded_basis.hpp"
+#include "kernels.hpp"
+
+namespace nearfield::cpu {
+
+class CodedQueries {
+ public:
+  void reset(CodedBasisPtr basis, int64_t count);
+  // Codes one query; different ones by different workers. `query`: prepared, padded.
+  void code(int64_t i, int32_t metric, const float* query, int32_t terms);
+  // With one term, after all are coded.
+  void copy_into_panels(const Panels& panels);
+
+  const CodedBasis& basis() const { return *basis_; }
+  const CodedBasisPtr& basis_pointer() const { return basis_; }
+  const CodedQuery& query(int64_t i) const { return queries_[static_cast<size_t>(i)]; }
+  // The fields of a LevelTile that follow from the query.
+  void put(int64_t i, LevelTile* tile) const;
+  const int8_t* panel(int64_t first_query) const {
+    return packed_.data() + first_query * basis_->shape().coded_dim();
+  }
+  // Per query, of one term: 128 times the sum of its codes.
+  const int32_t* product_bias(int64_t first_query) const { return sums_.data() + first_query; }
+
+  // At a limit whose CodeTest is `test`.
+  ProductTest product_test(int64_t i, const CodeTest& test) const;
+  // Of every query of one term, with room for the roundings of ProductTest.
+  float product_shrink() const;
+  static constexpr float kProductWiden = 1 + 0x1p-19f;
+
+  uint64_t bytes() const;
+  static uint64_t bytes_per_query(uint64_t padded);
+
+ private:
+  CodedBasisPtr basis_;
+  int32_t metric_ = 0;
+  std::vector<CodedQuery> queries_;
+  std::vector<std::vector<int32_t>> bias_;  // with two terms: LevelTile::bias
+  std::vector<int32_t> sums_;
+  std::vector<int8_t> packed_;
+};
+
+}  // namespace nearfield::cpu

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// What codes.cpp compiles for each unit.
+// clang-format off
+#include "dots-inl.hpp"  // each needs those before it
+#include "levels-inl.hpp"
+#include "coded_product-inl.hpp"
+// clang-format on
+
+constexpr CodeKernels make(const char* name, const char* path, bool (*supported)()) {
+  return {name, path, supported, kPanelQueries, kUnitQueries, &encode, &levels, &coded_product};
+}

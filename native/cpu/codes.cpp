@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels of codes, compiled once per target by Highway's foreach_target, and within a target once for
+// each unit of integer dots that its CPUs may have. Dispatch is our own table, as in kernels.cpp.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "codes.cpp"
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "code_kernels.hpp"
+#include "code_layout.hpp"
+#include "kernels.hpp"
+#include "x86.hpp"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+// clang-format off
+#include "hwy/foreach_target.h"  // before highway.h
+#include "canonical-inl.hpp"
+#include "product-inl.hpp"
+#include "encode-inl.hpp"
+// clang-format on
+
+#define NF_UNIT_PLAIN 0
+#define NF_UNIT_AVX2 1
+#define NF_UNIT_AVXVNNI 2
+#define NF_UNIT_AVX512VNNI 3
+#define NF_UNIT_NEON 4
+#define NF_UNIT_NEONDOT 5
+
+HWY_BEFORE_NAMESPACE();
+namespace nearfield::cpu::HWY_NAMESPACE {
+using D = hn::ScalableTag<float>;
+}
+HWY_AFTER_NAMESPACE();
+
+// ---- units ----
+
+#if HWY_TARGET == HWY_AVX3
+#define NF_UNIT NF_UNIT_AVX512VNNI
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
+namespace nearfield::cpu::HWY_NAMESPACE::avx512vnni {
+inline constexpr int kUnitQueries = 12, kUnitVectors = 2;  // 24 sums and 2 rows of 32 registers
+#include "codes-inl.hpp"
+inline constexpr CodeKernels kKernels = make("avx512vnni", "avx512", &x86_has_avx512vnni);
+}  // namespace nearfield::cpu::HWY_NAMESPACE::avx512vnni
+HWY_POP_ATTRIBUTES
+#undef NF_UNIT
+
+#elif HWY_TARGET == HWY_AVX2
+#define NF_UNIT NF_UNIT_AVXVNNI
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avxvnni")
+namespace nearfield::cpu::HWY_NAMESPACE::avxvnni {
+inline constexpr int kUnitQueries = 6, kUnitVectors = 2;  // 12 sums and 2 rows of 16 registers
+#include "codes-inl.hpp"
+inline constexpr CodeKernels kKernels = make("avxvnni", "avx2", &x86_has_avxvnni);
+}  // namespace nearfield::cpu::HWY_NAMESPACE::avxvnni
+HWY_POP_ATTRIBUTES
+#undef NF_UNIT
+#define NF_UNIT NF_UNIT_AVX2
+HWY_BEFORE_NAMESPACE();
+namespace nearfield::cpu::HWY_NAMESPACE::avx2 {
+// 6 sums, a row twice and what a dot needs, of 16 registers.
+inline constexpr int kUnitQueries = 6, kUnitVectors = 1;
+#include "codes-inl.hpp"
+inline constexpr CodeKernels kKernels = make("avx2", "avx2", &x86_has_avx2);
+}  // namespace nearfield::cpu::HWY_NAMESPACE::avx2
+HWY_AFTER_NAMESPACE();
+#undef NF_UNIT
+
+#elif HWY_TARGET == HWY_NEON
+#define NF_UNIT NF_UNIT_NEON
+HWY_BEFORE_NAMESPACE();
+namespace nearfield::cpu::HWY_NAMESPACE::neon {
+// 12 sums, 2 rows and what a dot needs, of 32 registers.
+inline constexpr int kUnitQueries = 6, kUnitVectors = 2;
+#include "codes-inl.hpp"
+inline bool always() { return true; }  // part of arm64
+inline constexpr CodeKernels kKernels = make("neon", "neon", &always);
+}  // namespace nearfield::cpu::HWY_NAMESPACE::neon
+HWY_AFTER_NAMESPACE();
+#undef NF_UNIT
+
+#else
+#define NF_UNIT NF_UNIT_PLAIN
+HWY_BEFORE_NAMESPACE();
+namespace nearfield::cpu::HWY_NAMESPACE::plain {
+inline constexpr int kUnitQueries = 2, kUnitVectors = 2;
+#include "codes-inl.hpp"
+inline bool always() { return true; }
+inline constexpr CodeKernels kKernels = make("emu128", "emu128", &always);
+}  // namespace nearfield::cpu::HWY_NAMESPACE::plain
+HWY_AFTER_NAMESPACE();
+#undef NF_UNIT
+#endif
+
+#if HWY_ONCE
+namespace nearfield::cpu {
+
+namespace {
+constexpr const CodeKernels* kUnits[] = {
+#if HWY_TARGETS & HWY_AVX3
+    &N_AVX3::avx512vnni::kKernels,
+#endif
+#if HWY_TARGETS & HWY_AVX2
+    &N_AVX2::avxvnni::kKernels,    &N_AVX2::avx2::kKernels,
+#endif
+#if HWY_TARGETS & HWY_NEON
+    &N_NEON::neon::kKernels,
+#endif
+#if HWY_TARGETS & HWY_EMU128
+    &N_EMU128::plain::kKernels,
+#endif
+};
+}  // namespace
+
+std::span<const CodeKernels* const> compiled_code_kernels() { return kUnits; }
+
+}  // namespace nearfield::cpu
+#endif  // HWY_ONCE

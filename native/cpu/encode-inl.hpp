@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows to int8 codes (code_layout.hpp), a group of 32 at a time, a lane a row. Included once per target by
+// codes.cpp, after product-inl.hpp (no include guard on purpose).
+
+HWY_BEFORE_NAMESPACE();
+namespace nearfield::cpu::HWY_NAMESPACE {
+
+class Encoder {
+ public:
+  explicit Encoder(const EncodeTile& tile) : tile_(tile), shape_(*tile.shape) {
+    x_ = tile.work;
+    y_ = x_ + shape_.chunks * kChunkStride;
+    sums_ = y_ + shape_.coded_dim() * kGroupRows;
+    spare_ = reinterpret_cast<uint8_t*>(sums_ + shape_.levels * kGroupRows);
+  }
+
+  void run() const {
+    pack_centred();
+    if (shape_.rotation == nullptr) {
+      for (int64_t axis = 0; axis < shape_.dim; ++axis) copy_axis(axis);
+    } else if (tile_.count <= kFewRows) {
+      for (int32_t row = tile_.first; row < tile_.first + tile_.count; ++row) rotate_row(row);
+    } else {
+      rotate_group();
+    }
+    std::fill(y_ + shape_.dim * kGroupRows, y_ + shape_.coded_dim() * kGroupRows, 0.0f);
+    if (tile_.count == kGroupRows) {
+      quantize(tile_.to);
+      return;
+    }
+    const CodedGroup all = spare();
+    quantize(all);
+    copy_rows(all);
+  }
+
+ private:
+  using D = hn::ScalableTag<float>;
+  using DI = hn::RebindToSigned<D>;
+  using DU = hn::RebindToUnsigned<D>;
+  using V = hn::Vec<D>;
+  static constexpr int64_t kLanes = hn::MaxLanes(D());
+  static constexpr float kU = 0x1p-24f;
+  // The matrix product takes 32 rows in the time of four alone.
+  static constexpr int32_t kFewRows = 4;
+
+  // Where pack() puts dimension `dim` of the first place of a pass.
+  float* packed(int64_t pass, int64_t dim) const {
+    return x_ +
+           ((pass * kChunkFloats + dim % kChunkFloats) * shape_.chunks + dim / kChunkFloats) * kPassPlaces;
+  }
+
+  void pack_centred() const {
+    const D d;
+    HWY_ALIGN float side[kGroupRows];
+    pack(tile_.rows, tile_.side, shape_.chunks, x_, side);
+    if (!shape_.scaled && shape_.mean == nullptr) return;
+    for (int64_t pass = 0; pass < kGroupRows / kPassPlaces; ++pass)
+      for (int64_t dim = 0; dim < shape_.chunks * kChunkFloats; ++dim) {
+        float* at = packed(pass, dim);
+        for (int64_t i = 0; i < kPassPlaces; i += kLanes) {
+          V x = hn::Load(d, at + i);
+          if (shape_.scaled) x = hn::Mul(x, hn::Load(d, side + pass * kPassPlaces + i));
+          if (shape_.mean != nullptr) x = hn::Sub(x, hn::Set(d, shape_.mean[dim]));
+          hn::Store(x, d, at + i);
+        }
+      }
+  }
+
+  // Places to rows (product-inl.hpp).
+  static HWY_INLINE V in_row_order(V v) {
+    const D d;
+    constexpr size_t blocks = hn::MaxLanes(d) / kChunkFloats;
+    if constexpr (blocks == 1) return v;
+    HWY_ALIGN int32_t lane_of_row[hn::MaxLanes(d)];
+    for (size_t row = 0; row < hn::MaxLanes(d); ++row)
+      lane_of_row[row] = static_cast<int32_t>(row % blocks * kChunkFloats + row / blocks);
+    return hn::TableLookupLanes(v, hn::SetTableIndices(d, lane_of_row));
+  }
+
+  void copy_axis(int64_t axis) const {
+    const D d;
+    for (int64_t pass = 0; pass < kGroupRows / kPassPlaces; ++pass)
+      for (int64_t i = 0; i < kPassPlaces; i += kLanes)
+        hn::Store(in_row_order(hn::Load(d, packed(pass, axis) + i)), d,
+                  y_ + axis * kGroupRows + pass * kPassPlaces + i);
+  }
+
+  template <int Q>
+  HWY_NOINLINE void rotate_panel(const float* rows, const float* panel, float* y) const {
+    const D d;
+    V sums[Q][kPanelVectors];
+    NF_UNROLL
+    for (int q = 0; q < Q; ++q) {
+      NF_UNROLL
+      for (int i = 0; i < kPanelVectors; ++i) sums[q][i] = hn::Zero(d);
+    }
+    for (int64_t left = shape_.chunks * kChunkFloats; left != 0; --left, rows += kPassPlaces, panel += Q) {
+      V v[kPanelVectors];
+      NF_UNROLL
+      for (int i = 0; i < kPanelVectors; ++i) v[i] = hn::Load(d, rows + i * kLanes);
+      NF_UNROLL
+      for (int q = 0; q < Q; ++q) {
+        const V x = hn::Set(d, panel[q]);
+        NF_UNROLL
+        for (int i = 0; i < kPanelVectors; ++i) sums[q][i] = hn::MulAdd(x, v[i], sums[q][i]);
+      }
+    }
+    NF_UNROLL
+    for (int q = 0; q < Q; ++q) {
+      NF_UNROLL
+      for (int i = 0; i < kPanelVectors; ++i)
+        hn::Store(in_row_order(sums[q][i]), d, y + q * kGroupRows + i * kLanes);
+    }
+  }
+  template <int Q>
+  HWY_INLINE void rotate_some(int64_t axes, const float* rows, const float* panel, float* y) const {
+    if constexpr (Q > 1) {
+      if (axes < Q) return rotate_some<Q - 1>(axes, rows, panel, y);
+    }
+    rotate_panel<Q>(rows, panel, y);
+  }
+  void rotate_group() const {
+    const Panels panels{shape_.dim, (shape_.dim + kPanelQueries - 1) / kPanelQueries};
+    for (int64_t pass = 0; pass < kGroupRows / kPassPlaces; ++pass) {
+      const float* panel = shape_.panels;
+      for (int64_t i = 0; i < panels.count; ++i) {
+        const int64_t first = panels.first_query(i), axes = panels.first_query(i + 1) - first;
+        rotate_some<kPanelQueries>(axes, packed(pass, 0), panel,
+                                   y_ + first * kGroupRows + pass * kPassPlaces);
+        panel += axes * shape_.chunks * kChunkFloats;
+      }
+    }
+  }
+
+  void rotate_row(int32_t row) const {
+    const D d;
+    // The row by itself, where its y is not yet: in the sums' and spare part, which is larger.
+    float* const x = sums_;
+    constexpr int64_t blocks = kLanes / kChunkFloats;
+    const int64_t in_vector = row % kLanes;
+    const int64_t place = row / kLanes * kLanes + in_vector % blocks * kChunkFloats + in_vector / blocks;
+    for (int64_t dim = 0; dim < shape_.dim; ++dim)
+      x[dim] = packed(place / kPassPlaces, dim)[place % kPassPlaces];
+    for (int64_t axis = 0; axis < shape_.dim; ++axis) {
+      const float* r = shape_.rotation + axis * shape_.dim;
+      V sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+      int64_t i = 0;
+      for (; i + 4 * kLanes <= shape_.dim; i += 4 * kLanes)
+        for (int j = 0; j < 4; ++j)
+          sums[j] = hn::MulAdd(hn::LoadU(d, r + i + j * kLanes), hn::LoadU(d, x + i + j * kLanes), sums[j]);
+      float sum =
+          hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]))));
+      for (; i < shape_.dim; ++i) sum += r[i] * x[i];
+      y_[axis * kGroupRows + row] = sum;
+    }
+  }
+
+  void quantize(const CodedGroup& to) const {
+    for (int64_t row = 0; row < kGroupRows; row += kLanes) quantize_lanes(to, row);
+  }
+
+  // Every rounding goes the safe way; u per operation, sums of n terms n u (docs/numerics.md).
+  HWY_INLINE void quantize_lanes(const CodedGroup& to, int64_t row) const {
+    const D d;
+    const DI di;
+    const DU du;
+    V most = hn::Zero(d);
+    for (int64_t axis = 0; axis < shape_.dim; ++axis)
+      most = hn::Max(most, hn::Abs(hn::Load(d, y_ + axis * kGroupRows + row)));
+    const float root = std::sqrt(static_cast<float>(shape_.coded_dim()));
+    // |y| <= root * most: beyond 2^60 nothing is said of the row.
+    auto always = hn::Gt(most, hn::Set(d, 0x1p60f / root));
+    if (shape_.keeps_all) always = hn::Ge(most, hn::Zero(d));
+    most = hn::IfThenZeroElse(always, most);
+    const V wanted = hn::Max(hn::Mul(most, hn::Set(d, (1 + 4 * kU) / 127)), hn::Set(d, kLeastScale));
+    const auto scale_bits = hn::ShiftRight<16>(hn::Add(hn::BitCast(du, wanted), hn::Set(du, 0xffffu)));
+    const V scale = hn::BitCast(d, hn::ShiftLeft<16>(scale_bits));
+    const V inverse = hn::IfThenZeroElse(always, hn::Div(hn::Set(d, 1.0f), scale));
+
+    V rest = hn::Zero(d), squares = hn::Zero(d);
+    for (int64_t level = 0; level < shape_.levels; ++level) {
+      V of_level = hn::Zero(d);
+      for (int64_t chunk = 0; chunk < shape_.level_dims / kChunkFloats; ++chunk) {
+        const float* y = y_ + (level * shape_.level_dims + chunk * kChunkFloats) * kGroupRows + row;
+        auto word = hn::Set(di, 0);
+        NF_UNROLL
+        for (int i = kChunkFloats; i-- > 0;) {
+          const V t = hn::Mul(hn::Load(d, y + i * kGroupRows), inverse);
+          const auto code = hn::NearestInt(hn::Min(hn::Max(t, hn::Set(d, -127.0f)), hn::Set(d, 127.0f)));
+          const V c = hn::ConvertTo(d, code);
+          const V r = hn::Sub(t, c);
+          rest = hn::MulAdd(r, r, rest);
+          of_level = hn::MulAdd(c, c, of_level);
+          word = hn::Or(hn::ShiftLeft<8>(word), hn::And(code, hn::Set(di, 255)));
+        }
+        const auto biased = hn::Xor(hn::BitCast(du, word), hn::Set(du, 0x80808080u));
+        hn::StoreU(
+            biased, du,
+            reinterpret_cast<uint32_t*>(to.codes + level * to.level_stride + chunk * kChunkStride) + row);
+      }
+      hn::Store(of_level, d, sums_ + level * kGroupRows + row);
+      squares = hn::Add(squares, of_level);
+    }
+
+    const auto terms = static_cast<float>(shape_.levels + 8);
+    const V norm = hn::Sqrt(squares);
+    const V norm_units = hn::Mul(norm, hn::Set(d, (1 - terms * kU) / shape_.norm_unit));
+    const auto stored = hn::ConvertTo(di, norm_units);  // truncates
+    const V stored_norm = hn::Mul(hn::ConvertTo(d, stored), hn::Set(d, shape_.norm_unit));
+
+    const auto dims = static_cast<float>(shape_.coded_dim());
+    // y / s is rounded three times (1 / s, the product, the difference), and |t| <= 127.
+    const V residual =
+        hn::MulAdd(hn::Sqrt(rest), hn::Set(d, 1 + (dims + 8) * kU), hn::Set(d, root * 127 * 4 * kU));
+    const V length = hn::MulAdd(norm, hn::Set(d, 1 + terms * kU), residual);
+    const V error = hn::MulAdd(length, hn::Set(d, shape_.rounding), residual);
+    const V error_units = hn::Mul(error, hn::Set(d, (1 + 8 * kU) / shape_.error_unit));
+    always = hn::Or(always, hn::Ge(error_units, hn::Set(d, 65533.0f)));
+    const auto stored_error =
+        hn::Add(hn::ConvertTo(di, hn::IfThenZeroElse(always, error_units)), hn::Set(di, 1));
+    const auto keep = hn::RebindMask(di, always);
+
+    const hn::Rebind<uint16_t, D> d16;
+    const hn::Rebind<uint8_t, D> d8;
+    hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, scale_bits)), d16, to.sides + row);
+    hn::StoreU(hn::DemoteTo(d16, stored), d16, to.sides + kGroupRows + row);
+    hn::StoreU(hn::DemoteTo(d16, hn::IfThenElse(keep, hn::Set(di, kAlwaysKeep), stored_error)), d16,
+               to.sides + 2 * kGroupRows + row);
+    if (shape_.has_beta) {
+      HWY_ALIGN float side[kLanes];
+      // Rows of padding have alpha 0.
+      for (int64_t i = 0; i < kLanes; ++i) side[i] = std::max(1.0f, tile_.side[row + i]);
+      const V beta = hn::Div(hn::Set(d, (1 + 8 * kU) / kBetaUnit), hn::Sqrt(hn::Load(d, side)));
+      hn::StoreU(hn::DemoteTo(d16, hn::Add(hn::ConvertTo(di, beta), hn::Set(di, 1))), d16,
+                 to.sides + 3 * kGroupRows + row);
+    }
+
+    const V per_norm =
+        hn::Div(hn::Set(d, kTailUnits * (1 + 16 * kU)), hn::Max(stored_norm, hn::Set(d, 1.0f)));
+    V tail = hn::Zero(d);
+    for (int64_t level = shape_.levels - 1; level >= 1; --level) {
+      tail = hn::Add(tail, hn::Load(d, sums_ + level * kGroupRows + row));
+      const V share = hn::Mul(hn::Mul(hn::Sqrt(tail), hn::Set(d, 1 + terms * kU)), per_norm);
+      // Rounded up: a zero stays one, all else is truncated and one more.
+      const auto units = hn::ConvertTo(di, share);
+      const auto above =
+          hn::IfThenElseZero(hn::RebindMask(di, hn::Gt(share, hn::ConvertTo(d, units))), hn::Set(di, 1));
+      hn::StoreU(hn::DemoteTo(d8, hn::Add(units, above)), d8, to.tails + (level - 1) * to.tail_stride + row);
+    }
+  }
+
+  CodedGroup spare() const {
+    CodedGroup all;
+    all.codes = spare_;
+    all.level_stride = shape_.level_dims * kGroupRows;
+    all.tails = all.codes + shape_.coded_dim() * kGroupRows;
+    all.tail_stride = kGroupRows;
+    all.sides = reinterpret_cast<uint16_t*>(all.tails + shape_.levels * kGroupRows);
+    return all;
+  }
+
+  void copy_rows(const CodedGroup& all) const {
+    const auto first = static_cast<size_t>(tile_.first), count = static_cast<size_t>(tile_.count);
+    for (int64_t level = 0; level < shape_.levels; ++level)
+      for (int64_t chunk = 0; chunk < shape_.level_dims / kChunkFloats; ++chunk) {
+        const int64_t at = chunk * kChunkStride;
+        std::memcpy(tile_.to.codes + level * tile_.to.level_stride + at + first * 4,
+                    all.codes + level * all.level_stride + at + first * 4, count * 4);
+      }
+    for (int64_t level = 1; level < shape_.levels; ++level)
+      std::memcpy(tile_.to.tails + (level - 1) * tile_.to.tail_stride + first,
+                  all.tails + (level - 1) * all.tail_stride + first, count);
+    for (int64_t plane = 0; plane < (shape_.has_beta ? 4 : 3); ++plane)
+      std::memcpy(tile_.to.sides + plane * kGroupRows + first, all.sides + plane * kGroupRows + first,
+                  count * 2);
+  }
+
+  const EncodeTile& tile_;
+  const CodeShape& shape_;
+  float* x_;        // the packed group
+  float* y_;        // [coded_dim][32], in the order of rows
+  float* sums_;     // per level the squares of its codes, 32 each
+  uint8_t* spare_;  // codes of a whole group of which only some rows are written
+};
+
+inline void encode(const EncodeTile& tile) { Encoder(tile).run(); }
+
+}  // namespace nearfield::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
