@@ -6,7 +6,7 @@
 
 #include "fixture.hpp"
 
-namespace nearfield::wgpu::test {
+namespace nearfield::gpu::test {
 namespace {
 
 enum class Shape { kNormal, kOffset, kOutlier, kTight, kDecaying, kTiny, kHuge };
@@ -241,10 +241,10 @@ void run(Device* device, std::mt19937_64& random, const Case& c) {
 }
 
 }  // namespace
-}  // namespace nearfield::wgpu::test
+}  // namespace nearfield::gpu::test
 
 int main(int argc, char** argv) {
-  using namespace nearfield::wgpu::test;
+  using namespace nearfield::gpu::test;
   std::mt19937_64 random(seed_from(argc, argv, 1));
   const auto backend = open_backend();
   if (backend == nullptr) return 77;
