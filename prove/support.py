@@ -23,7 +23,9 @@ KERNELS = {
     "score": ("score",),
     "move": ("add", "read", "replace", "compact"),
 }
-WITHOUT_MATRIX = ("wgpu",)  # backends that always compute the canonical form
+# Those of int8 codes: by the phase `codes`, which runs on the backend that is proven.
+CODES = ("rotate", "code", "levels")
+WITHOUT_MATRIX = ("wgpu",)  # backends where only codes propose rows
 GPUS = ("cuda", "metal", "wgpu")
 NOT_YET = "not yet run"
 
@@ -33,7 +35,8 @@ Made by `./nearfield prove` from the records in [proof](proof/README.md); do not
 
 ## On real GPUs
 
-A kernel counts when the whole suite ran on that device at that commit and no case of the operations that need the kernel failed.
+A kernel counts when the whole suite ran on that device at that commit and no case of the operations that need the kernel failed; `rotate`, `code` and `levels` when
+searches by int8 codes there had the bits of those by rows.
 
 """
 FOOT = """
@@ -93,22 +96,35 @@ def state(kernel: str, column: dict) -> str:
     return "passed" if all(passed for passed, _ in counts) else ""
 
 
+def _by_codes(backend: str, kernel: str) -> bool:
+    return kernel in CODES or backend in WITHOUT_MATRIX and kernel == "rescore"
+
+
+def _kernels(backend: str) -> list[str]:
+    return [kernel for kernel in (*KERNELS, *CODES) if kernel != "matrix" or backend not in WITHOUT_MATRIX]
+
+
+def _states(content: dict) -> list[tuple[str, str, str]]:
+    """Backend, kernel and how it did, of what one record knows."""
+    found = [(backend, kernel, state(kernel, column)) for backend, column in _columns(content)
+             for kernel in _kernels(backend) if not _by_codes(backend, kernel)]  # fmt: skip
+    outcome = next((entry["outcome"] for entry in content["phases"] if entry["name"] == "codes"), "")
+    word = {phases.PASSED: "passed", phases.FAILED: "FAILED"}.get(outcome, "") if "driver" in content["device"] else ""
+    found += [(content["backend"], kernel, word) for kernel in CODES]
+    return [(backend, kernel, word) for backend, kernel, word in found if word]
+
+
 def rows(records: list[dict]) -> list[list[str]]:
     """The latest state of each kernel on each device; a backend without any says so."""
     latest: dict[tuple[str, str, str], list[str]] = {}
     for content in records:
-        for backend, column in _columns(content):
-            for kernel in KERNELS:
-                found = state(kernel, column)
-                if found and not (backend in WITHOUT_MATRIX and kernel in ("matrix", "rescore")):
-                    device = f"{content['device']['name']} ({content['device']['driver']})"
-                    latest[(backend, kernel, content["device"]["name"])] = [
-                        f"`{backend}`", kernel, device, found, content["started"][:10], content["commit"], f"[record](proof/{content['file']}.md)"]  # fmt: skip
+        for backend, kernel, found in _states(content):
+            device = f"{content['device']['name']} ({content['device']['driver']})"
+            latest[(backend, kernel, content["device"]["name"])] = [
+                f"`{backend}`", kernel, device, found, content["started"][:10], content["commit"], f"[record](proof/{content['file']}.md)"]  # fmt: skip
     table = []
     for backend in GPUS:
-        for kernel in KERNELS:
-            if backend in WITHOUT_MATRIX and kernel in ("matrix", "rescore"):
-                continue
+        for kernel in _kernels(backend):
             of = [row for (b, k, _), row in latest.items() if (b, k) == (backend, kernel)]
             table += of or [[f"`{backend}`", kernel, NOT_YET, "", "", "", ""]]
     return table

@@ -58,6 +58,7 @@ def in_scratch(work):
 # What each command checks before anything is built, and what it does.
 COMMANDS = {
     "flat": (options.flat, run_flat),
+    "scan": (options.scan, run_flat),
     "all": (options.everything, lambda chosen: everything.run(chosen, in_scratch)),
     "turns": (options.turns, lambda chosen: turns.run(chosen, in_scratch)),
     "report": (options.report, lambda chosen: report.write(chosen, ROOT)),
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, _interrupt)
     try:
         if arguments in ([], ["--check"]):
-            raise UsageError("bench: flat, all, turns or report? See ./nearfield bench --help")
+            raise UsageError("bench: flat, scan, all, turns or report? See ./nearfield bench --help")
         checking = arguments[0] == "--check"
         name, *rest = arguments[1:] if checking else arguments
         if name not in COMMANDS:

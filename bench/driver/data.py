@@ -110,6 +110,24 @@ def as_fbin(vectors: Vectors, rows: int, to: str) -> str:
     return to
 
 
+def hold_out(vectors: Vectors, rows: int, queries: int, base_to: str, queries_to: str) -> None:
+    """The first rows + queries rows in two .fbin files: of every (rows + queries) / queries rows the last is a query."""
+    total = rows + queries
+
+    def parts(wanted: bool) -> Iterator[bytes]:
+        size, number = 4 * vectors.dim, 0
+        for block in vectors.blocks(total):
+            part = bytearray()
+            for at in range(0, len(block), size):
+                if ((number + 1) * queries // total > number * queries // total) == wanted:
+                    part += block[at : at + size]
+                number += 1
+            yield bytes(part)
+
+    write_fbin(base_to, rows, vectors.dim, parts(False))
+    write_fbin(queries_to, queries, vectors.dim, parts(True))
+
+
 def copied(vectors: Vectors, rows: int) -> int:
     """Bytes that as_fbin writes."""
     return 0 if _is_fbin_of(vectors, rows) else 8 + rows * vectors.dim * 4

@@ -20,6 +20,8 @@ from worker import Worker
 
 # Several batches to choose from, so that no run finds the queries of the one before in a cache; single queries in plenty.
 MANY_QUERIES, MANY_BATCHES = 1000, 2
+# Rows of a file that has no queries beside it, held out as such: enough for the batches of every workload here, so that they share a base.
+HELD = 2000
 
 
 @dataclass
@@ -33,8 +35,17 @@ class Dataset:
     truth: data.Vectors | None  # of the whole base, in float64's or the file's opinion
 
 
+def query_count(batch: int) -> int:
+    return batch * max(MANY_BATCHES, math.ceil(MANY_QUERIES / batch))
+
+
+def held(batch: int) -> int:
+    """Rows of a file that are its queries."""
+    return max(HELD, query_count(batch))
+
+
 def check_memory(rows: int, dim: int, queries: int, options: Flat, systems: int) -> None:
-    """Before anything is made. The base lies in the page cache, once in every system, and once more while one builds; the
+    """Before anything is made. The base lies in the page cache, once in every system, and once more while one builds, or as codes; the
     queries in the cache and every system; the answers of a batch in every system, at every client."""
     answers = options.batch * options.k * 12 * options.clients  # int64 and f32
     needed = rows * dim * 4 * (systems + 2) + queries * dim * 4 * (systems + 1) + answers * systems
@@ -61,6 +72,8 @@ def prepare(options: Flat, tool: Worker, folder: str, systems: int) -> Dataset:
     if data.is_hdf5(options.base):
         return _hdf5(options, folder, systems)
     base = data.describe(options.base, ("fvecs", "fbin"))
+    if options.queries is None:
+        return _held_out(options, base, folder, systems)
     queries = data.describe(options.queries, ("fvecs", "fbin"))
     truth = data.describe(options.truth, ("ivecs", "ibin")) if options.truth else None
     if base.dim != queries.dim:
@@ -76,18 +89,31 @@ def prepare(options: Flat, tool: Worker, folder: str, systems: int) -> Dataset:
                    rows, base.dim, queries.rows, options.metric, truth)  # fmt: skip
 
 
-def _rows(options: Flat, base: data.Vectors) -> int:
+def _rows(options: Flat, base: data.Vectors, queries: int = 0) -> int:
+    """Of the base, where so many more rows of the file are queries."""
     if options.dim is not None and options.dim != base.dim:
-        raise UsageError(f"bench flat: --dim={options.dim}, {base.path} has {base.dim} dimensions")
-    rows = options.rows or base.rows
-    if rows > base.rows:
-        raise UsageError(f"bench flat: --rows={rows}, {base.path} has {base.rows} rows")
+        raise UsageError(f"--dim={options.dim}, {base.path} has {base.dim} dimensions")
+    rows = options.rows or max(1, base.rows - queries)
+    if rows + queries > base.rows:
+        beside = f", of which {queries} are held out as queries" if queries else ""
+        raise UsageError(f"--rows={rows}, {base.path} has {base.rows} rows{beside}")
     return rows
+
+
+def _held_out(options: Flat, base: data.Vectors, folder: str, systems: int) -> Dataset:
+    """Rows at even distances are the queries, and no part of the base: what lies close together in a file is often alike."""
+    count = held(options.batch)
+    rows = _rows(options, base, count)
+    check_memory(rows, base.dim, count, options, systems)
+    _check_disk(folder, (rows + count) * base.dim * 4)
+    made = Dataset(f"{folder}/base.fbin", f"{folder}/queries.fbin", rows, base.dim, count, options.metric, None)
+    data.hold_out(base, rows, count, made.base, made.queries)
+    return made
 
 
 def _check_queries(options: Flat, queries: data.Vectors) -> None:
     if queries.rows < options.batch:
-        raise UsageError(f"bench flat: --batch={options.batch}, {queries.path} has {queries.rows} queries")
+        raise UsageError(f"--batch={options.batch}, {queries.path} has {queries.rows} queries")
 
 
 def _check_truth(options: Flat, truth: data.Vectors, queries: data.Vectors, rows: int) -> None:
@@ -98,11 +124,11 @@ def _check_truth(options: Flat, truth: data.Vectors, queries: data.Vectors, rows
 
 
 def _synthetic(options: Flat, tool: Worker, folder: str, systems: int) -> Dataset:
-    count = options.batch * max(MANY_BATCHES, math.ceil(MANY_QUERIES / options.batch))
+    count = query_count(options.batch)
     check_memory(options.rows, options.dim, count, options, systems)
     _check_disk(folder, (options.rows + count) * options.dim * 4)
     made = Dataset(f"{folder}/base.fbin", f"{folder}/queries.fbin", options.rows, options.dim, count, options.metric, None)
-    common = {"dim": options.dim, "metric": options.metric, "seed": options.seed}
+    common = {"dim": options.dim, "metric": options.metric, "spectrum": options.spectrum, "seed": options.seed}
     tool.ask("generate", to=made.base, rows=made.rows, **common)
     tool.ask("generate", to=made.queries, rows=count, first=made.rows, **common)
     return made

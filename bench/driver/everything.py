@@ -14,6 +14,7 @@ import flat
 import library
 import machine
 import output
+import peers
 import report
 import stats
 import workloads
@@ -25,7 +26,8 @@ RECORDS, ABOUT = "records.json", "about.json"
 
 
 def points(options: All) -> list[Flat]:
-    every = workloads.with_targets() + workloads.beside_local() + workloads.inserting() + workloads.curves()
+    embeddings = options.embeddings or str(workloads.EMBEDDINGS_FILE)
+    every = workloads.with_targets() + workloads.beside_local() + workloads.inserting() + workloads.scans(embeddings) + workloads.curves()
     if options.quick:
         every = [workloads.quick(point) for point in every]
     chosen = []
@@ -36,11 +38,23 @@ def points(options: All) -> list[Flat]:
         chosen.append(replace(point, library=options.library, threads=options.threads, peers=allowed))
     if not chosen:
         raise UsageError(f"bench all: no workload's name contains '{options.only}'; they look like '{workloads.name(every[0])}'")
-    return chosen
+    return _with_files(chosen)
+
+
+def _with_files(chosen: list[Flat]) -> list[Flat]:
+    there = [point for point in chosen if point.base is None or os.path.isfile(point.base)]
+    if len(there) < len(chosen):
+        sentence = f"the demo's embeddings are not in {workloads.EMBEDDINGS_FILE}; ./nearfield demo --limit 0 --export {workloads.EMBEDDINGS_FILE} makes them"
+        if not there:
+            raise Missing(f"bench all: {sentence}")
+        say(f"Left out: {len(chosen) - len(there)} workloads, {sentence}")
+    return there
 
 
 def key_of(record: dict) -> tuple:
-    return tuple(record[key] for key in ("workload", "rows", "dim", "batch", "k", "metric"))
+    """Of the point that a record is of; a peer that is called with as many queries as threads has a batch of its own beside it."""
+    key = tuple(record[key] for key in ("workload", "data", "rows", "dim", "batch", "k", "metric"))
+    return key + (record["system"].endswith(peers.THREADS),)
 
 
 def read_folder(folder: str) -> tuple[list[dict], dict]:
@@ -71,7 +85,7 @@ def run(options: All, scratch) -> None:
         say(f"[{number}/{len(todo)}, {time.monotonic() - begun:.0f} s] {name}")
         threads = point.threads or machine.threads()
         point = replace(point, peak_flops=report.peaks(about).get((point.path, threads), 0.0))
-        work = measure_insert if point.workload == "insert" else flat.measure
+        work = measure_insert if point.workload in workloads.INSERTING else flat.measure
         measure = lambda: scratch(lambda folder: work(point, folder))  # noqa: B023, E731 - called at once
         try:
             # The figures of --quick mean nothing.

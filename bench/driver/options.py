@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import library
 from errors import Missing, UsageError
@@ -12,7 +13,11 @@ from errors import Missing, UsageError
 METRICS = ("l2", "cosine", "dot", "poincare", "manhattan")
 BACKENDS = ("cpu", "wgpu", "cuda", "metal")
 PEERS = ("faiss", "usearch", "numpy")
-MORE_PEERS = ("faiss-default", "torch")  # on request: faiss as it comes, not tuned; the torch that this machine has
+# Of scans: those that leave rows or dimensions out, and faiss, which does not.
+SCAN_PEERS = ("faiss", "panorama", "panorama-threads", "faiss-sq8")
+# On request: faiss as it comes, not tuned; the torch that this machine has.
+MORE_PEERS = ("faiss-default", "torch") + SCAN_PEERS[1:]
+SPECTRA = ("isotropic", "decaying", "clusters")
 PATHS = ("avx512", "avx2", "neon", "emu128")
 MOST = 2**32 - 1  # rows and dimensions of an .fbin file
 MOST_K = 2**31 - 1
@@ -28,6 +33,7 @@ class Flat:
     batch: int = 1000
     k: int = 10
     metric: str = "l2"
+    spectrum: str = "isotropic"
     backend: str = "cpu"
     library: str = field(default_factory=library.default)
     local: bool = False
@@ -46,6 +52,9 @@ class Flat:
     out: str | None = None
     given: set[str] = field(default_factory=set)  # which of these the user named
     workload: str = "flat"
+    scans: tuple[str, ...] = ("f32",)  # the dtypes that our index is scanned in, each a system of its own
+    max_oversample: float = 0.0
+    data: str = "isotropic"  # in records: the spectrum, or the name of the file
     peak_flops: float = 0.0  # measured before on this machine; a peak is what was ever reached
 
 
@@ -57,6 +66,7 @@ class All:
     threads: int = 0
     quick: bool = False
     only: str = ""
+    embeddings: str | None = None
     given: set[str] = field(default_factory=set)
 
 
@@ -78,6 +88,16 @@ def _seconds(name: str, text: str) -> float:
     if not 0 <= seconds <= 86400:
         raise UsageError(f"{name}={text}, it must be from 0 to 86400")
     return seconds
+
+
+def _oversample(name: str, text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        raise UsageError(f"{name}={text} is no number") from None
+    if factor != 0 and not 1 <= factor <= MOST:
+        raise UsageError(f"{name}={text}, it must be 0 (no cap) or from 1 to {MOST}")
+    return factor
 
 
 def _one_of(name: str, text: str, known: tuple[str, ...]) -> str:
@@ -107,6 +127,8 @@ _VALUES = {
     "repeats": lambda n, t: _number(n, t, 1, 10**6),
     "seed": lambda n, t: _number(n, t, 0, 2**63 - 1),
     "seconds": _seconds,
+    "max_oversample": _oversample,
+    "spectrum": lambda n, t: _one_of(n, t, SPECTRA),
     "metric": lambda n, t: _one_of(n, t, METRICS),
     "backend": lambda n, t: _one_of(n, t, BACKENDS),
     "library": library.check,
@@ -116,7 +138,7 @@ _VALUES = {
 }
 
 
-def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = ()) -> list[str]:
+def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = (), hidden: tuple[str, ...] = ("given",)) -> list[str]:
     """Fills `into` from --name value and --name=value; answers what is no option."""
     rest, at = [], 0
     while at < len(arguments):
@@ -125,52 +147,67 @@ def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = ()
         if not argument.startswith("--"):
             rest.append(argument)
             continue
-        name, equals, value = argument[2:].partition("=")
-        if name in ("given", "workload", "peak_flops") or not hasattr(into, name):
-            raise UsageError(f"bench {command}: unknown option '--{name}'; see ./nearfield bench --help")
+        option, equals, value = argument[2:].partition("=")
+        name = option.replace("-", "_")
+        if "_" in option or name in hidden or not hasattr(into, name):
+            raise UsageError(f"bench {command}: unknown option '--{option}'; see ./nearfield bench --help")
         if name in flags:
             if equals:
-                raise UsageError(f"bench {command}: --{name} takes no value")
+                raise UsageError(f"bench {command}: --{option} takes no value")
             setattr(into, name, True)
         else:
             if not equals:
                 if at == len(arguments):
-                    raise UsageError(f"bench {command}: --{name} takes a value; see ./nearfield bench --help")
+                    raise UsageError(f"bench {command}: --{option} takes a value; see ./nearfield bench --help")
                 value = arguments[at]
                 at += 1
             if value == "":
-                raise UsageError(f"bench {command}: --{name} is empty")
+                raise UsageError(f"bench {command}: --{option} is empty")
             parse = _VALUES.get(name, lambda _, text: text)
-            setattr(into, name, parse(f"bench {command}: --{name}", value))
+            setattr(into, name, parse(f"bench {command}: --{option}", value))
         into.given.add(name)
     return rest
 
 
 def flat(arguments: list[str]) -> Flat:
-    options = Flat()
-    for extra in _parse(options, "flat", arguments, ("java", "local")):
-        raise UsageError(f"bench flat: '{extra}' is no option; see ./nearfield bench --help")
+    return _workload("flat", Flat(), arguments, ("max_oversample",))
+
+
+def scan(arguments: list[str]) -> Flat:
+    """As flat, with our index once in f32 and once with codes."""
+    options = _workload("scan", Flat(workload="scan", scans=("f32", "i8"), peers=SCAN_PEERS), arguments, ())
+    if options.metric == "manhattan":
+        raise UsageError("bench scan: --metric=manhattan has no codes, there are l2, cosine, dot and poincare")
+    return options
+
+
+def _workload(command: str, options: Flat, arguments: list[str], hidden: tuple[str, ...]) -> Flat:
+    hidden += ("given", "workload", "scans", "data", "peak_flops")
+    for extra in _parse(options, command, arguments, ("java", "local"), hidden):
+        raise UsageError(f"bench {command}: '{extra}' is no option; see ./nearfield bench --help")
     hdf5 = options.base is not None and options.base.lower().endswith((".hdf5", ".h5"))
     for name in ("queries", "truth"):
         if getattr(options, name) is not None and options.base is None:
-            raise UsageError(f"bench flat: --{name} needs --base, synthetic rows have their own")
+            raise UsageError(f"bench {command}: --{name} needs --base, synthetic rows have their own")
         if getattr(options, name) is not None and hdf5:
-            raise UsageError(f"bench flat: --{name} beside an .hdf5 file, which has its own")
-    if options.base is not None and options.queries is None and not hdf5:
-        raise UsageError("bench flat: --base needs --queries")
-    if options.base is not None and "seed" in options.given:
-        raise UsageError("bench flat: --seed is for synthetic rows, --base names a file")
+            raise UsageError(f"bench {command}: --{name} beside an .hdf5 file, which has its own")
+    if options.truth is not None and options.queries is None:
+        raise UsageError(f"bench {command}: --truth needs --queries, whose neighbours it has")
+    for name in ("seed", "spectrum"):
+        if options.base is not None and name in options.given:
+            raise UsageError(f"bench {command}: --{name} is for synthetic rows, --base names a file")
     if options.truth is not None and "rows" in options.given:
-        raise UsageError("bench flat: --truth holds for all rows of the base, --rows takes a part of them")
+        raise UsageError(f"bench {command}: --truth holds for all rows of the base, --rows takes a part of them")
     if options.java and options.path:
-        raise UsageError(f"bench flat: --java with --path={options.path}, the Java API takes the best path")
+        raise UsageError(f"bench {command}: --java with --path={options.path}, the Java API takes the best path")
     if options.backend == "metal" and options.library == library.PACKAGED:
-        raise Missing("bench flat: --backend=metal is for macOS, where --library=local is the default")
+        raise Missing(f"bench {command}: --backend=metal is for macOS, where --library=local is the default")
     if options.local and options.library == library.LOCAL:
-        raise UsageError(f"bench flat: --local beside --library={library.LOCAL}, that is the same library")
+        raise UsageError(f"bench {command}: --local beside --library={library.LOCAL}, that is the same library")
     if options.base is None:
         options.rows = options.rows or 1_000_000
         options.dim = options.dim or 128
+    options.data = Path(options.base).stem if options.base is not None else options.spectrum
     return options
 
 
@@ -180,6 +217,8 @@ def everything(arguments: list[str]) -> All:
         raise UsageError(f"bench all: '{extra}' is no option; see ./nearfield bench --help")
     if options.out is None:
         raise UsageError("bench all: --out FOLDER is needed")
+    if options.embeddings is not None and not os.path.isfile(options.embeddings):
+        raise UsageError(f"bench all: --embeddings={options.embeddings} is no file")
     return options
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 
+import coded
 from errors import UsageError
 from flat import Outcome
 
@@ -52,6 +53,10 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{fraction:.1%}"
+
+
 def limit_words(limits: dict) -> str:
     """What was measured, as far as it was."""
     words = []
@@ -65,14 +70,22 @@ def limit_words(limits: dict) -> str:
 
 
 def table(outcome: Outcome) -> str:
-    rows = [("system", "median", "least", "most", "queries/s", "of the limit", "recall", "x ours")]
+    scan = any("scan_dtype" in r for r in outcome.records)
+    head = ("system", "median", "least", "most", "queries/s", "of the limit", "recall", "x ours")
+    rows = [head + (("codes read", "candidates", "certified") if scan else ())]
     for r in outcome.records:
-        rows.append((r["system"], seconds(r["median_s"]), seconds(r["min_s"]), seconds(r["max_s"]), count(r["qps"]),
-                     "-" if r["limit_fraction"] is None else f"{r['limit_fraction']:.1%}", "-" if r["recall"] is None else f"{r['recall']:.4f}", f"{r['ratio']:.2f}"))  # fmt: skip
+        cells = (r["system"], seconds(r["median_s"]), seconds(r["min_s"]), seconds(r["max_s"]), count(r["qps"]),
+                 percent(r["limit_fraction"]), "-" if r["recall"] is None else f"{r['recall']:.4f}", f"{r['ratio']:.3g}" if scan else f"{r['ratio']:.2f}")  # fmt: skip
+        if scan:
+            candidates = "-" if r["candidates_p50"] is None else count(r["candidates_p50"])
+            cells += (percent(r["bytes_read_fraction"]), candidates, percent(r["certified_fraction"]))
+        rows.append(cells)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))) for row in rows]
     lines.append("")
     lines += [f"{r['system']}: {r['device']}" for r in outcome.records]
+    (first, *_) = outcome.records
+    lines += coded.words(outcome.facts, first["rows"] * first["dim"] * 4)
     lines.append(f"limit of the CPU: {limit_words(outcome.limits)}")
     lines += [f"without {note}" for note in outcome.notes] + outcome.warnings
     return "\n".join(lines) + "\n"

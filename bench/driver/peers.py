@@ -22,6 +22,10 @@ FOLDER = ROOT / "bench" / "peers"
 INSTALLED = ROOT / "build" / "bench" / "python"
 OWN = ("torch",)  # the machine's own, never installed: its wheels are gigabytes and fit one driver
 DEFAULT = "-default"  # after a peer's name: as it comes
+THREADS = "-threads"  # likewise: called with as many queries as threads, whatever the batch of the others
+PACKAGES = {"panorama": "faiss", "faiss-sq8": "faiss"}  # of peers whose own name is no package's
+APPROXIMATE = ("faiss-sq8",)  # their distances are those to rows that were rounded: only the recall is judged
+PARTIAL = ("panorama", "panorama-threads", "faiss-sq8")  # do not read every f32 coordinate: the least time for that is none of theirs
 # Settings are compared on a part of the base: seconds instead of minutes. Small batches are bound by memory, and take enough
 # rows to be so there, too.
 TUNE_ROWS, TUNE_PAIRS = 100_000, 100_000_000
@@ -81,23 +85,43 @@ def _blas(package: str, path: str) -> list[dict[str, str]]:
     return [{}, {"OPENBLAS_CORETYPE": "SkylakeX"}]
 
 
+def system_of(name: str) -> str:
+    """The peer without what is said of how it is called."""
+    return name.removesuffix(DEFAULT).removesuffix(THREADS)
+
+
+def package_of(name: str) -> str:
+    return PACKAGES.get(system_of(name), system_of(name))
+
+
+def copies(names: tuple[str, ...]) -> int:
+    """Of the base, that these peers hold: Panorama has the rotated rows beside its index while it is tuned."""
+    return sum(2 if system_of(name) == "panorama" else 1 for name in names)
+
+
+def batch_of(name: str, batch: int, threads: int) -> int:
+    return threads if name.endswith(THREADS) else batch
+
+
 def variants(name: str, path: str) -> list[dict[str, str]]:
     """Environments to compare: they hold from the start of a process on."""
     forced = {"faiss": {"FAISS_SIMD_LEVEL": "AVX2"}, "numpy": {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}}
-    common = forced.get(name.removesuffix(DEFAULT), {}) if path == "avx2" else {}
-    if name == "usearch":
-        return [common]  # chooses its kernels itself
+    package = package_of(name)
+    common = forced.get(package, {}) if path == "avx2" else {}
+    if name == "usearch" or system_of(name) in PACKAGES:
+        return [common]  # chooses its kernels itself, and multiplies no matrices of rows
     if name.endswith(DEFAULT):
-        return [{**common, **(_blas(name.removesuffix(DEFAULT), path)[0] if path else {})}]
-    return [{**common, **blas} for blas in _blas(name, path)]
+        return [{**common, **(_blas(package, path)[0] if path else {})}]
+    return [{**common, **blas} for blas in _blas(package, path)]
 
 
 def start(name: str, threads: int, environment: dict[str, str], log: str) -> Worker:
-    package = name.removesuffix(DEFAULT)
+    package = package_of(name)
+    script = FOLDER / f"{system_of(name).replace('-', '_')}_worker.py"
     site = [str(install(package))] if package not in OWN else []
     site += [os.environ["PYTHONPATH"]] if package in OWN and os.environ.get("PYTHONPATH") else []
     count = str(threads)
-    return Worker(name, [sys.executable, str(FOLDER / f"{package}_worker.py")], log, {
+    return Worker(name, [sys.executable, str(script)], log, {
         "PYTHONPATH": os.pathsep.join(site),
         "OMP_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,

@@ -19,8 +19,8 @@ def json_of(path: str):
         raise UsageError(f"{path} is no JSON: {error}") from None
 
 
-def checked(path: str, keys: tuple[str, ...], texts: tuple[str, ...], maybe: tuple[str, ...]) -> list[dict]:
-    """An array of objects that have these keys: some are texts, the others numbers, or null where they may be."""
+def checked(path: str, keys: tuple[str, ...], texts: tuple[str, ...], maybe: tuple[str, ...], beside: tuple[str, ...] = ()) -> list[dict]:
+    """An array of objects that have these keys: some are texts, the others numbers, or null where they may be. Those `beside` may be absent."""
     records = json_of(path)
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
         raise UsageError(f"{path} is no array of records")
@@ -28,10 +28,10 @@ def checked(path: str, keys: tuple[str, ...], texts: tuple[str, ...], maybe: tup
         missing = [key for key in keys if key not in record]
         if missing:
             raise UsageError(f"{path}: record {number} has no '{missing[0]}'")
-        for key in keys:
-            expected = "text" if key in texts else "a number or null" if key in maybe else "a number"
-            fits = isinstance(record[key], str) if key in texts else _is_number(record[key]) or (key in maybe and record[key] is None)
-            if not fits:
+        for key in keys + tuple(key for key in beside if key in record):
+            expected = ("text" if key in texts else "a number") + (" or null" if key in maybe else "")
+            fits = isinstance(record[key], str) if key in texts else _is_number(record[key])
+            if not (fits or (key in maybe and record[key] is None)):
                 raise UsageError(f"{path}: record {number} has {key}={record[key]!r}, {expected} is expected")
     return records
 

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Iterator
 
 import beside
+import scan_targets
 import workloads
+from lines import Line
 
 SLAB_BYTES = 64 << 20  # the CPU backend allocates rows in slabs of this size
 ROW_BYTES = 16  # beside the coordinates
@@ -19,28 +20,19 @@ MILLION, WORDNET, SLOW = workloads.MILLION, workloads.WORDNET, workloads.SLOW_ME
 TITLES = {"faiss-default": "faiss as it comes", "faiss": "faiss at its best setting"}
 
 
-@dataclass
-class Line:
-    """One row of the table; met is None where it was not measured."""
-
-    workload: str
-    target: str
-    measured: str
-    met: bool | None
-
-
 class Figures:
     """Records and facts, found by what they are of."""
 
     def __init__(self, records: list[dict], about: dict):
         self.records = {}
         for r in records:
-            self.records[(r["workload"], r["rows"], r["dim"], r["batch"], r["k"], r["metric"], r["system"])] = r
+            self.records[(r["workload"], r["data"], r["rows"], r["dim"], r["batch"], r["k"], r["metric"], r["system"])] = r
         self.points = about.get("points", {})
+        self.flags = about.get("machine", {}).get("cpu_flags", "").split()
 
     def of(self, workload: str, rows: int, dim: int, batch: int, metric: str = "l2", k: int = 10,
-           system: str = "nearfield") -> dict | None:  # fmt: skip
-        return self.records.get((workload, rows, dim, batch, k, metric, system))
+           system: str = "nearfield", data: str = "isotropic") -> dict | None:  # fmt: skip
+        return self.records.get((workload, data, rows, dim, batch, k, metric, system))
 
     def facts(self, record: dict | None) -> dict:
         if record is None:
@@ -51,18 +43,18 @@ class Figures:
 def _ratio(figures: Figures, record: dict | None, system: str, least: float) -> Line:
     target = f"{least:g} x {TITLES.get(system, system)}"
     if record is None:
-        return Line("", target, "not measured", None)
+        return Line("", target)
     key = [record[name] for name in ("workload", "rows", "dim", "batch", "metric", "k")]
-    peer = figures.of(*key, system=system)
+    peer = figures.of(*key, system=system, data=record["data"])
     if peer is None:
-        return Line("", target, "not measured", None)
+        return Line("", target)
     return Line("", target, f"{peer['ratio']:.2f} x", peer["ratio"] >= least)
 
 
 def _limit(record: dict | None, least: float, what: str) -> Line:
     target = f"{least:.0%} of {what}"
     if record is None or record["limit_fraction"] is None:
-        return Line("", target, "not measured", None)
+        return Line("", target)
     return Line("", target, f"{record['limit_fraction']:.1%}", record["limit_fraction"] >= least)
 
 
@@ -97,12 +89,13 @@ def lines(figures: Figures) -> Iterator[Line]:
     yield from _packaged(figures)
     yield from _inserts(figures)
     yield _memory(figures)
+    yield from scan_targets.lines(figures)
 
 
 def _larger_k(figures: Figures, workload: str, k: int, most: float, times: float) -> list[Line]:
     ten, record = figures.of(workload, MILLION, 128, 1000), figures.of(workload, MILLION, 128, 1000, k=k)
     target = f"within {most:g} x of our k = 10"
-    own = Line("", target, "not measured", None)
+    own = Line("", target)
     if ten is not None and record is not None:
         longer = record["median_s"] / ten["median_s"]
         own = Line("", target, f"{longer:.2f} x", longer <= most)
@@ -114,20 +107,20 @@ def _larger_k(figures: Figures, workload: str, k: int, most: float, times: float
 
 def _java(figures: Figures) -> Iterator[Line]:
     small = [figures.facts(figures.of("flat", 1000, 128, 1, system=s)).get("p50_s") for s in ("nearfield", "nearfield-java")]
-    line = Line("Java over native, 1,000 rows x 128, batch 1", "under 25 us added at p50", "not measured", None)
+    line = Line("Java over native, 1,000 rows x 128, batch 1", "under 25 us added at p50")
     if None not in small:
         added = small[1] - small[0]
         line.measured, line.met = f"{added * 1e6:.1f} us ({small[1] * 1e6:.1f} over {small[0] * 1e6:.1f})", added < 25e-6
     yield line
     native, java = (figures.of("flat", MILLION, 128, 1000, system=s) for s in ("nearfield", "nearfield-java"))
-    line = Line("Java over native, 1M x 128 L2, batch 1000", "under 3% added", "not measured", None)
+    line = Line("Java over native, 1M x 128 L2, batch 1000", "under 3% added")
     if native and java:
         added = java["median_s"] / native["median_s"] - 1
         line.measured, line.met = f"{added:.1%}", added < 0.03
     yield line
     one = figures.of("flat", MILLION, 128, 1, system="nearfield-java")
     eight = figures.of("8 clients", MILLION, 128, 1, system="nearfield-java")
-    line = Line("8 threads through Java, single queries, 1M x 128", "5 x one thread's QPS", "not measured", None)
+    line = Line("8 threads through Java, single queries, 1M x 128", "5 x one thread's QPS")
     if one and eight:
         times = eight["qps"] / one["qps"]
         line.measured, line.met = f"{times:.2f} x ({eight['qps']:.0f} over {one['qps']:.0f})", times >= 5
@@ -139,7 +132,7 @@ def _packaged(figures: Figures) -> Iterator[Line]:
         shape = (point.workload, point.rows, point.dim, point.batch)
         ours, local = figures.of(*shape), figures.of(*shape, system="nearfield-local")
         line = Line(f"packaged library, {point.rows:,} x {point.dim} L2, batch {point.batch:,}",
-                    f"at most {beside.MOST:g} x a local build's time", "not measured", None)  # fmt: skip
+                    f"at most {beside.MOST:g} x a local build's time")  # fmt: skip
         if ours and local:
             times = beside.behind([ours, local])
             line.measured, line.met = f"{times:.2f} x", times <= beside.MOST
@@ -156,11 +149,11 @@ def _inserts(figures: Figures) -> Iterator[Line]:
 
 
 def _memory(figures: Figures) -> Line:
-    line = Line("device memory", "rows x padded dim x 4 + 16 bytes a row + a slab", "not measured", None)
+    line = Line("device memory", "rows x padded dim x 4 + 16 bytes a row + a slab")
     worst = None
-    for (workload, rows, dim, *_), record in figures.records.items():
-        used = figures.facts(record).get("device_bytes", 0)
-        if not used:
+    for (workload, _, rows, dim, *_), record in figures.records.items():
+        used, codes = (figures.facts(record).get(key, 0) for key in ("device_bytes", "code_bytes"))
+        if not used or codes:  # those with codes have a target of their own
             continue
         padded = -(-dim // PADDING) * PADDING
         over = used - rows * (padded * 4 + ROW_BYTES) - SLAB_BYTES

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from options import Flat
+import dataset
+import machine
+from options import SCAN_PEERS, Flat
 
 CURVE_DIMS = (96, 100, 128, 384, 768, 1536)
 CURVE_BATCHES = (1, 2, 7, 16, 100, 1000, 10000)
@@ -15,6 +17,15 @@ MILLION = 1_000_000
 WORDNET = 117_659  # senses of WordNet 3.0: the demo's corpus, at the dimensions of its model
 # Poincare and Manhattan cost the peers a minute a run at a million rows; the ratio is the same at a tenth.
 SLOW_METRIC_ROWS = 100_000
+# What the demo exports: all of its definitions, some of which are held out as queries.
+EMBEDDINGS, EMBEDDINGS_ROWS, EMBEDDINGS_DIM = "embeddings", 117_791 - dataset.HELD, 384
+EMBEDDINGS_FILE = machine.ROOT / "build" / "bench" / f"{EMBEDDINGS}.fbin"
+# A million rows of 1536 dimensions are 6 GB in each system: a fifth fits a machine of 16 GB.
+WIDE_ROWS, WIDE_DIM = 200_000, 1536
+
+
+# Workloads that measure appending, not searching.
+INSERTING = ("insert", "encode")
 
 
 def _flat(**keys) -> Flat:
@@ -60,6 +71,29 @@ def inserting() -> list[Flat]:
     return [_flat(rows=MILLION, dim=128, batch=batch, k=0, peers=(), java=True, workload="insert") for batch in (MILLION, 1000)]
 
 
+def scans(embeddings: str) -> list[Flat]:
+    """Scans of codes, on rows of several spectra; `embeddings` is the file of the demo's. Panorama takes one query a thread: it is beside single
+    queries and small batches, where it is strongest."""
+    few, many, none = ("faiss", "panorama"), ("faiss",), ()
+    decaying, isotropic = ({"rows": MILLION, "dim": 128, "data": data} for data in ("decaying", "isotropic"))
+    wide = [{"rows": WIDE_ROWS, "dim": WIDE_DIM, "data": data} for data in ("decaying", "isotropic")]
+    texts = {"rows": EMBEDDINGS_ROWS, "dim": EMBEDDINGS_DIM, "data": EMBEDDINGS}
+    points = [_scan(**shape, batch=1, peers=SCAN_PEERS) for shape in (decaying, isotropic, texts)]
+    points += [_scan(**shape, batch=batch, peers=few) for shape in (decaying, texts) for batch in (4, 16)]
+    points += [_scan(**shape, batch=1, k=100, peers=few) for shape in (decaying, texts)]
+    points += [_scan(**shape, batch=1000, peers=many) for shape in (decaying, isotropic, texts)]
+    points += [_scan(**shape, batch=1000, peers=none, path="avx2", workload="scan avx2") for shape in (decaying, isotropic, texts)]
+    points += [_scan(**shape, batch=1, peers=few) for shape in wide] + [_scan(**shape, batch=1000, peers=many) for shape in wide]
+    points.append(_scan(rows=MILLION, dim=128, data="clusters", batch=1000, peers=none))
+    points += [replace(_scan(**shape, batch=shape["rows"], peers=none, workload="encode"), k=0) for shape in (decaying, wide[0])]
+    return [replace(point, base=embeddings) if point.data == EMBEDDINGS else point for point in points]
+
+
+def _scan(data: str, workload: str = "scan", **keys) -> Flat:
+    spectrum = "isotropic" if data == EMBEDDINGS else data
+    return _flat(workload=workload, data=data, spectrum=spectrum, scans=("f32", "i8"), **keys)
+
+
 def curves() -> list[Flat]:
     return [
         Flat(rows=CURVE_ELEMENTS // dim, dim=dim, batch=batch, peers=("faiss",), repeats=3, seconds=1.0, workload="curve")
@@ -73,13 +107,14 @@ def name(point: Flat) -> str:
 
 def record_name(record: dict) -> str:
     """The name of the point that a record is of."""
-    return f"{record['workload']} {record['rows']}x{record['dim']} {record['metric']} batch={record['batch']} k={record['k']}"
+    data = "" if record["data"] == "isotropic" else f"{record['data']} "
+    return f"{record['workload']} {data}{record['rows']}x{record['dim']} {record['metric']} batch={record['batch']} k={record['k']}"
 
 
 def quick(point: Flat) -> Flat:
     """To try the whole out: a hundredth of the rows, one round; its figures mean nothing."""
     rows = max(1000, point.rows // 100)
-    if point.workload == "insert":
+    if point.workload in INSERTING:
         batch = min(point.batch, rows)
     else:
         batch = min(point.batch, 1000)

@@ -1,32 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// Synthetic vectors: independent, nearly normal coordinates, the same bytes with every compiler.
+// Files of synthetic vectors.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "../../kernels-test/cases/random.hpp"
 #include "commands.hpp"
 #include "fbin.hpp"
 #include "nearfield/nearfield.h"
 #include "parallel.hpp"
+#include "spectrum.hpp"
 
 namespace nearfield::bench {
 namespace {
 
 constexpr int64_t kBlockRows = 16384;
 
-// Row `number` depends on nothing but its arguments, so that a prefix of a larger file is the smaller file.
-void fill(float* out, int64_t dim, int32_t metric, uint64_t seed, int64_t number) {
-  test::Random random(seed ^ (0x9e3779b97f4a7c15u * static_cast<uint64_t>(number + 1)));
+// Inside the ball, where embeddings of trees live: hyperbolic distances from the centre uniform up to 6,
+// which is a norm of 0.995. The direction is the row's own.
+void into_ball(float* row, int64_t dim, uint64_t seed, int64_t number) {
+  constexpr uint64_t kLengths = 0xbb67ae8584caa73bu;  // a stream of numbers beside the coordinates'
+  test::Random random(seed ^ kLengths ^ (0x9e3779b97f4a7c15u * static_cast<uint64_t>(number + 1)));
   double square = 0;
-  for (int64_t i = 0; i < dim; ++i) {
-    out[i] = static_cast<float>(random.gauss());
-    square += static_cast<double>(out[i]) * out[i];
-  }
-  if (metric != NF_POINCARE) return;
-  // Inside the ball, where embeddings of trees live: hyperbolic distances from the centre uniform up to 6,
-  // which is a norm of 0.995.
+  for (int64_t i = 0; i < dim; ++i) square += static_cast<double>(row[i]) * row[i];
   const double scale = std::tanh(random.uniform(0, 6) / 2) / std::sqrt(std::max(square, 1e-30));
-  for (int64_t i = 0; i < dim; ++i) out[i] = static_cast<float>(out[i] * scale);
+  for (int64_t i = 0; i < dim; ++i) row[i] = static_cast<float>(row[i] * scale);
 }
 
 }  // namespace
@@ -39,6 +36,7 @@ Reply generate(const Command& command) {
   if (rows < 1 || rows > UINT32_MAX || dim < 1 || dim > UINT32_MAX)
     throw Refused(format("generate: rows=%lld x dim=%lld, each must be from 1 to 4294967295",
                          static_cast<long long>(rows), static_cast<long long>(dim)));
+  const Spectrum spectrum(command.text("spectrum", "isotropic"), dim, seed);
   Output out(command.text("to"));
   const uint32_t header[2] = {static_cast<uint32_t>(rows), static_cast<uint32_t>(dim)};
   out.write(header, sizeof(header));
@@ -47,8 +45,12 @@ Reply generate(const Command& command) {
     const int64_t count = std::min(kBlockRows, rows - from);
     parallel(usable_threads(), [&](int t, int threads) {
       const Share mine = share(count, t, threads);
+      if (mine.from == mine.to) return;
+      float* own = block.data() + mine.from * dim;
+      spectrum.fill(own, first + from + mine.from, mine.to - mine.from);
+      if (metric != NF_POINCARE) return;
       for (int64_t i = mine.from; i < mine.to; ++i)
-        fill(block.data() + i * dim, dim, metric, seed, first + from + i);
+        into_ball(block.data() + i * dim, dim, seed, first + from + i);
     });
     out.write(block.data(), static_cast<size_t>(count * dim) * sizeof(float));
   }

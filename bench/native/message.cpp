@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 
 namespace nearfield::bench {
 namespace {
@@ -165,6 +166,16 @@ int64_t Command::integer(const std::string& key, int64_t fallback) const {
 }
 
 int64_t Command::integer(const std::string& key) const { return to_integer(key, text(key)); }
+
+double Command::number(const std::string& key, double fallback) const {
+  const std::string* value = find(key);
+  if (value == nullptr) return fallback;
+  char* end = nullptr;
+  const double number = std::strtod(value->c_str(), &end);
+  if (value->empty() || *end != '\0')
+    throw Refused(format("command: %s=\"%.64s\" is no number", key.c_str(), value->c_str()));
+  return number;
+}
 
 Reply& Reply::put(const std::string& key, const std::string& value) {
   body_.append(1, ',').append(quoted(key)).append(1, ':').append(value);

@@ -30,6 +30,7 @@ class Command {
   std::string text(const std::string& key) const;  // throws Refused when the key is absent
   int64_t integer(const std::string& key, int64_t fallback) const;
   int64_t integer(const std::string& key) const;
+  double number(const std::string& key, double fallback) const;
 
  private:
   const std::string* find(const std::string& key) const;

@@ -20,6 +20,16 @@ nf_matrix matrix(const Fbin& file, int64_t first, int64_t count) {
   return m;
 }
 
+// A turn of Java's owner thread: TURN_NANOS of its DeviceOwner.
+constexpr int64_t kStepNanos = 10'000'000;
+
+int32_t scan_dtype_of(const Command& command) {
+  const std::string name = command.text("scan_dtype", "f32");
+  if (name == "f32") return NF_F32;
+  if (name == "i8") return NF_I8;
+  throw Refused("command: scan_dtype=\"" + name + "\" is neither f32 nor i8");
+}
+
 int64_t at_least(const Command& command, const char* key, int64_t fallback, int64_t least) {
   const int64_t value = command.integer(key, fallback);
   if (value < least)
@@ -63,14 +73,15 @@ Reply Searcher::hello(const Command& command) {
       .set("threads", threads);
 }
 
-Searcher::Index Searcher::create(int32_t metric, int64_t dim, int64_t rows) {
+Searcher::Index Searcher::create(int32_t metric, int64_t dim, int64_t rows, int32_t scan_dtype) {
   if (!library_) throw Refused("load: hello comes first");
   if (dim > INT32_MAX) throw Refused(format("load: dim=%lld", static_cast<long long>(dim)));
   auto desc = sized<nf_index_desc>();
   desc.kind = NF_FLAT;
   desc.metric = metric;
   desc.dim = static_cast<int32_t>(dim);
-  desc.store_dtype = desc.scan_dtype = NF_F32;
+  desc.store_dtype = NF_F32;
+  desc.scan_dtype = scan_dtype;
   desc.capacity = rows;
   nf_index* index = nullptr;
   Call call;
@@ -87,24 +98,58 @@ void Searcher::add(nf_index* index, const Fbin& base, int64_t from, int64_t coun
   call.check(library_->api().index_add(index, &request, &first, call.abi()));
 }
 
+Searcher::Fit Searcher::train(nf_index* index) {
+  auto request = sized<nf_train>();
+  auto step = sized<nf_step>();
+  step.budget_ns = kStepNanos;
+  Fit fit;
+  while (step.done == 0) {
+    const double start = now();
+    Call call;
+    call.check(library_->api().index_train(index, &request, &step, call.abi()));
+    const double seconds = now() - start;
+    ++fit.steps;
+    fit.seconds += seconds;
+    fit.longest = std::max(fit.longest, seconds);
+  }
+  return fit;
+}
+
+nf_index_info Searcher::info(nf_index* index) {
+  auto found = sized<nf_index_info>();
+  Call call;
+  call.check(library_->api().index_info(index, &found, call.abi()));
+  return found;
+}
+
 Reply Searcher::load(const Command& command) {
   index_.reset();
   queries_.reset();
   const Fbin base(command.text("base"));
-  index_ = create(metric_number(command.text("metric")), base.dim(), base.rows());
+  const int32_t scan_dtype = scan_dtype_of(command);
+  index_ = create(metric_number(command.text("metric")), base.dim(), base.rows(), scan_dtype);
   dim_ = base.dim();
+  coded_ = scan_dtype != NF_F32;
   const double start = now();
   add(index_.get(), base, 0, base.rows());
   const double seconds = now() - start;
-  auto info = sized<nf_index_info>();
-  Call call;
-  call.check(library_->api().index_info(index_.get(), &info, call.abi()));
-  return Reply()
-      .set("rows", info.rows)
+  const Fit fit = coded_ ? train(index_.get()) : Fit();
+  const nf_index_info made = info(index_.get());
+  Reply reply;
+  reply.set("rows", made.rows)
       .set("dim", dim_)
       .set("seconds", seconds)
-      .set("device_bytes", info.device_bytes)
-      .set("workspace_bytes", info.workspace_bytes);
+      .set("device_bytes", made.device_bytes)
+      .set("workspace_bytes", made.workspace_bytes);
+  if (coded_) {
+    reply.set("code_bytes", made.code_bytes)
+        .set("fit_s", fit.seconds)
+        .set("fit_steps", fit.steps)
+        .set("fit_longest_step_s", fit.longest)
+        .set("rotated", made.rotated)
+        .set("level_dims", made.level_dims);
+  }
+  return reply;
 }
 
 Reply Searcher::workload(const Command& command) {
@@ -117,6 +162,7 @@ Reply Searcher::workload(const Command& command) {
   batch_ = at_least(command, "batch", 1, 1);
   clients_ = at_least(command, "clients", 1, 1);
   k_ = static_cast<int32_t>(std::min<int64_t>(at_least(command, "k", 10, 1), INT32_MAX));
+  max_oversample_ = static_cast<float>(command.number("max_oversample", 0));
   if (queries->rows() < batch_)
     throw Refused(format("workload: batch=%lld, the file has %lld queries", static_cast<long long>(batch_),
                          static_cast<long long>(queries->rows())));
@@ -128,22 +174,31 @@ Reply Searcher::workload(const Command& command) {
 }
 
 Searcher::Results Searcher::room(int64_t queries) const {
-  const auto size = static_cast<size_t>(queries * k_);
-  return {std::vector<int64_t>(size), std::vector<float>(size)};
+  const auto size = static_cast<size_t>(queries * k_), coded = coded_ ? static_cast<size_t>(queries) : 0;
+  return {std::vector<int64_t>(size), std::vector<float>(size), std::vector<uint8_t>(coded),
+          std::vector<int32_t>(coded)};
 }
 
-void Searcher::search(int64_t first_query, int64_t count, Results* to) {
+void Searcher::search(int64_t first_query, int64_t count, Results* to, Answered* answered) {
   const nf_matrix queries = matrix(*queries_, first_query, count);
   auto result = sized<nf_result>();
   result.k = k_;
   result.rows = to->rows.data();
   result.distances = to->distances.data();
   result.row_stride = k_;
+  if (coded_) {
+    result.certified = to->certified.data();
+    result.rescored = to->rescored.data();
+  }
   auto search = sized<nf_search>();
   search.queries = &queries;
+  search.max_oversample = max_oversample_;
   search.result = &result;
   Call call;
   call.check(library_->api().index_search(index_.get(), &search, call.abi()));
+  if (!coded_ || answered == nullptr) return;
+  answered->rescored.insert(answered->rescored.end(), to->rescored.begin(), to->rescored.begin() + count);
+  answered->certified += std::count(to->certified.begin(), to->certified.begin() + count, uint8_t{1});
 }
 
 Reply Searcher::run(const Command& command) {
@@ -151,11 +206,13 @@ Reply Searcher::run(const Command& command) {
   const int64_t calls = at_least(command, "calls", 1, 1);
   std::vector<Latencies> latencies(static_cast<size_t>(clients_));
   std::vector<Results> results(static_cast<size_t>(clients_), room(batch_));
+  std::vector<Answered> answered(static_cast<size_t>(clients_));
+  const nf_index_info before = info(index_.get());
   const auto client = [&](int c, int) {
     const auto mine = static_cast<size_t>(c);
     for (int64_t i = 0; i < calls; ++i) {
       const double start = now();
-      search(next_[mine], batch_, &results[mine]);
+      search(next_[mine], batch_, &results[mine], &answered[mine]);
       latencies[mine].add(now() - start);
       next_[mine] += batch_;
       if (next_[mine] + batch_ > queries_->rows()) next_[mine] = 0;
@@ -173,7 +230,21 @@ Reply Searcher::run(const Command& command) {
   Reply reply;
   reply.set("seconds", seconds);
   latencies[0].write(&reply);
-  return reply;
+  if (!coded_) return reply;
+  for (size_t c = 1; c < answered.size(); ++c) {
+    answered[0].certified += answered[c].certified;
+    answered[0].rescored.insert(answered[0].rescored.end(), answered[c].rescored.begin(),
+                                answered[c].rescored.end());
+  }
+  std::vector<int32_t>& rescored = answered[0].rescored;
+  const auto middle = rescored.begin() + static_cast<int64_t>(rescored.size() / 2);
+  std::nth_element(rescored.begin(), middle, rescored.end());
+  const nf_index_info after = info(index_.get());
+  return reply.set("queries", static_cast<int64_t>(rescored.size()))
+      .set("certified", answered[0].certified)
+      .set("rescored_p50", *middle)
+      .set("scanned_bytes", after.scanned_bytes - before.scanned_bytes)
+      .set("whole_bytes", after.whole_bytes - before.whole_bytes);
 }
 
 Reply Searcher::answers(const Command& command) {
@@ -184,7 +255,7 @@ Reply Searcher::answers(const Command& command) {
   for (int64_t from = 0; from < count; from += batch_) {
     const int64_t part = std::min(batch_, count - from);
     Results results = room(part);
-    search(from, part, &results);
+    search(from, part, &results, nullptr);
     rows.write(results.rows.data(), results.rows.size() * sizeof(int64_t));
     distances.write(results.distances.data(), results.distances.size() * sizeof(float));
   }
@@ -197,16 +268,25 @@ Reply Searcher::insert(const Command& command) {
   const Fbin base(command.text("base"));
   int64_t batch = at_least(command, "batch", 0, 0);
   if (batch == 0) batch = base.rows();
-  const Index index = create(metric_number(command.text("metric")), base.dim(), base.rows());
+  const int64_t before = at_least(command, "before", 0, 0);
+  if (before >= base.rows())
+    throw Refused(format("insert: before=%lld, the file has %lld rows", static_cast<long long>(before),
+                         static_cast<long long>(base.rows())));
+  const int32_t scan_dtype = scan_dtype_of(command);
+  const Index index = create(metric_number(command.text("metric")), base.dim(), base.rows(), scan_dtype);
+  if (before > 0) {
+    add(index.get(), base, 0, before);
+    if (scan_dtype != NF_F32) train(index.get());
+  }
   Latencies latencies;
   const double start = now();
-  for (int64_t from = 0; from < base.rows(); from += batch) {
+  for (int64_t from = before; from < base.rows(); from += batch) {
     const double begun = now();
     add(index.get(), base, from, std::min(batch, base.rows() - from));
     latencies.add(now() - begun);
   }
   Reply reply;
-  reply.set("rows", base.rows()).set("seconds", now() - start);
+  reply.set("rows", base.rows() - before).set("seconds", now() - start);
   latencies.write(&reply);
   return reply;
 }

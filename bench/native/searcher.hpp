@@ -41,11 +41,24 @@ class Searcher {
   struct Results {  // of one batch
     std::vector<int64_t> rows;
     std::vector<float> distances;
+    std::vector<uint8_t> certified;  // a query each; empty without codes, as is the next
+    std::vector<int32_t> rescored;
   };
 
-  Index create(int32_t metric, int64_t dim, int64_t rows);
+  struct Fit {  // seconds of training in steps
+    int64_t steps = 0;
+    double seconds = 0, longest = 0;
+  };
+  struct Answered {  // by searches of an index with codes: of one client
+    std::vector<int32_t> rescored;
+    int64_t certified = 0;
+  };
+
+  Index create(int32_t metric, int64_t dim, int64_t rows, int32_t scan_dtype);
+  Fit train(nf_index* index);
+  nf_index_info info(nf_index* index);
   void add(nf_index* index, const Fbin& base, int64_t from, int64_t count);
-  void search(int64_t first_query, int64_t count, Results* to);
+  void search(int64_t first_query, int64_t count, Results* to, Answered* answered);
   Results room(int64_t queries) const;
   void need_index(const char* operation) const;
   void need_workload(const char* operation) const;
@@ -53,9 +66,11 @@ class Searcher {
   std::unique_ptr<Library> library_;
   Index index_{nullptr, Destroy{nullptr}};
   int64_t dim_ = 0;
+  bool coded_ = false;
   std::unique_ptr<Fbin> queries_;
   int64_t batch_ = 0, clients_ = 1;
   int32_t k_ = 0;
+  float max_oversample_ = 0;
   std::vector<int64_t> next_;  // per client: the first query of its next call
 };
 

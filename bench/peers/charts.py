@@ -16,6 +16,7 @@ THEMES = {
     "-dark": {"ink": "#f0f6fc", "soft": "#9198a1", "grid": "#3d444d", "systems": ("#4493f8", "#db6d28", "#3fb950", "#ab7df8", "#d29922"), "ground": "#0d1117"},
 }  # fmt: skip
 SYSTEMS = ("nearfield", "faiss", "usearch", "numpy", "faiss-default")
+SCAN_SYSTEMS = ("nearfield-i8", "faiss", "panorama", "panorama-threads", "faiss-sq8")
 METRICS = {"l2": "L2", "cosine": "cosine", "dot": "dot", "poincare": "Poincaré", "manhattan": "Manhattan"}
 
 
@@ -100,7 +101,7 @@ def speedups(records: list[dict], theme: dict):
 def shapes(records: list[dict]) -> dict[tuple, list[dict]]:
     found: dict[tuple, list[dict]] = {}
     for r in records:
-        if r["workload"] == "flat":
+        if r["workload"] == "flat" and r["data"] == "isotropic":
             found.setdefault((r["rows"], r["dim"], r["metric"], r["batch"], r["k"]), []).append(r)
     return {key: group for key, group in found.items() if any(r["system"] in SYSTEMS[1:] for r in group)}
 
@@ -141,7 +142,52 @@ def workloads(records: list[dict], theme: dict):
     return figure
 
 
+def scan_shapes(records: list[dict]) -> dict[tuple, list[dict]]:
+    """By workload; as many queries as threads stand with the single query, whose f32 scan they are compared with."""
+    found: dict[tuple, list[dict]] = {}
+    for r in records:
+        if r["workload"] == "scan" and r["system"] in SCAN_SYSTEMS:
+            batch = 1 if r["system"].endswith("-threads") else r["batch"]
+            found.setdefault((r["data"], r["rows"], r["dim"], batch, r["k"]), []).append(r)
+    return found
+
+
+def scans(records: list[dict], theme: dict):
+    groups = scan_shapes(records)
+    bars = sum(len(group) for group in groups.values())
+    figure, axis = plt.subplots(figsize=(9.6, 0.8 + 0.26 * bars + 0.22 * len(groups)), layout="constrained")
+    at, ticks, names, shown, times = 0.0, [], [], set(), []
+    for (data, rows, dim, batch, k), group in groups.items():
+        ticks.append(at + (len(group) - 1) / 2)
+        size = f"{rows / 1e6:g}M" if rows >= 1e6 else f"{rows / 1000:.0f}k"
+        names.append(f"{data}, {size} x {dim}, batch {batch}" + (f", k {k}" if k != 10 else ""))
+        for r in sorted(group, key=lambda r: SCAN_SYSTEMS.index(r["system"])):
+            faster = 1 / r["ratio"]
+            axis.barh(at, faster - 1, height=0.86, left=1, color=theme["systems"][SCAN_SYSTEMS.index(r["system"])],
+                      label=None if r["system"] in shown else r["system"])  # fmt: skip
+            axis.annotate(f"{faster:.3g} x", (faster, at), xytext=(4 if faster >= 1 else -4, 0), textcoords="offset points",
+                          ha="left" if faster >= 1 else "right", va="center", fontsize=9.5)  # fmt: skip
+            shown.add(r["system"])
+            times.append(faster)
+            at += 1
+        at += 0.85
+    axis.set_yticks(ticks, names)
+    axis.tick_params(axis="y", length=0, labelcolor=theme["ink"])
+    axis.invert_yaxis()
+    axis.set_xscale("log")
+    axis.set_xlim(0.5 * min(0.98, min(times)), 1.6 * max(1.0, max(times)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g} x"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.grid(False, axis="y")
+    axis.axvline(1, color=theme["soft"], linewidth=1.2, linestyle="--")
+    axis.set_xlabel("queries a second over our f32 scan's, logarithmic; left of the line the f32 scan is faster")
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
 CHARTS = (
+    ("scans", scans, "How much faster than a scan of f32 rows", "Queries a second over those of our own f32 scan in the same run. faiss-sq8 is approximate, the others are exact.",
+     lambda records: bool(scan_shapes(records))),
     ("workloads", workloads, "How much longer the peers take", "Median over ours, in the same run. Right of the dashed line Nearfield is faster.",
      lambda records: bool(shapes(records))),
     ("limits", limits, "How much of the machine is used", "Share of what memory bandwidth or arithmetic allow, L2, k = 10, by batch and dimensions.",

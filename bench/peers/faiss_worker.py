@@ -73,4 +73,5 @@ class Faiss(Peer):
         return distances, rows
 
 
-serve(Faiss())
+if __name__ == "__main__":
+    serve(Faiss())

@@ -116,6 +116,23 @@ class DatasetTest(Files):
         self.assertEqual((made.rows, made.dim, made.query_count, made.truth), (4, 3, 2, None))
         self.assertEqual(self.prepare("--base", base, "--queries", queries, "--rows", "3").rows, 3)
 
+    def test_rows_held_out_are_the_queries(self):
+        self.addCleanup(setattr, dataset, "HELD", dataset.HELD)
+        dataset.HELD = 4
+        rows = [[float(i), -float(i)] for i in range(1014)]
+        for name, content in (("b.fbin", bins(rows)), ("b.fvecs", vecs(rows))):
+            made = self.prepare("--base", self.file(name, content))
+            self.assertEqual((made.rows, made.query_count, made.truth), (14, 1000, None))
+            (base, queries) = (struct.unpack(f"<II{2 * count}f", Path(path).read_bytes()) for path, count in ((made.base, 14), (made.queries, 1000)))
+            self.assertEqual((base[:2], queries[:2]), ((14, 2), (1000, 2)))
+            self.assertEqual(sorted(base[2::2] + queries[2::2]), [float(i) for i in range(1014)], "each row is in one of both")
+            gaps = [b - a for a, b in zip(base[2::2], base[4::2])]
+            self.assertTrue(all(70 <= gap <= 74 for gap in gaps), gaps)
+        path = self.file("b.fbin", bins(rows))
+        self.assertEqual(self.prepare("--base", path, "--rows", "3").rows, 3)
+        self.refused(lambda: self.prepare("--base", path, "--rows", "15"), "--rows=15", "1014 rows", "1000")
+        self.refused(lambda: self.prepare("--base", self.file("small.fbin", bins(ROWS))), "4 rows", "1000")
+
     def test_disk_is_needed_only_for_copies(self):
         self.addCleanup(setattr, dataset.shutil, "disk_usage", dataset.shutil.disk_usage)
         dataset.shutil.disk_usage = lambda _: types.SimpleNamespace(free=50)

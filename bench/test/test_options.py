@@ -65,10 +65,34 @@ class FlatOptionsTest(unittest.TestCase):
         self.refused("--java=yes", "--java")
         self.refused("--java --path avx2", "--java", "--path=avx2")
         self.refused("--queries q.fvecs", "--base")
-        self.refused("--base b.fvecs", "--queries")
+        self.refused("--base b.fvecs --truth t.ivecs", "--truth", "--queries")
+        self.refused("--base b.fvecs --spectrum decaying", "--spectrum", "--base")
+        self.refused("--spectrum pink", "pink", "isotropic, decaying, clusters")
+        self.refused("--max-oversample 2", "--max-oversample")
+        self.refused("--data x", "--data")
         self.refused("--base b.hdf5 --queries q.fvecs", "its own")
         self.refused("--base b.fbin --queries q.fbin --seed 4", "--seed")
         self.refused("--base b.fbin --queries q.fbin --truth t.ivecs --rows 5", "--truth", "--rows")
+
+
+class ScanOptionsTest(unittest.TestCase):
+    def test_flags_of_flat_and_its_own(self):
+        chosen = options.scan("--rows 5000 --dim 64 --batch 4 --spectrum decaying --max-oversample 1.5 --format json".split())
+        self.assertEqual((chosen.workload, chosen.scans, chosen.data, chosen.max_oversample), ("scan", ("f32", "i8"), "decaying", 1.5))
+        self.assertEqual(chosen.peers, ("faiss", "panorama", "panorama-threads", "faiss-sq8"))
+        self.assertEqual(options.scan(["--max-oversample=0", "--peers", "none"]).max_oversample, 0)
+        self.assertEqual(options.scan(["--base", "some/where/texts.fbin"]).data, "texts")
+
+    def test_refused(self):
+        for arguments, words in (
+            ("--max-oversample nan", ("--max-oversample=nan", "from 1")), ("--max-oversample -1", ("-1", "from 1")), ("--max-oversample 0.5", ("0.5", "from 1")),
+            ("--max-oversample inf", ("inf",)), ("--max-oversample many", ("many", "no number")), ("--max_oversample 2", ("--max_oversample", "unknown")),
+            ("--metric manhattan", ("manhattan", "no codes")), ("--scans i8", ("--scans",)), ("extra", ("bench scan", "extra")),
+        ):  # fmt: skip
+            with self.assertRaises(UsageError, msg=arguments) as caught:
+                options.scan(arguments.split())
+            for word in words:
+                self.assertIn(word, str(caught.exception))
 
 
 class LibraryTest(unittest.TestCase):
@@ -130,11 +154,18 @@ class PeersTest(unittest.TestCase):
         self.assertEqual(len(self.variants("SkylakeX", path="avx2")), 2)
 
 
+    def test_names_that_are_no_packages(self):
+        self.assertEqual([peers.package_of(name) for name in (*options.SCAN_PEERS, "faiss-default", "numpy")], ["faiss"] * 5 + ["numpy"])
+        for name in options.PEERS + options.MORE_PEERS:
+            self.assertTrue((peers.FOLDER / f"{peers.system_of(name).replace('-', '_')}_worker.py").is_file(), name)
+        self.assertEqual([peers.batch_of(name, 1, 4) for name in ("panorama", "panorama-threads")], [1, 4])
+
+
 class OtherOptionsTest(unittest.TestCase):
     def test_all(self):
         chosen = options.everything("--out folder --quick --only curve --threads 3".split())
         self.assertEqual((chosen.out, chosen.quick, chosen.only, chosen.threads), ("folder", True, "curve", 3))
-        for wrong in ("", "--out", "--out x --rows 3", "--out x --quick=1", "x --out y"):
+        for wrong in ("", "--out", "--out x --rows 3", "--out x --quick=1", "x --out y", "--out x --embeddings none.fbin"):
             with self.assertRaises(UsageError, msg=wrong):
                 options.everything(wrong.split())
 

@@ -12,6 +12,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import coded
 import everything
 import flat
 import inserts
@@ -19,8 +20,9 @@ import library
 import machine
 import options
 import peers
+import workloads
 from errors import BenchError, Missing
-from report import KEYS
+from report import KEYS, SCAN_KEYS
 from worker import Worker
 
 DRIVER = str(machine.ROOT / "bench" / "driver")
@@ -51,7 +53,7 @@ class RunTest(unittest.TestCase):
         self.assertEqual([r["system"] for r in records], systems)
         for r in records:
             self.assertEqual(tuple(r), KEYS)
-            self.assertEqual((r["rows"], r["dim"], r["batch"], r["k"], r["workload"], r["backend"]), (2000, 16, 4, 3, "flat", "cpu"))
+            self.assertEqual((r["rows"], r["dim"], r["batch"], r["k"], r["workload"], r["data"], r["backend"]), (2000, 16, 4, 3, "flat", "isotropic", "cpu"))
             self.assertEqual(r["recall"], 1.0, r)
             self.assertTrue(0 < r["min_s"] <= r["median_s"] <= r["max_s"], r)
             self.assertAlmostEqual(r["qps"] * r["median_s"], 4, delta=0.01)
@@ -110,6 +112,42 @@ class RunTest(unittest.TestCase):
         if "could not be installed" in done.stderr and not os.environ.get("CI"):
             self.skipTest(done.stderr)
         self.checked(records, ["nearfield", "faiss", "usearch", "numpy", "faiss-default"])
+
+    def test_scan(self):
+        """Our two scans and the peers that leave something out, on rows of a decaying spectrum."""
+        # Enough rows for codes to be read at all: the f32 scan is faster with few.
+        tiny = [*TINY, "--rows", "40000", "--dim", "64", "--spectrum", "decaying", "--batch", "1", "--format", "json"]
+        done = self.run_bench("scan", *tiny, "--peers", "panorama,panorama-threads,faiss-sq8")
+        records = json.loads(done.stdout)
+        if "could not be installed" in done.stderr and not os.environ.get("CI"):
+            self.skipTest(done.stderr)
+        self.assertEqual([(r["system"], r["batch"], r["scan_dtype"]) for r in records],
+                         [("nearfield", 1, "f32"), ("nearfield-i8", 1, "i8"), ("panorama", 1, None), ("panorama-threads", 2, None), ("faiss-sq8", 1, None)])  # fmt: skip
+        for r in records:
+            self.assertEqual(tuple(r), KEYS + SCAN_KEYS)
+            self.assertEqual((r["workload"], r["data"], r["limit_fraction"] is None), ("scan", "decaying", r["system"] != "nearfield"))
+            self.assertAlmostEqual(r["ratio"], records[0]["qps"] / r["qps"], delta=0.01 * r["ratio"])  # of the seconds a query
+            self.assertGreaterEqual(r["recall"], 0.8 if r["system"] == "faiss-sq8" else 1.0, r)
+            coded = r["system"] == "nearfield-i8"
+            self.assertEqual([r[key] is not None for key in SCAN_KEYS[1:]], [coded] * 3)
+        self.assertEqual(records[1]["certified_fraction"], 1)
+        self.assertGreaterEqual(records[1]["candidates_p50"], 3)
+        self.assertTrue(0 < records[1]["bytes_read_fraction"] <= 1, records[1])
+        # A cap of as many rows as are asked for: the answers are no longer the f32 scan's, and nobody says so.
+        capped = json.loads(self.run_bench("scan", *tiny, "--peers", "none", "--max-oversample", "1").stdout)[1]
+        self.assertLessEqual(capped["candidates_p50"], 3)
+
+    def test_scan_that_answers_otherwise(self):
+        """One byte of one answer is enough."""
+        systems = [flat.System(name, None, "", {}, scan_dtype=dtype) for name, dtype in (("nearfield", "f32"), ("nearfield-i8", "i8"))]
+        for name in ("nearfield", "nearfield-i8"):
+            for ending in ("rows", "distances"):
+                Path(self.folder, f"{name}-all.{ending}").write_bytes(bytes(24))
+        coded.check_same_answers(systems, self.folder)
+        Path(self.folder, "nearfield-i8-all.distances").write_bytes(bytes(23) + b"\1")
+        with self.assertRaises(BenchError) as caught:
+            coded.check_same_answers(systems, self.folder)
+        self.assertIn("nearfield-i8: the distances", str(caught.exception))
 
     @unittest.skipUnless("avx2" in machine.describe()["cpu_flags"], "no AVX2 here")
     def test_a_forced_path_holds_for_the_peer(self):
@@ -187,6 +225,20 @@ class RunTest(unittest.TestCase):
         self.refused(f"all --quick --out '{folder}' --only '{shape}'", 2, "records.json without about.json")
         self.assertEqual(len(json.loads(Path(folder, "records.json").read_text(encoding="utf-8"))), len(records))
 
+    def test_all_without_embeddings(self):
+        self.addCleanup(setattr, workloads, "EMBEDDINGS_FILE", workloads.EMBEDDINGS_FILE)
+        workloads.EMBEDDINGS_FILE = Path(self.folder, "embeddings.fbin")
+        chosen = options.All(out=self.folder, only="scan ")
+        without = everything.points(chosen)
+        self.assertEqual({point.data for point in without}, {"decaying", "isotropic", "clusters"})
+        with self.assertRaises(Missing) as caught:
+            everything.points(options.All(out=self.folder, only="scan embeddings"))
+        self.assertIn("--export", str(caught.exception))
+        workloads.EMBEDDINGS_FILE.touch()
+        self.assertEqual(len([point for point in everything.points(chosen) if point.data == "embeddings"]), 6)
+        named = options.everything(["--out", self.folder, "--embeddings", str(workloads.EMBEDDINGS_FILE), "--only", "scan embeddings"])
+        self.assertEqual({point.base for point in everything.points(named)}, {str(workloads.EMBEDDINGS_FILE)})
+
     def test_all_goes_on_after_a_failure(self):
         def measure(point, folder):
             raise BenchError("a worker ended")
@@ -230,7 +282,7 @@ class RunTest(unittest.TestCase):
 
     def test_refusals(self):
         self.refused("frobnicate", 2, "frobnicate")
-        self.refused("", 2, "flat, all, turns or report")
+        self.refused("", 2, "flat, scan, all, turns or report")
         self.refused("flat --frobnicate", 2, "--frobnicate")
         self.refused("flat --rows 4000000000 --dim 10000 --peers none --library local", 2, "4000000000 rows", "GiB")
         self.refused("flat --base no.fbin --queries no.fbin --peers none --library local", 2, "no.fbin", "not there")
@@ -261,7 +313,7 @@ class RunTest(unittest.TestCase):
         self.addCleanup(setattr, flat, "java", flat.java)
         self.addCleanup(Worker.stop_all)
         refusal = """input(); print('{"ok":false,"error":"hello: [3] threads","unsupported":true}')"""
-        flat.java = lambda folder, _: Worker("nearfield-java", [sys.executable, "-c", refusal], f"{folder}/java.log")
+        flat.java = lambda folder, _, name: Worker(name, [sys.executable, "-c", refusal], f"{folder}/java.log")
         outcome = flat.measure(options.flat([*TINY, "--peers", "none", "--java"]), self.folder)
         self.checked(outcome.records, ["nearfield"])
         self.assertEqual(outcome.notes, ["nearfield-java: hello: [3] threads"])
@@ -286,7 +338,7 @@ COMPILER = r"; [0-9.]+ [a-z0-9;]+, (gcc|clang|Apple clang) [0-9.]+"
 
 def outcome_of(times: float) -> flat.Outcome:
     """The packaged library taking so many times the local build's second."""
-    records = [{"system": s, "backend": "cpu", "device": "", "workload": "packaged", "rows": 100_000, "dim": 128, "batch": 480, "k": 10, "metric": "l2",
+    records = [{"system": s, "backend": "cpu", "device": "", "workload": "packaged", "data": "isotropic", "rows": 100_000, "dim": 128, "batch": 480, "k": 10, "metric": "l2",
                 "median_s": t, "min_s": t, "max_s": t, "qps": 480 / t, "limit_fraction": None, "recall": 1.0, "ratio": t / times}
                for s, t in (("nearfield", times), ("nearfield-local", 1.0))]  # fmt: skip
     return flat.Outcome(records, {"flops_per_s": 1.0}, "arithmetic", [], {}, "0.1.0 avx2, clang 1.2.3, packaged")

@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import machine
+from options import SPECTRA
 from worker import Worker, WorkerFailed
 
 PROGRAM = machine.ROOT / "build" / "release" / "bin" / "nearfield_bench"
@@ -38,17 +39,61 @@ class WorkerTest(unittest.TestCase):
 
 
 class NativeTest(WorkerTest):
-    def generate(self, worker: Worker, name: str, rows: int, dim: int = 7, metric: str = "l2", seed: int = 1, first: int = 0) -> str:
-        worker.ask("generate", to=self.path(name), rows=rows, dim=dim, metric=metric, seed=seed, first=first)
+    def generate(self, worker: Worker, name: str, rows: int, dim: int = 7, metric: str = "l2", seed: int = 1, first: int = 0,
+                 spectrum: str = "isotropic") -> str:  # fmt: skip
+        worker.ask("generate", to=self.path(name), rows=rows, dim=dim, metric=metric, seed=seed, first=first, spectrum=spectrum)
         return self.path(name)
 
     def test_generated_rows_depend_on_their_number_alone(self):
+        worker, firsts = self.start(), set()
+        for spectrum in SPECTRA:
+            of = {"spectrum": spectrum}
+            whole = Path(self.generate(worker, "whole", 40_000, **of)).read_bytes()
+            self.assertEqual(len(whole), 8 + 40_000 * 7 * 4)
+            self.assertEqual(whole[8 : 8 + 100 * 28], Path(self.generate(worker, "part", 100, **of)).read_bytes()[8:])
+            self.assertEqual(whole[8 + 30 * 28 : 8 + 50 * 28], Path(self.generate(worker, "later", 20, first=30, **of)).read_bytes()[8:])
+            self.assertNotEqual(whole[8:36], Path(self.generate(worker, "other", 1, seed=2, **of)).read_bytes()[8:])
+            firsts.add(whole[8:36])
+        self.assertEqual(len(firsts), len(SPECTRA))
+        self.fails(lambda: self.generate(worker, "none", 1, spectrum="pink"), "pink", "decaying")
+
+    def test_spectra(self):
+        """The share of the variance that the strongest direction has, found by power iteration, and that the strongest coordinate has."""
+        expected = {"isotropic": (1 / 16, 1 / 16), "decaying": (1 / sum(i**-1.5 for i in range(1, 17)), None), "clusters": (1 / 16, 1 / 16)}
         worker = self.start()
-        whole = Path(self.generate(worker, "whole", 40_000)).read_bytes()
-        self.assertEqual(len(whole), 8 + 40_000 * 7 * 4)
-        self.assertEqual(whole[8 : 8 + 100 * 28], Path(self.generate(worker, "part", 100)).read_bytes()[8:])
-        self.assertEqual(whole[8 + 30 * 28 : 8 + 50 * 28], Path(self.generate(worker, "later", 20, first=30)).read_bytes()[8:])
-        self.assertNotEqual(whole[8:36], Path(self.generate(worker, "other", 1, seed=2)).read_bytes()[8:])
+        for spectrum, (direction, coordinate) in expected.items():
+            numbers = struct.unpack(f"<{4000 * 16}f", Path(self.generate(worker, "rows", 4000, 16, spectrum=spectrum)).read_bytes()[8:])
+            columns = [numbers[i::16] for i in range(16)]
+            means = [sum(column) / 4000 for column in columns]
+            columns = [[x - mean for x in column] for column, mean in zip(columns, means)]
+            covariance = [[sum(a * b for a, b in zip(left, right)) / 4000 for right in columns] for left in columns]
+            trace = sum(covariance[i][i] for i in range(16))
+            vector = [1.0 + i / 16 for i in range(16)]
+            for _ in range(60):
+                vector = [sum(a * b for a, b in zip(row, vector)) for row in covariance]
+                length = sum(x * x for x in vector) ** 0.5
+                vector = [x / length for x in vector]
+            # Of 1000 centres the largest of 16 equal directions has (1 + sqrt(16 / 1000))^2 = 1.27 times its share (Marchenko and Pastur).
+            self.assertAlmostEqual(length / trace, direction, delta=0.35 * direction, msg=spectrum)
+            largest = max(covariance[i][i] for i in range(16)) / trace
+            if coordinate:
+                self.assertAlmostEqual(largest, coordinate, delta=0.15 * coordinate, msg=spectrum)
+            else:
+                self.assertLess(largest, 0.8 * direction, "rotated: no coordinate is an axis")
+
+    def test_clusters_are_tight(self):
+        """The nearest of 5000 rows is in the same cluster, a tenth away; of isotropic ones it is as far as all others."""
+        worker = self.start()
+        worker.ask("hello", library=LIBRARY)
+        nearest = {}
+        for spectrum in ("isotropic", "clusters"):
+            base, queries = (self.generate(worker, name, rows, 32, first=first, spectrum=spectrum) for name, rows, first in (("b", 5000, 0), ("q", 50, 5000)))
+            worker.ask("load", base=base, metric="l2")
+            worker.ask("workload", queries=queries, batch=50, k=1)
+            worker.ask("answers", to=self.path("near"))
+            nearest[spectrum] = sorted(struct.unpack("<50f", Path(self.path("near.distances")).read_bytes()))[25]
+        self.assertLess(nearest["clusters"], 2 * 2 * 32 * 0.01)  # |x - y|^2 of two rows: 2 x 32 x 0.1^2 at the mean
+        self.assertGreater(nearest["isotropic"], 10)
 
     def test_poincare_rows_lie_in_the_ball(self):
         numbers = struct.unpack("<3000f", Path(self.generate(self.start(), "ball", 1000, 3, "poincare")).read_bytes()[8:])
@@ -112,6 +157,35 @@ class NativeTest(WorkerTest):
         inserted = worker.ask("insert", base=base, metric="l2", batch=300)
         self.assertEqual(inserted["rows"], 1000)
         self.assertLessEqual(inserted["max_s"], inserted["seconds"])
+
+    def test_runs_with_codes(self):
+        worker = self.start()
+        worker.ask("hello", library=LIBRARY)
+        base = self.generate(worker, "base", 40_000, 64, spectrum="decaying")  # with few rows codes are not read
+        queries = self.generate(worker, "queries", 20, 64, first=40_000, spectrum="decaying")
+        found = {}
+        for dtype in ("f32", "i8"):
+            loaded = worker.ask("load", base=base, metric="l2", scan_dtype=dtype)
+            self.assertEqual("code_bytes" in loaded, dtype == "i8")
+            worker.ask("workload", queries=queries, batch=1, k=7)
+            ran = worker.ask("run", calls=8)
+            self.assertEqual("certified" in ran, dtype == "i8")
+            worker.ask("answers", to=self.path(dtype))
+            found[dtype] = [Path(self.path(f"{dtype}.{ending}")).read_bytes() for ending in ("rows", "distances")]
+        self.assertEqual(found["f32"], found["i8"])
+        self.assertGreaterEqual(loaded["code_bytes"], 40_000 * 64)
+        self.assertGreaterEqual(loaded["fit_steps"], 1)
+        self.assertLessEqual(loaded["fit_longest_step_s"], loaded["fit_s"])
+        self.assertEqual((ran["queries"], ran["certified"]), (8, 8))
+        self.assertGreaterEqual(ran["rescored_p50"], 7)
+        self.assertTrue(0 < ran["scanned_bytes"] <= ran["whole_bytes"], ran)
+        worker.ask("workload", queries=queries, batch=1, k=7, max_oversample=1)
+        self.assertLessEqual(worker.ask("run", calls=8)["rescored_p50"], 7)
+        inserted = worker.ask("insert", base=base, metric="l2", scan_dtype="i8", before=1000)
+        self.assertEqual(inserted["rows"], 39_000)
+        self.fails(lambda: worker.ask("workload", queries=queries, batch=5, max_oversample="much"), "much")
+        self.fails(lambda: worker.ask("load", base=base, metric="l2", scan_dtype="i4"), "i4", "f32")
+        self.fails(lambda: worker.ask("insert", base=base, metric="l2", before=40_000), "before=40000")
 
     def test_more_neighbours_than_rows(self):
         worker = self.start()

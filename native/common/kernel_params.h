@@ -143,16 +143,16 @@ struct LevelsParams {
 //
 // Unless is_capped, base and gain follow from the rank r of limits[query], every operation in f32, a square
 // root with an error of at most 2^-19 of it; NEARFIELD_EMPTY keeps all:
-//   L2, cosine  base = sqrt(r slope + constant) + offset, gain = 0
-//   Poincare    gain = sqrt(r slope + constant), base = offset
-//   dot         t = r + offset, base = (t + |t| 2^-21) + constant, gain = 0
+//   L2, cosine  base = sqrt(r slope + addend) + offset, gain = 0
+//   Poincare    gain = sqrt(r slope + addend), base = offset
+//   dot         t = r + offset, base = (t + |t| 2^-21) + addend, gain = 0
 struct CodeQuery {
   float scale_a, scale_b;  // of the two terms
   float shrink, query, widen;
   float per_error, per_norm;
   float base, gain;
   uint32_t keeps_all;  // is_capped: base is infinite
-  float slope, constant, offset;
+  float slope, addend, offset;
   uint32_t reserved0, reserved1, reserved2;
 };
 

@@ -26,6 +26,10 @@ constexpr double kLeastPartUnits = 2e4;
 // four rounds of its block.
 constexpr uint32_t kMostLists = 4096;
 
+// Rows that a GPU reads in some 30 microseconds: the launches of a search by codes cost as much. Not
+// measured.
+constexpr uint64_t kLeastCodedBytes = 128ull << 20;
+
 }  // namespace
 
 void fill_info(const Driver& driver, const Gpu& gpu, nf_device_info* out) {
@@ -55,6 +59,8 @@ CudaQueue::CudaQueue(std::shared_ptr<Driver> driver, const Gpu& gpu)
   limits_.most_lists = kMostLists;
   limits_.most_list_k = kMostListK;
   limits_.sides_of_products = true;
+  limits_.codes = true;
+  limits_.least_coded_bytes = kLeastCodedBytes;
 }
 
 Status CudaQueue::create(std::shared_ptr<Driver> driver, const Gpu& gpu, std::unique_ptr<CudaQueue>* out) {

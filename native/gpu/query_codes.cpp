@@ -99,7 +99,7 @@ void QueryCodes::code(int64_t first, int64_t count, bool is_capped) {
       header.scale_b = coded.scale[1];
       put(test, &header);
       header.slope = limit.slope;
-      header.constant = limit.constant;
+      header.addend = limit.constant;
       header.offset = limit.offset;
       uint32_t* to = words_.data() + begin_of(s) + q * set.words();
       std::memcpy(to, &header, sizeof(header));

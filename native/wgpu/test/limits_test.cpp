@@ -5,12 +5,15 @@
 #include <cstring>
 #include <thread>
 
-#include "fixture.hpp"
 #include "gpu/device.hpp"
+#include "gpu/test/fixture.hpp"
 #include "kernel_params.h"
 #include "queue.hpp"
 
 namespace nearfield::wgpu::test {
+
+using namespace gpu::test;
+
 namespace {
 
 // Fields of a WGSL struct in order; all of ours are scalars of four bytes.

@@ -4,6 +4,7 @@ package dev.nearfield.demo;
 import dev.nearfield.VectorIndexException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -51,9 +52,15 @@ public final class Demo {
   }
 
   private void run() throws IOException, InterruptedException {
+    if (options.export().isPresent()) {
+      export(options.export().get());
+      if (options.queries().isEmpty()) {
+        return;
+      }
+    }
     try (DefinitionIndex index = new DefinitionIndex(sources.dimension(), options.backend())) {
       embedder.completeAsync(sources.embedder());
-      fill(index);
+      load(index::add);
       try (Output output =
           options.json()
               ? new JsonOutput(streams.out())
@@ -68,11 +75,20 @@ public final class Demo {
     }
   }
 
-  private void fill(DefinitionIndex index) throws IOException, InterruptedException {
+  /** The vectors as they are searched, in the same order. */
+  private void export(Path file) throws IOException, InterruptedException {
+    embedder.completeAsync(sources.embedder());
+    try (FbinFile out = FbinFile.create(file, sources.dimension())) {
+      load((definitions, vectors) -> out.write(vectors));
+      streams.messages().println("Wrote %,d vectors to %s".formatted(out.finish(), file));
+    }
+  }
+
+  private void load(EmbeddingCache.Sink sink) throws IOException, InterruptedException {
     Corpus corpus =
         new Corpus(this::dictionary, this::embedder, streams.messages(), streams.redraw());
     try (EmbeddingCache cache = openCache()) {
-      corpus.load(options.limit(), cache, index::add);
+      corpus.load(options.limit(), cache, sink);
     }
   }
 

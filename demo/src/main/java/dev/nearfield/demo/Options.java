@@ -2,6 +2,7 @@
 package dev.nearfield.demo;
 
 import dev.nearfield.BackendKind;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -15,9 +16,15 @@ import java.util.stream.Collectors;
  * @param queries none: they are read from the input
  * @param k hits for each query
  * @param backend empty: the best one present
+ * @param export where the vectors go, empty: nowhere; without queries, nothing is searched then
  */
 record Options(
-    int limit, List<String> queries, int k, Optional<BackendKind> backend, boolean json) {
+    int limit,
+    List<String> queries,
+    int k,
+    Optional<BackendKind> backend,
+    boolean json,
+    Optional<Path> export) {
   static final int DEFAULT_LIMIT = 10_000;
   static final int DEFAULT_K = 10;
 
@@ -35,6 +42,7 @@ record Options(
     int k = DEFAULT_K;
     Optional<BackendKind> backend = Optional.empty();
     boolean json = false;
+    Optional<Path> export = Optional.empty();
     for (int i = 0; i < args.length; i++) {
       String option = args[i];
       switch (option) {
@@ -51,14 +59,16 @@ record Options(
           }
           queries.add(query.strip());
         }
+        case "--export" -> export = Optional.of(file(value(args, ++i)));
         case "--backend" -> backend = backend(value(args, ++i));
         default ->
             throw new UsageException(
-                "demo: unknown argument '%s', known are --limit, --query, --k, --backend and --json"
+                ("demo: unknown argument '%s', known are --limit, --query, --k, --backend, --export"
+                        + " and --json")
                     .formatted(option));
       }
     }
-    return new Options(limit, List.copyOf(queries), k, backend, json);
+    return new Options(limit, List.copyOf(queries), k, backend, json, export);
   }
 
   private static String value(String[] args, int i) {
@@ -66,6 +76,14 @@ record Options(
       throw new UsageException("demo: %s needs a value".formatted(args[i - 1]));
     }
     return args[i];
+  }
+
+  private static Path file(String text) {
+    if (!text.endsWith(FbinFile.SUFFIX)) {
+      throw new UsageException(
+          "demo: --export is '%s', it must end in %s".formatted(text, FbinFile.SUFFIX));
+    }
+    return Path.of(text);
   }
 
   private static int number(String option, String text, int min, int max) {

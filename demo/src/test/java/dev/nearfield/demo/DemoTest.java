@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.demo;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,6 +13,8 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.StringReader;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -168,6 +171,43 @@ class DemoTest {
                 100));
     assertEquals(0, status);
     assertTrue(messages().contains("not kept on disk"), messages());
+  }
+
+  /** Rows in the dictionary's order, with the vectors that are searched. */
+  @Test
+  void exportsTheVectorsAsAFile() throws Exception {
+    Path file = folder.resolve("vectors.fbin");
+    assertEquals(0, run("number 1\n", false, "--limit", "500", "--export", file.toString()));
+    assertEquals("", out()); // nothing was asked
+    assertTrue(messages().endsWith("Wrote 500 vectors to " + file + "\n"), messages());
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+    assertEquals(8 + 500 * Texts.Bigrams.DIMENSION * Float.BYTES, bytes.capacity());
+    assertEquals(500, bytes.getInt());
+    assertEquals(Texts.Bigrams.DIMENSION, bytes.getInt());
+    for (Definition definition : Texts.definitions(SIZE).subList(0, 500)) {
+      float[] row = new float[Texts.Bigrams.DIMENSION];
+      for (int i = 0; i < row.length; i++) {
+        row[i] = bytes.getFloat();
+      }
+      assertArrayEquals(embedder.vector(definition.text()), row);
+    }
+    byte[] first = Files.readAllBytes(file);
+    assertEquals(
+        0, run("", false, "--limit", "500", "--export", file.toString(), "--query", "number 1"));
+    assertTrue(out().contains("searched 500 definitions"), out());
+    assertArrayEquals(first, Files.readAllBytes(file));
+    assertEquals(
+        List.of(file),
+        Files.list(folder).filter(each -> each.toString().contains("vectors")).toList());
+  }
+
+  @Test
+  void anExportThatCannotBeWrittenIsOneSentenceAndOne() throws Exception {
+    Path file = folder.resolve("none").resolve("vectors.fbin");
+    assertEquals(1, run("", false, "--limit", "10", "--export", file.toString()));
+    assertEquals(1, messages().lines().count(), messages());
+    assertTrue(messages().contains(file.toString()), messages());
+    assertEquals(0, embedder.embedded.get());
   }
 
   @Test

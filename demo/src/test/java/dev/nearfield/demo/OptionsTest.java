@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.nearfield.BackendKind;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -15,13 +16,21 @@ import org.junit.jupiter.params.provider.ValueSource;
 class OptionsTest {
   @Test
   void hasDefaults() {
-    assertEquals(new Options(10_000, List.of(), 10, Optional.empty(), false), Options.parse());
+    assertEquals(
+        new Options(10_000, List.of(), 10, Optional.empty(), false, Optional.empty()),
+        Options.parse());
   }
 
   @Test
   void takesAllInAnyOrder() {
     assertEquals(
-        new Options(2000, List.of("a b", "--json"), 3, Optional.of(BackendKind.JAVA), true),
+        new Options(
+            2000,
+            List.of("a b", "--json"),
+            3,
+            Optional.of(BackendKind.JAVA),
+            true,
+            Optional.of(Path.of("there", "a.fbin"))),
         Options.parse(
             "--json",
             "--query",
@@ -30,6 +39,8 @@ class OptionsTest {
             "3",
             "--backend",
             "Java",
+            "--export",
+            "there/a.fbin",
             "--limit",
             "2000",
             "--query",
@@ -66,7 +77,7 @@ class OptionsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"--limit", "--k", "--query", "--backend"})
+  @ValueSource(strings = {"--limit", "--k", "--query", "--backend", "--export"})
   void refusesMissingValues(String option) {
     assertContains(refusal(option), option + " needs a value");
   }
@@ -76,6 +87,8 @@ class OptionsTest {
     assertContains(refusal("coffee"), "'coffee'");
     assertContains(refusal("--limit=5"), "'--limit=5'");
     assertContains(refusal("--query", "  "), "--query is blank");
+    assertContains(refusal("--export", "a.fvecs"), "'a.fvecs'");
+    assertContains(refusal("--export", "a.fvecs"), ".fbin");
   }
 
   private static String refusal(String... args) {

@@ -46,10 +46,11 @@ final class Searches implements AutoCloseable {
     this.handles = handles;
   }
 
-  static Searches load(Device device, Metric metric, Path base, Map<String, Object> reply)
-      throws IOException {
+  static Searches load(
+      Device device, Metric metric, Path base, String scanDtype, Map<String, Object> reply)
+      throws IOException, InterruptedException {
     try (Fbin rows = Fbin.read(base)) {
-      AcceleratedVectorIndex index = Inserts.index(device, metric, rows);
+      AcceleratedVectorIndex index = Inserts.index(device, metric, rows, scanDtype);
       try {
         VectorBatch all = rows.batch(0, rows.rows);
         long start = System.nanoTime();
@@ -57,10 +58,11 @@ final class Searches implements AutoCloseable {
         reply.put("rows", rows.rows);
         reply.put("dim", rows.dim);
         reply.put("seconds", (System.nanoTime() - start) / 1e9);
+        Encodings.awaitFit(index, rows.rows, scanDtype);
         reply.put("device_bytes", index.stats().deviceBytes());
         reply.put("workspace_bytes", 0);
         return new Searches(index, handles);
-      } catch (RuntimeException | Error e) {
+      } catch (RuntimeException | InterruptedException | Error e) {
         index.close();
         throw e;
       }

@@ -79,7 +79,7 @@ public final class Worker {
       try {
         reply.put("ok", true);
         more = worker.serve(new Command(FlatJson.read(line)), reply);
-      } catch (Unsupported e) {
+      } catch (Unsupported | UnsupportedOperationException e) {
         reply = failure(e);
         reply.put("unsupported", true);
       } catch (Exception | OutOfMemoryError e) {
@@ -107,7 +107,13 @@ public final class Worker {
       case "hello" -> hello(command, reply);
       case "load" -> {
         drop();
-        searches = Searches.load(device(), metric(command), Path.of(command.text("base")), reply);
+        searches =
+            Searches.load(
+                device(),
+                metric(command),
+                Path.of(command.text("base")),
+                command.text("scan_dtype", Encodings.F32),
+                reply);
       }
       case "workload" ->
           loaded()
@@ -125,6 +131,8 @@ public final class Worker {
               metric(command),
               Path.of(command.text("base")),
               command.number("batch", 0),
+              command.number("before", 0),
+              command.text("scan_dtype", Encodings.F32),
               reply);
       case "turns" ->
           Turns.run(

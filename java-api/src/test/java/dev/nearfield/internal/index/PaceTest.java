@@ -39,9 +39,9 @@ class PaceTest {
 
   @Test
   void followsTheMachine() {
-    pace.took(64, 100_000, 640_000);
+    pace.took(Pace.LEAST_QUERIES, 100_000, Pace.LEAST_QUERIES * 10_000);
     for (int i = 0; i < 20; i++) {
-      pace.took(64, 100_000, 6_400_000); // ten times slower
+      pace.took(Pace.LEAST_QUERIES, 100_000, Pace.LEAST_QUERIES * 100_000); // ten times slower
     }
     int slow = pace.queries(100_000, MOST);
     assertTrue(95 <= slow && slow <= 105, "queries in a turn: " + slow);
