@@ -47,7 +47,9 @@ inline int finish() {
 inline uint64_t seed_from(int argc, char** argv, uint64_t fallback) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what a crash had said before it
   const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : fallback;
-  std::printf("seed %" PRIu64 "; again with: %s %" PRIu64 "\n", seed, argv[0], seed);
+  std::printf("seed %" PRIu64 "; again with: %s %" PRIu64, seed, argv[0], seed);
+  for (int i = 2; i < argc; ++i) std::printf(" %s", argv[i]);
+  std::printf("\n");
   return seed;
 }
 
