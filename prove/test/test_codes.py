@@ -4,6 +4,7 @@
 import codes
 from phases import Absent, CutShort, Failed
 from stand_ins import StandInTest
+from worker import WorkerFailed
 
 REPLY = {"seconds": 0.001, "p50_s": 0.001, "queries": 4, "certified": 4, "rescored_p50": 7, "scanned_bytes": 20, "whole_bytes": 100}
 
@@ -12,10 +13,11 @@ class StandInWorker:
     """Answers as the native worker does; its answers are `answers`."""
 
     def __init__(self, answers: bytes, **reply):
-        self.answers, self.reply, self.asked = answers, {**REPLY, **reply}, []
+        self.answers, self.reply = answers, {**REPLY, **reply}
 
     def ask(self, command: str, **keys) -> dict:
-        self.asked.append((command, keys))
+        if "scan_dtype" in keys:
+            raise WorkerFailed(f"load: scan_dtype=3, {codes.NOT_BUILT} in this version of the backend")
         if command == "answers":
             for ending in ("rows", "distances"):
                 with open(f"{keys['to']}.{ending}", "wb") as out:
@@ -53,11 +55,17 @@ class CodesTest(StandInTest):
             with self.assertRaisesRegex(Failed, words):
                 self.point(**change)
 
-    def test_a_backend_without_codes(self):
+    def test_a_backend_that_leaves_its_codes_unused(self):
         entry = {}
-        with self.assertRaisesRegex(Absent, codes.NOT_BUILT):
+        with self.assertRaisesRegex(Failed, "decaying, batch 1: the codes were not used"):
             codes.measure(self.session(), entry, 60, lambda: None)
         self.assertEqual(entry["points"], [])
+
+    def test_a_backend_without_codes(self):
+        session = self.session()
+        session.ours = lambda name: StandInWorker(b"", device="it", emulated=0)
+        with self.assertRaisesRegex(Absent, codes.NOT_BUILT):
+            codes.measure(session, {}, 60, lambda: None)
 
     def test_no_time(self):
         with self.assertRaisesRegex(CutShort, "0 of 4 workloads"):
