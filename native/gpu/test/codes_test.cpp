@@ -247,6 +247,42 @@ void run(Device* device, std::mt19937_64& random, const Case& c) {
   compare(c, "compacted", *less_coded, *less, queries, {});
 }
 
+// Recoding that has no room, or is cancelled, leaves the codes as they were.
+void refusals(Device* device, std::mt19937_64& random) {
+  if (device == nullptr) return;
+  const Case c{NF_COSINE, 20, 300, Shape::kNormal, {}};
+  const Rows rows = shaped_rows(random, c, c.rows);
+  StoreOptions options;
+  options.metric = c.metric;
+  options.dim = c.dim;
+  options.capacity = c.rows;
+  options.coded = true;
+  options.memory_limit = device->estimate(options);
+  std::unique_ptr<Store> full, coded = make_store(*device, c, true), plain = make_store(*device, c, false);
+  CHECK_OK(device->create_store(options, &full, kCall));
+  for (Store* store : {full.get(), coded.get(), plain.get()}) CHECK_OK(store->append(rows.host(), kCall));
+  const Queries queries = make_queries(random, rows, 5);
+  const BasisPtr basis = random_basis(random, rows, 8, 1);
+  int64_t left = 0;
+  full->set_basis(basis);
+  const Status status = full->recode(c.rows, &left, kCall);
+  CHECK_IN(status.message(),
+           status.code() == NF_RESOURCE_EXHAUSTED && full->device_bytes() == options.memory_limit);
+  compare(c, "no room", *full, *plain, queries, {});
+
+  uint32_t cancel = 1;
+  nf_call call{};
+  call.struct_size = sizeof(call);
+  call.cancel = &cancel;
+  coded->set_basis(basis);
+  CHECK_OK(coded->recode(32, &left, kCall));
+  CHECK(coded->recode(c.rows, &left, Call(&call, "train")).code() == NF_CANCELLED);
+  compare(c, "cancelled", *coded, *plain, queries, {});
+  CHECK_OK(coded->recode(c.rows, &left, kCall));
+  CHECK(left == 0 && coded->basis() == basis);
+  compare(c, "gone on", *coded, *plain, queries, {});
+}
+
 }  // namespace
 }  // namespace nearfield::gpu::test
 
@@ -277,6 +313,7 @@ int main(int argc, char** argv) {
         continue;
       run(device.get(), random, {metric, dim, std::min<int64_t>(rows, 300), Shape::kNormal, codes});
     }
+  refusals(device.get(), random);
   nearfield::DeviceOptions tiny = codes;
   tiny.slab_bytes = tiny.max_binding_bytes = 16'384;
   CHECK_OK(backend->create_device(tiny, &split, kCall));
