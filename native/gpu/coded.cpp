@@ -17,9 +17,6 @@ namespace {
 // MB of 128 dimensions.
 constexpr int64_t kSampleRows = 4096;
 constexpr int64_t kSampleTimes = 20;  // as many for each of the k
-// At k = 100 some 600 rows are rescored by one workgroup a query, and nothing is gained (lavapipe, 200,000 x
-// 128; no GPU yet).
-constexpr int32_t kMostCodedK = 32;
 // A filter that allows fewer rows than this many for each of the k leaves nothing to leave out.
 constexpr int64_t kLeastAllowed = 512;
 // The bounds keep more rows than are within the limit: ten times as many on flat spectra (issue 12).
@@ -175,7 +172,7 @@ bool codes_pay(const Scan& scan) {
   if (!scan.is_coded() || scan.rows() == 0 || plan.k > context.limits().most_list_k) return false;
   if (path == Path::kDirect || path == Path::kMatrix) return false;
   const auto bytes = static_cast<uint64_t>(scan.rows()) * scan.row_bytes();
-  const bool is_worth = plan.batch <= kPassQueries && plan.k <= kMostCodedK &&
+  const bool is_worth = plan.batch <= kPassQueries && plan.k <= context.limits().most_coded_k &&
                         bytes >= context.limits().least_coded_bytes && scan.rows() >= 4 * sample_wanted(scan);
   if (path != Path::kCodes && !(is_forced(path) && plan.batch <= kPassQueries) && !is_worth) return false;
   const FlatShape shape = context.flat_shape(1, plan.k);

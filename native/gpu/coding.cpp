@@ -189,13 +189,12 @@ void GpuStore::set_basis(BasisPtr basis) {
   recount();
 }
 
-Status GpuStore::begin_shadow(int64_t slab) {
+Status GpuStore::begin_shadow(int64_t slab, const char* what) {
   const auto bytes = static_cast<uint64_t>(layout(slab, *basis_).bytes());
   const auto refuse = [&](const char* who, uint64_t used, uint64_t limit) {
     return error(NF_RESOURCE_EXHAUSTED,
-                 "recode: the new codes of a slab need %llu more bytes, %s %llu of its memory limit of %llu "
-                 "bytes",
-                 static_cast<unsigned long long>(bytes), who, static_cast<unsigned long long>(used),
+                 "%s: coding a slab anew needs %llu more bytes, %s %llu of its memory limit of %llu bytes",
+                 what, static_cast<unsigned long long>(bytes), who, static_cast<unsigned long long>(used),
                  static_cast<unsigned long long>(limit));
   };
   const MemoryBudget& device = context_->memory;
@@ -204,7 +203,7 @@ Status GpuStore::begin_shadow(int64_t slab) {
   if (device.limit != 0 && device.used + bytes > device.limit)
     return refuse("the indexes of this device use", device.used, device.limit);
   Shadow shadow;
-  NF_TRY(context_->queue().allocate(bytes, Use::kStorage, "recode", &shadow.codes));
+  NF_TRY(context_->queue().allocate(bytes, Use::kStorage, what, &shadow.codes));
   shadow.slab = slab;
   shadow.basis = basis_;
   shadow_ = std::move(shadow);
@@ -215,6 +214,8 @@ Status GpuStore::begin_shadow(int64_t slab) {
 Status GpuStore::recode(int64_t rows, int64_t* left, const Call& call) {
   *left = 0;
   if (basis_ == nullptr) return {};
+  NF_TRY(call.poll());
+  const char* const what = call.operation();
   const auto slab_count = static_cast<int64_t>(slabs_.all().size());
   const Drain drain(context_->queue());
   std::vector<uint32_t> groups;
@@ -223,7 +224,7 @@ Status GpuStore::recode(int64_t rows, int64_t* left, const Call& call) {
     const int64_t used = used_groups(slab);
     // An empty slab takes its turn when no other is under way.
     if (rows > 0 || (used == 0 && shadow_.slab < 0)) {
-      if (shadow_.slab != slab) NF_TRY(begin_shadow(slab));
+      if (shadow_.slab != slab) NF_TRY(begin_shadow(slab, what));
       const int64_t end = std::min(used, shadow_.next_group + groups_of(std::max<int64_t>(rows, 0)));
       groups.clear();
       for (int64_t group = shadow_.next_group; group < end; ++group)
@@ -231,10 +232,10 @@ Status GpuStore::recode(int64_t rows, int64_t* left, const Call& call) {
       if (!groups.empty()) {
         WorkSizes sizes{};
         add_coding_sizes(static_cast<int64_t>(groups.size()), &sizes);
-        NF_TRY(context_->reserve(sizes, "recode"));
-        NF_TRY(code_groups(slab, shadow_.codes, shadow_.basis, groups, &call, "recode"));
+        NF_TRY(context_->reserve(sizes, what));
+        NF_TRY(code_groups(slab, shadow_.codes, shadow_.basis, groups, &call, what));
         context_->queue().drain();
-        NF_TRY(context_->queue().take_error("recode"));
+        NF_TRY(context_->queue().take_error(what));
       }
       rows -= (end - shadow_.next_group) * kGroupRows;
       shadow_.next_group = end;

@@ -137,6 +137,9 @@ struct Limits {
   bool sides_of_products =
       false;           // a matrix form is served: norms are kept beside the rows of L2 and dot too
   bool codes = false;  // rotate, code, levels (query blocks of 1 and kLevelsQueries) and rescore are there
+  // Largest k of scans of codes, where those of rows are not asked for. At k = 100 some 600 rows are
+  // rescored.
+  int32_t most_coded_k = 128;
   uint64_t least_coded_bytes = 0;  // of a store's vectors, from which on scans of codes are faster
 };
 // Queries of a workgroup of `levels`, where a search has more than one.

@@ -98,7 +98,7 @@ class GpuStore final : public Store {
   Status code_groups(int64_t slab, const Buffer& codes, const BasisPtr& basis,
                      std::span<const uint32_t> groups, const Call* call, const char* what);
   Status load_axes(const BasisPtr& basis, int64_t begin, int64_t end);
-  Status begin_shadow(int64_t slab);
+  Status begin_shadow(int64_t slab, const char* what);
   int64_t used_groups(int64_t slab) const;
   void recount();               // beyond_estimate_, and what the device's budget knows of it
   int64_t staged_rows() const;  // rows of one staging buffer
