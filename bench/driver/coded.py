@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import filecmp
 import statistics
+import time
 from dataclasses import dataclass, field
 
 import stats
@@ -15,7 +16,7 @@ F32, I8 = "f32", "i8"
 FACTS = ("code_bytes", "fit_s", "fit_steps", "fit_longest_step_s", "rotated", "level_dims")
 # Before rows are inserted against the clock so many are there, and the basis fitted to them: rows are then rotated as well. At most half.
 FITTED_ROWS = 50_000
-INSERTS = 3  # of each, in turns
+INSERTS, INSERT_SECONDS = 3, 10.0  # of each, in turns; no more once they took so long: every one with codes fits a basis
 
 
 def suffix(dtype: str) -> str:
@@ -67,7 +68,10 @@ def inserts(systems: list, made) -> dict:
     """Seconds of appending the rows behind the first to an index, with and without codes, in turns."""
     before = min(FITTED_ROWS, made.rows // 2)
     seconds: dict[str, list[float]] = {system.name: [] for system in systems}
-    for _ in range(INSERTS):
+    begun = time.monotonic()
+    for number in range(INSERTS):
+        if number and time.monotonic() - begun > INSERT_SECONDS:
+            break
         for system in systems:
             reply = system.worker.ask("insert", base=made.base, metric=made.metric, **insert_keys(system, before))
             seconds[system.name].append(reply["seconds"])

@@ -78,7 +78,7 @@ def scans(embeddings: str) -> list[Flat]:
     decaying, isotropic = ({"rows": MILLION, "dim": 128, "data": data} for data in ("decaying", "isotropic"))
     wide = [{"rows": WIDE_ROWS, "dim": WIDE_DIM, "data": data} for data in ("decaying", "isotropic")]
     texts = {"rows": EMBEDDINGS_ROWS, "dim": EMBEDDINGS_DIM, "data": EMBEDDINGS}
-    points = [_scan(**shape, batch=1, peers=SCAN_PEERS) for shape in (decaying, isotropic, texts)]
+    points = [_scan(**shape, batch=1, peers=SCAN_PEERS, java=True) for shape in (decaying, isotropic, texts)]
     points += [_scan(**shape, batch=batch, peers=few) for shape in (decaying, texts) for batch in (4, 16)]
     points += [_scan(**shape, batch=1, k=100, peers=few) for shape in (decaying, texts)]
     points += [_scan(**shape, batch=1000, peers=many) for shape in (decaying, isotropic, texts)]

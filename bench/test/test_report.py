@@ -72,7 +72,7 @@ class TargetsTest(unittest.TestCase):
         scans = workloads.scans("embeddings.fbin")
         for point in workloads.with_targets() + workloads.beside_local() + workloads.inserting() + scans + workloads.curves():
             systems = ("nearfield",) + (("nearfield-local",) if point.local else ()) + (("nearfield-java",) if point.java else ()) + point.peers
-            systems += ("nearfield-i8",) if "i8" in point.scans else ()
+            systems += (("nearfield-i8",) + (("nearfield-java-i8",) if point.java else ())) if "i8" in point.scans else ()
             records += [record(s, workload=point.workload, data=point.data, rows=point.rows, dim=point.dim, batch=point.batch, k=point.k, metric=point.metric)
                         for s in systems]  # fmt: skip
         fit = {"code_bytes": 1, "fit_s": 1.0, "fit_steps": 100, "fit_longest_step_s": 0.01}

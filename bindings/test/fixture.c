@@ -91,6 +91,12 @@ static nf_status knn(nf_context* context, const nf_knn* request, nf_step* step, 
   return fail(NF_UNIMPLEMENTED, "knn", call);
 }
 
+static nf_status quantize(nf_context* context, const nf_quantize* request, nf_call* call) {
+  (void)context;
+  (void)request;
+  return fail(NF_UNIMPLEMENTED, "quantize", call);
+}
+
 // The index functions only have to be there.
 static nf_status index_estimate(nf_context* context, const nf_index_desc* desc, uint64_t* peak_bytes,
                                 uint64_t* bytes, nf_call* call) {
@@ -110,6 +116,12 @@ static nf_status index_info(nf_index* index, nf_index_info* info, nf_call* call)
   (void)index;
   (void)info;
   return fail(NF_UNIMPLEMENTED, "index_info", call);
+}
+static nf_status index_train(nf_index* index, const nf_train* request, nf_step* step, nf_call* call) {
+  (void)index;
+  (void)request;
+  (void)step;
+  return fail(NF_UNIMPLEMENTED, "index_train", call);
 }
 static nf_status index_add(nf_index* index, const nf_add* add, int64_t* first_row, nf_call* call) {
   (void)index;
@@ -164,10 +176,12 @@ static const nf_api table = {
     .context_destroy = context_destroy,
     .supports = supports,
     .knn = knn,
+    .quantize = quantize,
     .index_estimate = index_estimate,
     .index_create = index_create,
     .index_destroy = index_destroy,
     .index_info = index_info,
+    .index_train = index_train,
     .index_add = index_add,
     .index_replace = index_replace,
     .index_read = index_read,

@@ -108,6 +108,7 @@ int main(void) {
   FIELD(nf_score, offsets);
   FIELD(nf_score, rows);
   FIELD(nf_score, distances);
+  FIELD(nf_score, errors);
   STRUCT(nf_knn);
   FIELD(nf_knn, struct_size);
   FIELD(nf_knn, metric);
@@ -199,6 +200,14 @@ int main(void) {
   FIELD(nf_index_info, workspace_bytes);
   FIELD(nf_index_info, smallest_list);
   FIELD(nf_index_info, largest_list);
+  FIELD(nf_index_info, code_bytes);
+  FIELD(nf_index_info, scanned_bytes);
+  FIELD(nf_index_info, whole_bytes);
+  FIELD(nf_index_info, searched);
+  FIELD(nf_index_info, certified);
+  FIELD(nf_index_info, rotated);
+  FIELD(nf_index_info, level_dims);
+  FIELD(nf_index_info, loosening);
   STRUCT(nf_api);
   FIELD(nf_api, struct_size);
   FIELD(nf_api, abi_major);

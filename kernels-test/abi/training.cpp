@@ -77,9 +77,10 @@ bool compact_step(const Bench& bench, nf_index* index, nf_step* step) {
 
 class Coded {
  public:
-  Coded(const Bench& bench, nf_context* context, int32_t metric, int32_t dim) : bench_(bench), dim_(dim) {
+  Coded(const Bench& bench, nf_context* context, int32_t metric, int32_t dim)
+      : Coded(bench, context, flat(metric, dim)) {}
+  Coded(const Bench& bench, nf_context* context, nf_index_desc desc) : bench_(bench), dim_(desc.dim) {
     Caller caller;
-    nf_index_desc desc = flat(metric, dim);
     desc.scan_dtype = NF_I8;
     nf_index* made = nullptr;
     bench.ok(bench.api->index_create(context, &desc, &made, &caller.call), "index_create, coded", caller);
@@ -316,6 +317,34 @@ void test_early_ends(const Bench& bench, nf_context* context) {
   bench.report->check(bench.info(index.get()).trained == 1, "trained: info");
 }
 
+// An index that fills its memory limit: whether a training finds room for shadow codes there or not, answers
+// stay.
+void test_no_room(const Bench& bench, nf_context* context) {
+  constexpr int64_t kRows = 4096;
+  Caller caller;
+  nf_index_desc desc = flat(NF_L2SQ, kWidth);
+  desc.scan_dtype = NF_I8;
+  desc.capacity = kRows;
+  uint64_t peak = 0;
+  bench.ok(bench.api->index_estimate(context, &desc, &peak, &desc.memory_limit, &caller.call), "estimate",
+           caller);
+  const Coded index(bench, context, desc);
+  index.add(rows_of(bench.seed, kRows, kWidth, 4));
+  const std::vector<float> queries = rows_of(bench.seed + 1, 5, kWidth, 4);
+  const std::vector<unsigned char> before = index.answers(queries);
+  for (int again = 0; again < 2; ++again) {
+    nf_step step = sized<nf_step>();
+    const nf_status status = index.train(sized<nf_train>(), &step, &caller);
+    bench.report->check(status == NF_OK || (status == NF_RESOURCE_EXHAUSTED && step.done == 0 &&
+                                            std::strstr(caller.error.message, "memory_limit") != nullptr),
+                        "train within a memory limit",
+                        std::string(status_name(status)) + " " + caller.error.message);
+    bench.report->check(index.answers(queries) == before, "train within a memory limit: answers");
+    bench.report->check(bench.info(index.get()).device_bytes <= desc.memory_limit,
+                        "train within a memory limit: it holds no more");
+  }
+}
+
 // Rows of the sample's kind leave the basis as good as it was; rows of another kind do not.
 void test_loosening(const Bench& bench, nf_context* context) {
   const Coded index(bench, context, NF_L2SQ, kWidth);
@@ -345,6 +374,7 @@ void test_training(const Bench& bench) {
   for (const int32_t metric : {NF_L2SQ, NF_COSINE, NF_DOT, NF_POINCARE})
     test_steps_between(bench, context.get(), metric);
   test_early_ends(bench, context.get());
+  test_no_room(bench, context.get());
   test_loosening(bench, context.get());
 }
 

@@ -142,6 +142,9 @@ const std::vector<Property> kProperties = {
     {"room", {{8, 400, 1, 66}}},
     {"stop", {{33, 1000, 10, 7}}},
     {"model", {{7, 200, 8, 2}, {33, 120, 20, 1}, {3, 64, 5, 2}, {4, 400, 64, 1}}},
+    {"codes", {{33, 1000, 10, 7}, {3, 300, 9, 20}, {128, 700, 70, 3}, {257, 300, 10, 40}, {1, 100, 5, 2}}},
+    {"codes-capped", {{33, 1000, 10, 7}, {100, 400, 3, 20}}},
+    {"codes-model", {{7, 200, 8, 2}, {33, 120, 20, 18}}},
     {"agree", {{64, 20011, 10, 7}, {33, 1000, 129, 65}}},
 };
 
@@ -193,6 +196,33 @@ const std::vector<Pair> kPairs = {
     // Three blocks of 2,048 rows, two slices of queries.
     {"knn-steps", {3, 5000, 9, 130}, Data::CLUSTERED, NF_L2SQ},
     {"model", {7, 200, 8, 2}, Data::GAUSS, NF_COSINE, true},
+    // Whatever a bound of codes may get wrong: dimensions around the levels, of one, of two and of many, over
+    // one slab and several; few
+    // queries, level by level, and many.
+    {"codes", {40, 600, 10, 5}, Data::GAUSS},
+    {"codes", {40, 600, 10, 30}, Data::CLUSTERED},
+    {"codes", {40, 600, 10, 5}, Data::TIES},
+    {"codes", {40, 600, 10, 30}, Data::DUPLICATES},
+    {"codes", {40, 600, 10, 5}, Data::OFFSET},
+    {"codes", {40, 600, 10, 30}, Data::OFFSET},
+    {"codes", {40, 600, 10, 5}, Data::BOUNDARY},
+    {"codes", {40, 600, 10, 30}, Data::BOUNDARY},
+    {"codes", {40, 600, 10, 5}, Data::ZEROS},
+    {"codes", {40, 600, 10, 5}, Data::HUGE_NORMS},
+    {"codes", {40, 600, 10, 30}, Data::HUGE_NORMS},
+    {"codes", {40, 600, 10, 5}, Data::TINY},
+    {"codes", {40, 600, 10, 30}, Data::TINY},
+    {"codes", {40, 600, 10, 5}, Data::SCALES},
+    {"codes", {40, 600, 10, 30}, Data::SCALES},
+    {"codes", {40, 600, 10, 5}, Data::SUBNORMALS},
+    {"codes", {64, 600, 10, 20}, Data::DIRECTED},
+    {"codes", {64, 600, 10, 5}, Data::UNDERFLOW},
+    {"codes", {8, 300, 10, 5}, Data::GAUSS, NF_L2SQ},
+    {"codes", {9, 300, 10, 20}, Data::GAUSS, NF_DOT, true},
+    {"codes", {33, 300, 10, 5}, Data::CLUSTERED, NF_L2SQ, true},
+    {"codes", {770, 200, 10, 20}, Data::GAUSS, NF_COSINE},
+    {"codes", {770, 200, 10, 3}, Data::CLUSTERED, NF_POINCARE},
+    {"codes-model", {9, 200, 8, 18}, Data::CLUSTERED, NF_COSINE, true},
 };
 
 }  // namespace

@@ -66,6 +66,8 @@ constexpr Path kPaths[] = {{"none", Fault::kNone},
 // As other backends of modest size: 16 MiB.
 constexpr uint64_t kSlabBytes = uint64_t{16} << 20;
 
+constexpr int64_t kShadowRows = 1024;
+
 // Four partial sums by (dimension mod 4), or one chain where a fault wants other roundings.
 float rank_of(int32_t metric, const float* q, const float* v, int64_t dim, float side, bool one_chain) {
   float sums[4] = {};
@@ -211,6 +213,12 @@ class PlantedStore final : public Store {
     NF_TRY(call.poll());
     if (mixed_)
       return error(NF_INTERNAL, "%s: a basis was set while rows had codes of two others", call.operation());
+    // As the shadow codes of a slab would.
+    const uint64_t needed = device_bytes() + code_bytes_for(std::min(rows(), kShadowRows), options_);
+    if (options_.memory_limit != 0 && needed > options_.memory_limit)
+      return error(NF_RESOURCE_EXHAUSTED, "%s: coding anew needs %llu bytes, memory_limit is %llu bytes",
+                   call.operation(), static_cast<unsigned long long>(needed),
+                   static_cast<unsigned long long>(options_.memory_limit));
     for (uint8_t& old : in_old_) {
       if (old == 0 || count == 0) continue;
       old = 0;

@@ -43,13 +43,15 @@ void Filters::attach(nf_search* to) const {
   to->filter_of_query = of_query_.empty() ? nullptr : of_query_.data();
 }
 
-Index::Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit)
+Index::Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit,
+             int32_t scan_dtype)
     : api_(backend.api()), dim_(dim) {
   auto desc = sized<nf_index_desc>();
   desc.kind = NF_FLAT;
   desc.metric = metric;
   desc.dim = dim;
-  desc.store_dtype = desc.scan_dtype = NF_F32;
+  desc.store_dtype = NF_F32;
+  desc.scan_dtype = scan_dtype;
   desc.memory_limit = memory_limit;
   CallBlock call;
   ok(call.answer(api_.index_create(context, &desc, &index_, call.abi())), "index_create");
@@ -80,6 +82,7 @@ Answer Index::try_search(const nf_matrix& queries, Results* to, const SearchOpti
   search.queries = &queries;
   if (options.filters != nullptr) options.filters->attach(&search);
   search.max_distance = options.limit;
+  search.max_oversample = options.max_oversample;
   search.result = to->abi();
   CallBlock block;
   if (call != nullptr) {
@@ -92,7 +95,7 @@ Answer Index::try_search(const nf_matrix& queries, Results* to, const SearchOpti
 
 void Index::search(const nf_matrix& queries, Results* to, const SearchOptions& options) {
   ok(try_search(queries, to, options), "index_search");
-  to->check_form();
+  to->check_form(options.max_oversample != 0);
 }
 
 std::vector<float> Index::score(const nf_matrix& queries, const std::vector<int64_t>& offsets,
@@ -191,6 +194,23 @@ std::vector<int64_t> Index::compact() {
   ok(try_compact(0, info().rows, &all), "index_compact");
   check(all.done, "index_compact without a budget is not done");
   return all.of;
+}
+
+Answer Index::try_train(int64_t budget_ns, uint64_t seed, nf_step* step) {
+  auto request = sized<nf_train>();
+  request.seed = seed;
+  step->struct_size = sizeof(*step);
+  step->budget_ns = budget_ns;
+  CallBlock call;
+  return call.answer(api_.index_train(index_, &request, step, call.abi()));
+}
+
+void Index::train(uint64_t seed) {
+  nf_step step{};
+  for (int64_t steps = 0; step.done == 0; ++steps) {
+    check(steps < 1'000'000, "index_train is not done after %lld steps", static_cast<long long>(steps));
+    ok(try_train(1'000'000, seed, &step), "index_train");
+  }
 }
 
 nf_index_info Index::info() {

@@ -79,6 +79,7 @@ struct SearchOptions {
   bool has_limit = false;
   float limit = 0;  // max_distance
   uint32_t flags = 0;
+  float max_oversample = 0;
 };
 
 // The numbers that a compaction has given out so far, and where it stands.
@@ -89,7 +90,8 @@ struct NewRows {
 
 class Index {
  public:
-  Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit = 0);
+  Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit = 0,
+        int32_t scan_dtype = NF_F32);
   ~Index();
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
@@ -113,6 +115,10 @@ class Index {
   Answer try_compact(int64_t budget_ns, int64_t window, NewRows* to);
   // To the end, in one call.
   std::vector<int64_t> compact();
+  // One step of a training on the index's own rows.
+  Answer try_train(int64_t budget_ns, uint64_t seed, nf_step* step);
+  // To the end, in steps.
+  void train(uint64_t seed);
   nf_index_info info();
   nf_index* handle() { return index_; }
   const nf_api& api() const { return api_; }

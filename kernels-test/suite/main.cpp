@@ -194,6 +194,9 @@ const std::vector<Test>& all_tests() {
       {"bits-hardware", NF_OP_INDEX, test_bits_hardware},
       {"agree", NF_OP_INDEX, test_agree},
       {"model", NF_OP_INDEX, test_model},
+      {"codes", NF_OP_INDEX, test_codes},
+      {"codes-capped", NF_OP_INDEX, test_codes_capped},
+      {"codes-model", NF_OP_INDEX, test_codes_model},
   };
   return tests;
 }

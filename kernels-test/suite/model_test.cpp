@@ -25,13 +25,14 @@ enum class Kind {
   COMPACT,
   COMPACT_STEP,
   GIVE_UP,
+  TRAIN_STEP,
   SEARCH,
   FILTERED,
   REFUSED
 };
-constexpr const char* kNames[] = {"add",     "add-hidden", "remove",          "revive",
-                                  "range",   "replace",    "compact",         "step",
-                                  "give-up", "search",     "search-filtered", "add-refused"};
+constexpr const char* kNames[] = {"add",     "add-hidden",      "remove",     "revive",  "range",
+                                  "replace", "compact",         "step",       "give-up", "train",
+                                  "search",  "search-filtered", "add-refused"};
 
 struct Operation {
   Kind kind;
@@ -41,7 +42,8 @@ struct Operation {
   }
 };
 
-Kind draw(Random* random) {
+Kind draw(Random* random, bool coded) {
+  if (coded && random->below(4) == 0) return Kind::TRAIN_STEP;
   constexpr Kind kWeighted[] = {
       Kind::ADD,    Kind::ADD,      Kind::ADD,          Kind::REMOVE,       Kind::REMOVE,
       Kind::REMOVE, Kind::REVIVE,   Kind::REPLACE,      Kind::REPLACE,      Kind::COMPACT,
@@ -53,9 +55,9 @@ Kind draw(Random* random) {
 
 class Runner {
  public:
-  explicit Runner(const Bench& bench)
+  Runner(const Bench& bench, nf_context* context, bool coded)
       : bench_(bench),
-        index_(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim),
+        index_(bench.backend, context, bench.spec.metric, bench.spec.dim, 0, coded ? NF_I8 : NF_F32),
         model_(bench.spec.metric, bench.spec.dim) {}
 
   void apply(const Operation& operation) {
@@ -78,6 +80,8 @@ class Runner {
       case Kind::GIVE_UP:
         numbers_ = {};
         return;
+      case Kind::TRAIN_STEP:
+        return train(&random);
       case Kind::SEARCH:
       case Kind::FILTERED:
         return search(&random, operation.kind == Kind::FILTERED);
@@ -141,6 +145,13 @@ class Runner {
     since_.assign(static_cast<size_t>(model_.rows()), 0);
     numbers_ = {};
   }
+  // Of fewer than two live rows nothing can be fitted.
+  void train(Random* random) {
+    if (index_.info().live_rows < 2 && training_.position == 0) return;
+    const Answer answer = index_.try_train(random->below(2) == 0 ? 1 : 1'000'000, 5, &training_);
+    if (answer.code != NF_OK || training_.done != 0) training_ = {};
+    if (index_.info().live_rows >= 2) ok(answer, "index_train");
+  }
   void search(Random* random, bool filtered) {
     const Vectors queries = make(1 + random->below(bench_.spec.batch), random);
     std::vector<uint32_t> bits(static_cast<size_t>((model_.rows() + 31) / 32));
@@ -164,13 +175,15 @@ class Runner {
   NewRows numbers_;
   std::vector<uint8_t> since_;  // died while a compaction was under way
   bool compacting_ = false;
+  nf_step training_{};
 };
 
 // What failed, at which operation; empty: nothing.
-std::optional<std::string> run(const Bench& bench, const std::vector<Operation>& operations) {
+std::optional<std::string> run(const Bench& bench, nf_context* context, bool coded,
+                               const std::vector<Operation>& operations) {
   std::string at = "the end";
   try {
-    Runner runner(bench);
+    Runner runner(bench, context, coded);
     for (const Operation& operation : operations) {
       at = operation.show();
       runner.apply(operation);
@@ -184,7 +197,8 @@ std::optional<std::string> run(const Bench& bench, const std::vector<Operation>&
 }
 
 // Leaves out ever smaller parts while the rest still fails (Zeller's ddmin, without its complement step).
-std::vector<Operation> shrink(const Bench& bench, std::vector<Operation> operations, std::string* why) {
+std::vector<Operation> shrink(const Bench& bench, nf_context* context, bool coded,
+                              std::vector<Operation> operations, std::string* why) {
   int budget = 300;  // runs
   for (size_t part = operations.size() / 2; part > 0; part /= 2) {
     for (size_t from = 0; from < operations.size() && budget-- > 0;) {
@@ -192,7 +206,7 @@ std::vector<Operation> shrink(const Bench& bench, std::vector<Operation> operati
       const size_t to = std::min(operations.size(), from + part);
       fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(from),
                   fewer.begin() + static_cast<std::ptrdiff_t>(to));
-      if (const auto failure = run(bench, fewer)) {
+      if (const auto failure = run(bench, context, coded, fewer)) {
         operations = fewer;
         *why = *failure;
       } else {
@@ -203,16 +217,17 @@ std::vector<Operation> shrink(const Bench& bench, std::vector<Operation> operati
   return operations;
 }
 
-}  // namespace
-
-void test_model(const Bench& bench) {
+void check_model(const Bench& bench, nf_context* context, bool coded) {
   Random random(bench.problem.seed());
   std::vector<Operation> operations;
-  for (int i = 0; i < 60; ++i) operations.push_back({draw(&random), random.next()});
-  const auto failure = run(bench, operations);
+  for (int i = 0; i < 60; ++i) {
+    const Kind kind = draw(&random, coded);
+    operations.push_back({kind, random.next()});
+  }
+  const auto failure = run(bench, context, coded, operations);
   if (!failure) return;
   std::string why = *failure;
-  const std::vector<Operation> few = shrink(bench, operations, &why);
+  const std::vector<Operation> few = shrink(bench, context, coded, operations, &why);
   std::string list;
   for (const Operation& operation : few) {
     list += " ";
@@ -220,6 +235,15 @@ void test_model(const Bench& bench) {
   }
   throw Failure(text("of %zu random operations these %zu fail:", operations.size(), few.size()) + list +
                 "; at " + why);
+}
+
+}  // namespace
+
+void test_model(const Bench& bench) { check_model(bench, bench.context(), false); }
+
+void test_codes_model(const Bench& bench) {
+  require_codes(bench);
+  for (const ContextOptions& path : code_paths(bench)) check_model(bench, bench.backend.context(path), true);
 }
 
 }  // namespace nearfield::test

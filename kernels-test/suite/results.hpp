@@ -21,11 +21,13 @@ class Results {
   int64_t k() const { return k_; }
   int64_t row(int64_t query, int64_t i) const { return rows_[slot(query, i)]; }
   float distance(int64_t query, int64_t i) const { return distances_[slot(query, i)]; }
+  bool certified(int64_t query) const { return certified_[kGuard + static_cast<size_t>(query)] == 1; }
+  int32_t rescored(int64_t query) const { return rescored_[kGuard + static_cast<size_t>(query)]; }
   int32_t count(int64_t query) const { return counts_[kGuard + static_cast<size_t>(query)]; }
 
   // After a successful call: everything but the results is as it was, the counts are in 0..k, entries beyond
-  // them are row -1 and NaN, and every answer is certified.
-  void check_form() const;
+  // them are row -1 and NaN, and every answer is certified, but under a cap.
+  void check_form(bool capped = false) const;
   // After a failed call: nothing was written.
   void check_untouched() const;
 

@@ -29,6 +29,11 @@ struct Test {
 
 const std::vector<Test>& all_tests();
 
+// Throws NotApplicable unless the backend has indexes of this metric with int8 codes.
+void require_codes(const Bench& bench);
+// The paths that force a coded index to be searched by its codes, however few its rows.
+std::vector<ContextOptions> code_paths(const Bench& bench);
+
 void test_knn(const Bench& bench);
 void test_knn_steps(const Bench& bench);
 void test_search(const Bench& bench);
@@ -55,5 +60,8 @@ void test_bits_hardware(const Bench& bench);
 void test_bits_filter(const Bench& bench);
 void test_model(const Bench& bench);
 void test_agree(const Bench& bench);
+void test_codes(const Bench& bench);
+void test_codes_capped(const Bench& bench);
+void test_codes_model(const Bench& bench);
 
 }  // namespace nearfield::test

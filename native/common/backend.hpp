@@ -150,6 +150,8 @@ class Device {
   virtual bool supports(int32_t metric) const = 0;
   // Metrics whose stores may be coded.
   virtual bool supports_codes(int32_t) const { return false; }
+  // Whether the rows of a search without an index are coded, which so many queries then meet.
+  virtual bool codes_pay(int32_t, int64_t) const { return false; }
   // Bytes a store would take for options.capacity rows, without allocating: what device_bytes() will answer
   // then.
   virtual uint64_t estimate(const StoreOptions& options) const = 0;

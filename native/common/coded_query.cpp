@@ -16,6 +16,9 @@ constexpr double u = 0x1p-24;
 constexpr double kUp = 1 + 0x1p-20;
 // Longer queries take the direct form: N + 2 |z| must stay below 2^128.
 constexpr double kLongest = 0x1p60;
+// Of dot, where rows have the least scale: a unit of |c| is below 1/2, so that |y^_v| lacks less than 2^-101,
+// and a device that flushes subnormal numbers loses at most D^(3/2) 2^-126 of a row it rotates.
+constexpr double kLeastRows = 0x1p-99;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 float up(double value) {
@@ -120,7 +123,7 @@ CodeBound::CodeBound(int32_t metric, const Basis& basis, int64_t canonical_round
       dim_(basis.dim),
       chunks_(static_cast<double>(padded_dim(basis.dim) / kChunkFloats)),
       stretch_(basis.stretch()),
-      departure_(1.01 * basis.departure),
+      departure_(basis.departure / std::sqrt(1 - basis.departure) * kUp),
       mean_norm_(basis.mean.empty() ? 0 : std::sqrt(squared_norm(basis.mean.data(), basis.dim)) * kUp) {
   const double roundings = canonical_roundings != 0 ? static_cast<double>(canonical_roundings) : chunks_ + 4;
   widen_ = 1 / (1 - (roundings + 2) * u);
@@ -136,6 +139,13 @@ double CodeBound::reach(float limit) const {
   return std::sqrt((rank + (metric_ == NF_POINCARE ? 0 : tiny_)) * widen_) * stretch_ * kUp;
 }
 
+// |c| is rounded down by less than a unit, and a scale rounded up by at most 2^-7 leaves a largest code of
+// 126 at least. Rows of the least scale may have less: set_limit() has what they lack.
+double CodeBound::norm_up() const {
+  const auto unit = static_cast<double>(norm_unit(static_cast<int64_t>(dim_) + 31));
+  return 1 + unit / (126 - unit);
+}
+
 double CodeBound::dot_slack(const CodedQuery& query) const {
   return (departure_ + (15 + chunks_ + 4 * query.rho) * u) * query.norm;
 }
@@ -143,10 +153,8 @@ double CodeBound::dot_slack(const CodedQuery& query) const {
 CodeTest CodeBound::test(const CodedQuery& query, float limit) const {
   CodeTest test;
   if (metric_ == NF_DOT) {
-    const double norm_up =
-        1 + std::sqrt(dim_ + 32) / 65000;  // the unit of |c|, which is at least 127, rounded down
     test.per_error = up((stretch_ * query.norm + dot_slack(query)) * kUp);
-    test.per_norm = up((query.error + dot_slack(query)) * norm_up * kUp);
+    test.per_norm = up((query.error + dot_slack(query)) * norm_up() * kUp);
   } else {
     test.shrink = down(1 - c(query));
     test.query = down((1 - c(query)) * query.squared);
@@ -164,7 +172,7 @@ void CodeBound::set_limit(const CodedQuery& query, float limit, CodeTest* test) 
     case NF_DOT: {
       const double rank = static_cast<double>(limit) + query.offset;
       test->base = up(rank + std::fabs(rank) * 0x1p-22 + (chunks_ + 8) * u * query.norm * mean_norm_ + tiny_ +
-                      std::fabs(query.offset) * 0x1p-36);
+                      std::fabs(query.offset) * 0x1p-36 + query.norm * kLeastRows);
       break;
     }
     case NF_POINCARE:
@@ -182,7 +190,7 @@ void CodeBound::set_limit(const CodedQuery& query, float limit, CodeTest* test) 
 // of which is in 2^-20 of it; the offset's own rounding and what of t it may cancel are 2^-22 of it.
 CodeBound::LimitTerms CodeBound::limit_terms(const CodedQuery& query) const {
   if (metric_ == NF_DOT) {
-    const double fixed = (chunks_ + 8) * u * query.norm * mean_norm_ + tiny_;
+    const double fixed = (chunks_ + 8) * u * query.norm * mean_norm_ + tiny_ + query.norm * kLeastRows;
     return {0, up((fixed + std::fabs(query.offset) * 0x1p-22) * kUp), static_cast<float>(query.offset)};
   }
   const double room = widen_ * stretch_ * stretch_ * (1 + 0x1p-16);
@@ -197,9 +205,8 @@ CodeBound::LimitTerms CodeBound::limit_terms(const CodedQuery& query) const {
 CodeTest CodeBound::capped_test(const CodedQuery& query) const {
   CodeTest capped = test(query, kInfinity);
   if (metric_ == NF_DOT) {
-    const double norm_up = 1 + std::sqrt(dim_ + 32) / 65000;
     capped.per_error = up((stretch_ * query.norm + 3 * dot_slack(query)) * kUp);
-    capped.per_norm = up((query.error + 3 * dot_slack(query)) * norm_up * kUp);
+    capped.per_norm = up((query.error + 3 * dot_slack(query)) * norm_up() * kUp);
     return capped;
   }
   capped.shrink = down(1 - 3 * c(query));
@@ -211,21 +218,25 @@ CodeTest CodeBound::capped_test(const CodedQuery& query) const {
 void CodeBound::set_cutoff(const CodedQuery& query, float cutoff, CodeTest* test) const {
   test->gain = 0;
   test->base = cutoff;
-  if (cutoff == kInfinity || metric_ == NF_DOT) return;
+  if (cutoff == kInfinity) return;
+  // What underflows at one level and not at the last is below tiny.
+  if (metric_ == NF_DOT) {
+    test->base = up(static_cast<double>(cutoff) + std::fabs(static_cast<double>(cutoff)) * 0x1p-22 + tiny_);
+    return;
+  }
   if (metric_ == NF_POINCARE) {
     test->gain = up(std::max(0.0f, cutoff) * kUp);
     test->base = up((std::sqrt(tiny_) * stretch_ + query.error) * kUp);
     return;
   }
-  test->base = up(std::max(0.0f, cutoff) * kUp);
+  test->base = up((std::max(0.0f, cutoff) + std::sqrt(tiny_)) * kUp);
 }
 
 float CodeBound::lower_bound(const CodedQuery& query, float value, const Row& row) const {
   const auto norm = static_cast<double>(row.norm), error = static_cast<double>(row.error);
   if (metric_ == NF_DOT) {
-    const double norm_up = 1 + std::sqrt(dim_ + 32) / 65000;
     const double slack = (stretch_ * query.norm + dot_slack(query)) * error * kUp +
-                         (query.error + dot_slack(query)) * norm_up * norm * kUp;
+                         (query.error + dot_slack(query)) * norm_up() * norm * kUp;
     return down(static_cast<double>(value) - slack);
   }
   const double whole = static_cast<double>(value) + 2 * c(query) * (norm * norm + query.squared);

@@ -79,6 +79,7 @@ class CodeBound {
   double c(const CodedQuery& query) const;
   double reach(
       float limit) const;  // sqrt((T + t) (1 + d) W): how far a row within the limit may be, e left out
+  double norm_up() const;  // |y^_v| is at most so many v^
   double dot_slack(const CodedQuery& query) const;
 
   int32_t metric_;

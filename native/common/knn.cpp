@@ -187,6 +187,7 @@ Status KnnRun::fill(const Call& call, Context& context, const KnnRequest& reques
     options.metric = shape_.metric;
     options.dim = static_cast<int32_t>(shape_.queries.cols);
     options.capacity = block_rows_;
+    options.coded = context.device().codes_pay(shape_.metric, shape_.queries.rows);
     NF_TRY(Index::create(call, context, options, rules_, &index_));
   }
   int64_t count = std::min(block_rows_ - index_->rows(), request.at_hand.rows - offset);

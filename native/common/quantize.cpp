@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // nf_quantize: rows as int8 codes with a scale of their own, or in bf16. On the host, so that the bytes are
 // the same everywhere.
-#include "quantize.hpp"
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -30,8 +28,7 @@ double squared_difference(float x, float decoded) {
   return difference * difference;
 }
 
-}  // namespace
-
+// One row's codes, as nearfield.h describes them. Returns the scale.
 float quantize_i8(const float* x, int64_t dim, int8_t* codes, float* error) {
   float most = 0;
   for (int64_t i = 0; i < dim; ++i) most = std::max(most, std::fabs(x[i]));
@@ -56,8 +53,6 @@ void quantize_bf16(const float* x, int64_t dim, uint16_t* codes, float* error) {
   }
   *error = rounded_up(squared, dim);
 }
-
-namespace {
 
 struct QuantizeRequest {
   MatrixView from;

@@ -60,6 +60,11 @@ class CpuDevice final : public Device {
   }
   bool supports(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_MANHATTAN; }
   bool supports_codes(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_POINCARE; }
+  // Coding a row costs what the product of codes saves at some 200 queries (128 dimensions, identity basis).
+  bool codes_pay(int32_t metric, int64_t queries) const override {
+    constexpr int64_t kCodedQueries = 512;
+    return supports_codes(metric) && (queries >= kCodedQueries || (state_->codes_always && queries > 0));
+  }
   uint64_t estimate(const StoreOptions& options) const override {
     return CpuStore::estimate(options, state_->slab_bytes);
   }
@@ -106,8 +111,7 @@ class CpuBackend final : public Backend {
       return error(NF_INVALID_ARGUMENT, "%s: threads=%d, the limit is %d", call.operation(), options.threads,
                    kMostThreads);
     auto shared = std::make_shared<SharedState>();
-    NF_TRY(choose_path(options.force_path, call.operation(), &shared->kernels));
-    shared->codes = &best_codes(*shared->kernels);
+    NF_TRY(choose_path(options.force_path, call.operation(), shared.get()));
     uint64_t memory = usable_memory();
     if (memory == 0) memory = std::numeric_limits<uint64_t>::max();  // unknown: no limit of ours
     shared->slab_bytes = options.slab_bytes != 0 ? options.slab_bytes : kSlabBytes;
@@ -120,19 +124,30 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  Status choose_path(const std::string& forced, const char* operation, const Kernels** out) {
-    if (forced.empty()) {
-      *out = &best_path();
+  // Paths by the names of their kernels; "codes-" and the name of kernels of codes: those, whose searches of
+  // a coded index always go by codes, with the f32 kernels that belong to them.
+  Status choose_path(const std::string& forced, const char* operation, SharedState* to) {
+    to->kernels = &best_path();
+    to->codes = &best_codes(*to->kernels);
+    if (forced.empty()) return {};
+    std::string known;
+    const auto offer = [&](const std::string& name) {
+      known += known.empty() ? name : ", " + name;
+      return forced == name;
+    };
+    for (const Kernels* path : compiled_paths()) {
+      if (!path->supported() || !offer(path->name)) continue;
+      to->kernels = path;
+      to->codes = &best_codes(*path);
       return {};
     }
-    std::string known;
-    for (const Kernels* path : compiled_paths()) {
-      if (!path->supported()) continue;
-      if (forced == path->name) {
-        *out = path;
-        return {};
-      }
-      known += known.empty() ? path->name : std::string(", ") + path->name;
+    for (const CodeKernels* codes : compiled_code_kernels()) {
+      if (!codes->supported() || !offer(std::string("codes-") + codes->name)) continue;
+      for (const Kernels* path : compiled_paths())
+        if (std::string_view(codes->path) == path->name) to->kernels = path;
+      to->codes = codes;
+      to->codes_always = true;
+      return {};
     }
     return error(NF_INVALID_ARGUMENT, "%s: force_path=\"%.64s\", this CPU has %s", operation, forced.c_str(),
                  known.c_str());

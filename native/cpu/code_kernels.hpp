@@ -72,6 +72,7 @@ struct LevelTile {
   uint32_t* kept = nullptr;  // out, per group
   float* values = nullptr;   // NULL, or out: per group 32 left sides at the last level, where `kept` has bits
   int64_t levels_read = 0;   // out
+  int64_t expected = 4;      // in and out: levels that a group takes, a moving mean in quarters
 };
 
 // One query of one term against a row, rearranged from CodeTest so that little is left to do for each pair:

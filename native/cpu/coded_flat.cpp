@@ -18,8 +18,9 @@ constexpr int64_t kLevelQueries = 16;
 
 void FlatSearch::choose_codes() {
   const StoreOptions& options = store_.options();
-  if (!options.coded || plan_.limits != nullptr) return;
-  const bool pays = store_.rows() >= kCodedRows && store_.rows() / kRowsPerHit >= plan_.k;
+  if (!options.coded) return;
+  const bool pays = state_.codes_always ||
+                    (store_.rows() >= kCodedRows && store_.rows() / kRowsPerHit >= plan_.k);
   if (!pays && plan_.cap == 0) return;
   for (const Slab& slab : store_.slabs())
     if (slab.first < store_.rows() &&

@@ -18,6 +18,7 @@ constexpr int32_t kUncodedGroups = 15;
 void Scan::begin_coded() {
   const auto queries = static_cast<size_t>(part_.queries);
   space_.pauses.assign(queries, 0);
+  space_.expected.assign(queries, 4);
   for (size_t b = 0; b < coded_.size(); ++b) {
     const CodedQueries& coded = coded_[b];
     const CodeBound& bound = coded.basis().bound();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <numeric>
 
 #include "scan.hpp"
 
@@ -18,9 +19,11 @@ constexpr int64_t kSampleTries = 8;
 constexpr int32_t kHopelessRows = 96;
 constexpr int32_t kPausedRuns = 15;
 
-// Position i of a sequence that fills [0, 1) evenly: multiples of the golden ratio.
-double spread(int64_t i) {
-  return static_cast<double>(static_cast<uint64_t>(i + 1) * 0x9e3779b97f4a7c15u >> 11) * 0x1p-53;
+// Multiples of it modulo `groups` visit every group once, and any run of them is spread evenly.
+int64_t stride_over(int64_t groups) {
+  auto stride = static_cast<int64_t>(0.6180339887498949 * static_cast<double>(groups));
+  while (std::gcd(stride, groups) != 1) ++stride;
+  return stride;
 }
 }  // namespace
 
@@ -29,11 +32,13 @@ Status Scan::sample_limits(int32_t worker) {
   const auto& slabs = part_.store.slabs();
   const int64_t groups = groups_of(part_.store.rows());
   const int64_t rows = std::max(kSampleRows, 20 * int64_t{part_.plan.k});
-  const int64_t tries = kSampleTries * groups_of(rows);
+  // A group that came twice would count its rows twice.
+  const int64_t tries = std::min(kSampleTries * groups_of(rows), groups / part_.workers);
+  const int64_t stride = stride_over(groups);
   int64_t seen =
       0;  // by the query that has seen fewest, if each saw as many of a group as the one that saw fewest
   for (int64_t i = 0; i < tries && seen < rows; ++i) {
-    const auto at = static_cast<int64_t>(spread(i * part_.workers + worker) * static_cast<double>(groups));
+    const int64_t at = (i * part_.workers + worker) * stride % groups;
     size_t slab = 0;
     while (at >= (slabs[slab].first / kGroupRows) + slabs[slab].groups) ++slab;
     const Group group = group_of(slabs[slab], at - slabs[slab].first / kGroupRows);
@@ -99,7 +104,9 @@ Status Scan::levels_of_query(const Slab& slab, int64_t first_group, int64_t grou
   tile.test = space_.tests[b][i];
   tile.kept = kept;
   if (part_.capped()) tile.values = values;
+  tile.expected = space_.expected[i];
   part_.state.codes->levels(tile);
+  space_.expected[i] = tile.expected;
   const CodeLayout& layout = slab.codes.layout;
   // A tail is read with each level but the last; it is counted with all.
   scanned_.read += static_cast<uint64_t>(visited * layout.side_bytes() +

@@ -16,6 +16,7 @@ namespace nearfield::cpu {
 struct SharedState {
   const Kernels* kernels = nullptr;
   const CodeKernels* codes = nullptr;
+  bool codes_always = false;  // of a coded store, however few its rows: a forced path
   std::unique_ptr<Pool> pool;
   uint64_t slab_bytes = 0;
   MemoryBudget memory;

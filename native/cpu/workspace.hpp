@@ -31,12 +31,13 @@ struct WorkerSpace {
   std::vector<ProductTest> product_tests[2];
   std::vector<int32_t>
       pauses;           // with levels, per query: runs of groups to come that are scanned without codes
-  AlignedFloats codes;  // of one group, level after level
+  std::vector<int64_t> expected;  // with levels, per query: LevelTile::expected
+  AlignedFloats codes;            // of one group, level after level
 
   static constexpr uint64_t bytes_per_query() { return sizeof(QueryState) + 2 * sizeof(float); }
   // For each basis alive.
   static constexpr uint64_t coded_bytes_per_query() {
-    return sizeof(CodeTest) + sizeof(ProductTest) + sizeof(int32_t);
+    return sizeof(CodeTest) + sizeof(ProductTest) + sizeof(int32_t) + sizeof(int64_t);
   }
   static constexpr uint64_t packed_bytes(uint64_t padded) {
     return (padded + 1) * kGroupRows * sizeof(float);
@@ -44,7 +45,7 @@ struct WorkerSpace {
   uint64_t bytes() const {
     uint64_t sum = states.capacity() * sizeof(QueryState) +
                    static_cast<uint64_t>(packed.size() + encoding.size()) * sizeof(float) +
-                   (limits.capacity() + cuts.capacity() + pauses.capacity()) * sizeof(float) +
+                   (limits.capacity() + cuts.capacity() + pauses.capacity() + 2 * expected.capacity()) * sizeof(float) +
                    static_cast<uint64_t>(codes.size()) * sizeof(float);
     for (int i = 0; i < 2; ++i)
       sum += tests[i].capacity() * sizeof(CodeTest) + product_tests[i].capacity() * sizeof(ProductTest);

@@ -181,6 +181,7 @@ Status capped_search(Scan* scan, Hit* hits, int32_t* rescored, uint8_t* certifie
   found.rescored = rescored;
   std::vector<int64_t> by_codes, by_rows;
   for (int64_t q = 0; q < found.batch; ++q) (too_long(*scan, q) ? by_rows : by_codes).push_back(q);
+  count_too_long(*scan, static_cast<int64_t>(by_rows.size()), scanned);
   if (by_rows.empty()) return passes(scan, hits, rescored, certified, scanned);
   NF_TRY(search_subset(found, by_rows, [&](const SearchPlan& some) {
     Scan rows(scan->store(), some, scan->call());

@@ -184,12 +184,16 @@ Status coded_search(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned
   found.hits = hits;
   found.rescored = rescored;
   std::vector<int64_t> by_codes, by_rows;
+  int64_t long_queries = 0;
   for (int64_t q = 0; q < found.batch; ++q) {
     const bool too_few = scan->mask(q) != nullptr &&
                          scan->candidates(q) < kLeastAllowed + kSampleTimes * int64_t{found.k} &&
                          !is_forced(scan->context().path());
-    (too_few || too_long(*scan, q) ? by_rows : by_codes).push_back(q);
+    const bool is_long = too_long(*scan, q);
+    long_queries += is_long;
+    (too_few || is_long ? by_rows : by_codes).push_back(q);
   }
+  count_too_long(*scan, long_queries, scanned);
   if (by_rows.empty()) return passes(scan, hits, rescored, scanned);
   NF_TRY(search_subset(found, by_rows, [&](const SearchPlan& some) {
     Scan rows(scan->store(), some, scan->call());

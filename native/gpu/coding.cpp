@@ -69,18 +69,20 @@ int64_t GpuStore::used_groups(int64_t slab) const {
 }
 
 void GpuStore::recount() {
-  uint64_t now = shadow_.codes.size();
+  uint64_t now = 0;
   for (size_t i = 0; i < slabs_.all().size() && basis_ != nullptr; ++i) {
     const CodeLayout planned{options_.metric, options_.dim, default_level_dims(options_.dim),
                              slabs_.map().slabs()[i].capacity / kGroupRows};
     now += slabs_.all()[i].codes.size() - static_cast<uint64_t>(planned.bytes());
   }
-  context_->memory.used += now - beyond_estimate_;
+  const uint64_t shadow = shadow_.codes.size();
+  context_->memory.used += now - beyond_estimate_ + shadow - shadow_bytes_;
   beyond_estimate_ = now;
+  shadow_bytes_ = shadow;
 }
 
 uint64_t GpuStore::code_bytes() const {
-  uint64_t sum = shadow_.codes.size();
+  uint64_t sum = 0;
   for (const SlabBuffers& slab : slabs_.all()) sum += slab.codes.size();
   return sum;
 }
@@ -191,17 +193,14 @@ void GpuStore::set_basis(BasisPtr basis) {
 
 Status GpuStore::begin_shadow(int64_t slab, const char* what) {
   const auto bytes = static_cast<uint64_t>(layout(slab, *basis_).bytes());
-  const auto refuse = [&](const char* who, uint64_t used, uint64_t limit) {
-    return error(NF_RESOURCE_EXHAUSTED,
-                 "%s: coding a slab anew needs %llu more bytes, %s %llu of its memory limit of %llu bytes",
-                 what, static_cast<unsigned long long>(bytes), who, static_cast<unsigned long long>(used),
-                 static_cast<unsigned long long>(limit));
-  };
+  // Not of the index's own limit, which may be what its rows and codes take: one slab's codes, for a while.
   const MemoryBudget& device = context_->memory;
-  if (options_.memory_limit != 0 && device_bytes() + bytes > options_.memory_limit)
-    return refuse("this index uses", device_bytes(), options_.memory_limit);
   if (device.limit != 0 && device.used + bytes > device.limit)
-    return refuse("the indexes of this device use", device.used, device.limit);
+    return error(NF_RESOURCE_EXHAUSTED,
+                 "%s: coding a slab anew needs %llu more bytes, the indexes of this device use %llu of their "
+                 "memory limit of %llu bytes",
+                 what, static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(device.used),
+                 static_cast<unsigned long long>(device.limit));
   Shadow shadow;
   NF_TRY(context_->queue().allocate(bytes, Use::kStorage, what, &shadow.codes));
   shadow.slab = slab;

@@ -30,6 +30,16 @@ bool too_long(const Scan& scan, int64_t query) {
   return std::sqrt(squared_norm(from, scan.dim())) + std::sqrt(most_mean) > kLongestQuery;
 }
 
+void count_too_long(const Scan& scan, int64_t queries, ScanCount* scanned) {
+  for (size_t slab = 0; slab < scan.slabs().size(); ++slab) {
+    const CodeLayout layout{scan.metric(), scan.dim(), scan.slabs()[slab].basis->level_dims, 1};
+    const auto bytes =
+        static_cast<uint64_t>(queries * scan.groups_in(slab) * layout.read_bytes(layout.levels()));
+    scanned->read += bytes;
+    scanned->whole += bytes;
+  }
+}
+
 QueryCodes::QueryCodes(const Scan& scan) : scan_(scan) {
   for (const SlabBuffers& slab : scan.slabs()) {
     size_t set = 0;

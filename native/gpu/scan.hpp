@@ -78,6 +78,8 @@ class Scan {
     return static_cast<uint32_t>(store_.slabs_.map().slabs()[range.slab].capacity / kGroupRows);
   }
   const std::vector<SlabBuffers>& slabs() const { return store_.slabs_.all(); }
+  // Groups of a slab that hold rows.
+  uint32_t groups_in(size_t slab) const;
   size_t slab_of(int64_t row) const { return static_cast<size_t>(store_.slabs_.place(row).slab); }
   bool is_coded() const { return store_.basis_ != nullptr; }
   // Live rows that query q may return.
@@ -89,7 +91,6 @@ class Scan {
 
  private:
   size_t slab_count() const { return store_.slabs_.all().size(); }
-  uint32_t groups_in(size_t slab) const;  // that hold rows
   uint32_t tile_groups() const { return context().limits().tile_rows / 32; }
   uint32_t query_blocks() const { return static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_); }
 
@@ -152,6 +153,8 @@ Status capped_search(Scan* scan, Hit* hits, int32_t* rescored, uint8_t* certifie
 Status rows_search(Scan* scan, Hit* hits);
 // Queries whose codes might overflow: searched by the rows.
 bool too_long(const Scan& scan, int64_t query);
+// They count as having left out nothing.
+void count_too_long(const Scan& scan, int64_t queries, ScanCount* scanned);
 // Loop iterations of sorting one list.
 uint32_t sort_loops(const FlatShape& shape, uint32_t lanes);
 

@@ -34,7 +34,7 @@ GpuStore::GpuStore(std::shared_ptr<Context> context, const StoreOptions& options
              }),
       basis_(options.coded ? identity_basis(options.dim) : nullptr) {}
 
-GpuStore::~GpuStore() { context_->memory.used -= beyond_estimate_; }
+GpuStore::~GpuStore() { context_->memory.used -= beyond_estimate_ + shadow_bytes_; }
 
 Status GpuStore::allocate(const SlabMap::Slab& place, const char* what, SlabBuffers* out) {
   Queue& queue = context_->queue();

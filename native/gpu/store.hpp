@@ -113,6 +113,7 @@ class GpuStore final : public Store {
   int64_t rows_ = 0;
   BasisPtr basis_;  // NULL: not coded
   Shadow shadow_;
+  uint64_t shadow_bytes_ = 0;     // that the device's budget knows of
   uint64_t beyond_estimate_ = 0;  // bytes that codes take beyond slab_device_bytes(); modulo 2^64
 };
 

@@ -248,18 +248,21 @@ void run(Device* device, std::mt19937_64& random, const Case& c) {
 }
 
 // Recoding that has no room, or is cancelled, leaves the codes as they were.
-void refusals(Device* device, std::mt19937_64& random) {
-  if (device == nullptr) return;
+void refusals(Backend& backend, std::mt19937_64& random, DeviceOptions limited) {
   const Case c{NF_COSINE, 20, 300, Shape::kNormal, {}};
+  std::unique_ptr<Device> device, tight;
+  CHECK_OK(backend.create_device(limited, &device, kCall));
+  if (device == nullptr) return;
   const Rows rows = shaped_rows(random, c, c.rows);
   StoreOptions options;
   options.metric = c.metric;
   options.dim = c.dim;
   options.capacity = c.rows;
   options.coded = true;
-  options.memory_limit = device->estimate(options);
+  limited.memory_limit = device->estimate(options);
+  CHECK_OK(backend.create_device(limited, &tight, kCall));
   std::unique_ptr<Store> full, coded = make_store(*device, c, true), plain = make_store(*device, c, false);
-  CHECK_OK(device->create_store(options, &full, kCall));
+  CHECK_OK(tight->create_store(options, &full, kCall));
   for (Store* store : {full.get(), coded.get(), plain.get()}) CHECK_OK(store->append(rows.host(), kCall));
   const Queries queries = make_queries(random, rows, 5);
   const BasisPtr basis = random_basis(random, rows, 8, 1);
@@ -267,7 +270,7 @@ void refusals(Device* device, std::mt19937_64& random) {
   full->set_basis(basis);
   const Status status = full->recode(c.rows, &left, kCall);
   CHECK_IN(status.message(),
-           status.code() == NF_RESOURCE_EXHAUSTED && full->device_bytes() == options.memory_limit);
+           status.code() == NF_RESOURCE_EXHAUSTED && full->device_bytes() == limited.memory_limit);
   compare(c, "no room", *full, *plain, queries, {});
 
   uint32_t cancel = 1;
@@ -315,7 +318,7 @@ int main(int argc, char** argv) {
     }
   // More than CUDA's `levels` holds of four queries in shared memory.
   if (!is_checked) run(device.get(), random, {NF_DOT, 1032, 70, Shape::kDecaying, codes});
-  refusals(device.get(), random);
+  refusals(*backend, random, codes);
   nearfield::DeviceOptions tiny = codes;
   tiny.slab_bytes = tiny.max_binding_bytes = 16'384;
   CHECK_OK(backend->create_device(tiny, &split, kCall));

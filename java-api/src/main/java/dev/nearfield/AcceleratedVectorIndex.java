@@ -233,14 +233,25 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
     /** The first device of this backend, or {@link BackendUnavailableException}. */
     Builder backend(BackendKind backend);
 
-    /** Room to make at once for that many vectors: a hint that saves growing. */
+    /**
+     * What the index keeps on its device for scans; by default {@link Encoding#AUTO}. Codes are
+     * fitted to the vectors by themselves, in steps between other requests, when the index first
+     * holds 10,000 vectors, and again when those added since have become too different.
+     */
+    Builder encoding(Encoding encoding);
+
+    /**
+     * Room to make at once for that many vectors: a hint that saves growing, and codes where they
+     * would not pay.
+     */
     Builder expectedVectors(long vectors);
 
     /**
-     * Most bytes on the device for the vectors of this index; by default what the device has. Under
-     * {@link Acceleration#PREFERRED}, when the device was not named, an index that outgrows a GPU
-     * or its budget there moves to the CPU ({@link FallbackReason#MEMORY_BUDGET}); the budget does
-     * not bind it there. Otherwise the insert fails with {@link DeviceOutOfMemoryException}.
+     * Most bytes on the device for the vectors of this index, codes included; by default what the
+     * device has. Under {@link Acceleration#PREFERRED}, when the device was not named, an index
+     * that outgrows a GPU or its budget there moves to the CPU ({@link
+     * FallbackReason#MEMORY_BUDGET}); the budget does not bind it there. Otherwise the insert fails
+     * with {@link DeviceOutOfMemoryException}.
      */
     Builder deviceMemoryBudget(long bytes);
 
@@ -289,6 +300,8 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
     /**
      * Makes the index, waiting for the device.
      *
+     * @throws IllegalArgumentException when the choices contradict each other: {@link
+     *     Encoding#INT8} with {@link Metric#MANHATTAN}, or a device that the policy excludes
      * @throws BackendUnavailableException when no device fits; it lists why, backend by backend
      * @throws DeviceOutOfMemoryException when there is no room for the expected vectors
      */

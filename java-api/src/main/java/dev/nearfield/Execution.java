@@ -12,7 +12,8 @@ public interface Execution {
 
   /**
    * Whether the answer to this query is proven equal to a full 32-bit scan of the rows it looked
-   * at. Always true on a flat index of 32-bit floats.
+   * at. On a flat index only a search with {@link SearchRequest.Builder#maxOversample} may have
+   * others.
    *
    * @throws IndexOutOfBoundsException unless the query exists
    */

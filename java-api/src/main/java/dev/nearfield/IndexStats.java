@@ -17,11 +17,26 @@ public interface IndexStats {
   /** Bytes on the device: rows and the workspace, which the indexes of a device share. */
   long deviceBytes();
 
+  /** What the device keeps for scans: {@link Encoding#F32} or {@link Encoding#INT8}. */
+  Encoding encoding();
+
+  /** Bytes of the codes, which are among {@link #deviceBytes}; 0 without. */
+  long codeBytes();
+
   /** Bytes of the slot and row tables, which are in the memory of the host, outside the heap. */
   long hostBytes();
 
   /** Queries answered. */
   long queries();
+
+  /** Those of {@link #queries} whose answer is certified ({@link SearchResult#certified}). */
+  long certified();
+
+  /**
+   * The share of the codes' bytes that searches by codes read, of those there were at the time; the
+   * rest was ruled out by the bytes before. NaN while there was no such search.
+   */
+  double codesRead();
 
   /** Device batches that answered them; an empty index needs none. */
   long batches();
@@ -34,6 +49,9 @@ public interface IndexStats {
 
   /** Compactions finished, automatic ones included. */
   long compactions();
+
+  /** How often the codes were fitted to the vectors. */
+  long trainings();
 
   /** How often a fallback was decided, by reason; reasons that never occurred are absent. */
   Map<FallbackReason, Long> fallbacks();

@@ -7,8 +7,10 @@ import java.util.Objects;
 
 /**
  * Exact nearest neighbours of some vectors among others, without an index: for answers that are
- * needed once. Each call copies the dataset to the device, in pieces; whoever searches the same
- * vectors again keeps them in an {@link AcceleratedVectorIndex}.
+ * needed once. Each call copies the dataset to the device, in pieces, and the device keeps no more
+ * of it than it needs: ground truth for a mapped file of many gigabytes is one call, with the
+ * memory of a small one. Whoever searches the same vectors again keeps them in an {@link
+ * AcceleratedVectorIndex}.
  *
  * <p>Calls come from any thread and wait for the device, which works on them in short turns with
  * its indexes. Interrupting the caller stops the device, sets the interrupt flag again and throws

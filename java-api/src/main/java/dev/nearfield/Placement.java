@@ -10,6 +10,9 @@ public interface Placement {
 
   Device device();
 
+  /** What is kept there: {@link Encoding#F32} or {@link Encoding#INT8}. */
+  Encoding encoding();
+
   /** Why this is not where the acceleration policy asks first; empty when it is. */
   Optional<FallbackReason> fallback();
 

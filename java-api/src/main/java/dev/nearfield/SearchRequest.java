@@ -25,6 +25,7 @@ public final class SearchRequest {
   private final @Nullable Predicate<? super VectorHandle> predicate;
   private final @Nullable Duration timeout;
   private final boolean exact;
+  private final double maxOversample;
 
   private SearchRequest(Builder from, VectorBatch queries) {
     this.queries = queries;
@@ -35,6 +36,7 @@ public final class SearchRequest {
     this.predicate = from.predicate;
     this.timeout = from.timeout;
     this.exact = from.exact;
+    this.maxOversample = from.maxOversample;
   }
 
   public static Builder builder() {
@@ -55,6 +57,11 @@ public final class SearchRequest {
 
   public boolean exact() {
     return exact;
+  }
+
+  /** As {@link Builder#maxOversample}; 0: no limit. */
+  public double maxOversample() {
+    return maxOversample;
   }
 
   /** A view of the queries. */
@@ -98,6 +105,7 @@ public final class SearchRequest {
     private @Nullable Predicate<? super VectorHandle> predicate;
     private @Nullable Duration timeout;
     private boolean exact;
+    private double maxOversample;
 
     private Builder() {}
 
@@ -176,9 +184,32 @@ public final class SearchRequest {
       return this;
     }
 
-    /** Asks for a full scan in 32-bit floats. A flat index of 32-bit floats always answers so. */
+    /**
+     * Asks for the answers of a full scan in 32-bit floats, whatever {@link #maxOversample} says.
+     * Without that a flat index always answers so.
+     */
     public Builder exact(boolean exact) {
       this.exact = exact;
+      return this;
+    }
+
+    /**
+     * Bounds the work of a search by codes ({@link Encoding#INT8}): of the vectors that its scan
+     * cannot rule out, only the {@code factor * topK} most promising, rounded up, are looked at in
+     * 32-bit floats. {@link SearchResult#certified} tells for each query whether that was enough to
+     * prove the answer. The same vectors and the same codes give the same answer, but a training of
+     * the codes may change it. An index without codes answers exactly and has no use for this.
+     *
+     * @param factor 0, the default: no bound, and every answer is exact; else at least 1
+     * @throws IllegalArgumentException for anything else
+     */
+    public Builder maxOversample(double factor) {
+      if (!(factor == 0 || factor >= 1 && factor <= Float.MAX_VALUE)) {
+        throw new IllegalArgumentException(
+            "SearchRequest: maxOversample [%s], it must be 0 or lie in [1, %s]"
+                .formatted(factor, Float.MAX_VALUE));
+      }
+      this.maxOversample = factor;
       return this;
     }
 

@@ -26,5 +26,17 @@ public interface SearchResult {
   /** The hits of one query as objects, in a new immutable list. */
   List<Hit> hits(int query);
 
+  /**
+   * Whether the answer to this query is proven equal to that of a full scan in 32-bit floats. Only
+   * a search with {@link SearchRequest.Builder#maxOversample} may have others.
+   */
+  boolean certified(int query);
+
+  /**
+   * Vectors that were looked at in 32-bit floats after a scan had ruled out all others; 0 where
+   * every vector was looked at so.
+   */
+  int rescored(int query);
+
   Execution execution();
 }

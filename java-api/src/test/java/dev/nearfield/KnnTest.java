@@ -7,7 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.nearfield.internal.device.DeviceChoice;
 import dev.nearfield.internal.device.Settings;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -16,6 +21,7 @@ import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -206,6 +212,35 @@ class KnnTest {
       assertTrue(Thread.currentThread().isInterrupted());
     } finally {
       Thread.interrupted();
+    }
+  }
+
+  /** Offsets beyond 32 bits, and no more of the file in memory than its rows. */
+  @Test
+  void searchesAMappedFileLargerThanAnArray(@TempDir Path folder) throws Exception {
+    long stride = 3L << 30;
+    Path file = folder.resolve("rows");
+    try (FileChannel channel =
+            FileChannel.open(
+                file,
+                StandardOpenOption.CREATE_NEW,
+                StandardOpenOption.SPARSE,
+                StandardOpenOption.READ,
+                StandardOpenOption.WRITE);
+        Arena arena = Arena.ofShared()) {
+      MemorySegment mapped =
+          channel.map(FileChannel.MapMode.READ_WRITE, 0, 2 * stride + 4 * Float.BYTES, arena);
+      for (int i = 0; i < 3; i++) {
+        mapped.set(ValueLayout.JAVA_FLOAT, i * stride + Float.BYTES, i + 1);
+      }
+      KnnResult result =
+          Knn.search(
+              Metric.L2_SQUARED,
+              VectorBatch.of(mapped, 3, 4, stride),
+              VectorBatch.of(new float[][] {{0, 4, 0, 0}}),
+              3);
+      assertEquals(List.of(2, 1, 0), List.of(result.row(0, 0), result.row(0, 1), result.row(0, 2)));
+      assertEquals(9, result.distance(0, 2));
     }
   }
 }

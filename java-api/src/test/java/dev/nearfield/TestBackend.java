@@ -42,9 +42,12 @@ record TestBackend(BackendKind kind) {
     return AcceleratedVectorIndex.builder(dimension, metric).backend(kind);
   }
 
-  /** An index that takes at most so many rows at a time, so that much falls between two steps. */
+  /**
+   * An index that takes at most so many rows at a time, so that much falls between two steps, and
+   * fits its codes to few.
+   */
   AcceleratedVectorIndex.Builder builder(int dimension, Metric metric, int stepRows) {
-    return ((IndexBuilder) builder(dimension, metric)).stepRows(stepRows);
+    return ((IndexBuilder) builder(dimension, metric)).stepRows(stepRows).codedFrom(40);
   }
 
   /** Rounds of a random test: a software GPU is some ten times slower. */

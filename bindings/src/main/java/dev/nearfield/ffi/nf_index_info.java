@@ -24,6 +24,14 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint64_t workspace_bytes;
  *     int64_t smallest_list;
  *     int64_t largest_list;
+ *     uint64_t code_bytes;
+ *     uint64_t scanned_bytes;
+ *     uint64_t whole_bytes;
+ *     int64_t searched;
+ *     int64_t certified;
+ *     int32_t rotated;
+ *     int32_t level_dims;
+ *     double loosening;
  * }
  * }
  */
@@ -42,7 +50,15 @@ public class nf_index_info {
         nearfield_h.C_LONG_LONG.withName("device_bytes"),
         nearfield_h.C_LONG_LONG.withName("workspace_bytes"),
         nearfield_h.C_LONG_LONG.withName("smallest_list"),
-        nearfield_h.C_LONG_LONG.withName("largest_list")
+        nearfield_h.C_LONG_LONG.withName("largest_list"),
+        nearfield_h.C_LONG_LONG.withName("code_bytes"),
+        nearfield_h.C_LONG_LONG.withName("scanned_bytes"),
+        nearfield_h.C_LONG_LONG.withName("whole_bytes"),
+        nearfield_h.C_LONG_LONG.withName("searched"),
+        nearfield_h.C_LONG_LONG.withName("certified"),
+        nearfield_h.C_INT.withName("rotated"),
+        nearfield_h.C_INT.withName("level_dims"),
+        nearfield_h.C_DOUBLE.withName("loosening")
     ).withName("nf_index_info");
 
     /**
@@ -446,6 +462,358 @@ public class nf_index_info {
      */
     public static void largest_list(MemorySegment struct, long fieldValue) {
         struct.set(largest_list$LAYOUT, largest_list$OFFSET, fieldValue);
+    }
+
+    private static final OfLong code_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("code_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t code_bytes
+     * }
+     */
+    public static final OfLong code_bytes$layout() {
+        return code_bytes$LAYOUT;
+    }
+
+    private static final long code_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("code_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t code_bytes
+     * }
+     */
+    public static final long code_bytes$offset() {
+        return code_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t code_bytes
+     * }
+     */
+    public static long code_bytes(MemorySegment struct) {
+        return struct.get(code_bytes$LAYOUT, code_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t code_bytes
+     * }
+     */
+    public static void code_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(code_bytes$LAYOUT, code_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfLong scanned_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("scanned_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t scanned_bytes
+     * }
+     */
+    public static final OfLong scanned_bytes$layout() {
+        return scanned_bytes$LAYOUT;
+    }
+
+    private static final long scanned_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("scanned_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t scanned_bytes
+     * }
+     */
+    public static final long scanned_bytes$offset() {
+        return scanned_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t scanned_bytes
+     * }
+     */
+    public static long scanned_bytes(MemorySegment struct) {
+        return struct.get(scanned_bytes$LAYOUT, scanned_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t scanned_bytes
+     * }
+     */
+    public static void scanned_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(scanned_bytes$LAYOUT, scanned_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfLong whole_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("whole_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t whole_bytes
+     * }
+     */
+    public static final OfLong whole_bytes$layout() {
+        return whole_bytes$LAYOUT;
+    }
+
+    private static final long whole_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("whole_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t whole_bytes
+     * }
+     */
+    public static final long whole_bytes$offset() {
+        return whole_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t whole_bytes
+     * }
+     */
+    public static long whole_bytes(MemorySegment struct) {
+        return struct.get(whole_bytes$LAYOUT, whole_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t whole_bytes
+     * }
+     */
+    public static void whole_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(whole_bytes$LAYOUT, whole_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfLong searched$LAYOUT = (OfLong)$LAYOUT.select(groupElement("searched"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t searched
+     * }
+     */
+    public static final OfLong searched$layout() {
+        return searched$LAYOUT;
+    }
+
+    private static final long searched$OFFSET = $LAYOUT.byteOffset(groupElement("searched"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t searched
+     * }
+     */
+    public static final long searched$offset() {
+        return searched$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t searched
+     * }
+     */
+    public static long searched(MemorySegment struct) {
+        return struct.get(searched$LAYOUT, searched$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t searched
+     * }
+     */
+    public static void searched(MemorySegment struct, long fieldValue) {
+        struct.set(searched$LAYOUT, searched$OFFSET, fieldValue);
+    }
+
+    private static final OfLong certified$LAYOUT = (OfLong)$LAYOUT.select(groupElement("certified"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t certified
+     * }
+     */
+    public static final OfLong certified$layout() {
+        return certified$LAYOUT;
+    }
+
+    private static final long certified$OFFSET = $LAYOUT.byteOffset(groupElement("certified"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t certified
+     * }
+     */
+    public static final long certified$offset() {
+        return certified$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t certified
+     * }
+     */
+    public static long certified(MemorySegment struct) {
+        return struct.get(certified$LAYOUT, certified$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t certified
+     * }
+     */
+    public static void certified(MemorySegment struct, long fieldValue) {
+        struct.set(certified$LAYOUT, certified$OFFSET, fieldValue);
+    }
+
+    private static final OfInt rotated$LAYOUT = (OfInt)$LAYOUT.select(groupElement("rotated"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t rotated
+     * }
+     */
+    public static final OfInt rotated$layout() {
+        return rotated$LAYOUT;
+    }
+
+    private static final long rotated$OFFSET = $LAYOUT.byteOffset(groupElement("rotated"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t rotated
+     * }
+     */
+    public static final long rotated$offset() {
+        return rotated$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t rotated
+     * }
+     */
+    public static int rotated(MemorySegment struct) {
+        return struct.get(rotated$LAYOUT, rotated$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t rotated
+     * }
+     */
+    public static void rotated(MemorySegment struct, int fieldValue) {
+        struct.set(rotated$LAYOUT, rotated$OFFSET, fieldValue);
+    }
+
+    private static final OfInt level_dims$LAYOUT = (OfInt)$LAYOUT.select(groupElement("level_dims"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t level_dims
+     * }
+     */
+    public static final OfInt level_dims$layout() {
+        return level_dims$LAYOUT;
+    }
+
+    private static final long level_dims$OFFSET = $LAYOUT.byteOffset(groupElement("level_dims"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t level_dims
+     * }
+     */
+    public static final long level_dims$offset() {
+        return level_dims$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t level_dims
+     * }
+     */
+    public static int level_dims(MemorySegment struct) {
+        return struct.get(level_dims$LAYOUT, level_dims$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t level_dims
+     * }
+     */
+    public static void level_dims(MemorySegment struct, int fieldValue) {
+        struct.set(level_dims$LAYOUT, level_dims$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble loosening$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("loosening"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double loosening
+     * }
+     */
+    public static final OfDouble loosening$layout() {
+        return loosening$LAYOUT;
+    }
+
+    private static final long loosening$OFFSET = $LAYOUT.byteOffset(groupElement("loosening"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double loosening
+     * }
+     */
+    public static final long loosening$offset() {
+        return loosening$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double loosening
+     * }
+     */
+    public static double loosening(MemorySegment struct) {
+        return struct.get(loosening$LAYOUT, loosening$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double loosening
+     * }
+     */
+    public static void loosening(MemorySegment struct, double fieldValue) {
+        struct.set(loosening$LAYOUT, loosening$OFFSET, fieldValue);
     }
 
     /**

@@ -21,6 +21,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const int64_t *offsets;
  *     const int64_t *rows;
  *     float *distances;
+ *     float *errors;
  * }
  * }
  */
@@ -36,7 +37,8 @@ public class nf_score {
         nearfield_h.C_POINTER.withName("queries"),
         nearfield_h.C_POINTER.withName("offsets"),
         nearfield_h.C_POINTER.withName("rows"),
-        nearfield_h.C_POINTER.withName("distances")
+        nearfield_h.C_POINTER.withName("distances"),
+        nearfield_h.C_POINTER.withName("errors")
     ).withName("nf_score");
 
     /**
@@ -308,6 +310,50 @@ public class nf_score {
      */
     public static void distances(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(distances$LAYOUT, distances$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout errors$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("errors"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * float *errors
+     * }
+     */
+    public static final AddressLayout errors$layout() {
+        return errors$LAYOUT;
+    }
+
+    private static final long errors$OFFSET = $LAYOUT.byteOffset(groupElement("errors"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * float *errors
+     * }
+     */
+    public static final long errors$offset() {
+        return errors$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * float *errors
+     * }
+     */
+    public static MemorySegment errors(MemorySegment struct) {
+        return struct.get(errors$LAYOUT, errors$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * float *errors
+     * }
+     */
+    public static void errors(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(errors$LAYOUT, errors$OFFSET, fieldValue);
     }
 
     /**

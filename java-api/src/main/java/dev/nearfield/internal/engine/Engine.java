@@ -24,6 +24,9 @@ public interface Engine extends AutoCloseable {
 
   boolean supports(Metric metric);
 
+  /** Whether indexes of that metric may keep int8 codes beside their rows. */
+  boolean supportsCodes(Metric metric);
+
   /**
    * Whether calls compute on this machine's processors, so that how long one takes follows from its
    * work. A driver and its queue give no such promise, and may want to see one thread only.
@@ -44,6 +47,9 @@ public interface Engine extends AutoCloseable {
    * distance are not possible.
    */
   Knn knn(Metric metric, int dim, long rows, SearchCall search);
+
+  /** Makes vectors smaller: host work, with the same bytes whichever engine does it. */
+  void quantize(QuantizeCall vectors, CallControl control);
 
   /** Free memory of the device in bytes, or -1 when it cannot say. */
   long freeBytes();
@@ -72,9 +78,51 @@ public interface Engine extends AutoCloseable {
 
   record Estimate(long peakBytes, long bytes) {}
 
-  /** Zero means the default in every numeric component. */
+  /**
+   * Zero means the default in every numeric component.
+   *
+   * @param coded int8 codes beside the rows, where {@link #supportsCodes}
+   */
   record IndexOptions(
-      int dim, Metric metric, long capacity, long memoryLimitBytes, double poincareMaxNorm) {}
+      int dim,
+      Metric metric,
+      long capacity,
+      long memoryLimitBytes,
+      double poincareMaxNorm,
+      boolean coded) {
+
+    /** Without codes. */
+    public IndexOptions(
+        int dim, Metric metric, long capacity, long memoryLimitBytes, double poincareMaxNorm) {
+      this(dim, metric, capacity, memoryLimitBytes, poincareMaxNorm, false);
+    }
+
+    public IndexOptions withCapacity(long rows) {
+      return new IndexOptions(dim, metric, rows, memoryLimitBytes, poincareMaxNorm, coded);
+    }
+
+    public IndexOptions withoutLimit() {
+      return new IndexOptions(dim, metric, capacity, 0, poincareMaxNorm, coded);
+    }
+  }
+
+  /**
+   * Finite vectors and where their codes go.
+   *
+   * @param int8 into bytes with a scale for each vector, else into bfloat16 without
+   * @param vectors {@code rows} x {@code dim} f32
+   * @param codes out: as many bytes, or as many 16-bit words
+   * @param scales out: a f32 for each vector; null for bfloat16
+   * @param errors out, or null: a f32 for each vector, how far it is from what its codes stand for
+   */
+  record QuantizeCall(
+      MemorySegment vectors,
+      int rows,
+      int dim,
+      boolean int8,
+      MemorySegment codes,
+      @Nullable MemorySegment scales,
+      @Nullable MemorySegment errors) {}
 
   /**
    * How a call may end early. {@code cancel} is a segment of one 32-bit word in native memory that
@@ -108,9 +156,16 @@ public interface Engine extends AutoCloseable {
    *     filterOfQuery}
    * @param filterOfQuery batch 32-bit indexes into filters, -1 for none; null: filter 0 for all
    * @param maxDistance NaN: unlimited; else nothing farther is returned
+   * @param exact whatever the index keeps beside its rows, the answers of a scan of all of them
+   * @param maxOversample 0: every answer is exact; else at least 1: a scan of codes looks at that
+   *     many times k rows at most, and answers may not be certified
    * @param rows out: batch x k 64-bit row numbers, -1 where missing
    * @param distances out: batch x k f32, NaN where missing
    * @param counts out: batch 32-bit counts of results found
+   * @param certified out, or null: batch bytes, 1 where the answer is proven to be that of a scan
+   *     of all rows
+   * @param rescored out, or null: batch 32-bit counts of rows looked at after a scan that left rows
+   *     out
    */
   record SearchCall(
       MemorySegment queries,
@@ -119,7 +174,39 @@ public interface Engine extends AutoCloseable {
       List<RowFilter> filters,
       @Nullable MemorySegment filterOfQuery,
       float maxDistance,
+      boolean exact,
+      float maxOversample,
       MemorySegment rows,
       MemorySegment distances,
-      MemorySegment counts) {}
+      MemorySegment counts,
+      @Nullable MemorySegment certified,
+      @Nullable MemorySegment rescored) {
+
+    /** Every answer is exact, and nothing is told about how it was found. */
+    public SearchCall(
+        MemorySegment queries,
+        int batch,
+        int k,
+        List<RowFilter> filters,
+        @Nullable MemorySegment filterOfQuery,
+        float maxDistance,
+        MemorySegment rows,
+        MemorySegment distances,
+        MemorySegment counts) {
+      this(
+          queries,
+          batch,
+          k,
+          filters,
+          filterOfQuery,
+          maxDistance,
+          false,
+          0,
+          rows,
+          distances,
+          counts,
+          null,
+          null);
+    }
+  }
 }

@@ -52,6 +52,16 @@ public interface EngineIndex extends AutoCloseable {
       long budgetNanos,
       Engine.CallControl control);
 
+  /**
+   * One step, about {@code budgetNanos} long (0: as long as it takes), of fitting the codes to a
+   * sample of the live rows and coding all rows anew. Answers of searches are the same before,
+   * between and after; rows may be added and changed between steps, and no compaction may run. A
+   * step that fails ends the training, and rows stay coded as they are.
+   *
+   * @param position where the last step ended, 0 at first
+   */
+  TrainStep trainStep(long position, long budgetNanos, Engine.CallControl control);
+
   @Override
   void close();
 
@@ -61,5 +71,25 @@ public interface EngineIndex extends AutoCloseable {
    */
   record CompactStep(long first, long end, boolean done) {}
 
-  record Info(long rows, long liveRows, long deviceBytes, long workspaceBytes) {}
+  record TrainStep(long position, boolean done) {}
+
+  record Info(long rows, long liveRows, long deviceBytes, long workspaceBytes, Codes codes) {
+    /** Without codes. */
+    public Info(long rows, long liveRows, long deviceBytes, long workspaceBytes) {
+      this(rows, liveRows, deviceBytes, workspaceBytes, Codes.NONE);
+    }
+  }
+
+  /**
+   * The codes of an index.
+   *
+   * @param bytes of them, in {@code deviceBytes}
+   * @param scannedBytes read by all searches so far
+   * @param wholeBytes that those would have read without leaving rows early
+   * @param loosening how much worse the training suits the rows added since than its own sample; 0:
+   *     not trained, or nothing added since
+   */
+  record Codes(long bytes, long scannedBytes, long wholeBytes, double loosening) {
+    public static final Codes NONE = new Codes(0, 0, 0, 0);
+  }
 }

@@ -20,6 +20,7 @@ import dev.nearfield.internal.turn.IndexHome;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.Scratch;
 import dev.nearfield.internal.turn.Threads;
+import dev.nearfield.internal.value.PlacementInfo;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 
@@ -47,6 +48,7 @@ final class IndexActor implements DeviceOwner.Turn {
   private @Nullable IndexWork work;
   private @Nullable SearchWork searches;
   private final Compactor compactor;
+  private final Trainer trainer;
   private final Relocation relocation;
   private final LongWork longWork;
   private final Linger linger;
@@ -64,19 +66,19 @@ final class IndexActor implements DeviceOwner.Turn {
     this.taken = new Taken(mailbox);
     this.counters = counters;
     this.compactor = new Compactor(config.deadRatio());
+    this.trainer = new Trainer(config.codedFrom());
     this.linger = new Linger(config.maxLingerNanos());
     this.turns = new SearchTurns(mailbox, taken, linger, this::wake);
     this.relocation = new Relocation(elsewhere, reporter, mailbox, this::wake, this::isMovable);
-    this.longWork = new LongWork(compactor, relocation);
+    this.longWork = new LongWork(compactor, trainer, relocation);
   }
 
   /**
    * Makes the index on the device. To be called once, on the owner thread, before anything else.
    */
   void begin(DeviceOwner owner, Engine engine, Placement placement, SlotTable slots) {
-    settle(
-        new IndexHome(owner, engine, owner.seat(this), placement),
-        new IndexState(engine, config.options(), config.budgetBytes(), slots));
+    IndexState index = new IndexState(engine, config.options(engine), config.budgetBytes(), slots);
+    settle(owner, engine, PlacementInfo.of(placement, index.encoding()), index);
   }
 
   /** {@link #begin} failed or will never be called. */
@@ -84,12 +86,15 @@ final class IndexActor implements DeviceOwner.Turn {
     cancel.close();
   }
 
-  private void settle(IndexHome at, IndexState index) {
+  private IndexHome settle(
+      DeviceOwner owner, Engine engine, Placement placement, IndexState index) {
+    IndexHome at = new IndexHome(owner, engine, owner.seat(this), placement);
     state = index;
-    IndexWork worker = new IndexWork(index, counters, cancel, at.placement(), relocation);
+    IndexWork worker = new IndexWork(index, counters, cancel, placement, relocation);
     work = worker;
-    searches = new SearchWork(config, index, worker, counters, cancel, at.placement());
+    searches = new SearchWork(config, index, worker, counters, cancel, placement);
     home = at; // last: it hands everything above to the owner thread there
+    return at;
   }
 
   /** Where the index is. Any thread, after {@link #begin}. */
@@ -157,7 +162,9 @@ final class IndexActor implements DeviceOwner.Turn {
         served = true;
         own.fail(e);
       }
-      return pending(worker) || compactor.wanted(index) ? DeviceOwner.AGAIN : DeviceOwner.IDLE;
+      return pending(worker) || compactor.wanted(index) || trainer.wanted(index)
+          ? DeviceOwner.AGAIN
+          : DeviceOwner.IDLE;
     }
   }
 
@@ -357,16 +364,19 @@ final class IndexActor implements DeviceOwner.Turn {
   /** The vectors are on another device: the index goes on there. */
   private void arrive(IndexHome old, IndexState left) {
     IndexMove move = relocation.move();
-    DeviceOwner owner = move.to().owner();
     try {
       left.close();
     } catch (RuntimeException | Error e) {
       LOG.log(System.Logger.Level.WARNING, "closing an index on the device it left failed", e);
     }
-    IndexHome next = new IndexHome(owner, move.engine(), owner.seat(this), move.to().placement());
+    IndexState there = move.target();
+    Placement placement = PlacementInfo.of(move.to().placement(), there.encoding());
     compactor.moved();
-    Runnable report = relocation.settled();
-    settle(next, move.target()); // the new owner thread may run at once, so nothing else after it
+    trainer.moved();
+    counters.moved();
+    Runnable report = relocation.settled(placement);
+    // The new owner thread may run at once, so nothing else after it.
+    IndexHome next = settle(move.to().owner(), move.engine(), placement, there);
     report.run();
     Threads.startVirtual(old.owner()::release); // may wait for this very thread
     next.seat().ready();

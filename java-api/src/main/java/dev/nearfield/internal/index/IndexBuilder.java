@@ -5,6 +5,7 @@ import dev.nearfield.AcceleratedVectorIndex;
 import dev.nearfield.Acceleration;
 import dev.nearfield.BackendKind;
 import dev.nearfield.Device;
+import dev.nearfield.Encoding;
 import dev.nearfield.FallbackReason;
 import dev.nearfield.IndexListener;
 import dev.nearfield.Metric;
@@ -51,6 +52,8 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   private int mailboxCapacity = 1024;
   private Duration mailboxWait = Duration.ofSeconds(10);
   private @Nullable Duration timeout;
+  private Encoding encoding = Encoding.AUTO;
+  private int codedFrom = IndexConfig.CODED_FROM;
   private double poincareMaxNorm;
   private double deadRatio = 0.3;
   private @Nullable IndexListener listener;
@@ -106,6 +109,18 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   /** For tests: as {@link SlotTable#STEP}, to have many steps of few rows. */
   public IndexBuilder stepRows(int rows) {
     this.stepRows = rows;
+    return this;
+  }
+
+  /** For tests: as {@link IndexConfig#CODED_FROM}, to train with few vectors. */
+  public IndexBuilder codedFrom(int vectors) {
+    this.codedFrom = vectors;
+    return this;
+  }
+
+  @Override
+  public IndexBuilder encoding(Encoding encoding) {
+    this.encoding = Objects.requireNonNull(encoding, "encoding");
     return this;
   }
 
@@ -176,6 +191,10 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
 
   @Override
   public AcceleratedVectorIndex build() {
+    if (encoding == Encoding.INT8 && metric == Metric.MANHATTAN) {
+      throw new IllegalArgumentException(
+          "build: encoding [INT8] with metric MANHATTAN, whose sums no codes bound; F32 and AUTO are possible");
+    }
     StackRoom.require();
     IndexCounters counters = new IndexCounters();
     Completer completer = new Completer(executor);
@@ -227,9 +246,10 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
               reporter);
       LOG.log(
           System.Logger.Level.INFO,
-          "index of {0} floats, {1}, on {2}",
+          "index of {0} floats, {1}, {2}, on {3}",
           Integer.toString(dim),
           metric,
+          index.placement().encoding(),
           placement.device());
       return index;
     } catch (RuntimeException | Error e) {
@@ -249,6 +269,8 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
     return new IndexConfig(
         dim,
         metric,
+        encoding,
+        codedFrom,
         poincareMaxNorm,
         expectedVectors,
         budgetBytes,

@@ -10,6 +10,7 @@ import dev.nearfield.Placement;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
 import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.event.IndexCounters;
 import dev.nearfield.internal.move.Relocation;
 import dev.nearfield.internal.table.IndexState;
@@ -282,6 +283,26 @@ final class IndexWork {
     } catch (RuntimeException | Error e) {
       state.endCompaction();
       return failed("compact", e);
+    }
+  }
+
+  // ---- training
+
+  /**
+   * One step of fitting the codes, which closing the index stops. Answers where it ended, or a
+   * throwable.
+   */
+  Object trainStep(long position, long budgetNanos) {
+    try {
+      EngineIndex.TrainStep step =
+          state.rows().trainStep(position, budgetNanos, control(Long.MAX_VALUE));
+      if (step.done()) {
+        counters.trained();
+      }
+      publish();
+      return step;
+    } catch (RuntimeException | Error e) {
+      return failed("train", e);
     }
   }
 }

@@ -22,6 +22,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -154,7 +155,13 @@ public final class KnnJob {
         call.rows().toArray(ValueLayout.JAVA_LONG),
         call.distances().toArray(ValueLayout.JAVA_FLOAT),
         new ExecutionInfo(
-            device, call.batch(), call.batch(), times.queued(), times.executed(), fallback));
+            device,
+            call.batch(),
+            new BitSet(), // all rows are looked at
+            call.batch(),
+            times.queued(),
+            times.executed(),
+            fallback));
   }
 
   /** For one device: the dataset from its beginning. */

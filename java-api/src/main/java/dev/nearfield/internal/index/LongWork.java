@@ -8,22 +8,24 @@ import dev.nearfield.internal.turn.Scratch;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What takes an index many steps: large inserts and removals, compactions, the beginnings of moves.
- * Kinds take turns, and between any two steps requests are served. A hidden row is dead to the
- * device and to a move, so while an insert has rows there neither a compaction nor a move begins.
- * In a turn.
+ * What takes an index many steps: large inserts and removals, compactions, trainings, the
+ * beginnings of moves. Kinds take turns, and between any two steps requests are served. A hidden
+ * row is dead to the device and to a move, so while an insert has rows there no compaction, no
+ * training and no move begins. In a turn.
  */
 final class LongWork {
   private static final int KINDS = 3;
 
   private final Compactor compactor;
+  private final Trainer trainer;
   private final Relocation relocation;
   private final Inserts inserts;
   private final Removals removals = new Removals();
   private int kind;
 
-  LongWork(Compactor compactor, Relocation relocation) {
+  LongWork(Compactor compactor, Trainer trainer, Relocation relocation) {
     this.compactor = compactor;
+    this.trainer = trainer;
     this.relocation = relocation;
     this.inserts = new Inserts(relocation);
   }
@@ -62,7 +64,7 @@ final class LongWork {
           switch (kind) {
             case 0 -> inserts.step(index, worker);
             case 1 -> removals.step(index, worker, scratch);
-            default -> renumber(here, index, worker, scratch);
+            default -> rearrange(here, index, worker, scratch);
           };
       if (worked) {
         return true;
@@ -71,7 +73,8 @@ final class LongWork {
     return false;
   }
 
-  private boolean renumber(IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
+  /** What concerns all rows, one after the other: whichever has begun goes on to its end. */
+  private boolean rearrange(IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
     if (index.renumbering()) {
       index.renumberStep();
       if (!index.renumbering()) {
@@ -79,18 +82,27 @@ final class LongWork {
       }
       return true;
     }
-    if (!index.compacting()) {
-      if (inserts.begun()) {
+    if (index.compacting()) {
+      compactor.step(index, worker, scratch);
+      return true;
+    }
+    boolean hidden = inserts.begun();
+    if (!hidden && relocation.begin(here, index)) {
+      return true; // a training under way need not end: the codes stay behind
+    }
+    if (!trainer.running()) {
+      if (hidden) {
         return false;
       }
-      if (relocation.begin(here, index)) {
+      if (compactor.wanted(index)) {
+        compactor.step(index, worker, scratch);
         return true;
       }
-      if (!compactor.wanted(index)) {
-        return false;
-      }
     }
-    compactor.step(index, worker, scratch);
+    if (!trainer.wanted(index)) {
+      return false;
+    }
+    trainer.step(index, worker);
     return true;
   }
 

@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /** One device call that answers the next queries of several searches. */
 final class SearchBatch {
@@ -30,6 +31,20 @@ final class SearchBatch {
    */
   static int kClass(int k) {
     return k <= SMALL_K ? SMALL_K : 32 - Integer.numberOfLeadingZeros(k - 1);
+  }
+
+  /**
+   * Whether both get the same answers together as alone. A bound on the work of a scan by codes
+   * follows from k, and what is asked to be exact must not be scanned otherwise.
+   */
+  private static boolean goTogether(SearchJob a, SearchJob b, IndexState state) {
+    if (!state.options().coded()) {
+      return true;
+    }
+    float bound = a.maxOversample();
+    return a.request.exact() == b.request.exact()
+        && bound == b.maxOversample()
+        && (bound == 0 || k(a, state) == k(b, state));
   }
 
   /** Hits that a query of the job can have; at least 1. */
@@ -53,7 +68,7 @@ final class SearchBatch {
         SearchJob.class,
         job -> {
           boolean fits = job == first || job.queryCount() <= room[0];
-          if (fits && kClass(k(job, state)) == kClass) {
+          if (fits && kClass(k(job, state)) == kClass && goTogether(first, job, state)) {
             room[0] -= job.queryCount();
             return true;
           }
@@ -63,10 +78,9 @@ final class SearchBatch {
 
   /**
    * Answers up to {@code limit} queries of each job, in order. Jobs are running; those with a fault
-   * of their own (a handle never issued) are failed, the others get their answers. Answers how many
-   * queries were asked.
+   * of their own (a handle never issued) are failed, the others get their answers.
    */
-  static int run(
+  static Answers run(
       IndexState state,
       List<SearchJob> jobs,
       int limit,
@@ -74,7 +88,7 @@ final class SearchBatch {
       Engine.CallControl control) {
     List<SearchJob> members = begun(state, jobs);
     if (members.isEmpty()) {
-      return 0;
+      return new Answers(0, 0);
     }
     int batch = 0;
     int k = 1;
@@ -106,13 +120,19 @@ final class SearchBatch {
             filters.filters(),
             filters.ofQuery(),
             Float.NaN, // limits differ between searches: the answers are cut when handed out
+            members.getFirst().request.exact(),
+            members.getFirst().maxOversample(),
             scratch.get(Scratch.Use.ROWS, hits * Long.BYTES),
             scratch.get(Scratch.Use.DISTANCES, hits * Float.BYTES),
-            scratch.get(Scratch.Use.COUNTS, (long) batch * Integer.BYTES));
+            scratch.get(Scratch.Use.COUNTS, (long) batch * Integer.BYTES),
+            scratch.get(Scratch.Use.CERTIFIED, batch),
+            scratch.get(Scratch.Use.RESCORED, (long) batch * Integer.BYTES));
     state.rows().search(call, control);
-    handOut(state, members, limit, call);
-    return batch;
+    return new Answers(batch, handOut(state, members, limit, call));
   }
+
+  /** Queries that were asked, and those of them whose answers are certified. */
+  record Answers(int asked, int certified) {}
 
   /** Those that could begin; the others have failed. */
   private static List<SearchJob> begun(IndexState state, List<SearchJob> jobs) {
@@ -141,9 +161,13 @@ final class SearchBatch {
     return Math.min(limit, job.queryCount() - job.answered());
   }
 
-  private static void handOut(
+  /** Answers how many are certified. */
+  private static int handOut(
       IndexState state, List<SearchJob> jobs, int limit, Engine.SearchCall call) {
     Metric metric = state.options().metric();
+    MemorySegment certified = Objects.requireNonNull(call.certified());
+    MemorySegment rescored = Objects.requireNonNull(call.rescored());
+    int proven = 0;
     int q = 0;
     for (SearchJob job : jobs) {
       int slice = sliceOf(job, limit);
@@ -158,8 +182,11 @@ final class SearchBatch {
             break;
           }
         }
-        job.nextQuery();
+        boolean isProven = certified.get(ValueLayout.JAVA_BYTE, q) != 0;
+        proven += isProven ? 1 : 0;
+        job.nextQuery(isProven, rescored.getAtIndex(ValueLayout.JAVA_INT, q));
       }
     }
+    return proven;
   }
 }

@@ -14,6 +14,7 @@ import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.value.ColumnarResult;
 import dev.nearfield.internal.value.ExecutionInfo;
 import java.time.Duration;
+import java.util.BitSet;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -34,6 +35,8 @@ final class SearchJob extends Request<SearchResult> {
   private volatile @Nullable RowMask mask;
   private int stride = -1;
   private int[] counts = {};
+  private int[] rescored = {};
+  private final BitSet notCertified = new BitSet();
   private long[] handles = {};
   private float[] distances = {};
   private int answered;
@@ -56,6 +59,18 @@ final class SearchJob extends Request<SearchResult> {
   /** The rows of the filter; null without one. */
   @Nullable RowMask mask() {
     return mask;
+  }
+
+  /**
+   * The bound as a device takes it. Down to a float: from a little above 1.1, ten times it would
+   * round up to 12.
+   */
+  float maxOversample() {
+    if (request.exact()) {
+      return 0;
+    }
+    float near = (float) request.maxOversample();
+    return near > request.maxOversample() ? Math.nextDown(near) : near;
   }
 
   /** Makes the mask once more. Any thread without a turn. */
@@ -96,6 +111,7 @@ final class SearchJob extends Request<SearchResult> {
     float[] wideDistances = new float[(int) entries];
     if (stride < 0) {
       counts = new int[queryCount()];
+      rescored = new int[queryCount()];
       started = System.nanoTime();
     }
     for (int q = 0; q < answered; q++) {
@@ -135,8 +151,10 @@ final class SearchJob extends Request<SearchResult> {
     return true;
   }
 
-  void nextQuery() {
-    answered++;
+  /** Goes on to the next query; how the answer to this one was found. */
+  void nextQuery(boolean certified, int looked) {
+    notCertified.set(answered, !certified);
+    rescored[answered++] = looked;
   }
 
   void sharedBatch(int queries) {
@@ -151,9 +169,11 @@ final class SearchJob extends Request<SearchResult> {
         counts,
         handles,
         distances,
+        rescored,
         new ExecutionInfo(
             device,
             queryCount(),
+            notCertified,
             largestBatch,
             Duration.ofNanos(started - submittedNanos()),
             Duration.ofNanos(now - started),

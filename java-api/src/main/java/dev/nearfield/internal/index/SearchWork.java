@@ -17,6 +17,11 @@ import java.util.Optional;
 
 /** Does the searches of one index against its state and ends them, whatever happens. In a turn. */
 final class SearchWork {
+  /**
+   * A device call from which on one looks how many bytes it read: asking takes about a microsecond.
+   */
+  private static final long LOOK_NANOS = 50_000;
+
   private final IndexConfig config;
   private final IndexState state;
   private final IndexWork work;
@@ -92,14 +97,18 @@ final class SearchWork {
       for (SearchJob job : jobs) {
         queries += job.ended() ? 0 : job.queryCount() - job.answered();
       }
-      counters.searched(queries, 0, 0);
+      counters.searched(queries, queries, 0, 0);
       jobs.forEach(job -> job.succeed(job.empty(metric, device, fallback)));
       return;
     }
     long start = System.nanoTime();
-    int asked = SearchBatch.run(state, jobs, limit, scratch, control);
-    pace.took(asked, state.rowCount(), System.nanoTime() - start);
-    if (counters.searched(asked, 1, (long) asked * jobs.getFirst().stride())) {
+    SearchBatch.Answers answers = SearchBatch.run(state, jobs, limit, scratch, control);
+    int asked = answers.asked();
+    long took = System.nanoTime() - start;
+    pace.took(asked, state.rowCount(), took);
+    long hits = (long) asked * jobs.getFirst().stride();
+    if (counters.searched(asked, answers.certified(), 1, hits)
+        || state.options().coded() && took >= LOOK_NANOS) {
       work.publish();
     }
     for (SearchJob job : jobs) {

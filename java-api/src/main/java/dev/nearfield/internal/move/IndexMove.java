@@ -100,7 +100,8 @@ public final class IndexMove implements DeviceOwner.Turn {
         IndexState filled = target;
         if (filled == null) {
           this.engine = engine;
-          filled = new IndexState(engine, to.config().options(), to.config().budgetBytes(), slots);
+          filled =
+              new IndexState(engine, to.config().options(engine), to.config().budgetBytes(), slots);
           target = filled;
           filled.checkRoom("move", from.live());
         }

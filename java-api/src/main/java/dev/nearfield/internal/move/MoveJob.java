@@ -19,9 +19,9 @@ public final class MoveJob extends Change<Placement> {
   }
 
   /** The index owns the destination now. Owner thread. */
-  void arrived() {
+  void arrived(Placement now) {
     held.set(false);
-    succeed(to.placement());
+    succeed(now);
   }
 
   @Override

@@ -240,11 +240,10 @@ public final class Relocation {
   }
 
   /**
-   * Ends the move to the destination of {@link #move()}, and answers what tells of it: to be run
-   * once the index is there, when this object belongs to another thread.
+   * Ends the move to the destination of {@link #move()}, which is {@code now}, and answers what
+   * tells of it: to be run once the index is there, when this object belongs to another thread.
    */
-  public Runnable settled() {
-    Placement now = move().to().placement();
+  public Runnable settled(Placement now) {
     MoveJob wanted = job;
     DeviceOutOfMemoryException cause = full;
     move = null;
@@ -257,7 +256,7 @@ public final class Relocation {
                   reporter.fellBack(
                       wanted == null ? "add" : "retryAcceleration", now, reason, cause));
       if (wanted != null) {
-        wanted.arrived();
+        wanted.arrived(now);
       }
     };
   }

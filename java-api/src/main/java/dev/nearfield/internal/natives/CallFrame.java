@@ -112,21 +112,29 @@ final class CallFrame implements AutoCloseable {
 
   /** An {@code nf_matrix} of f32 without padding that the call reads. */
   MemorySegment matrix(MemorySegment floats, long rows, long cols) {
-    return matrix(count -> input(floats, count, Float.BYTES), rows, cols);
+    return matrix(count -> input(floats, count, Float.BYTES), nearfield_h.NF_F32(), Float.BYTES, rows, cols);
   }
 
   /** The same, written by the call. */
   MemorySegment matrixOut(MemorySegment floats, long rows, long cols) {
-    return matrix(count -> output(floats, count, Float.BYTES), rows, cols);
+    return matrix(count -> output(floats, count, Float.BYTES), nearfield_h.NF_F32(), Float.BYTES, rows, cols);
   }
 
-  private MemorySegment matrix(LongFunction<MemorySegment> data, long rows, long cols) {
+  /** The same of bytes, or of 16 bits. */
+  MemorySegment codesOut(MemorySegment codes, boolean int8, long rows, long cols) {
+    int size = int8 ? Byte.BYTES : Short.BYTES;
+    int type = int8 ? nearfield_h.NF_I8() : nearfield_h.NF_BF16();
+    return matrix(count -> output(codes, count, size), type, size, rows, cols);
+  }
+
+  private MemorySegment matrix(
+      LongFunction<MemorySegment> data, int type, int elementBytes, long rows, long cols) {
     MemorySegment matrix = struct(nf_matrix.layout());
-    nf_matrix.dtype(matrix, nearfield_h.NF_F32());
+    nf_matrix.dtype(matrix, type);
     nf_matrix.data(matrix, data.apply(Math.multiplyExact(rows, cols)));
     nf_matrix.rows(matrix, rows);
     nf_matrix.cols(matrix, cols);
-    nf_matrix.row_stride(matrix, cols * Float.BYTES);
+    nf_matrix.row_stride(matrix, cols * elementBytes);
     return matrix;
   }
 

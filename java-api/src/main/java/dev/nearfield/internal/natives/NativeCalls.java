@@ -25,13 +25,17 @@ import dev.nearfield.ffi.nf_index_read_fn;
 import dev.nearfield.ffi.nf_index_replace_fn;
 import dev.nearfield.ffi.nf_index_search_fn;
 import dev.nearfield.ffi.nf_index_set_live_fn;
+import dev.nearfield.ffi.nf_index_train_fn;
 import dev.nearfield.ffi.nf_knn;
 import dev.nearfield.ffi.nf_knn_fn;
 import dev.nearfield.ffi.nf_live;
 import dev.nearfield.ffi.nf_matrix;
 import dev.nearfield.ffi.nf_search;
+import dev.nearfield.ffi.nf_quantize;
+import dev.nearfield.ffi.nf_quantize_fn;
 import dev.nearfield.ffi.nf_step;
 import dev.nearfield.ffi.nf_supports_fn;
+import dev.nearfield.ffi.nf_train;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
@@ -69,6 +73,7 @@ public final class NativeCalls {
   private final MethodHandle contextDestroy;
   private final MethodHandle supports;
   private final MethodHandle knn;
+  private final MethodHandle quantize;
   private final MethodHandle indexEstimate;
   private final MethodHandle indexCreate;
   private final MethodHandle indexDestroy;
@@ -78,6 +83,7 @@ public final class NativeCalls {
   private final MethodHandle indexRead;
   private final MethodHandle indexSetLive;
   private final MethodHandle indexCompact;
+  private final MethodHandle indexTrain;
   private final MethodHandle indexSearch;
 
   private NativeCalls(MemorySegment table) throws LoadException {
@@ -91,6 +97,7 @@ public final class NativeCalls {
     contextDestroy = bind(table, "context_destroy", nf_context_destroy_fn.descriptor());
     supports = bind(table, "supports", nf_supports_fn.descriptor());
     knn = bind(table, "knn", nf_knn_fn.descriptor());
+    quantize = bind(table, "quantize", nf_quantize_fn.descriptor());
     indexEstimate = bind(table, "index_estimate", nf_index_estimate_fn.descriptor());
     indexCreate = bind(table, "index_create", nf_index_create_fn.descriptor());
     indexDestroy = bind(table, "index_destroy", nf_index_destroy_fn.descriptor());
@@ -100,6 +107,7 @@ public final class NativeCalls {
     indexRead = bind(table, "index_read", nf_index_read_fn.descriptor());
     indexSetLive = bind(table, "index_set_live", nf_index_set_live_fn.descriptor());
     indexCompact = bind(table, "index_compact", nf_index_compact_fn.descriptor());
+    indexTrain = bind(table, "index_train", nf_index_train_fn.descriptor());
     indexSearch = bind(table, "index_search", nf_index_search_fn.descriptor());
   }
 
@@ -247,6 +255,15 @@ public final class NativeCalls {
     }
   }
 
+  int quantize(MemorySegment context, MemorySegment request, CallFrame frame) {
+    room(request, nf_quantize.layout());
+    try {
+      return (int) quantize.invokeExact(context, request, frame.call());
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
   int indexEstimate(
       MemorySegment context,
       MemorySegment desc,
@@ -337,6 +354,16 @@ public final class NativeCalls {
     room(step, nf_step.layout());
     try {
       return (int) indexCompact.invokeExact(index, request, step, frame.call());
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  int indexTrain(MemorySegment index, MemorySegment request, MemorySegment step, CallFrame frame) {
+    room(request, nf_train.layout());
+    room(step, nf_step.layout());
+    try {
+      return (int) indexTrain.invokeExact(index, request, step, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }

@@ -8,6 +8,7 @@ import dev.nearfield.ffi.nearfield_h;
 import dev.nearfield.ffi.nf_capability;
 import dev.nearfield.ffi.nf_context_desc;
 import dev.nearfield.ffi.nf_index_desc;
+import dev.nearfield.ffi.nf_quantize;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.natives.NativeErrors.Memory;
@@ -49,8 +50,15 @@ public final class NativeEngine implements Engine {
   @Override
   public boolean supports(Metric metric) {
     try (CallFrame frame = new CallFrame(CallControl.NONE)) {
-      return supports(frame, metric, nearfield_h.NF_OP_INDEX())
-          && supports(frame, metric, nearfield_h.NF_OP_KNN());
+      return supports(frame, metric, nearfield_h.NF_OP_INDEX(), nearfield_h.NF_F32())
+          && supports(frame, metric, nearfield_h.NF_OP_KNN(), nearfield_h.NF_F32());
+    }
+  }
+
+  @Override
+  public boolean supportsCodes(Metric metric) {
+    try (CallFrame frame = new CallFrame(CallControl.NONE)) {
+      return supports(frame, metric, nearfield_h.NF_OP_INDEX(), nearfield_h.NF_I8());
     }
   }
 
@@ -64,14 +72,14 @@ public final class NativeEngine implements Engine {
     return lost;
   }
 
-  private boolean supports(CallFrame frame, Metric metric, int operation) {
+  private boolean supports(CallFrame frame, Metric metric, int operation, int scanType) {
     MemorySegment what = frame.struct(nf_capability.layout());
     nf_capability.op(what, operation);
     nf_capability.index_kind(what, nearfield_h.NF_FLAT());
     nf_capability.metric(what, MetricCode.of(metric));
     nf_capability.input_dtype(what, nearfield_h.NF_F32());
     nf_capability.store_dtype(what, nearfield_h.NF_F32());
-    nf_capability.scan_dtype(what, nearfield_h.NF_F32());
+    nf_capability.scan_dtype(what, scanType);
     return calls.supports(context(), what);
   }
 
@@ -104,7 +112,7 @@ public final class NativeEngine implements Engine {
     nf_index_desc.metric(desc, MetricCode.of(options.metric()));
     nf_index_desc.dim(desc, options.dim());
     nf_index_desc.store_dtype(desc, nearfield_h.NF_F32());
-    nf_index_desc.scan_dtype(desc, nearfield_h.NF_F32());
+    nf_index_desc.scan_dtype(desc, options.coded() ? nearfield_h.NF_I8() : nearfield_h.NF_F32());
     nf_index_desc.capacity(desc, options.capacity());
     nf_index_desc.memory_limit(desc, options.memoryLimitBytes());
     nf_index_desc.poincare_max_norm(desc, options.poincareMaxNorm());
@@ -119,6 +127,26 @@ public final class NativeEngine implements Engine {
               .formatted(search.filters().size(), search.maxDistance()));
     }
     return new NativeKnn(this, calls, metric, dim, rows, search);
+  }
+
+  @Override
+  public void quantize(QuantizeCall vectors, CallControl control) {
+    try (CallFrame frame = new CallFrame(control)) {
+      long rows = vectors.rows();
+      int dim = vectors.dim();
+      MemorySegment request = frame.struct(nf_quantize.layout());
+      nf_quantize.from(request, frame.matrix(vectors.vectors(), rows, dim));
+      nf_quantize.codes(request, frame.codesOut(vectors.codes(), vectors.int8(), rows, dim));
+      MemorySegment scales = vectors.scales();
+      if (scales != null) {
+        nf_quantize.scales(request, frame.output(scales, rows, Float.BYTES));
+      }
+      MemorySegment errors = vectors.errors();
+      if (errors != null) {
+        nf_quantize.errors(request, frame.output(errors, rows, Float.BYTES));
+      }
+      check(frame, calls.quantize(context(), request, frame), "nf_quantize");
+    }
   }
 
   @Override
@@ -159,8 +187,7 @@ public final class NativeEngine implements Engine {
    * it has one.
    */
   Memory shortage(IndexOptions options, long rows, long heldBytes) {
-    IndexOptions grown =
-        new IndexOptions(options.dim(), options.metric(), rows, 0, options.poincareMaxNorm());
+    IndexOptions grown = options.withCapacity(rows).withoutLimit();
     long requested = Math.max(0, estimate(grown).peakBytes() - heldBytes);
     Memory device = memory(calls, this.device);
     long budget = options.memoryLimitBytes();

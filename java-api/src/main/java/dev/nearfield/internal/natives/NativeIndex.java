@@ -7,6 +7,7 @@ import dev.nearfield.ffi.nf_compact;
 import dev.nearfield.ffi.nf_index_info;
 import dev.nearfield.ffi.nf_live;
 import dev.nearfield.ffi.nf_step;
+import dev.nearfield.ffi.nf_train;
 import dev.nearfield.internal.engine.Engine.CallControl;
 import dev.nearfield.internal.engine.Engine.IndexOptions;
 import dev.nearfield.internal.engine.Engine.SearchCall;
@@ -41,7 +42,12 @@ final class NativeIndex implements EngineIndex {
           nf_index_info.rows(info),
           nf_index_info.live_rows(info),
           nf_index_info.device_bytes(info),
-          nf_index_info.workspace_bytes(info));
+          nf_index_info.workspace_bytes(info),
+          new Codes(
+              nf_index_info.code_bytes(info),
+              nf_index_info.scanned_bytes(info),
+              nf_index_info.whole_bytes(info),
+              nf_index_info.loosening(info)));
     }
   }
 
@@ -126,6 +132,18 @@ final class NativeIndex implements EngineIndex {
       engine.check(frame, calls.indexCompact(index(), request, step, frame), "nf_index_compact");
       return new CompactStep(
           nf_compact.first_row(request), nf_step.position(step), nf_step.done(step) != 0);
+    }
+  }
+
+  @Override
+  public TrainStep trainStep(long position, long budgetNanos, CallControl control) {
+    try (CallFrame frame = new CallFrame(control)) {
+      MemorySegment request = frame.struct(nf_train.layout());
+      MemorySegment step = frame.struct(nf_step.layout());
+      nf_step.budget_ns(step, budgetNanos);
+      nf_step.position(step, position);
+      engine.check(frame, calls.indexTrain(index(), request, step, frame), "nf_index_train");
+      return new TrainStep(nf_step.position(step), nf_step.done(step) != 0);
     }
   }
 

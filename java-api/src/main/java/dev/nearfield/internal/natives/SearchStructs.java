@@ -41,10 +41,14 @@ final class SearchStructs {
     if (chosen != null) {
       nf_search.filter_of_query(request, frame.input(chosen, search.batch(), Integer.BYTES));
     }
-    if (!Float.isNaN(search.maxDistance())) {
-      nf_search.flags(request, nearfield_h.NF_WITHIN());
+    boolean within = !Float.isNaN(search.maxDistance());
+    nf_search.flags(
+        request,
+        (within ? nearfield_h.NF_WITHIN() : 0) | (search.exact() ? nearfield_h.NF_EXACT() : 0));
+    if (within) {
       nf_search.max_distance(request, search.maxDistance());
     }
+    nf_search.max_oversample(request, search.maxOversample());
     return request;
   }
 
@@ -60,6 +64,14 @@ final class SearchStructs {
     nf_result.distances(result, frame.output(search.distances(), entries, Float.BYTES));
     nf_result.row_stride(result, search.k());
     nf_result.count(result, frame.output(search.counts(), search.batch(), Integer.BYTES));
+    MemorySegment certified = search.certified();
+    if (certified != null) {
+      nf_result.certified(result, frame.output(certified, search.batch(), Byte.BYTES));
+    }
+    MemorySegment rescored = search.rescored();
+    if (rescored != null) {
+      nf_result.rescored(result, frame.output(rescored, search.batch(), Integer.BYTES));
+    }
     return result;
   }
 

@@ -38,6 +38,11 @@ public final class JavaEngine implements Engine {
   }
 
   @Override
+  public boolean supportsCodes(Metric metric) {
+    return false;
+  }
+
+  @Override
   public boolean onHost() {
     return true;
   }
@@ -55,12 +60,20 @@ public final class JavaEngine implements Engine {
 
   @Override
   public EngineIndex createIndex(IndexOptions options, CallControl control) {
+    if (options.coded()) {
+      throw new IllegalArgumentException("createIndex: coded [true], plain Java has no codes");
+    }
     return new JavaIndex(options);
   }
 
   @Override
   public Knn knn(Metric metric, int dim, long rows, SearchCall search) {
     return new JavaKnn(metric, dim, rows, search);
+  }
+
+  @Override
+  public void quantize(QuantizeCall vectors, CallControl control) {
+    JavaQuantizer.quantize(vectors, new CallClock("quantize", control));
   }
 
   @Override

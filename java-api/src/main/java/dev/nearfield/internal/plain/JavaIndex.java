@@ -202,6 +202,11 @@ final class JavaIndex implements EngineIndex {
   }
 
   @Override
+  public TrainStep trainStep(long position, long budgetNanos, Engine.CallControl control) {
+    throw new IllegalStateException("train: this index has no codes");
+  }
+
+  @Override
   public void close() {
     rows = new JavaRows(dim);
     shadow = null;

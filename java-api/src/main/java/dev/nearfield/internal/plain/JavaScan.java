@@ -159,5 +159,13 @@ final class JavaScan {
       call.distances().setAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) q * k + i, Float.NaN);
     }
     call.counts().setAtIndex(ValueLayout.JAVA_INT_UNALIGNED, q, count);
+    MemorySegment certified = call.certified();
+    if (certified != null) {
+      certified.set(ValueLayout.JAVA_BYTE, q, (byte) 1); // every row was looked at
+    }
+    MemorySegment rescored = call.rescored();
+    if (rescored != null) {
+      rescored.setAtIndex(ValueLayout.JAVA_INT_UNALIGNED, q, 0);
+    }
   }
 }

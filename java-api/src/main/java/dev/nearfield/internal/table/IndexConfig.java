@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.table;
 
+import dev.nearfield.BackendUnavailableException;
+import dev.nearfield.Encoding;
 import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
 import java.time.Duration;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What the builder decided.
  *
+ * @param codedFrom vectors from which codes pay: with fewer promised {@link Encoding#AUTO} makes
+ *     none, and with that many they are fitted
  * @param budgetBytes on the device, 0 for what it has
  * @param maxBatch queries of one device call
  * @param deadRatio share of dead rows from which compaction starts by itself; 1 or more: never
@@ -17,6 +22,8 @@ import org.jspecify.annotations.Nullable;
 public record IndexConfig(
     int dim,
     Metric metric,
+    Encoding encoding,
+    int codedFrom,
     double poincareMaxNorm,
     long expectedVectors,
     long budgetBytes,
@@ -26,12 +33,19 @@ public record IndexConfig(
     long mailboxWaitNanos,
     double deadRatio,
     @Nullable Duration timeout) {
+  /**
+   * Where a search by codes overtakes one of floats; below, a scan takes less than the steps around
+   * it. A placeholder until it has been measured.
+   */
+  public static final int CODED_FROM = 10_000;
 
   /** As this, where the budget was too small: bound by the memory of the device only. */
   public IndexConfig withoutBudget() {
     return new IndexConfig(
         dim,
         metric,
+        encoding,
+        codedFrom,
         poincareMaxNorm,
         expectedVectors,
         0,
@@ -43,7 +57,40 @@ public record IndexConfig(
         timeout);
   }
 
-  public Engine.IndexOptions options() {
-    return new Engine.IndexOptions(dim, metric, expectedVectors, budgetBytes, poincareMaxNorm);
+  /**
+   * For an index on that device. In a turn.
+   *
+   * @throws BackendUnavailableException when it cannot have the codes that were asked for
+   */
+  public Engine.IndexOptions options(Engine engine) {
+    Engine.IndexOptions plain =
+        new Engine.IndexOptions(dim, metric, expectedVectors, budgetBytes, poincareMaxNorm, false);
+    Engine.IndexOptions coded =
+        new Engine.IndexOptions(dim, metric, expectedVectors, budgetBytes, poincareMaxNorm, true);
+    return switch (encoding) {
+      case F32 -> plain;
+      case INT8 -> {
+        if (!engine.supportsCodes(metric)) {
+          throw new BackendUnavailableException(
+              "build: encoding [INT8] is not to be had on %s with %s; AUTO uses codes where there are any"
+                  .formatted(engine.device(), metric),
+              List.of());
+        }
+        yield coded;
+      }
+      case AUTO -> engine.supportsCodes(metric) && codesPay(engine, coded) ? coded : plain;
+    };
+  }
+
+  private boolean codesPay(Engine engine, Engine.IndexOptions coded) {
+    if (expectedVectors == 0) { // unknown
+      return true;
+    }
+    if (expectedVectors < codedFrom) {
+      return false;
+    }
+    long needed = engine.estimate(coded).peakBytes();
+    long free = engine.freeBytes();
+    return (budgetBytes == 0 || needed <= budgetBytes) && (free < 0 || needed <= free);
   }
 }

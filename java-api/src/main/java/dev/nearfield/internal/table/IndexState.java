@@ -2,6 +2,7 @@
 package dev.nearfield.internal.table;
 
 import dev.nearfield.CompactionReport;
+import dev.nearfield.Encoding;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.turn.DeviceOwner;
@@ -23,6 +24,8 @@ public final class IndexState {
   private final EngineIndex rows;
   private final SlotTable slots;
   private final RowSlots rowSlots = new RowSlots();
+  private EngineIndex.Codes codes = EngineIndex.Codes.NONE;
+  private long given;
   private int claimed;
 
   /** {@code budget}: bytes on the device, 0 for what the device has. */
@@ -38,8 +41,29 @@ public final class IndexState {
     return options;
   }
 
+  public Encoding encoding() {
+    return options.coded() ? Encoding.INT8 : Encoding.F32;
+  }
+
   public EngineIndex rows() {
     return rows;
+  }
+
+  /** What the device says, now. */
+  public EngineIndex.Info info() {
+    EngineIndex.Info info = rows.info();
+    codes = info.codes();
+    return info;
+  }
+
+  /** As of the last {@link #info}. */
+  public EngineIndex.Codes codes() {
+    return codes;
+  }
+
+  /** Vectors that the device was given since the beginning, replacements included. */
+  public long given() {
+    return given;
   }
 
   public SlotTable slots() {
@@ -107,6 +131,7 @@ public final class IndexState {
     slots.reserve(rowSlots.rows(), count, hide);
     rowSlots.reserve(count);
     int first = Math.toIntExact(rows.add(vectors, count, hide, control));
+    given += count;
     rowSlots.appended(first, count);
     rowSlots.hide(hide ? count : 0);
     slots.allocate(first, count, out, at, hide);
@@ -193,6 +218,7 @@ public final class IndexState {
     long[] added = new long[1]; // before the device changes: from then on nothing may fail
     if (slots.canRenew(handle)) {
       rows.replace(number(row, scratch), 1, values, control);
+      given++;
       added[0] = slots.renew(handle);
       return added;
     }
@@ -267,6 +293,7 @@ public final class IndexState {
         scratch.get(Scratch.Use.VECTORS, (long) from.count * dim() * Float.BYTES);
     MemorySegment.copy(from.vectors, 0, values, ValueLayout.JAVA_FLOAT, 0, from.count * dim());
     long first = rows.add(values, from.count, Engine.CallControl.NONE);
+    given += from.count;
     rowSlots.appended(first, from.count);
     for (int i = 0; i < from.count; i++) {
       rowSlots.set((int) first + i, from.slots[i]);

@@ -25,14 +25,7 @@ record RoomCheck(Engine engine, Engine.IndexOptions options, long budget) {
           "%s: [%d] vectors to add to %d rows, an index holds at most %d"
               .formatted(operation, count, after - count, Integer.MAX_VALUE));
     }
-    Engine.Estimate estimate =
-        engine.estimate(
-            new Engine.IndexOptions(
-                options.dim(),
-                options.metric(),
-                after,
-                options.memoryLimitBytes(),
-                options.poincareMaxNorm()));
+    Engine.Estimate estimate = engine.estimate(options.withCapacity(after));
     if (budget > 0 && estimate.peakBytes() > budget) {
       long free = Math.max(0, budget - heldBytes);
       throw outOfMemory(operation, count, estimate.peakBytes(), free, budget, "the budget");

@@ -21,6 +21,8 @@ public final class Scratch {
     ROWS,
     DISTANCES,
     COUNTS,
+    CERTIFIED,
+    RESCORED,
     FILTER_OF_QUERY
   }
 

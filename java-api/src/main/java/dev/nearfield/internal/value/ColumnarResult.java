@@ -15,7 +15,13 @@ import java.util.stream.IntStream;
  * i}; owns its arrays.
  */
 public record ColumnarResult(
-    Metric metric, int stride, int[] counts, long[] handles, float[] distances, Execution execution)
+    Metric metric,
+    int stride,
+    int[] counts,
+    long[] handles,
+    float[] distances,
+    int[] rescored,
+    Execution execution)
     implements SearchResult {
   @Override
   public int queryCount() {
@@ -40,6 +46,16 @@ public record ColumnarResult(
   @Override
   public float score(int query, int hit) {
     return metric.score(distance(query, hit));
+  }
+
+  @Override
+  public boolean certified(int query) {
+    return execution.certified(query);
+  }
+
+  @Override
+  public int rescored(int query) {
+    return rescored[Objects.checkIndex(query, rescored.length)];
   }
 
   @Override

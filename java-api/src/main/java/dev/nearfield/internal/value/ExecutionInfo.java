@@ -6,13 +6,19 @@ import dev.nearfield.Device;
 import dev.nearfield.Execution;
 import dev.nearfield.FallbackReason;
 import java.time.Duration;
+import java.util.BitSet;
 import java.util.Objects;
 import java.util.Optional;
 
-/** The one implementation of {@link Execution}. */
+/**
+ * The one implementation of {@link Execution}.
+ *
+ * @param notCertified queries whose answer is not certified; never changed any more
+ */
 public record ExecutionInfo(
     Device device,
     int queries,
+    BitSet notCertified,
     int batchSize,
     Duration queued,
     Duration executed,
@@ -25,7 +31,6 @@ public record ExecutionInfo(
 
   @Override
   public boolean certified(int query) {
-    Objects.checkIndex(query, queries);
-    return true; // rows are stored and scanned in f32, and every backend ends in the canonical form
+    return !notCertified.get(Objects.checkIndex(query, queries));
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.value;
 
+import dev.nearfield.Encoding;
 import dev.nearfield.FallbackReason;
 import dev.nearfield.IndexStats;
 import java.util.Map;
@@ -11,10 +12,15 @@ public record StatsInfo(
     long deleted,
     long slots,
     long deviceBytes,
+    Encoding encoding,
+    long codeBytes,
     long hostBytes,
     long queries,
+    long certified,
+    double codesRead,
     long batches,
     long queued,
     long compactions,
+    long trainings,
     Map<FallbackReason, Long> fallbacks)
     implements IndexStats {}

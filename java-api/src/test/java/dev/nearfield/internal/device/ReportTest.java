@@ -18,6 +18,7 @@ import dev.nearfield.BackendStatus.Unavailable;
 import dev.nearfield.BackendUnavailableException;
 import dev.nearfield.Device;
 import dev.nearfield.DeviceOutOfMemoryException;
+import dev.nearfield.Encoding;
 import dev.nearfield.FallbackReason;
 import dev.nearfield.Metric;
 import dev.nearfield.Properties;
@@ -222,7 +223,8 @@ class ReportTest {
     assertNotSame(failed, probed);
     assertSame(probed, Backends.status(BackendKind.CUDA));
     new PolicyRoutes(
-            Acceleration.PREFERRED, new IndexConfig(1, Metric.DOT, 0, 0, 0, 64, 0, 64, 0, 1, null))
+            Acceleration.PREFERRED,
+            new IndexConfig(1, Metric.DOT, Encoding.AUTO, 0, 0, 0, 0, 64, 0, 64, 0, 1, null))
         .better(
             new PlacementInfo(
                 choice.device(), Optional.of(FallbackReason.NO_DEVICE), choice.passedOver()));

@@ -30,6 +30,10 @@ public final class FakeEngine implements Engine {
   public record Call(String operation, int batch, int k, int filters, Thread thread) {}
 
   public final List<Call> calls = new CopyOnWriteArrayList<>();
+
+  /** What searches asked for, in order; their segments are used again. */
+  public final List<SearchCall> searches = new CopyOnWriteArrayList<>();
+
   public final AtomicInteger indexesClosed = new AtomicInteger();
   public final AtomicInteger closed = new AtomicInteger();
 
@@ -43,6 +47,15 @@ public final class FakeEngine implements Engine {
 
   /** Off at first: a call at the gate is not brief, and callers that run it would hang there. */
   public volatile boolean onHost;
+
+  /** Indexes may have codes; their rows are those of plain Java all the same. */
+  public volatile boolean codes;
+
+  /** Steps that a training takes. */
+  public volatile int trainSteps = 3;
+
+  /** What indexes say of theirs, but for bytes. */
+  public volatile double loosening;
 
   /** Cancel words are not read. */
   public volatile boolean deaf;
@@ -171,6 +184,11 @@ public final class FakeEngine implements Engine {
   }
 
   @Override
+  public boolean supportsCodes(Metric metric) {
+    return codes && metric != Metric.MANHATTAN;
+  }
+
+  @Override
   public boolean onHost() {
     return onHost;
   }
@@ -182,19 +200,33 @@ public final class FakeEngine implements Engine {
 
   @Override
   public Estimate estimate(IndexOptions options) {
-    return real.estimate(options);
+    Estimate rows = real.estimate(options);
+    return options.coded() ? new Estimate(rows.peakBytes() * 5 / 4, rows.bytes() * 5 / 4) : rows;
   }
 
   @Override
   public EngineIndex createIndex(IndexOptions options, CallControl control) {
-    enter("create", 0, 0, 0, control);
-    return new FakeIndex(real.createIndex(options, control));
+    enter(options.coded() ? "createCoded" : "create", 0, 0, 0, control);
+    IndexOptions plain =
+        new IndexOptions(
+            options.dim(),
+            options.metric(),
+            options.capacity(),
+            options.memoryLimitBytes(),
+            options.poincareMaxNorm());
+    return new FakeIndex(real.createIndex(plain, control), options.coded());
   }
 
   @Override
   public Knn knn(Metric metric, int dim, long rows, SearchCall search) {
     enter("knn", search.batch(), search.k(), search.filters().size(), CallControl.NONE);
     return new FakeKnn(real.knn(metric, dim, rows, search));
+  }
+
+  @Override
+  public void quantize(QuantizeCall vectors, CallControl control) {
+    enter("quantize", vectors.rows(), 0, 0, control);
+    real.quantize(vectors, heard(control));
   }
 
   @Override
@@ -237,15 +269,28 @@ public final class FakeEngine implements Engine {
 
   private final class FakeIndex implements EngineIndex {
     private final EngineIndex rows;
+    private final boolean coded;
     private int slices;
+    private long whole;
 
-    FakeIndex(EngineIndex rows) {
+    FakeIndex(EngineIndex rows, boolean coded) {
       this.rows = rows;
+      this.coded = coded;
     }
 
+    /** Codes take a quarter of the rows, and searches read half of them. */
     @Override
     public Info info() {
-      return rows.info();
+      Info info = rows.info();
+      long bytes = info.deviceBytes() / 4;
+      return coded
+          ? new Info(
+              info.rows(),
+              info.liveRows(),
+              info.deviceBytes() + bytes,
+              info.workspaceBytes(),
+              new Codes(bytes, whole / 2, whole, loosening))
+          : info;
     }
 
     @Override
@@ -282,7 +327,29 @@ public final class FakeEngine implements Engine {
     @Override
     public void search(SearchCall search, CallControl control) {
       enter("search", search.batch(), search.k(), search.filters().size(), control);
+      searches.add(search);
       rows.search(search, heard(control));
+      if (coded) {
+        whole += 2L * search.batch() * rows.info().rows();
+        for (int q = 0; search.maxOversample() > 0 && q < search.batch(); q++) {
+          search.certified().set(ValueLayout.JAVA_BYTE, q, (byte) 0);
+          int looked = (int) Math.ceil((double) search.maxOversample() * search.k());
+          search.rescored().setAtIndex(ValueLayout.JAVA_INT, q, looked);
+        }
+      }
+    }
+
+    @Override
+    public TrainStep trainStep(long position, long budgetNanos, CallControl control) {
+      enter("train", (int) position, 0, 0, control);
+      if (!coded || budgetNanos <= 0) {
+        throw new AssertionError("train: coded [" + coded + "], budget [" + budgetNanos + "]");
+      }
+      boolean done = position + 1 == trainSteps;
+      if (done) {
+        loosening = 0;
+      }
+      return new TrainStep(position + 1, done);
     }
 
     @Override

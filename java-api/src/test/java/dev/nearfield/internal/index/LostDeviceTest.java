@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.nearfield.AcceleratedVectorIndex;
 import dev.nearfield.BackendKind;
 import dev.nearfield.DeviceLostException;
+import dev.nearfield.Encoding;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.internal.engine.FakeEngine;
@@ -47,7 +48,7 @@ class LostDeviceTest {
               return opened.getLast();
             });
     return IndexFront.make(
-        new IndexConfig(1, Metric.L2_SQUARED, 0, 0, 0, 64, 0, 64, 0, 1, null),
+        new IndexConfig(1, Metric.L2_SQUARED, Encoding.AUTO, 0, 0, 0, 0, 64, 0, 64, 0, 1, null),
         owner,
         new PlacementInfo(DEVICE, Optional.empty(), List.of()),
         counters,

@@ -151,7 +151,7 @@ class SlicesTest {
     engine.awaitHeld();
     CompletableFuture<?> insert =
         CompletableFuture.runAsync(() -> index.addAll(batch(100)), Thread::startVirtualThread);
-    BatchingTest.await(() -> index.stats().queued() >= 1);
+    BatchingTest.await(() -> index.stats().queued() == 2);
     engine.open();
     done(insert);
     SearchResult result = done(bulk);

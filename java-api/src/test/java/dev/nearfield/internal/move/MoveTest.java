@@ -11,6 +11,7 @@ import dev.nearfield.BackendKind;
 import dev.nearfield.BackendUnavailableException;
 import dev.nearfield.CompactionReport;
 import dev.nearfield.DeviceOutOfMemoryException;
+import dev.nearfield.Encoding;
 import dev.nearfield.FallbackReason;
 import dev.nearfield.Hit;
 import dev.nearfield.Metric;
@@ -81,7 +82,8 @@ class MoveTest {
       return new Destination(
           DeviceOwner.of(next),
           new PlacementInfo(next.device(), fallback, List.of()),
-          new IndexConfig(DIM, Metric.L2_SQUARED, 0, 0, 0, 64, 0, 64, 0, 1, null));
+          new IndexConfig(
+              DIM, Metric.L2_SQUARED, Encoding.AUTO, 0, 0, 0, 0, 64, 0, 64, 0, 1, null));
     }
 
     @Override
