@@ -22,10 +22,11 @@ KERNELS = {
     "rescore": ("search", "bits-paths"),
     "score": ("score",),
     "move": ("add", "read", "replace", "compact"),
+    "rotate": ("codes", "codes-model"),
+    "code": ("codes", "codes-model"),
+    "levels": ("codes", "codes-capped"),
 }
-# Those of int8 codes: by the phase `codes`, which runs on the backend that is proven.
-CODES = ("rotate", "code", "levels")
-WITHOUT_MATRIX = ("wgpu",)  # backends where only codes propose rows
+WITHOUT_MATRIX = ("wgpu",)  # backends where only `levels` proposes rows to `rescore`
 GPUS = ("cuda", "metal", "wgpu")
 NOT_YET = "not yet run"
 
@@ -35,8 +36,7 @@ Made by `./nearfield prove` from the records in [proof](proof/README.md); do not
 
 ## On real GPUs
 
-A kernel counts when the whole suite ran on that device at that commit and no case of the operations that need the kernel failed; `rotate`, `code` and `levels` when
-searches by int8 codes there had the bits of those by rows.
+A kernel counts when the whole suite ran on that device at that commit and no case of the operations that need the kernel failed.
 
 """
 FOOT = """
@@ -85,43 +85,36 @@ def _columns(content: dict) -> list[tuple[str, dict]]:
             if entry["name"] in phase_of and entry.get("suite") and entry["outcome"] in (phases.PASSED, phases.FAILED)]  # fmt: skip
 
 
-def state(kernel: str, column: dict) -> str:
+def state(operations: tuple[str, ...], column: dict) -> str:
     """passed, FAILED, or empty when the operations did not all run."""
     if column["cut_short"] or column["status"] < 0:
         return ""
-    outcomes = [column["operations"].get(operation, {}) for operation in KERNELS[kernel]]
+    outcomes = [column["operations"].get(operation, {}) for operation in operations]
     counts = [(sum(c[0] for c in metrics.values()), sum(c[1] for c in metrics.values())) for metrics in outcomes]
     if any(failed for _, failed in counts):
         return "FAILED"
     return "passed" if all(passed for passed, _ in counts) else ""
 
 
-def _by_codes(backend: str, kernel: str) -> bool:
-    return kernel in CODES or backend in WITHOUT_MATRIX and kernel == "rescore"
-
-
 def _kernels(backend: str) -> list[str]:
-    return [kernel for kernel in (*KERNELS, *CODES) if kernel != "matrix" or backend not in WITHOUT_MATRIX]
+    return [kernel for kernel in KERNELS if kernel != "matrix" or backend not in WITHOUT_MATRIX]
 
 
-def _states(content: dict) -> list[tuple[str, str, str]]:
-    """Backend, kernel and how it did, of what one record knows."""
-    found = [(backend, kernel, state(kernel, column)) for backend, column in _columns(content)
-             for kernel in _kernels(backend) if not _by_codes(backend, kernel)]  # fmt: skip
-    outcome = next((entry["outcome"] for entry in content["phases"] if entry["name"] == "codes"), "")
-    word = {phases.PASSED: "passed", phases.FAILED: "FAILED"}.get(outcome, "") if "driver" in content["device"] else ""
-    found += [(content["backend"], kernel, word) for kernel in CODES]
-    return [(backend, kernel, word) for backend, kernel, word in found if word]
+def _operations(backend: str, kernel: str) -> tuple[str, ...]:
+    return KERNELS["levels"] if backend in WITHOUT_MATRIX and kernel == "rescore" else KERNELS[kernel]
 
 
 def rows(records: list[dict]) -> list[list[str]]:
     """The latest state of each kernel on each device; a backend without any says so."""
     latest: dict[tuple[str, str, str], list[str]] = {}
     for content in records:
-        for backend, kernel, found in _states(content):
-            device = f"{content['device']['name']} ({content['device']['driver']})"
-            latest[(backend, kernel, content["device"]["name"])] = [
-                f"`{backend}`", kernel, device, found, content["started"][:10], content["commit"], f"[record](proof/{content['file']}.md)"]  # fmt: skip
+        for backend, column in _columns(content):
+            for kernel in _kernels(backend):
+                found = state(_operations(backend, kernel), column)
+                if found:
+                    device = f"{content['device']['name']} ({content['device']['driver']})"
+                    latest[(backend, kernel, content["device"]["name"])] = [
+                        f"`{backend}`", kernel, device, found, content["started"][:10], content["commit"], f"[record](proof/{content['file']}.md)"]  # fmt: skip
     table = []
     for backend in GPUS:
         for kernel in _kernels(backend):

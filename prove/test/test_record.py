@@ -226,7 +226,6 @@ class SupportTest(StandInTest):
         self.put("b", {**made(), "emulated": True})
         content = made()
         of(content, "suite").update(outcome="cut short", suite={**column(), "cut_short": True})
-        of(content, "codes").update(outcome="cut short")
         self.put("c", content)
         self.put("d", {**made(), "device": {**made()["device"], "emulated": True}})
         self.put("e", {**made(), "device": {"name": "NVIDIA H200"}})  # the library did not find it
@@ -241,14 +240,14 @@ class SupportTest(StandInTest):
         self.assertEqual(states["flat"], "passed")
         self.assertEqual(states["move"], "")  # compact did not run: nothing is known
 
-    def test_kernels_of_codes_need_their_phase(self):
-        for outcome, words in (("failed", "FAILED"), ("cut short", ""), ("absent", "")):
-            content = made()
-            of(content, "codes")["outcome"] = outcome
-            self.put("a", content)
-            states = {line.split("|")[2].strip(): line.split("|")[4].strip() for line in self.lines("cuda")}
-            self.assertEqual([states[kernel] for kernel in support.CODES], [words] * 3)
-            self.assertEqual(states["rescore"], "passed")
+    def test_where_only_codes_need_rescore(self):
+        content = made()
+        wgpu = {**of(content, "suite"), "name": "wgpu", "suite": column(codes=[0, 0, 5])}
+        content["phases"].append(wgpu)
+        self.put("a", content)
+        of_each = {backend: {line.split("|")[2].strip(): line.split("|")[4].strip() for line in self.lines(backend)} for backend in ("cuda", "wgpu")}
+        self.assertEqual([of_each["wgpu"][kernel] for kernel in ("flat", "rescore", "levels", "code")], ["passed", "", "", ""])
+        self.assertEqual([of_each["cuda"][kernel] for kernel in ("rescore", "levels", "code")], ["passed"] * 3)
 
     def test_the_latest_counts_on_each_device(self):
         self.put("old", made())
