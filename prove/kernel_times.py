@@ -11,10 +11,11 @@ import time
 from dataclasses import dataclass
 
 import children
+import codes
 import stats
 import surroundings
 from phases import Absent, CutShort, Failed
-from session import Session
+from session import ISOTROPIC, Session
 from speed import need_points
 
 # No libraries of the driver for it, or no permission to read the device's counters: of the machine, not of Nearfield.
@@ -25,7 +26,16 @@ WARM_UP = 1  # searches before them, whose launches do not count
 SECONDS = {"ns": 1e-9, "nsecond": 1e-9, "us": 1e-6, "usecond": 1e-6, "ms": 1e-3, "msecond": 1e-3, "s": 1, "second": 1}
 BYTES = {"byte": 1, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
 # All others lay rows out when they are added: hundreds of launches, which would take ncu longer than the searches.
-SEARCHING = ("flat", "merge", "histogram", "collect", "matrix", "rescore")
+SEARCHING = ("flat", "merge", "histogram", "collect", "matrix", "rescore", "levels")
+
+
+@dataclass
+class Workload:
+    dim: int
+    batch: int
+    k: int
+    files: tuple[str, str]  # .fbin of base and of queries
+    coded: str = ""  # by int8 codes: the spectrum of the rows
 
 
 @dataclass
@@ -45,27 +55,31 @@ def measure(session: Session, entry: dict, seconds: float) -> str:
     entry.update(source="ncu, gpu__time_duration.sum, --clock-control none, --cache-control none", workloads=[])
     end = time.monotonic() + seconds
     shape = session.shape
-    wanted = [(dim, 1, shape.ks[0]) for dim in session.data] + [(dim, shape.batches[-1], shape.ks[0]) for dim in session.data]
-    for dim, batch, k in wanted:
+    wanted = [Workload(dim, 1, shape.ks[0], of) for dim, of in session.data.items()]
+    wanted += [Workload(dim, shape.batches[-1], shape.ks[0], of) for dim, of in session.data.items()]
+    coded = [(dim, ISOTROPIC, of) for dim, of in session.data.items() if dim <= codes.MOST_DIM] if session.spectra else []
+    coded += [(dim, spectrum, of) for (dim, spectrum), of in session.spectra.items()]
+    wanted += [Workload(dim, 1, shape.ks[0], of, spectrum) for dim, spectrum, of in coded]
+    for workload in wanted:
         left = end - time.monotonic()
         if left < 5:
             raise CutShort(f"{len(entry['workloads'])} of {len(wanted)} workloads")
-        found = _profile(session, program, (dim, batch, k), left)
+        found = _profile(session, program, workload, left)
         if not session.emulated:
             entry["workloads"].append(found)
     return f"{len(wanted)} workloads"
 
 
-def _profile(session: Session, program: str, what: tuple[int, int, int], seconds: float) -> dict:
-    (dim, batch, k), calls = what, CALLS if what[1] == 1 else 1
-    base, queries = session.data[dim]
+def _profile(session: Session, program: str, workload: Workload, seconds: float) -> dict:
+    dim, batch, k, (base, queries) = workload.dim, workload.batch, workload.k, workload.files
+    calls = CALLS if batch == 1 else 1
     commands = [{"command": "hello", "backend": session.backend, "library": str(session.build.lib)},
-                {"command": "load", "base": base, "metric": "l2"},
+                {"command": "load", "base": base, "metric": "l2", **({"scan_dtype": "i8"} if workload.coded else {})},
                 {"command": "workload", "queries": queries, "batch": batch, "k": k},
                 {"command": "run", "calls": WARM_UP + calls}, {"command": "quit"}]  # fmt: skip
     command = [program, "--clock-control", "none", "--cache-control", "none", "--csv", "--print-units", "base",
                "--metrics", ",".join(METRICS), "--kernel-name", f"regex:^({'|'.join(SEARCHING)})", session.build.program("nearfield_bench")]  # fmt: skip
-    log = session.log(f"ncu-{dim}-{batch}")
+    log = session.log("-".join(["ncu", str(dim), str(batch), *([workload.coded] if workload.coded else [])]))
     ended = children.run(command, log, seconds, session.environment, "".join(json.dumps(c) + "\n" for c in commands))
     if ended.cut_short:
         raise CutShort(f"ncu was not done with {session.shape.rows:,} x {dim}, batch {batch}")
@@ -75,7 +89,8 @@ def _profile(session: Session, program: str, what: tuple[int, int, int], seconds
         raise Absent(f"ncu cannot look at this device: {cannot[0]}")
     if ended.status != 0 or not launches:
         raise Failed(f"ncu ended with status {ended.status} and named no kernel: {children.last_line(ended.output)}")
-    return {"rows": session.shape.rows, "dim": dim, "batch": batch, "k": k, "calls": calls, **summary(launches, WARM_UP, calls)}
+    coded = {"scan_dtype": "i8", "spectrum": workload.coded} if workload.coded else {}
+    return {"rows": session.shape.rows, "dim": dim, "batch": batch, "k": k, **coded, "calls": calls, **summary(launches, WARM_UP, calls)}
 
 
 def summary(launches: list[Launch], warm_up: int, calls: int) -> dict:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import building
+import codes
 import java_api
 import kernel_times
 import phases
@@ -82,6 +83,7 @@ def _not_proven(backend: str, reason: str, options) -> str:
     count = len(shape.dims) * len(shape.batches) * len(shape.ks)
     what = {"device": "that the library finds the device", "suite": f"the test suite on {backend}",
             "speed": f"the speed of {count} workloads beside torch and the device's own limits", "kernels": "kernel times",
+            "codes": "that searches by int8 codes have the bits of those by rows, and how fast they are",
             "memcheck": "no access out of bounds (memcheck)", "racecheck": "no race (racecheck)",
             "wgpu": "the WebGPU kernels on a real GPU", "java": "the Java API on the device"}  # fmt: skip
     lines = [f"There is no GPU to prove {backend} on: {reason}. Not proven:"]
@@ -100,6 +102,7 @@ def _phases(session: Session, about: dict, written) -> list[Phase]:
         Phase("racecheck", "racecheck over the small cases", 25, 70, _on_device(session, partial(sanitizers.check, "racecheck"))),
         Phase("wgpu", "Test suite on wgpu, the vendor's Vulkan", 20, 60, _on_device(session, _wgpu)),
         Phase("speed", "Speed", 120, 400 if slow else 170, _on_device(session, partial(speed.measure, save=written.save))),
+        Phase("codes", "Scans of int8 codes", 40, 400 if slow else 80, _on_device(session, partial(codes.measure, save=written.save))),
         Phase("kernels", "Kernel times", 15, 40, _on_device(session, kernel_times.measure)),
         Phase("java", "Java API", 15, 120 if slow else 40, _on_device(session, java_api.measure)),
     ]

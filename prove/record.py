@@ -120,7 +120,7 @@ def text(content: dict) -> str:
     by_name = {entry["name"]: entry for entry in content["phases"]}
     for name in ("suite", "wgpu"):
         lines += _suite(by_name.get(name, {}), emulated and name == "suite")
-    lines += _speed(by_name.get("speed", {})) + _kernels(by_name.get("kernels", {})) + _java(by_name.get("java", {}))
+    lines += _speed(by_name.get("speed", {})) + _codes(by_name.get("codes", {})) + _kernels(by_name.get("kernels", {})) + _java(by_name.get("java", {}))
     if not emulated:
         lines += ["## Targets", ""]
         lines += table(["workload", "target", "measured", ""], [[g.workload, g.target, g.measured, _met(g)] for g in goals.goals(content)])
@@ -200,6 +200,17 @@ def _speed(entry: dict) -> list[str]:
     return lines + table(["rows", "batch", "k", "Nearfield", "queries/s", "of the limit", "torch", "torch / ours", "recall", "rows as torch's"], rows)
 
 
+def _codes(entry: dict) -> list[str]:
+    points = entry.get("points")
+    if not points:
+        return []
+    lines = ["## Scans of int8 codes", "", "Searches of an index with codes beside those of one without, on the same rows, in turns: bit for bit the same answers, all certified. "
+             + ("Wall time of one call through the ABI: median (least to most, rounds)." if entry["timed"] else "No times."), ""]  # fmt: skip
+    rows = [[f"{p['rows']:,} x {p['dim']}, {p['spectrum']}", f"{p['batch']:,}", str(p["k"]), _times(p.get("by_codes")), _times(p.get("by_rows")),
+             f"{p['ratio']:.2f} x" if p.get("ratio") else "-", f"{p['read_share']:.3f}", f"{p['rescored_p50']:g}"] for p in points]  # fmt: skip
+    return lines + table(["rows", "batch", "k", "by codes", "by rows", "rows / codes", "codes read", "rescored a query"], rows)
+
+
 def _kernel_time(of: dict) -> str:
     spread = f" ({goals.seconds(of['min_s'])} to {goals.seconds(of['max_s'])}, {of['calls']})" if "min_s" in of else ""
     return goals.seconds(of["seconds"]) + spread
@@ -208,7 +219,7 @@ def _kernel_time(of: dict) -> str:
 def _kernels(entry: dict) -> list[str]:
     if not entry.get("workloads"):
         return []
-    rows = [[f"{w['rows']:,} x {w['dim']}", f"{w['batch']:,}", str(w["k"]), _kernel_time(w), f"{w['bytes_read'] / 1e6:,.0f} MB",
+    rows = [[f"{w['rows']:,} x {w['dim']}" + (f", int8 codes, {w['spectrum']}" if "spectrum" in w else ""), f"{w['batch']:,}", str(w["k"]), _kernel_time(w), f"{w['bytes_read'] / 1e6:,.0f} MB",
              ", ".join(f"{name} {v['launches']:g} x, {goals.seconds(v['seconds'])}" for name, v in w["kernels"].items())]
             for w in entry["workloads"]]  # fmt: skip
     return ["## Kernel times", "", f"Sums over the kernels of one search after a warm-up: median (least to most, searches); {entry['source']}.", ""] + table(

@@ -13,6 +13,7 @@ import phases
 from building import Build
 from worker import Worker
 
+ISOTROPIC = "isotropic"  # a spectrum of rows: bench/native/spectrum.hpp
 GRACE = 20  # seconds beyond its time after which a phase's workers are ended: a device may hang
 
 
@@ -52,6 +53,7 @@ class Session:
     refused: str = ""  # why nothing may be recorded of the device
     smoke_cases: tuple[str, ...] = ()  # options of the suite beside --smoke
     data: dict[int, tuple[str, str]] = field(default_factory=dict)  # by dimension: .fbin of base and of queries
+    spectra: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)  # of other spectra, by dimension and name
 
     def log(self, name: str) -> str:
         return os.path.join(self.folder, f"{name}.log")
@@ -63,25 +65,27 @@ class Session:
         assert self.build is not None
         return Worker(name, [self.build.program("nearfield_bench")], self.log(name), self.environment)
 
-    def hello(self, worker: Worker) -> dict:
+    def hello(self, worker: Worker, path: str = "") -> dict:
         """What the library says of its device, which must be of the kind that this run is about."""
         assert self.build is not None
-        reply = worker.ask("hello", backend=self.backend, library=str(self.build.lib))
+        reply = worker.ask("hello", backend=self.backend, library=str(self.build.lib), **({"path": path} if path else {}))
         emulated = reply.get("emulated", int(self.emulated)) == 1  # the Java worker does not tell
         if emulated != self.emulated:
             self.refused = f"{reply['device']} is {'an emulator, which proves nothing of a GPU' if emulated else 'no emulator'}"
             raise phases.Failed(self.refused)
         return reply
 
-    def dataset(self, dim: int, tool: Worker) -> tuple[str, str]:
+    def dataset(self, dim: int, tool: Worker, spectrum: str = ISOTROPIC) -> tuple[str, str]:
         """Made once; later phases measure the same rows."""
-        if dim not in self.data:
-            base, queries = self.path(f"base-{dim}.fbin"), self.path(f"queries-{dim}.fbin")
-            common = {"dim": dim, "metric": "l2", "seed": 1}
+        made, key = (self.data, dim) if spectrum == ISOTROPIC else (self.spectra, (dim, spectrum))
+        if key not in made:
+            ending = f"{dim}.fbin" if spectrum == ISOTROPIC else f"{dim}-{spectrum}.fbin"
+            base, queries = self.path(f"base-{ending}"), self.path(f"queries-{ending}")
+            common = {"dim": dim, "metric": "l2", "seed": 1, "spectrum": spectrum}
             tool.ask("generate", to=base, rows=self.shape.rows, **common)
             tool.ask("generate", to=queries, rows=self.shape.queries, first=self.shape.rows, **common)
-            self.data[dim] = (base, queries)
-        return self.data[dim]
+            made[key] = (base, queries)
+        return made[key]
 
     @contextmanager
     def workers(self, seconds: float):

@@ -22,8 +22,11 @@ KERNELS = {
     "rescore": ("search", "bits-paths"),
     "score": ("score",),
     "move": ("add", "read", "replace", "compact"),
+    "rotate": ("codes", "codes-model"),
+    "code": ("codes", "codes-model"),
+    "levels": ("codes", "codes-capped"),
 }
-WITHOUT_MATRIX = ("wgpu",)  # backends that always compute the canonical form
+WITHOUT_MATRIX = ("wgpu",)  # backends where only `levels` proposes rows to `rescore`
 GPUS = ("cuda", "metal", "wgpu")
 NOT_YET = "not yet run"
 
@@ -82,15 +85,23 @@ def _columns(content: dict) -> list[tuple[str, dict]]:
             if entry["name"] in phase_of and entry.get("suite") and entry["outcome"] in (phases.PASSED, phases.FAILED)]  # fmt: skip
 
 
-def state(kernel: str, column: dict) -> str:
+def state(operations: tuple[str, ...], column: dict) -> str:
     """passed, FAILED, or empty when the operations did not all run."""
     if column["cut_short"] or column["status"] < 0:
         return ""
-    outcomes = [column["operations"].get(operation, {}) for operation in KERNELS[kernel]]
+    outcomes = [column["operations"].get(operation, {}) for operation in operations]
     counts = [(sum(c[0] for c in metrics.values()), sum(c[1] for c in metrics.values())) for metrics in outcomes]
     if any(failed for _, failed in counts):
         return "FAILED"
     return "passed" if all(passed for passed, _ in counts) else ""
+
+
+def _kernels(backend: str) -> list[str]:
+    return [kernel for kernel in KERNELS if kernel != "matrix" or backend not in WITHOUT_MATRIX]
+
+
+def _operations(backend: str, kernel: str) -> tuple[str, ...]:
+    return KERNELS["levels"] if backend in WITHOUT_MATRIX and kernel == "rescore" else KERNELS[kernel]
 
 
 def rows(records: list[dict]) -> list[list[str]]:
@@ -98,17 +109,15 @@ def rows(records: list[dict]) -> list[list[str]]:
     latest: dict[tuple[str, str, str], list[str]] = {}
     for content in records:
         for backend, column in _columns(content):
-            for kernel in KERNELS:
-                found = state(kernel, column)
-                if found and not (backend in WITHOUT_MATRIX and kernel in ("matrix", "rescore")):
+            for kernel in _kernels(backend):
+                found = state(_operations(backend, kernel), column)
+                if found:
                     device = f"{content['device']['name']} ({content['device']['driver']})"
                     latest[(backend, kernel, content["device"]["name"])] = [
                         f"`{backend}`", kernel, device, found, content["started"][:10], content["commit"], f"[record](proof/{content['file']}.md)"]  # fmt: skip
     table = []
     for backend in GPUS:
-        for kernel in KERNELS:
-            if backend in WITHOUT_MATRIX and kernel in ("matrix", "rescore"):
-                continue
+        for kernel in _kernels(backend):
             of = [row for (b, k, _), row in latest.items() if (b, k) == (backend, kernel)]
             table += of or [[f"`{backend}`", kernel, NOT_YET, "", "", "", ""]]
     return table

@@ -63,6 +63,10 @@ Options options_of(const char* kernel, const std::vector<void*>& buffers) {
   // gpu::kMatrix: vectors and queries in tile32.
   if (std::strncmp(kernel, "matrix_", 7) == 0 && buffers.size() > 3)
     options.padded = {buffers[0], buffers[3]};
+  // gpu::kRotate, gpu::kCode: whole groups of vectors, their sides and what was rotated of them.
+  if ((std::strncmp(kernel, "rotate_", 7) == 0 || std::strncmp(kernel, "code_", 5) == 0) &&
+      buffers.size() > 4)
+    options.padded = {buffers[0], buffers[1], buffers[4]};
   const char* const text = std::getenv("NEARFIELD_SIMT_SCHEDULE");
   if (text == nullptr) return options;
   if (std::strcmp(text, "reverse") == 0) options.schedule = Schedule::kReverse;

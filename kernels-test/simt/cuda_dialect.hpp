@@ -201,6 +201,11 @@ inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
+// To the nearest integer, ties to even; what does not fit to the nearest that does, NaN to 0.
+inline int __float2int_rn(float a) {
+  if (std::isnan(a)) return 0;
+  return static_cast<int>(std::clamp(std::nearbyint(static_cast<double>(a)), -2147483648.0, 2147483647.0));
+}
 inline float __int2float_rn(int a) { return static_cast<float>(a); }
 inline float __uint2float_rn(unsigned a) { return static_cast<float>(a); }
 inline unsigned __float_as_uint(float a) { return std::bit_cast<unsigned>(a); }
@@ -216,6 +221,13 @@ inline unsigned __brev(unsigned a) {
   unsigned reversed = 0;
   for (int bit = 0; bit < 32; ++bit) reversed |= (a >> bit & 1) << (31 - bit);
   return reversed;
+}
+// Compute capability 6.1 and later. Four products of signed bytes, with 32-bit words.
+inline int __dp4a(int a, int b, int c) {
+  for (int byte = 0; byte < 4; ++byte)
+    c += static_cast<int8_t>(static_cast<unsigned>(a) >> (8 * byte)) *
+         static_cast<int8_t>(static_cast<unsigned>(b) >> (8 * byte));
+  return c;
 }
 // CUDA's integer overloads mix signed and unsigned; ours must not, so that nothing is converted silently.
 template <class T>

@@ -64,9 +64,14 @@ vec4<T> each(Op op, vec4<T> a, vec4<T> b, vec4<T> c) {
 }
 
 using std::abs;
+using std::ceil;
 using std::fabs;
+using std::floor;
 using std::fma;
+using std::fmax;
+using std::fmin;
 using std::isnan;
+using std::rint;
 using std::sqrt;
 
 #define NF_VECTOR_OPERATIONS(vec)                                          \
@@ -101,6 +106,18 @@ using std::sqrt;
   template <class T>                                                       \
   vec<T> fabs(vec<T> a) {                                                  \
     return each([](T x, T, T) { return std::fabs(x); }, a, a, a);          \
+  }                                                                        \
+  template <class T>                                                       \
+  vec<T> rint(vec<T> a) {                                                  \
+    return each([](T x, T, T) { return std::rint(x); }, a, a, a);          \
+  }                                                                        \
+  template <class T>                                                       \
+  vec<T> fmin(vec<T> a, vec<T> b) {                                        \
+    return each([](T x, T y, T) { return std::fmin(x, y); }, a, b, a);     \
+  }                                                                        \
+  template <class T>                                                       \
+  vec<T> fmax(vec<T> a, vec<T> b) {                                        \
+    return each([](T x, T y, T) { return std::fmax(x, y); }, a, b, a);     \
   }                                                                        \
   template <class T>                                                       \
   vec<T> abs(vec<T> a) {                                                   \

@@ -184,6 +184,21 @@ void CodeBound::set_limit(const CodedQuery& query, float limit, CodeTest* test) 
   }
 }
 
+// reach(limit) is the root of (rank + tiny) widen stretch^2; the device's root may be 2^-19 of it too small,
+// its sums and products a few u, so that their squares get 2^-16. The sum with the offset has room in
+// CodeTest::widen. For dot |t| 2^-21 is 2^-22 of |T + q.m| and what its two sums round, the constant's share
+// of which is in 2^-20 of it; the offset's own rounding and what of t it may cancel are 2^-22 of it.
+CodeBound::LimitTerms CodeBound::limit_terms(const CodedQuery& query) const {
+  if (metric_ == NF_DOT) {
+    const double fixed = (chunks_ + 8) * u * query.norm * mean_norm_ + tiny_ + query.norm * kLeastRows;
+    return {0, up((fixed + std::fabs(query.offset) * 0x1p-22) * kUp), static_cast<float>(query.offset)};
+  }
+  const double room = widen_ * stretch_ * stretch_ * (1 + 0x1p-16);
+  if (metric_ == NF_POINCARE)
+    return {up(room), 0x1p-124f, up((std::sqrt(tiny_) * stretch_ + query.error) * kUp)};
+  return {up(room * (metric_ == NF_COSINE ? 2 : 1)), up(room * tiny_), up(query.error * kUp)};
+}
+
 // The left side at a level, (1 - 3c) N - 2 z_l within c N, is at most V = (1 - 3c) N - 2 z + 2c N at the last
 // one, within c N in turn: what goes at any level goes at the last, and V is at most N - 2z. For dot c N is
 // dot_slack(), which E counts once.

@@ -55,6 +55,13 @@ class CodeBound {
   CodeTest test(const CodedQuery& query, float limit) const;
   void set_limit(const CodedQuery& query, float limit, CodeTest* test) const;
 
+  // For a device that follows a limit by itself, in f32 (kernel_params.h: CodeQuery): not less than what
+  // set_limit() makes of it.
+  struct LimitTerms {
+    float slope, constant, offset;
+  };
+  LimitTerms limit_terms(const CodedQuery& query) const;
+
   // A capped search rescores the rows of least (bound, row). The bound of a row, from the kernel's left side
   // (dot: -z) at the last level under capped_test(), is a lower bound of what its rank is compared with
   // below, the same however the search went.

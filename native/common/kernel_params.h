@@ -89,6 +89,73 @@ struct MatrixParams {
   float zero;
 };
 
+// rotate, code: the int8 codes of whole groups of one slab (code_layout.hpp), those that `groups` lists.
+struct CodingParams {
+  uint32_t chunks;      // of 4 dimensions of a row
+  uint32_t list_begin;  // entries [list_begin, list_end) of `groups`
+  uint32_t list_end;
+  uint32_t groups;  // of the slab: what planes are apart
+  uint32_t levels;
+  uint32_t level_chunks;  // level_dims / 4
+  uint32_t has_mean;
+  uint32_t is_rotated;  // code: 1: y from `rotated`, 0: y = x
+  uint32_t axis_begin;  // rotate: axes [axis_begin, axis_end), those that `basis` holds; multiples of 8
+  uint32_t axis_end;    // rounded up to 8, with zeros for axes that there are not
+  uint32_t workgroups;
+  uint32_t grid_x;
+  float norm_scale;   // norms are floor(|c| * norm_scale)
+  float error_scale;  // errors are floor(|y/s - c| * error_scale + |x|/s * x_scale + error_room)
+  float x_scale;
+  float error_room;
+  float longest;  // rows with s * (|c| + length_room) above it are always kept
+  float length_room;
+  float tail_scale;  // tails are ceil(|c from the level on| * tail_scale / norm)
+  float zero;        // 0.0, unknown to the compiler
+};
+
+// levels: a walk over the groups [group_begin, group_end) of the codes of one slab.
+struct LevelsParams {
+  uint32_t first_row;  // of the slab, in the store
+  uint32_t group_begin;
+  uint32_t group_end;
+  uint32_t groups_per_part;
+  uint32_t groups;  // of the slab: what planes are apart
+  uint32_t levels;
+  uint32_t level_chunks;
+  uint32_t query_begin;   // words: where the queries of the slab's basis begin in `queries`
+  uint32_t query_words;   // of one query
+  uint32_t query_blocks;  // ceil(batch / query block)
+  uint32_t batch;
+  uint32_t capacity;    // candidates that a query has room for
+  uint32_t workgroups;  // parts * query_blocks
+  uint32_t grid_x;
+  uint32_t has_masks;
+  uint32_t is_capped;  // 1: base and gain are the query's, and candidates come with their values
+  float norm_unit;     // code_layout.hpp
+  float tail_unit;     // 1 / 254 of norm_unit, rounded up
+  float error_unit;
+  float beta_unit;
+};
+
+// Per query and basis of `levels`, the test that rows are kept by (coded_query.hpp: CodeTest). In the buffer
+// it is followed by the codes of both terms, `levels * level_chunks` words each of four int8, the first
+// dimension lowest, and by the tails |y^_q from level l on| in f32, l = 0 .. levels.
+//
+// Unless is_capped, base and gain follow from the rank r of limits[query], every operation in f32, a square
+// root with an error of at most 2^-19 of it; NEARFIELD_EMPTY keeps all:
+//   L2, cosine  base = sqrt(r slope + addend) + offset, gain = 0
+//   Poincare    gain = sqrt(r slope + addend), base = offset
+//   dot         t = r + offset, base = (t + |t| 2^-21) + addend, gain = 0
+struct CodeQuery {
+  float scale_a, scale_b;  // of the two terms
+  float shrink, query, widen;
+  float per_error, per_norm;
+  float base, gain;
+  uint32_t keeps_all;  // is_capped: base is infinite
+  float slope, addend, offset;
+  uint32_t reserved0, reserved1, reserved2;
+};
+
 // Per query of the radix selection.
 struct Digits {
   uint32_t key;  // histogram: digits fixed so far; collect: the bound, inclusive
@@ -126,6 +193,9 @@ struct Bound {
 #define NEARFIELD_EMPTY 0xffffffffu
 // A mark of `rescore` in the sum of a query's rescored rows: some candidates found no room.
 #define NEARFIELD_CUT_SHORT 0x80000000u
+// Words of a candidate of `levels` with is_capped: row, then as f32 the left side of its test at the last
+// level, the row's norm v^, its error e (NEARFIELD_EMPTY for a row that is always kept) and beta (else 0).
+#define NEARFIELD_VALUE_WORDS 5u
 // Digits of 11 bits: three per word, 8 KiB of counters in workgroup memory.
 #define NEARFIELD_BINS 2048u
 

@@ -21,10 +21,11 @@ std::string entry_name(const gpu::Kernel& kernel, const gpu::Variant& variant) {
 
 uint32_t block_threads(const gpu::Kernel& kernel, const gpu::Variant& variant) {
   const auto is = [&](const gpu::Kernel& other) { return std::strcmp(kernel.name, other.name) == 0; };
-  if (is(gpu::kFlat) || is(gpu::kHistogram) || is(gpu::kCollect) || is(gpu::kRescore)) return kScanThreads;
+  if (is(gpu::kFlat) || is(gpu::kHistogram) || is(gpu::kCollect) || is(gpu::kRescore) || is(gpu::kLevels))
+    return kScanThreads;
   if (is(gpu::kMatrix)) return variant.query_block == 128 ? kMatrixThreads<128> : kMatrixThreads<32>;
   if (is(gpu::kMerge)) return kMergeThreads;
-  if (is(gpu::kScore) || is(gpu::kMove)) return kLaneThreads;
+  if (is(gpu::kScore) || is(gpu::kMove) || is(gpu::kRotate) || is(gpu::kCode)) return kLaneThreads;
   return 0;
 }
 

@@ -26,6 +26,13 @@ constexpr double kLeastPartUnits = 2e4;
 // four rounds of its block.
 constexpr uint32_t kMostLists = 4096;
 
+// Rows that a GPU reads in some 30 microseconds: the launches of a search by codes cost as much. Not
+// measured.
+constexpr uint64_t kLeastCodedBytes = 128ull << 20;
+// At k = 100 one block rescores 1,000 rows and more of a query in three windows, 128 at a time: 100
+// microseconds, most of what codes save at 1M x 128. Not measured.
+constexpr int32_t kMostCodedK = 32;
+
 }  // namespace
 
 void fill_info(const Driver& driver, const Gpu& gpu, nf_device_info* out) {
@@ -55,6 +62,9 @@ CudaQueue::CudaQueue(std::shared_ptr<Driver> driver, const Gpu& gpu)
   limits_.most_lists = kMostLists;
   limits_.most_list_k = kMostListK;
   limits_.sides_of_products = true;
+  limits_.codes = true;
+  limits_.least_coded_bytes = kLeastCodedBytes;
+  limits_.most_coded_k = kMostCodedK;
 }
 
 Status CudaQueue::create(std::shared_ptr<Driver> driver, const Gpu& gpu, std::unique_ptr<CudaQueue>* out) {

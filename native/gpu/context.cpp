@@ -32,6 +32,7 @@ Status parse_path(const std::string& name, const char* backend, const Limits& li
                {"hardware", Path::kHardware},
                {"direct", Path::kDirect, limits.sides_of_products},
                {"matrix", Path::kMatrix, limits.sides_of_products},
+               {"codes", Path::kCodes, limits.codes},
                {"no-subgroups", Path::kNoSubgroups, limits.subgroups}};
   *out = Path::kAutomatic;
   if (name.empty()) return {};
@@ -125,6 +126,7 @@ Status Context::reserve(const WorkSizes& wanted, const char* what) {
   const bool shrink = kept > workspace_limit_;
   for (uint32_t i = kUnusedWrite + 1; i < kWorkCount; ++i)
     if (shrink && work_[i].size() > wanted[i]) work_[i] = Buffer();
+  if (!work_[kBasis] || work_[kBasis].size() < wanted[kBasis]) loaded_basis_ = nullptr;
   for (uint32_t i = 0; i < kWorkCount; ++i) {
     if (work_[i].size() >= wanted[i]) continue;
     work_[i] = Buffer();

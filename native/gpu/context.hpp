@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <utility>
 
 #include "backend.hpp"
 #include "queue.hpp"
@@ -27,7 +28,11 @@ enum Work : uint32_t {
   kLimits,   // flat, matrix: per query a key that k rows do not exceed; radix: digits
   kStaging,  // plain rows on their way in or out
   kStagingSide,
-  kMoves,  // index pairs of a move or a scoring
+  kMoves,    // index pairs of a move or a scoring
+  kGroups,   // coding: groups of a slab
+  kBasis,    // coding: mean and axes
+  kRotated,  // coding: rows in the axes
+  kCoded,    // codes: CodeQuery and codes per query
   kReadback,
   kWorkCount
 };
@@ -41,6 +46,8 @@ enum class Path : uint8_t {
   // Where a matrix form is served:
   kDirect,  // "direct": never the matrix form
   kMatrix,  // "matrix": the matrix form for every batch, where the metric has one
+  // Where stores may be coded:
+  kCodes,  // "codes": codes for every search of a coded store
   // Where the device has subgroups and kernels need none:
   kNoSubgroups,  // "no-subgroups": the kernels for devices without; chosen by the queue's maker
 };
@@ -69,6 +76,9 @@ class Context {
   // Makes every buffer at least `wanted` bytes large, freeing others when the limit asks for it.
   Status reserve(const WorkSizes& wanted, const char* what);
   const Buffer& work(Work which) const { return work_[which]; }
+  // The basis that kBasis holds whole; NULL: of none.
+  const BasisPtr& loaded_basis() const { return loaded_basis_; }
+  void set_loaded_basis(BasisPtr basis) { loaded_basis_ = std::move(basis); }
   uint64_t workspace_bytes() const;
   // What the limit leaves to the buffers whose size an operation chooses.
   uint64_t free_workspace() const;
@@ -91,6 +101,7 @@ class Context {
   std::unique_ptr<Queue> queue_;
   Limits limits_;
   std::array<Buffer, kWorkCount> work_;
+  BasisPtr loaded_basis_;
   uint64_t binding_limit_ = 0, slab_bytes_ = 0, workspace_limit_ = 0;
   Path path_ = Path::kAutomatic;
 };

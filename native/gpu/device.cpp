@@ -12,10 +12,14 @@ Status GpuDevice::info(nf_device_info* out) {
 
 bool GpuDevice::supports(int32_t metric) const { return metric >= NF_L2SQ && metric <= NF_MANHATTAN; }
 
+bool GpuDevice::supports_codes(int32_t metric) const {
+  return context_->limits().codes && metric >= NF_L2SQ && metric <= NF_POINCARE;
+}
+
 uint64_t GpuDevice::estimate(const StoreOptions& options) const {
-  return SlabMap(options.dim, context_->slab_bytes())
+  return SlabMap(options.dim, slab_vector_bytes(*context_, options))
       .fresh_bytes(options.capacity, [&](const SlabMap::Slab& slab) {
-        return slab_device_bytes(slab, context_->has_side(options.metric), options.dim);
+        return slab_device_bytes(slab, context_->has_side(options.metric), options);
       });
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exact search: the direct form with the selection fused into the scan. matrix.cpp has the matrix form,
-// select.cpp large k.
+// coded.cpp that by int8 codes, select.cpp large k.
 #include <algorithm>
 #include <bit>
 
@@ -17,15 +17,6 @@ constexpr uint32_t kLeastSeededK = 33;
 // What Path::kMatrix pretends a batch to be.
 constexpr int64_t kManyQueries = 1 << 20;
 constexpr uint64_t kPartsBytes = 64ull << 20;
-
-// Loop iterations of sorting one list, the last of each loop, which only leaves it, included. A sort of n
-// entries by L lanes takes log2(n) (log2(n) + 1) / 2 steps of n / 2L pairs a lane.
-uint32_t sort_loops(const FlatShape& shape, uint32_t lanes) {
-  const auto levels = static_cast<uint32_t>(std::bit_width(shape.list_capacity) - 1);
-  const uint32_t steps = levels * (levels + 1) / 2;
-  const uint32_t pairs = std::max(1u, shape.list_capacity / 2 / lanes);
-  return levels + 1 + steps + levels + steps * (pairs + 1) + shape.list_capacity / lanes;
-}
 
 WorkSizes sizes_for(const Scan& scan, int64_t first, int64_t count, uint32_t query_block, uint32_t parts) {
   WorkSizes sizes{};
@@ -51,7 +42,7 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& s
   const uint64_t bytes = static_cast<uint64_t>(count) * k * sizeof(Entry);
   if (count >= kLeastSeededBatch || k >= kLeastSeededK) {
     int64_t seen = 0;
-    NF_TRY(seed_limits(scan, shape, count, max_parts, &seen));
+    NF_TRY(seed_limits(scan, shape, count, sample_rows(*scan), max_parts, &seen));
   }
   std::vector<Scan::Range> ranges;
   for (bool is_first = true; !scan->done(); is_first = false) {
@@ -67,6 +58,15 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& s
 }
 
 }  // namespace
+
+// Loop iterations of sorting one list, the last of each loop, which only leaves it, included. A sort of n
+// entries by L lanes takes log2(n) (log2(n) + 1) / 2 steps of n / 2L pairs a lane.
+uint32_t sort_loops(const FlatShape& shape, uint32_t lanes) {
+  const auto levels = static_cast<uint32_t>(std::bit_width(shape.list_capacity) - 1);
+  const uint32_t steps = levels * (levels + 1) / 2;
+  const uint32_t pairs = std::max(1u, shape.list_capacity / 2 / lanes);
+  return levels + 1 + steps + levels + steps * (pairs + 1) + shape.list_capacity / lanes;
+}
 
 Status dispatch_flat(Scan* scan, const FlatShape& shape, int64_t count,
                      const std::vector<Scan::Range>& ranges, const FlatPass& pass) {
@@ -127,6 +127,11 @@ Status direct_search(Scan* scan, Hit* hits) {
   return {};
 }
 
+Status rows_search(Scan* scan, Hit* hits) {
+  return scan->plan().k > scan->context().limits().most_list_k ? radix_search(scan, hits)
+                                                               : direct_search(scan, hits);
+}
+
 Status GpuStore::search(const SearchPlan& plan, const Call& call) {
   Queue& queue = context_->queue();
   NF_TRY(queue.health());
@@ -136,18 +141,27 @@ Status GpuStore::search(const SearchPlan& plan, const Call& call) {
   std::vector<int32_t> rescored(static_cast<size_t>(plan.batch));
   const Path path = context_->path();
   MatrixShape shape;
-  if (path != Path::kDirect)
+  if (path != Path::kDirect && path != Path::kCodes)
     shape = queue.matrix_shape(options_.metric, options_.dim,
                                path == Path::kMatrix ? kManyQueries : plan.batch, plan.k);
-  if (plan.k > context_->limits().most_list_k)
-    NF_TRY(radix_search(&scan, hits.data()));
-  else if (shape.query_tile != 0 && matrix_fits(scan, shape))
+  std::vector<uint8_t> certified(static_cast<size_t>(plan.batch), 1);
+  ScanCount scanned;
+  if (plan.cap != 0 && basis_ != nullptr)
+    NF_TRY(capped_search(&scan, hits.data(), rescored.data(), certified.data(), &scanned));
+  else if (codes_pay(scan))
+    NF_TRY(coded_search(&scan, hits.data(), rescored.data(), &scanned));
+  else if (plan.k <= context_->limits().most_list_k && shape.query_tile != 0 && matrix_fits(scan, shape))
     NF_TRY(matrix_search(&scan, shape, hits.data(), rescored.data()));
   else
-    NF_TRY(direct_search(&scan, hits.data()));
+    NF_TRY(rows_search(&scan, hits.data()));
   // Nothing is given out before all of it is known.
   std::copy(hits.begin(), hits.end(), plan.hits);
   if (plan.rescored != nullptr) std::copy(rescored.begin(), rescored.end(), plan.rescored);
+  if (plan.certified != nullptr) std::copy(certified.begin(), certified.end(), plan.certified);
+  if (plan.scanned != nullptr) {
+    plan.scanned->read += scanned.read;
+    plan.scanned->whole += scanned.whole;
+  }
   return {};
 }
 

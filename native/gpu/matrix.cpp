@@ -26,15 +26,6 @@ uint32_t capacity_for(int32_t k, bool forced) {
 int64_t window_rows(int64_t seen, uint32_t capacity, int32_t k) {
   return seen * static_cast<int64_t>(capacity) / (4 * int64_t{k} + 12);
 }
-// Lists of a sample: places in the store, as long as the lists take no more than this.
-constexpr uint32_t kSampleParts = 128;
-constexpr uint64_t kSampleBytes = 64ull << 20;
-
-uint32_t sample_parts(uint64_t count, int32_t k) {
-  return static_cast<uint32_t>(
-      std::min<uint64_t>(kSampleParts, kSampleBytes / (count * static_cast<uint64_t>(k) * sizeof(Entry))));
-}
-
 WorkSizes sizes_for(const Scan& scan, int64_t first, int64_t count, const MatrixShape& shape,
                     uint32_t capacity) {
   WorkSizes sizes{};
@@ -131,7 +122,7 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
     scan->load(first, count, shape.query_tile, 1, 0);
     NF_TRY(prepare(scan, first, count, shape, bounds));
     int64_t seen = 0;
-    NF_TRY(seed_limits(scan, context.flat_shape(count, plan.k), count,
+    NF_TRY(seed_limits(scan, context.flat_shape(count, plan.k), count, sample_rows(*scan),
                        sample_parts(static_cast<uint64_t>(count), plan.k), &seen));
     scan->take_blocks_of(shape.query_tile, 1);
     MatrixParams p{};

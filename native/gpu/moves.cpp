@@ -29,6 +29,7 @@ Status GpuStore::upload(const HostRows& from, const std::function<int64_t(int64_
   sizes[kStaging] = static_cast<uint64_t>(most) * row_bytes();
   sizes[kStagingSide] = static_cast<uint64_t>(most) * sizeof(float);
   sizes[kMoves] = static_cast<uint64_t>(most) * sizeof(Move);
+  add_coding_sizes(most, &sizes);
   NF_TRY(context_->reserve(sizes, what));
   const int64_t width = padded_dim(options_.dim);
   // Rows already padded with nothing between them are sent from where they are.
@@ -62,6 +63,7 @@ Status GpuStore::upload(const HostRows& from, const std::function<int64_t(int64_
                      [](const Step& a, const Step& b) { return a.to_slab < b.to_slab; });
     NF_TRY(encode_moves(steps, nullptr));
     NF_TRY(context_->queue().submit(0, what));
+    NF_TRY(code_moved(steps, call, what));
   }
   return {};
 }
@@ -72,6 +74,7 @@ Status GpuStore::copy_from(const GpuStore& from, std::span<const int64_t> rows, 
   const int64_t most = std::min(staged_rows() * 4, count);
   WorkSizes sizes{};
   sizes[kMoves] = static_cast<uint64_t>(most) * sizeof(Move);
+  add_coding_sizes(most, &sizes);
   NF_TRY(context_->reserve(sizes, what));
   std::vector<Step> steps;
   for (int64_t begin = 0; begin < count; begin += most) {
@@ -88,6 +91,7 @@ Status GpuStore::copy_from(const GpuStore& from, std::span<const int64_t> rows, 
     });
     NF_TRY(encode_moves(steps, &from));
     NF_TRY(context_->queue().submit(0, what));
+    NF_TRY(code_moved(steps, &call, what));
   }
   return {};
 }

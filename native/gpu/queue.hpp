@@ -67,8 +67,37 @@ inline constexpr Kernel kMove{"move", "rrwrw"};
 // means that the rest found no room
 inline constexpr Kernel kMatrix{"matrix", "rrrrrrrww"};
 // vectors, sides, queries, candidates, counts (of this window, set to 0; then, after `batch` of them, the
-// sums of the rows rescored so far), best (k entries a query, sorted), limits
+// sums of the rows rescored so far), best (k entries a query, sorted), limits. Of all metrics that may be
+// coded, where Limits::codes says so; else of those with a matrix form.
 inline constexpr Kernel kRescore{"rescore", "rrrrwww"};
+
+// int8 codes (code_layout.hpp: the bytes of a slab's codes, as u32 words, lowest byte first).
+//
+// vectors, sides, basis, groups, rotated (out). Groups: numbers of groups of the slab. Basis: the mean, then
+// from axis_begin on the axes of R, each of `chunks` chunks, zero-padded. A row's coordinates in the axes
+// [axis_begin, axis_end) go to `rotated`, tile32 of the same chunks, in the order of the list; those beyond
+// `chunks` chunks nowhere. With w the row (cosine: fl(v side)) and x = fl(w - mean), mean only if has_mean:
+// y = R x, summed in f32 in any order, fused or not. w itself is rounded before the mean is taken away.
+inline constexpr Kernel kRotate{"rotate", "rrrrw"};
+// vectors, sides, basis, groups, rotated, codes. Codes all 32 rows of the groups of the list: codes, tails,
+// side values. Of a row, with y its x, or what `rotated` holds of it, c and y zero beyond:
+//   s      max|y| / 127, not less, rounded up to bf16 on the bits, at least kLeastScale
+//   c      y / s to the nearest integer, clamped to +-127; an inexact division will do
+//   norm   floor(|c| norm_scale), |c|^2 an exact integer
+//   error  floor(|y/s - c| error_scale + |x|/s x_scale + error_room): y and x are scaled by powers of 2, so
+//          that y/s - c is exact but for what is flushed. Room and scales hold the roundings of the sums, of
+//          conversions and products, and errors of 2^-19 of a square root and of a division, here and below
+//   tail   ceil(|c from this level on| tail_scale / norm), its square an exact integer
+//   beta   Poincare: ceil of side^(-1/2) / kBetaUnit, not less; at most 65535
+// Where an error or a tail does not fit, or s (|c| + length_room) > longest: codes 128, scale kLeastScale,
+// norm and tails 0, error kAlwaysKeep. Rows that are not in use may hold anything.
+inline constexpr Kernel kCode{"code", "rrrrrw"};
+// codes, live, masks, queries (CodeQuery), limits, counts, candidates (out). Per query the rows that the
+// test (CodeTest) of no level rules out, as matrix has them; with is_capped NEARFIELD_VALUE_WORDS a row. A
+// row is left at the first level that rules it out, one of kAlwaysKeep at none. counts: `batch` of this
+// window, as matrix has them; after twice as many, one sum of the levels seen, of 32 rows each, once for a
+// block of queries, rounded as it comes: a figure, on which no answer depends.
+inline constexpr Kernel kLevels{"levels", "rrrrrww"};
 
 // Constants a kernel is compiled for; 1 where it has no use for one.
 struct Variant {
@@ -106,8 +135,15 @@ struct Limits {
   int32_t most_list_k = 0;  // largest k of flat's lists; beyond it: radix selection
   bool subgroups = false;   // of the device, and there are kernels that do without
   bool sides_of_products =
-      false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
+      false;           // a matrix form is served: norms are kept beside the rows of L2 and dot too
+  bool codes = false;  // rotate, code, levels (query blocks of 1 and kLevelsQueries) and rescore are there
+  // Largest k of scans of codes, where those of rows are not asked for. At k = 100 some 600 rows are
+  // rescored.
+  int32_t most_coded_k = 128;
+  uint64_t least_coded_bytes = 0;  // of a store's vectors, from which on scans of codes are faster
 };
+// Queries of a workgroup of `levels`, where a search has more than one.
+inline constexpr uint32_t kLevelsQueries = 4;
 
 // Lists of a workgroup of `flat`: list_capacity >= k + tile_rows. `workgroups` of this shape fill the device.
 struct FlatShape {

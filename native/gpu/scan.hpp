@@ -38,6 +38,13 @@ class Scan {
     workgroups_ = workgroups;
   }
   void rewind() { slab_ = 0, group_ = 0; }
+  // Where the scan stands, to go on from there again.
+  struct Mark {
+    size_t slab;
+    uint32_t group;
+  };
+  Mark mark() const { return {slab_, group_}; }
+  void go_back(Mark mark) { slab_ = mark.slab, group_ = mark.group; }
   bool done() const { return slab_ >= slab_count() || groups_in(slab_) == 0; }
   // The next ranges, for one submission: at least one, at most `max_parts` parts and `max_groups` groups
   // altogether. Returns their work in units.
@@ -67,18 +74,25 @@ class Scan {
   uint32_t first_row(const Range& range) const {
     return static_cast<uint32_t>(store_.slabs_.map().slabs()[range.slab].first);
   }
+  uint32_t slab_groups(const Range& range) const {
+    return static_cast<uint32_t>(store_.slabs_.map().slabs()[range.slab].capacity / kGroupRows);
+  }
+  const std::vector<SlabBuffers>& slabs() const { return store_.slabs_.all(); }
+  // Groups of a slab that hold rows.
+  uint32_t groups_in(size_t slab) const;
+  size_t slab_of(int64_t row) const { return static_cast<size_t>(store_.slabs_.place(row).slab); }
+  bool is_coded() const { return store_.basis_ != nullptr; }
   // Live rows that query q may return.
   int64_t candidates(int64_t query);
+  const uint32_t* mask(int64_t query) const {
+    return plan_.mask_of_query != nullptr ? plan_.mask_of_query[query] : nullptr;
+  }
   uint64_t row_bytes() const { return store_.row_bytes(); }
 
  private:
   size_t slab_count() const { return store_.slabs_.all().size(); }
-  uint32_t groups_in(size_t slab) const;  // that hold rows
   uint32_t tile_groups() const { return context().limits().tile_rows / 32; }
   uint32_t query_blocks() const { return static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_); }
-  const uint32_t* mask(int64_t query) const {
-    return plan_.mask_of_query != nullptr ? plan_.mask_of_query[query] : nullptr;
-  }
 
   GpuStore& store_;
   const SearchPlan& plan_;
@@ -116,13 +130,32 @@ struct FlatPass {
 // kLimits.
 Status dispatch_flat(Scan* scan, const FlatShape& shape, int64_t count,
                      const std::vector<Scan::Range>& ranges, const FlatPass& pass);
-// Tightens the limits of the `count` queries that are loaded by a sample of `seen` rows (0: none was worth
-// it), with at most `max_parts` lists, for which kParts has room.
-Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, uint32_t max_parts, int64_t* seen);
+// Tightens the limits of the `count` queries that are loaded by a sample of `seen` rows, about `wanted` (0:
+// none was worth it), with at most `max_parts` lists, for which kParts has room.
+Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, int64_t wanted, uint32_t max_parts,
+                   int64_t* seen);
+int64_t sample_rows(const Scan& scan);  // of a scan of the rows themselves
+// Lists of a sample, and bytes that they take, at most.
+inline constexpr uint32_t kSampleParts = 128;
+inline constexpr uint64_t kSampleBytes = 64ull << 20;
+uint32_t sample_parts(uint64_t count, int32_t k);
 Status radix_search(Scan* scan, Hit* hits);  // any k
 // k <= Limits::most_list_k; rescored: per query. The workspace may be too small for a tile of queries: the
 // direct form needs less.
 bool matrix_fits(const Scan& scan, const MatrixShape& shape);
 Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* rescored);
+// Of a coded store: whether a scan of its codes is taken for this plan, and that scan.
+bool codes_pay(const Scan& scan);
+Status coded_search(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned);
+// With SearchPlan::cap, any k.
+Status capped_search(Scan* scan, Hit* hits, int32_t* rescored, uint8_t* certified, ScanCount* scanned);
+// By the rows themselves.
+Status rows_search(Scan* scan, Hit* hits);
+// Queries whose codes might overflow: searched by the rows.
+bool too_long(const Scan& scan, int64_t query);
+// They count as having left out nothing.
+void count_too_long(const Scan& scan, int64_t queries, ScanCount* scanned);
+// Loop iterations of sorting one list.
+uint32_t sort_loops(const FlatShape& shape, uint32_t lanes);
 
 }  // namespace nearfield::gpu

@@ -18,14 +18,23 @@ constexpr int64_t kLeastTimes = 4;
 
 }  // namespace
 
-Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, uint32_t max_parts, int64_t* seen) {
+uint32_t sample_parts(uint64_t count, int32_t k) {
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(kSampleParts, kSampleBytes / (count * static_cast<uint64_t>(k) * sizeof(Entry))));
+}
+
+int64_t sample_rows(const Scan& scan) {
+  // These paths are for tests with small stores; the others are compared with the automatic one.
+  const Path path = scan.context().path();
+  const bool is_small = path == Path::kSmallGrid || path == Path::kDirect || path == Path::kMatrix;
+  const int64_t least = is_small ? scan.context().limits().tile_rows : kLeastRows;
+  return std::max<int64_t>({least, scan.rows() / kShare, 2 * int64_t{scan.plan().k}});
+}
+
+Status seed_limits(Scan* scan, const FlatShape& shape, int64_t count, int64_t wanted, uint32_t max_parts,
+                   int64_t* seen) {
   Context& context = scan->context();
   const Limits& limits = context.limits();
-  // These paths are for tests with small stores; the others are compared with the automatic one.
-  const Path path = context.path();
-  const bool is_small = path == Path::kSmallGrid || path == Path::kDirect || path == Path::kMatrix;
-  const int64_t least = is_small ? limits.tile_rows : kLeastRows;
-  const int64_t wanted = std::max<int64_t>({least, scan->rows() / kShare, 2 * int64_t{scan->plan().k}});
   *seen = 0;
   if (wanted * kLeastTimes > scan->rows()) return {};
   std::vector<Scan::Range> ranges;

@@ -16,19 +16,25 @@ StoreOptions indexable(StoreOptions options) {
 
 }  // namespace
 
-uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, int32_t dim) {
+uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, const StoreOptions& options) {
   const auto rows = static_cast<uint64_t>(slab.capacity);
-  return rows * static_cast<uint64_t>(padded_dim(dim)) * sizeof(float) +
-         (has_side ? rows * sizeof(float) : 0) + rows / 32 * sizeof(uint32_t);
+  const CodeLayout codes{options.metric, options.dim, default_level_dims(options.dim),
+                         slab.capacity / kGroupRows};
+  return rows * static_cast<uint64_t>(padded_dim(options.dim)) * sizeof(float) +
+         (has_side ? rows * sizeof(float) : 0) + rows / 32 * sizeof(uint32_t) +
+         (options.coded ? static_cast<uint64_t>(codes.bytes()) : 0);
 }
 
 GpuStore::GpuStore(std::shared_ptr<Context> context, const StoreOptions& options)
     : context_(std::move(context)),
       options_(options),
-      slabs_(indexable(options), context_->slab_bytes(), &context_->memory,
-             [side = has_side(), dim = options.dim](const SlabMap::Slab& slab) {
-               return slab_device_bytes(slab, side, dim);
-             }) {}
+      slabs_(indexable(options), slab_vector_bytes(*context_, options), &context_->memory,
+             [side = has_side(), options](const SlabMap::Slab& slab) {
+               return slab_device_bytes(slab, side, options);
+             }),
+      basis_(options.coded ? identity_basis(options.dim) : nullptr) {}
+
+GpuStore::~GpuStore() { context_->memory.used -= beyond_estimate_ + shadow_bytes_; }
 
 Status GpuStore::allocate(const SlabMap::Slab& place, const char* what, SlabBuffers* out) {
   Queue& queue = context_->queue();
@@ -36,8 +42,22 @@ Status GpuStore::allocate(const SlabMap::Slab& place, const char* what, SlabBuff
   NF_TRY(queue.allocate(capacity * row_bytes(), Use::kStorage, what, &out->vectors));
   NF_TRY(queue.allocate(capacity / 32 * sizeof(uint32_t), Use::kStorage, what, &out->live));
   if (has_side()) NF_TRY(queue.allocate(capacity * sizeof(float), Use::kStorage, what, &out->side));
-  return {};
+  if (basis_ == nullptr) return {};
+  out->basis = basis_;
+  const CodeLayout codes{options_.metric, options_.dim, basis_->level_dims, place.capacity / kGroupRows};
+  return queue.allocate(static_cast<uint64_t>(codes.bytes()), Use::kStorage, what, &out->codes);
 }
+
+class Recount {
+ public:
+  explicit Recount(GpuStore& store) : store_(store) {}
+  ~Recount() { store_.recount(); }
+  Recount(const Recount&) = delete;
+  Recount& operator=(const Recount&) = delete;
+
+ private:
+  GpuStore& store_;
+};
 
 Status GpuStore::grow(int64_t count, const std::function<Status()>& fill, const std::vector<bool>* live,
                       const char* what) {
@@ -45,6 +65,7 @@ Status GpuStore::grow(int64_t count, const std::function<Status()>& fill, const 
   if (rows > kMaxRows)
     return error(NF_RESOURCE_EXHAUSTED, "%s: %lld rows, one index on a GPU holds at most %lld", what,
                  static_cast<long long>(rows), static_cast<long long>(kMaxRows));
+  const Recount recount(*this);  // after a growth was taken back
   Growth growth(slabs_);
   {
     const Drain drain(context_->queue());  // slabs that are taken back are no longer written to

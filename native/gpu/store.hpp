@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "code_layout.hpp"
 #include "context.hpp"
 #include "slab_storage.hpp"
 
@@ -17,19 +18,24 @@ inline constexpr int64_t kPhaseCopy = 2;
 
 struct SlabBuffers {
   Buffer vectors;
-  Buffer side;  // where Context::has_side(metric)
-  Buffer live;  // one word per group
+  Buffer side;     // where Context::has_side(metric)
+  Buffer live;     // one word per group
+  Buffer codes;    // of a coded store, as code_layout.hpp has them
+  BasisPtr basis;  // that they are coded in
 };
 
-// Bytes of a slab on the device.
-uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, int32_t dim);
+// Bytes of a slab on the device; of a coded store as it is before the first set_basis().
+uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, const StoreOptions& options);
+// Upper bound of a slab's vectors: its codes must fit a binding too, whatever their basis.
+uint64_t slab_vector_bytes(const Context& context, const StoreOptions& options);
 
 class GpuStore final : public Store {
  public:
   GpuStore(std::shared_ptr<Context> context, const StoreOptions& options);
 
   int64_t rows() const override { return rows_; }
-  uint64_t device_bytes() const override { return slabs_.bytes(); }
+  ~GpuStore() override;
+  uint64_t device_bytes() const override { return slabs_.bytes() + beyond_estimate_; }
   uint64_t workspace_bytes() const override { return context_->workspace_bytes(); }
   Status append(const HostRows& from, const Call& call) override;
   Status append_from(Store& from, std::span<const int64_t> rows, const Call& call) override;
@@ -39,9 +45,26 @@ class GpuStore final : public Store {
   Status set_live_range(int64_t first, int64_t count, bool live, const Call& call) override;
   Status search(const SearchPlan& plan, const Call& call) override;
   Status score(const ScorePlan& plan, const Call& call) override;
+  void set_basis(BasisPtr basis) override;
+  BasisPtr basis() const override { return basis_; }
+  Status recode(int64_t rows, int64_t* left, const Call& call) override;
+  uint64_t code_bytes() const override;
 
  private:
   friend class Scan;
+  friend class Recount;
+
+  // Codes that a slab will have in basis_.
+  struct Shadow {
+    int64_t slab = -1;
+    int64_t next_group = 0;  // those before are coded
+    Buffer codes;
+    BasisPtr basis;
+  };
+  struct Place {
+    int64_t slab;
+    uint32_t group;
+  };
 
   // Where a row of one side of a move lies: plain rows have slab -1.
   struct Step {
@@ -66,6 +89,18 @@ class GpuStore final : public Store {
   Status change_live(int64_t first_row, int64_t last_row, const Call& call, const Change& change);
   // The live words of groups from `first_group` on.
   Status write_live(int64_t first_group, std::span<const uint32_t> words, const char* what);
+  // coding.cpp.
+  CodeLayout layout(int64_t slab, const Basis& basis) const;
+  // Adds what coding so many groups at once takes.
+  void add_coding_sizes(int64_t groups, WorkSizes* sizes) const;
+  // Codes the groups that the rows of `steps` went to. Of a store that is not coded nothing.
+  Status code_moved(const std::vector<Step>& steps, const Call* call, const char* what);
+  Status code_groups(int64_t slab, const Buffer& codes, const BasisPtr& basis,
+                     std::span<const uint32_t> groups, const Call* call, const char* what);
+  Status load_axes(const BasisPtr& basis, int64_t begin, int64_t end);
+  Status begin_shadow(int64_t slab, const char* what);
+  int64_t used_groups(int64_t slab) const;
+  void recount();               // beyond_estimate_, and what the device's budget knows of it
   int64_t staged_rows() const;  // rows of one staging buffer
   bool has_side() const { return context_->has_side(options_.metric); }
   uint32_t chunks() const { return static_cast<uint32_t>(padded_dim(options_.dim) / kChunkFloats); }
@@ -76,6 +111,10 @@ class GpuStore final : public Store {
   SlabStorage<SlabBuffers> slabs_;
   std::vector<uint32_t> live_;  // the live words of all rows, as on the device
   int64_t rows_ = 0;
+  BasisPtr basis_;  // NULL: not coded
+  Shadow shadow_;
+  uint64_t shadow_bytes_ = 0;     // that the device's budget knows of
+  uint64_t beyond_estimate_ = 0;  // bytes that codes take beyond slab_device_bytes(); modulo 2^64
 };
 
 }  // namespace nearfield::gpu

@@ -85,6 +85,9 @@ Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapte
   limits.tile_rows = kTileRows;
   limits.most_lists = kMostLists;
   limits.most_list_k = kMostListK;
+  limits.codes = true;
+  limits.least_coded_bytes = tuning.coded_bytes;
+  limits.most_coded_k = tuning.coded_k;
   WGPUBufferDescriptor params{};
   params.size = limits.fixed_bytes;
   params.usage = WGPUBufferUsage_Uniform | WGPUBufferUsage_CopyDst;

@@ -18,22 +18,27 @@ struct Tuning {
   double part_units;       // of a part of a scan that is worth its list and the merge
   uint64_t binding_bytes;  // of a slab at most
   uint32_t loops;
+  uint64_t coded_bytes;  // of a store's rows, from which on a scan of codes is faster
+  int32_t coded_k;       // largest k of such scans
 };
 
 // `cores`: of the CPU.
 inline Tuning tuning_of(WGPUAdapterType type, uint32_t cores) {
   // lavapipe runs one workgroup a core, twice as many even out the ends; it does about 0.1 units a nanosecond
   // and core, and allows bindings of 128 MiB.
-  if (type == WGPUAdapterType_CPU) return {0.2, 2 * std::max(1u, cores), 1e5, 128ull << 20, kMostLoops};
+  if (type == WGPUAdapterType_CPU)
+    return {0.2, 2 * std::max(1u, cores), 1e5, 128ull << 20, kMostLoops, 8 << 20, 32};
   // A workgroup reads 8 KiB ahead: the bandwidth of a large GPU (4.3 TB/s, 1 us away) takes 525 of them, and
   // they do not all read at all times. A part of 160 KB of rows takes one 20 us, its list the merge some tens
   // of nanoseconds. A slab is a dispatch, and a dispatch begins when the one before has ended, so slabs are
   // as large as a store may well grow at once, below the 2 GiB beyond which some drivers read wrong values.
-  Tuning tuning{20, 1024, 1e4, 1ull << 30, UINT32_MAX};
+  // 64 MiB are read in 15 us: a sample and rescoring take more than that beside the scan of the codes.
+  Tuning tuning{20, 1024, 1e4, 1ull << 30, UINT32_MAX, 64 << 20, 128};
   // What does not say what it is may be llvmpipe under another name.
   if (type == WGPUAdapterType_Unknown) tuning.loops = kMostLoops;
   // Those that share the host's memory have some tens of cores and a twentieth of the bandwidth.
-  if (type == WGPUAdapterType_IntegratedGPU) tuning.first_units_per_ns = 5, tuning.workgroups = 256;
+  if (type == WGPUAdapterType_IntegratedGPU)
+    tuning.first_units_per_ns = 5, tuning.workgroups = 256, tuning.coded_bytes = 8 << 20;
   return tuning;
 }
 

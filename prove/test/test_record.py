@@ -28,6 +28,13 @@ def column(**counts: list) -> dict:
             "operations": operations, "failures": []}  # fmt: skip
 
 
+def coded(spectrum: str, seconds: float, codes: float) -> tuple[dict, dict]:
+    """Of codes: a workload of the phase `kernels`, and one of `codes`."""
+    what = {"rows": 1_000_000, "dim": 128, "spectrum": spectrum, "batch": 1, "k": 10}
+    return ({**what, "scan_dtype": "i8", "calls": 5, "seconds": seconds, "bytes_read": 40_000_000, "kernels": {"levels_m1_q1_c1": {"launches": 1, "seconds": seconds}}},
+            {**what, "metric": "l2", "by_rows": times(180e-6), "by_codes": times(codes), "ratio": 180e-6 / codes, "read_share": 0.15, "rescored_p50": 120})  # fmt: skip
+
+
 def made() -> dict:
     """A good run."""
     wall = {(128, 1): 180e-6, (128, 16): 200e-6, (128, 200): 2e-3, (128, 1000): 6e-3, (128, 10_000): 0.05,
@@ -36,10 +43,14 @@ def made() -> dict:
     kernels = [{"rows": 1_000_000, "dim": 128, "batch": 1, "k": 10, "calls": 5, "seconds": 140e-6, "bytes_read": 512_000_000,
                 "kernels": {"flat_m1_q1_c64": {"launches": 1, "seconds": 135e-6}, "merge_c64": {"launches": 1, "seconds": 5e-6}}},
                {"rows": 1_000_000, "dim": 768, "batch": 1, "k": 10, "calls": 5, "seconds": 740e-6, "bytes_read": 3_072_000_000, "kernels": {}}]  # fmt: skip
+    found = [coded("decaying", 38e-6, 70e-6), coded("isotropic", 55e-6, 90e-6)]
+    kernels += [kernel for kernel, _ in found]
     entries = [{"name": "suite", "title": "Suite", "outcome": "passed", "sentence": "fine", "seconds": 30.0, "suite": column()},
                {"name": "speed", "title": "Speed", "outcome": "passed", "sentence": "30 workloads", "seconds": 90.0, "timed": True, "points": points,
                 "limits": {"driver": {}, "copy_bytes_per_s": COPY, "f32_flops_per_s": PEAK, "bf16_flops_per_s": 790e12},
                 "torch": {"version": "2.11.0", "backend": "cuda", "device": "NVIDIA H200"}},
+               {"name": "codes", "title": "Codes", "outcome": "passed", "sentence": "", "seconds": 20.0, "timed": True, "loads": {},
+                "points": [p for _, p in found]},
                {"name": "kernels", "title": "Kernels", "outcome": "passed", "sentence": "", "seconds": 9.0, "source": "ncu", "workloads": kernels},
                {"name": "java", "title": "Java", "outcome": "passed", "sentence": "", "seconds": 9.0, "java": 25,
                 "points": [{"batch": 1, "nearfield": times(180e-6), "nearfield-java": times(185e-6), "added_s": 5e-6}]}]  # fmt: skip
@@ -69,6 +80,9 @@ class GoalsTest(StandInTest):
         content = made()
         of(content, "kernels")["workloads"][0]["seconds"] = 151e-6
         self.assertEqual(self.missed(content), ["1M x 128 f32, batch 1, k 10: 150 us kernel time (ncu), on an H200"])
+        content = made()
+        of(content, "kernels")["workloads"][2]["seconds"] = 41e-6
+        self.assertEqual(self.missed(content), ["1M x 128 int8 codes, decaying, batch 1, k 10: 40 us kernel time (ncu), on an H200"])
         for (dim, batch, k, seconds), words in {(128, 1, 10, 191e-6): "190 us through", (768, 16, 10, 1e-3): "1.3 x of batch 1",
                                                 (128, 10_000, 10, 0.0545): "185 k queries", (128, 200, 100, 3.1e-3): "1.5 x of k 10",
                                                 (128, 1000, 1000, 18.1e-3): "3 x of k 10",
@@ -112,7 +126,8 @@ class MarkdownTest(StandInTest):
     def test_a_good_run(self):
         text = record.text(made())
         for words in ("# Proof of cuda: NVIDIA H200, 2026-12-01", "580.159", "180 us (176.4 us to 198 us, 9)", "2.00 x", "| met |",
-                      "4.3 TB/s", "flat_m1_q1_c64 1 x, 135 us", "5 us", "66.1%", "200,000"):  # fmt: skip
+                      "4.3 TB/s", "flat_m1_q1_c64 1 x, 135 us", "5 us", "66.1%", "200,000", "| 1,000,000 x 128, decaying | 1 | 10 | 70 us (68.6 us to 77 us, 9) | 180 us", "0.150",
+                      "| 1,000,000 x 128, int8 codes, isotropic | 1 | 10 | 55 us |"):  # fmt: skip
             self.assertIn(words, text)
         self.assertNotIn("missed", text)
         self.assertNotIn("earsal", text)
@@ -195,7 +210,7 @@ class SupportTest(StandInTest):
         self.assertEqual(support.PAGE.read_text(encoding="utf-8"), support.text())
 
     def test_nothing_has_run(self):
-        self.assertEqual([len(self.lines(b)) for b in support.GPUS], [8, 8, 6])
+        self.assertEqual([len(self.lines(b)) for b in support.GPUS], [11, 11, 10])
         for backend in support.GPUS:
             for line in self.lines(backend):
                 self.assertIn(support.NOT_YET, line)
@@ -225,13 +240,22 @@ class SupportTest(StandInTest):
         self.assertEqual(states["flat"], "passed")
         self.assertEqual(states["move"], "")  # compact did not run: nothing is known
 
+    def test_where_only_codes_need_rescore(self):
+        content = made()
+        wgpu = {**of(content, "suite"), "name": "wgpu", "suite": column(codes=[0, 0, 5])}
+        content["phases"].append(wgpu)
+        self.put("a", content)
+        of_each = {backend: {line.split("|")[2].strip(): line.split("|")[4].strip() for line in self.lines(backend)} for backend in ("cuda", "wgpu")}
+        self.assertEqual([of_each["wgpu"][kernel] for kernel in ("flat", "rescore", "levels", "code")], ["passed", "", "", ""])
+        self.assertEqual([of_each["cuda"][kernel] for kernel in ("rescore", "levels", "code")], ["passed"] * 3)
+
     def test_the_latest_counts_on_each_device(self):
         self.put("old", made())
         self.put("new", {**made(), "started": "2027-01-01T00:00:00Z", "commit": "feedfeedfeed"})
         self.put("other", {**made(), "device": {"name": "NVIDIA L4", "driver": "x"}})
         lines = self.lines("cuda")
-        self.assertEqual(len(lines), 16)
-        self.assertEqual(sum("feedfeedfeed" in line for line in lines), 8)
+        self.assertEqual(len(lines), 22)
+        self.assertEqual(sum("feedfeedfeed" in line for line in lines), 11)
         self.assertFalse(any("proof/old" in line for line in lines))
 
     def test_what_is_no_record(self):

@@ -3,13 +3,16 @@
 
 #include "metal_dialect.hpp"
 using namespace metal;
+#include "kernels/code.h"
 #include "kernels/flat.h"
 #include "kernels/instances.h"
+#include "kernels/levels.h"
 #include "kernels/matrix.h"
 #include "kernels/merge.h"
 #include "kernels/move.h"
 #include "kernels/radix.h"
 #include "kernels/rescore.h"
+#include "kernels/rotate.h"
 #include "kernels/score.h"
 #include "metal_dialect_end.hpp"
 

@@ -87,6 +87,21 @@ void warp_operations(Report& report, const NamedSchedule& s) {
                std::string("MSL reduces over the lanes that still run, ") + s.name);
 }
 
+void arithmetic(Report& report) {
+  // Bytes 1, -128, 127, -1 by 2, -128, -127, 127, lowest first.
+  report.check(__dp4a(static_cast<int>(0xff7f8001), 0x7f818002, 5) == 2 + 16384 - 16129 - 127 + 5, "__dp4a");
+  report.check(__float2int_rn(2.5f) == 2 && __float2int_rn(-3.5f) == -4 &&
+                   __float2int_rn(1e10f) == INT32_MAX && __float2int_rn(-1e10f) == INT32_MIN &&
+                   __float2int_rn(std::nanf("")) == 0,
+               "__float2int_rn");
+  const metal::float4 a(2.5f, -3.5f, std::nanf(""), 1.0f), b(1.0f);
+  const metal::float4 least = metal::fmin(a, b), most = metal::fmax(a, b), whole = metal::rint(a);
+  report.check(
+      least.x == 1 && least.y == -3.5f && least.z == 1 && most.x == 2.5f && most.y == 1 && most.z == 1,
+      "fmin and fmax of MSL take the number that is none for missing");
+  report.check(whole.x == 2 && whole.y == -4 && whole.w == 1, "rint of MSL");
+}
+
 void matrix_fragments(Report& report, const NamedSchedule& s) {
   for (unsigned row = 0; row < 8; ++row)
     for (unsigned column = 0; column < 8; ++column) {
@@ -227,5 +242,6 @@ int main() {
     faults(report, schedule);
   }
   patterns(report);
+  arithmetic(report);
   return report.finish();
 }

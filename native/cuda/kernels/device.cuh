@@ -34,6 +34,17 @@ __device__ inline float4 load_stream(const float4* from) {
 #endif
 }
 
+// The same for a word.
+__device__ inline uint32_t load_stream(const uint32_t* from) {
+#ifdef __CUDACC__
+  uint32_t v;
+  asm("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(from));
+  return v;
+#else
+  return *from;
+#endif
+}
+
 // A word that other blocks change by atomics meanwhile: any value it ever had will do.
 __device__ inline uint32_t load_relaxed(const uint32_t* from) {
 #ifdef __CUDACC__

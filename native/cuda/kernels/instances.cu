@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The entry points. Arguments: the parameter struct by value, then one pointer per buffer in the order of
 // gpu/queue.hpp.
+#include "code.cuh"
 #include "flat.cuh"
+#include "levels.cuh"
 #include "matrix.cuh"
 #include "merge.cuh"
 #include "move.cuh"
 #include "radix.cuh"
 #include "rescore.cuh"
+#include "rotate.cuh"
 #include "score.cuh"
 
 namespace nearfield::cuda {
@@ -54,6 +57,24 @@ namespace nearfield::cuda {
       name(const MatrixParams p, const float4* vectors, const float* sides, const float4* queries, \
            const uint32_t* candidates, uint32_t* counts, Entry* best, uint32_t* limits) {          \
     rescore<m, c>(p, vectors, sides, queries, candidates, counts, best, limits);                   \
+  }
+#define NF_ENTRY_rotate(name, m, q, c)                                                           \
+  extern "C" __global__ void __launch_bounds__(kLaneThreads, 3)                                  \
+      name(const CodingParams p, const float4* vectors, const float* sides, const float4* basis, \
+           const uint32_t* groups, float4* rotated) {                                            \
+    rotate<m>(p, vectors, sides, basis, groups, rotated);                                        \
+  }
+#define NF_ENTRY_code(name, m, q, c)                                                             \
+  extern "C" __global__ void __launch_bounds__(kLaneThreads, 3)                                  \
+      name(const CodingParams p, const float4* vectors, const float* sides, const float4* basis, \
+           const uint32_t* groups, const float4* rotated, uint8_t* codes) {                      \
+    code<m>(p, vectors, sides, basis, groups, rotated, codes);                                   \
+  }
+#define NF_ENTRY_levels(name, m, q, c)                                                                \
+  extern "C" __global__ void __launch_bounds__(kScanThreads, q == 1 ? 10 : 6)                         \
+      name(const LevelsParams p, const uint8_t* codes, const uint32_t* live, const uint32_t* masks,   \
+           const uint32_t* queries, const uint32_t* limits, uint32_t* counts, uint32_t* candidates) { \
+    levels<m, q>(p, codes, live, masks, queries, limits, counts, candidates);                         \
   }
 #define NF_ENTRY_merge(name, m, q, c)                                                \
   extern "C" __global__ void __launch_bounds__(kMergeThreads)                        \

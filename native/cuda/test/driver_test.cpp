@@ -161,6 +161,12 @@ void expect_instances() {
     for (const gpu::Kernel& kernel : {gpu::kHistogram, gpu::kCollect, gpu::kScore})
       has(kernel, {metric, 1, 1});
   }
+  for (int32_t metric = NF_L2SQ; metric <= NF_POINCARE; ++metric) {
+    for (const gpu::Kernel& kernel : {gpu::kRotate, gpu::kCode}) has(kernel, {metric, 1, 1});
+    for (const uint32_t queries : {1u, gpu::kLevelsQueries}) has(gpu::kLevels, {metric, queries, 1});
+    for (const int32_t k : {32, 512, 1024, 2048})
+      has(gpu::kRescore, {metric, 1, cuda::flat_shape(gpu_of(90), 1, k).list_capacity});
+  }
   has(gpu::kMove, {1, 1, 1});
 }
 

@@ -11,13 +11,16 @@ using namespace metal;
 #pragma METAL fp contract(off)
 #endif
 
+#include "code.h"
 #include "flat.h"
 #include "instances.h"
+#include "levels.h"
 #include "matrix.h"
 #include "merge.h"
 #include "move.h"
 #include "radix.h"
 #include "rescore.h"
+#include "rotate.h"
 #include "score.h"
 
 #ifndef NEARFIELD_METAL_WANTED

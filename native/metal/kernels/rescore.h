@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One threadgroup per query: canonical ranks of the rows that `matrix` kept, merged with the best so far.
+// One threadgroup per query: canonical ranks of the rows that `matrix` or `levels` kept, merged with the best
+// so far.
 #ifndef NEARFIELD_METAL_RESCORE_H
 #define NEARFIELD_METAL_RESCORE_H
 

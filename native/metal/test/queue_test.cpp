@@ -241,6 +241,12 @@ void shapes_have_kernels() {
         ask(gpu::kRescore, {metric, 1, matrix.list_capacity});
       }
   }
+  for (int32_t metric = NF_L2SQ; metric <= NF_POINCARE; ++metric) {
+    for (const gpu::Kernel& kernel : {gpu::kRotate, gpu::kCode}) ask(kernel, {metric, 1, 1});
+    for (const uint32_t queries : {1u, gpu::kLevelsQueries}) ask(gpu::kLevels, {metric, queries, 1});
+    for (const int32_t k : {1, 128, 896, 1024})
+      ask(gpu::kRescore, {metric, 1, f.queue->flat_shape(1, k).list_capacity});
+  }
   ask(gpu::kMove, {});
   CHECK(std::set<std::string>(f.record.compiled.begin(), f.record.compiled.end()).size() ==
         f.record.compiled.size());

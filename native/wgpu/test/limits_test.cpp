@@ -5,12 +5,15 @@
 #include <cstring>
 #include <thread>
 
-#include "fixture.hpp"
 #include "gpu/device.hpp"
+#include "gpu/test/fixture.hpp"
 #include "kernel_params.h"
 #include "queue.hpp"
 
 namespace nearfield::wgpu::test {
+
+using namespace gpu::test;
+
 namespace {
 
 // Fields of a WGSL struct in order; all of ours are scalars of four bytes.
@@ -64,6 +67,32 @@ void layouts() {
   check_layout("move", "MoveParams", sizeof(V),
                {FIELD(V, chunks), FIELD(V, count), FIELD(V, from_tile), FIELD(V, to_tile), FIELD(V, has_side),
                 FIELD(V, move_begin), FIELD(V, grid_x), FIELD(V, reserved)});
+  using E = CodingParams;
+  for (const char* kernel : {"rotate", "code"})
+    check_layout(kernel, "CodingParams", sizeof(E),
+                 {FIELD(E, chunks),     FIELD(E, list_begin),   FIELD(E, list_end),   FIELD(E, groups),
+                  FIELD(E, levels),     FIELD(E, level_chunks), FIELD(E, has_mean),   FIELD(E, is_rotated),
+                  FIELD(E, axis_begin), FIELD(E, axis_end),     FIELD(E, workgroups), FIELD(E, grid_x),
+                  FIELD(E, norm_scale), FIELD(E, error_scale),  FIELD(E, x_scale),    FIELD(E, error_room),
+                  FIELD(E, longest),    FIELD(E, length_room),  FIELD(E, tail_scale), FIELD(E, zero)});
+  using L = LevelsParams;
+  check_layout(
+      "levels", "LevelsParams", sizeof(L),
+      {FIELD(L, first_row),   FIELD(L, group_begin),  FIELD(L, group_end),    FIELD(L, groups_per_part),
+       FIELD(L, groups),      FIELD(L, levels),       FIELD(L, level_chunks), FIELD(L, query_begin),
+       FIELD(L, query_words), FIELD(L, query_blocks), FIELD(L, batch),        FIELD(L, capacity),
+       FIELD(L, workgroups),  FIELD(L, grid_x),       FIELD(L, has_masks),    FIELD(L, is_capped),
+       FIELD(L, norm_unit),   FIELD(L, tail_unit),    FIELD(L, error_unit),   FIELD(L, beta_unit)});
+  // The shader reads it from words.
+  using Q = CodeQuery;
+  static_assert(sizeof(Q) == 64 && offsetof(Q, base) == 28 && offsetof(Q, keeps_all) == 36 &&
+                offsetof(Q, slope) == 40 && offsetof(Q, offset) == 48);
+  using X = MatrixParams;
+  check_layout("rescore", "MatrixParams", sizeof(X),
+               {FIELD(X, chunks), FIELD(X, first_row), FIELD(X, group_begin), FIELD(X, group_end),
+                FIELD(X, batch), FIELD(X, query_tiles), FIELD(X, k), FIELD(X, capacity), FIELD(X, workgroups),
+                FIELD(X, grid_x), FIELD(X, has_masks), FIELD(X, first), FIELD(X, reserved0),
+                FIELD(X, reserved1), FIELD(X, scale), FIELD(X, zero)});
   using D = Digits;
   check_layout("radix", "Digits", sizeof(D),
                {FIELD(D, key), FIELD(D, row), FIELD(D, key_mask), FIELD(D, row_mask)});

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A device that does not answer in time is lost, by an error of the call that waited; everything that belongs
 // to it can be destroyed. lavapipe always answers: here it has no time to.
-#include "fixture.hpp"
 #include "gpu/device.hpp"
+#include "gpu/test/fixture.hpp"
 #include "native.hpp"
 #include "queue.hpp"
 
 namespace nearfield::wgpu::test {
+
+using namespace gpu::test;
+
 namespace {
 
 constexpr int32_t kDim = 16;

@@ -3,9 +3,12 @@
 #include <cstring>
 #include <numeric>
 
-#include "fixture.hpp"
+#include "gpu/test/fixture.hpp"
 
 namespace nearfield::wgpu::test {
+
+using namespace gpu::test;
+
 namespace {
 
 struct Case {

@@ -16,7 +16,7 @@
 #include "metric.hpp"
 #include "tile32.hpp"
 
-namespace nearfield::wgpu::test {
+namespace nearfield::gpu::test {
 
 inline int passed = 0;
 inline int failed = 0;
@@ -28,14 +28,14 @@ inline bool check(bool ok, const char* what, const char* file, int line, const s
                 context.empty() ? "" : (context + "]").c_str());
   return ok;
 }
-#define CHECK(condition) ::nearfield::wgpu::test::check((condition), #condition, __FILE__, __LINE__)
+#define CHECK(condition) ::nearfield::gpu::test::check((condition), #condition, __FILE__, __LINE__)
 #define CHECK_IN(context, condition) \
-  ::nearfield::wgpu::test::check((condition), #condition, __FILE__, __LINE__, (context))
-#define CHECK_OK(expression)                                                           \
-  do {                                                                                 \
-    const ::nearfield::Status check_status = (expression);                             \
-    ::nearfield::wgpu::test::check(check_status.ok(), #expression, __FILE__, __LINE__, \
-                                   check_status.message());                            \
+  ::nearfield::gpu::test::check((condition), #condition, __FILE__, __LINE__, (context))
+#define CHECK_OK(expression)                                                          \
+  do {                                                                                \
+    const ::nearfield::Status check_status = (expression);                            \
+    ::nearfield::gpu::test::check(check_status.ok(), #expression, __FILE__, __LINE__, \
+                                  check_status.message());                            \
   } while (0)
 
 inline int finish() {
@@ -47,7 +47,9 @@ inline int finish() {
 inline uint64_t seed_from(int argc, char** argv, uint64_t fallback) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what a crash had said before it
   const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : fallback;
-  std::printf("seed %" PRIu64 "; again with: %s %" PRIu64 "\n", seed, argv[0], seed);
+  std::printf("seed %" PRIu64 "; again with: %s %" PRIu64, seed, argv[0], seed);
+  for (int i = 2; i < argc; ++i) std::printf(" %s", argv[i]);
+  std::printf("\n");
   return seed;
 }
 
@@ -58,7 +60,7 @@ inline std::unique_ptr<Backend> open_backend() {
   std::string why;
   CHECK_OK(backend->device_count(&count, &why));
   if (count > 0) return backend;
-  std::printf("ABSENT: wgpu has no device: %s\n", why.c_str());
+  std::printf("ABSENT: %s has no device: %s\n", backend->name(), why.c_str());
   return nullptr;
 }
 
@@ -151,4 +153,4 @@ inline Exact exact_rank(const Rows& rows, int64_t row, const float* q) {
   return {sum, (rows.dim + 8) * 0x1p-23 * magnitude + rows.dim * 0x1p-120};
 }
 
-}  // namespace nearfield::wgpu::test
+}  // namespace nearfield::gpu::test
