@@ -284,6 +284,12 @@ FAULTS = [
           [("native/cuda/kernels/flat.cuh", "if (p.chunks > kQueryChunks || tile == part.begin) stage(c);",
             "if ((p.chunks > kQueryChunks && !PLANTED) || tile == part.begin) stage(c);")],
           [(CUDA, "bits-batch(metric=l2,dim=132")]),
+    Fault("cuda-codes-no-tail",
+          [("native/cuda/kernels/levels.cuh", "__fmul_rn(query_tail, tail));", "__fmul_rn(PLANTED ? 0.0f : query_tail, tail));")],
+          [(CUDA, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=gauss"), (CUDA, "codes-capped(metric=l2,dim=33")]),
+    Fault("cuda-codes-error-half",
+          [("native/cuda/kernels/code.cuh", "integer(floorf(error))", "integer(floorf(PLANTED ? error / 2 : error))")],
+          [(CUDA, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=scales")]),
 
     # ---- Metal's kernels ----
     Fault("metal-list-overflow",
@@ -299,4 +305,10 @@ FAULTS = [
     Fault("metal-tie-at-limit",
           [("native/metal/kernels/select.h", "key_of(entry) <= limit;", "(PLANTED ? key_of(entry) < limit : key_of(entry) <= limit);")],
           [(METAL, "bits-slabs(metric=l2,dim=769")]),
+    Fault("metal-codes-no-tail",
+          [("native/metal/kernels/levels.h", " + query_tail * tail;", " + (PLANTED ? 0.0f : query_tail) * tail;")],
+          [(METAL, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=gauss"), (METAL, "codes-capped(metric=l2,dim=33")]),
+    Fault("metal-codes-error-half",
+          [("native/metal/kernels/code.h", "fits ? uint(error) :", "fits ? uint(PLANTED ? error / 2 : error) :")],
+          [(METAL, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=scales")]),
 ]
