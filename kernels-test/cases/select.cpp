@@ -217,6 +217,8 @@ const std::vector<Pair> kPairs = {
     {"codes", {40, 600, 10, 5}, Data::SUBNORMALS},
     {"codes", {64, 600, 10, 20}, Data::DIRECTED},
     {"codes", {64, 600, 10, 5}, Data::UNDERFLOW},
+    // Enough groups that the product of codes goes on after the first, which keep everything.
+    {"codes", {24, 4000, 5, 30}, Data::GAUSS, NF_L2SQ},
     {"codes", {8, 300, 10, 5}, Data::GAUSS, NF_L2SQ},
     {"codes", {9, 300, 10, 20}, Data::GAUSS, NF_DOT, true},
     {"codes", {33, 300, 10, 5}, Data::CLUSTERED, NF_L2SQ, true},

@@ -129,7 +129,8 @@ class CpuBackend final : public Backend {
   Status choose_path(const std::string& forced, const char* operation, SharedState* to) {
     to->kernels = &best_path();
     to->codes = &best_codes(*to->kernels);
-    if (forced.empty()) return {};
+    to->codes_always = forced == "codes";
+    if (forced.empty() || to->codes_always) return {};
     std::string known;
     const auto offer = [&](const std::string& name) {
       known += known.empty() ? name : ", " + name;
