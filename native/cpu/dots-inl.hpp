@@ -85,9 +85,12 @@ struct Unit {
     return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(rows), vdupq_n_u8(0x80)));
   }
   static HWY_INLINE VI add(VI sum, Rows rows, const int8_t* query) {
-    int32_t word;
+    float word;  // for a load into a vector register
     std::memcpy(&word, query, 4);
-    return VI{vdotq_s32(sum.raw, rows, vreinterpretq_s8_s32(vdupq_n_s32(word)))};
+    // By name: clang has each word copied into all lanes, from an address that it computes first (47
+    // instructions instead of 39 in the loop of 6 queries).
+    asm("sdot %0.4s, %1.16b, %2.4b[0]" : "+w"(sum.raw) : "w"(rows), "w"(word));
+    return sum;
   }
 };
 #elif NF_UNIT == NF_UNIT_NEON
