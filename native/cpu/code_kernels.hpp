@@ -87,9 +87,9 @@ struct ProductTest {
 // One group, packed level after level, against queries of one term in panels.
 struct CodedProductTile {
   const CodeShape* shape = nullptr;
-  const uint8_t* codes = nullptr;  // [chunk][32][4], all levels
+  const uint8_t* codes = nullptr;  // [step][32][CodeKernels::packed_dims], all levels
   const uint16_t* sides = nullptr;
-  const int8_t* panels = nullptr;  // [panel][chunk][its queries][4]
+  const int8_t* panels = nullptr;  // [panel][step][its queries][packed_dims]
   const int32_t* bias = nullptr;   // per query: 128 times the sum of its codes
   int32_t panel_count = 0;
   int32_t panel_queries = 0;  // of each panel; the first `wider_panels` have one more
@@ -108,6 +108,7 @@ struct CodeKernels {
   bool (*supported)();  // by the CPU this runs on
   int32_t panel_axes;   // the widest panel of a rotation
   int32_t panel_queries;
+  int32_t packed_dims;  // dimensions of a row or query side by side in product()'s operands: 4 or 8
   void (*encode)(const EncodeTile&);
   void (*levels)(LevelTile&);
   void (*product)(const CodedProductTile&);

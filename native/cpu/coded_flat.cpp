@@ -55,7 +55,7 @@ Status FlatSearch::code_queries() {
     return {};
   }));
   if (part_.coded_product)
-    for (CodedQueries& queries : coded) queries.copy_into_panels(part_.panels);
+    for (CodedQueries& queries : coded) queries.copy_into_panels(part_.panels, state_.codes->packed_dims);
   return {};
 }
 

@@ -43,14 +43,14 @@ void CodedQueries::code(int64_t i, int32_t metric, const float* query, int32_t t
   sums_[static_cast<size_t>(i)] = kCodeBias * sums[0];
 }
 
-void CodedQueries::copy_into_panels(const Panels& panels) {
+void CodedQueries::copy_into_panels(const Panels& panels, int64_t packed_dims) {
   const int64_t coded_dim = basis_->shape().coded_dim();
   packed_.resize(static_cast<size_t>(panels.queries * coded_dim));
   int8_t* to = packed_.data();
   for (int64_t panel = 0; panel < panels.count; ++panel)
-    for (int64_t chunk = 0; chunk < coded_dim; chunk += kChunkFloats)
-      for (int64_t i = panels.first_query(panel); i < panels.first_query(panel + 1); ++i, to += kChunkFloats)
-        std::copy_n(query(i).codes[0].data() + chunk, kChunkFloats, to);
+    for (int64_t dim = 0; dim < coded_dim; dim += packed_dims)
+      for (int64_t i = panels.first_query(panel); i < panels.first_query(panel + 1); ++i, to += packed_dims)
+        std::copy_n(query(i).codes[0].data() + dim, packed_dims, to);
 }
 
 void CodedQueries::put(int64_t i, LevelTile* tile) const {

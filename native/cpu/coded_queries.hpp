@@ -16,7 +16,7 @@ class CodedQueries {
   // Codes one query; different ones by different workers. `query`: prepared, padded.
   void code(int64_t i, int32_t metric, const float* query, int32_t terms);
   // With one term, after all are coded.
-  void copy_into_panels(const Panels& panels);
+  void copy_into_panels(const Panels& panels, int64_t packed_dims);
 
   const CodedBasis& basis() const { return *basis_; }
   const CodedBasisPtr& basis_pointer() const { return basis_; }

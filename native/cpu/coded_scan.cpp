@@ -13,6 +13,16 @@ constexpr float kNone = std::numeric_limits<float>::infinity();
 // When most queries of a tile keep too many rows of a group, as many groups go without codes: a failed trial
 // costs a third of a group, so that 1/48 of the time is lost.
 constexpr int32_t kUncodedGroups = 15;
+
+// [chunk][32][4] to [two chunks][32][8]. A level has an even number of chunks.
+void join_chunks(const uint8_t* from, size_t bytes, uint8_t* to) {
+  constexpr size_t chunk = kChunkStride;  // a code is a byte
+  for (const uint8_t* end = from + bytes; from != end; from += 2 * chunk)
+    for (size_t at = 0; at < chunk; at += kChunkFloats, to += 2 * kChunkFloats) {
+      std::memcpy(to, from + at, kChunkFloats);
+      std::memcpy(to + kChunkFloats, from + chunk + at, kChunkFloats);
+    }
+}
 }  // namespace
 
 void Scan::begin_coded() {
@@ -59,8 +69,13 @@ void Scan::pack_codes(const Slab& slab, int64_t group) {
   const CodedGroup from = slab.codes.group(group);
   const auto level_bytes = static_cast<size_t>(slab.codes.layout.level_bytes());
   auto* to = reinterpret_cast<uint8_t*>(space_.codes.get());
-  for (int64_t level = 0; level < slab.codes.layout.levels(); ++level, to += level_bytes)
-    std::memcpy(to, from.codes + level * from.level_stride, level_bytes);
+  for (int64_t level = 0; level < slab.codes.layout.levels(); ++level, to += level_bytes) {
+    const uint8_t* codes = from.codes + level * from.level_stride;
+    if (part_.state.codes->packed_dims == kChunkFloats)
+      std::memcpy(to, codes, level_bytes);
+    else
+      join_chunks(codes, level_bytes, to);
+  }
 }
 
 Status Scan::coded_product(const Slab& slab, const Group& group, int64_t first_panel, int64_t last_panel) {

@@ -7,5 +7,6 @@
 // clang-format on
 
 constexpr CodeKernels make(const char* name, const char* path, bool (*supported)()) {
-  return {name, path, supported, kPanelQueries, kUnitQueries, &encode, &levels, &coded_product};
+  return {name,    path,    supported,     kPanelQueries, kUnitQueries, CodedPanels<Unit, false>::kPackedDims,
+          &encode, &levels, &coded_product};
 }

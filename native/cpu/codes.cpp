@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "arm.hpp"
 #include "code_kernels.hpp"
 #include "code_layout.hpp"
 #include "kernels.hpp"
@@ -28,6 +29,7 @@
 #define NF_UNIT_AVX512VNNI 3
 #define NF_UNIT_NEON 4
 #define NF_UNIT_NEONDOT 5
+#define NF_UNIT_NEONI8MM 6
 
 HWY_BEFORE_NAMESPACE();
 namespace nearfield::cpu::HWY_NAMESPACE {
@@ -70,6 +72,32 @@ HWY_AFTER_NAMESPACE();
 #undef NF_UNIT
 
 #elif HWY_TARGET == HWY_NEON
+// gcc takes an extension together with an architecture that may have it, and inlines nothing that has more
+// than its caller: Highway's functions have +crypto there. clang takes the extension alone.
+#if HWY_COMPILER_GCC_ACTUAL
+#define NF_ARM_WITH(extension) "arch=armv8.2-a+crypto+" extension
+#else
+#define NF_ARM_WITH(extension) "+" extension
+#endif
+
+#define NF_UNIT NF_UNIT_NEONI8MM
+HWY_PUSH_ATTRIBUTES(NF_ARM_WITH("i8mm"))
+namespace nearfield::cpu::HWY_NAMESPACE::neoni8mm {
+inline constexpr int kUnitQueries = 6, kUnitVectors = 4;  // as below, queries by twos
+#include "codes-inl.hpp"
+inline constexpr CodeKernels kKernels = make("neoni8mm", "neon", &arm_has_i8mm);
+}  // namespace nearfield::cpu::HWY_NAMESPACE::neoni8mm
+HWY_POP_ATTRIBUTES
+#undef NF_UNIT
+#define NF_UNIT NF_UNIT_NEONDOT
+HWY_PUSH_ATTRIBUTES(NF_ARM_WITH("dotprod"))
+namespace nearfield::cpu::HWY_NAMESPACE::neondot {
+inline constexpr int kUnitQueries = 6, kUnitVectors = 4;  // 24 sums and 4 rows of 32 registers
+#include "codes-inl.hpp"
+inline constexpr CodeKernels kKernels = make("neondot", "neon", &arm_has_dotprod);
+}  // namespace nearfield::cpu::HWY_NAMESPACE::neondot
+HWY_POP_ATTRIBUTES
+#undef NF_UNIT
 #define NF_UNIT NF_UNIT_NEON
 HWY_BEFORE_NAMESPACE();
 namespace nearfield::cpu::HWY_NAMESPACE::neon {
@@ -107,7 +135,7 @@ constexpr const CodeKernels* kUnits[] = {
     &N_AVX2::avxvnni::kKernels,    &N_AVX2::avx2::kKernels,
 #endif
 #if HWY_TARGETS & HWY_NEON
-    &N_NEON::neon::kKernels,
+    &N_NEON::neoni8mm::kKernels,   &N_NEON::neondot::kKernels, &N_NEON::neon::kKernels,
 #endif
 #if HWY_TARGETS & HWY_EMU128
     &N_EMU128::plain::kKernels,

@@ -57,6 +57,26 @@ struct Unit {
     return VI{_mm256_add_epi32(sum.raw, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
   }
 };
+#elif NF_UNIT == NF_UNIT_NEONI8MM
+struct Unit {
+  static constexpr bool kBiased = true;
+  using Rows = uint8x16_t;
+  static HWY_INLINE Rows load(const uint8_t* rows) { return vld1q_u8(rows); }
+  static HWY_INLINE VI add(VI sum, Rows rows, const int8_t* query) {
+    int32_t word;
+    std::memcpy(&word, query, 4);
+    return VI{vusdotq_s32(sum.raw, rows, vreinterpretq_s8_s32(vdupq_n_s32(word)))};
+  }
+  // Two rows by two queries over 8 dimensions: the sums are those of row 0 with each query, then of row 1.
+  using Queries = int8x16_t;
+  static HWY_INLINE Queries load_two(const int8_t* queries) { return vld1q_s8(queries); }
+  static HWY_INLINE Queries load_one(const int8_t* query) {
+    return vcombine_s8(vld1_s8(query), vdup_n_s8(0));
+  }
+  static HWY_INLINE VI add_pairs(VI sums, Rows rows, Queries queries) {
+    return VI{vusmmlaq_s32(sums.raw, rows, queries)};
+  }
+};
 #elif NF_UNIT == NF_UNIT_NEONDOT
 struct Unit {
   static constexpr bool kBiased = false;
@@ -65,12 +85,16 @@ struct Unit {
     return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(rows), vdupq_n_u8(0x80)));
   }
   static HWY_INLINE VI add(VI sum, Rows rows, const int8_t* query) {
-    int32_t word;
+    float word;  // for a load into a vector register
     std::memcpy(&word, query, 4);
-    return VI{vdotq_s32(sum.raw, rows, vreinterpretq_s8_s32(vdupq_n_s32(word)))};
+    // By name: clang has each word copied into all lanes, from an address that it computes first (47
+    // instructions instead of 39 in the loop of 6 queries).
+    asm("sdot %0.4s, %1.16b, %2.4b[0]" : "+w"(sum.raw) : "w"(rows), "w"(word));
+    return sum;
   }
 };
 #elif NF_UNIT == NF_UNIT_NEON
+// Codes are within +-127, so that two products fit 16 bits.
 struct Unit {
   static constexpr bool kBiased = false;
   using Rows = int8x16_t;
@@ -83,7 +107,7 @@ struct Unit {
     const int8x16_t codes = vreinterpretq_s8_s32(vdupq_n_s32(word));
     const int16x8_t low = vmull_s8(vget_low_s8(rows), vget_low_s8(codes));
     const int16x8_t high = vmull_high_s8(rows, codes);
-    return VI{vaddq_s32(sum.raw, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)))};
+    return VI{vpadalq_s16(sum.raw, vpaddq_s16(low, high))};
   }
 };
 #else

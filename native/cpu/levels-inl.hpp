@@ -4,6 +4,7 @@
 
 // What the test needs of a group's rows, a vector of them.
 struct SideVector {
+  HWY_INLINE SideVector() {}  // an implicit one gets none of the attributes from gcc
   hn::Vec<D> scale, norm, error, per_tail;
   hn::Mask<D> always;
 };
