@@ -1,35 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pool.hpp"
 
-#include <csignal>
 #include <new>
 #include <system_error>
 
 #include "float_mode.hpp"
+#include "signals.hpp"
 
 namespace nearfield::cpu {
-
-namespace {
-// Threads started inside take no signal sent to the process: the host's handlers run on the host's threads.
-// Faults of the thread itself stay unblocked, so that the host can report them.
-class SignalsBlocked {
- public:
-#if defined(_WIN32)
-  SignalsBlocked() = default;
-#else
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) sigdelset(&all, fault);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-#endif
-};
-}  // namespace
 
 Status Pool::create(int32_t threads, std::unique_ptr<Pool>* out) {
   std::unique_ptr<Pool> pool(new Pool());
