@@ -18,8 +18,8 @@ public enum Encoding {
   INT8,
   /**
    * {@link #INT8} wherever there is such a thing, unless {@link
-   * AcceleratedVectorIndex.Builder#expectedVectors} promises fewer than 10,000 vectors, or so
-   * many that the device or the memory budget has no room for their codes beside them; else {@link
+   * AcceleratedVectorIndex.Builder#expectedVectors} promises fewer than 10,000 vectors, or so many
+   * that the device or the memory budget has no room for their codes beside them; else {@link
    * #F32}. Decided when the index is made, and again when it moves to another device.
    */
   AUTO

@@ -65,7 +65,8 @@ class CodesTest {
     return rows;
   }
 
-  private static AcceleratedVectorIndex build(TestBackend backend, Metric metric, Encoding encoding) {
+  private static AcceleratedVectorIndex build(
+      TestBackend backend, Metric metric, Encoding encoding) {
     return ((IndexBuilder) backend.builder(DIM, metric, 512))
         .codedFrom(2 * ROWS)
         .encoding(encoding)
@@ -202,8 +203,7 @@ class CodesTest {
       assertTrue(result.certified(0));
       assertEquals(0, result.rescored(0));
     }
-    AcceleratedVectorIndex.Builder coded =
-        java.builder(2, Metric.DOT).encoding(Encoding.INT8);
+    AcceleratedVectorIndex.Builder coded = java.builder(2, Metric.DOT).encoding(Encoding.INT8);
     assertTrue(
         assertThrows(BackendUnavailableException.class, coded::build)
             .getMessage()

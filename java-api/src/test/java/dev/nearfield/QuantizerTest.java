@@ -118,8 +118,7 @@ class QuantizerTest {
         IllegalArgumentException.class,
         () -> Quantizer.int8(batch, bytes(1_500_000), bytes(6000), bytes(5999)));
     assertThrows(
-        IllegalArgumentException.class,
-        () -> Quantizer.bfloat16(batch, bytes(2_999_999), null));
+        IllegalArgumentException.class, () -> Quantizer.bfloat16(batch, bytes(2_999_999), null));
     assertTrue(
         assertThrows(
                 IllegalArgumentException.class,

@@ -112,12 +112,14 @@ final class CallFrame implements AutoCloseable {
 
   /** An {@code nf_matrix} of f32 without padding that the call reads. */
   MemorySegment matrix(MemorySegment floats, long rows, long cols) {
-    return matrix(count -> input(floats, count, Float.BYTES), nearfield_h.NF_F32(), Float.BYTES, rows, cols);
+    return matrix(
+        count -> input(floats, count, Float.BYTES), nearfield_h.NF_F32(), Float.BYTES, rows, cols);
   }
 
   /** The same, written by the call. */
   MemorySegment matrixOut(MemorySegment floats, long rows, long cols) {
-    return matrix(count -> output(floats, count, Float.BYTES), nearfield_h.NF_F32(), Float.BYTES, rows, cols);
+    return matrix(
+        count -> output(floats, count, Float.BYTES), nearfield_h.NF_F32(), Float.BYTES, rows, cols);
   }
 
   /** The same of bytes, or of 16 bits. */

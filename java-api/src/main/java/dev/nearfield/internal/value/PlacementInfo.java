@@ -23,8 +23,7 @@ public record PlacementInfo(
 
   /** Of the index that was made there. */
   public static PlacementInfo of(Placement there, Encoding encoding) {
-    return new PlacementInfo(
-        there.device(), encoding, there.fallback(), there.whyNotAccelerated());
+    return new PlacementInfo(there.device(), encoding, there.fallback(), there.whyNotAccelerated());
   }
 
   /** Of an index that is yet to be made there. */

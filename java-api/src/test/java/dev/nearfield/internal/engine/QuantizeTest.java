@@ -101,7 +101,8 @@ class QuantizeTest {
     int bits = Float.floatToRawIntBits(half);
     double here = Math.abs((double) x - half);
     double above = Math.abs((double) x - Float.intBitsToFloat(bits + 0x10000));
-    double below = bits << 1 == 0 ? here : Math.abs((double) x - Float.intBitsToFloat(bits - 0x10000));
+    double below =
+        bits << 1 == 0 ? here : Math.abs((double) x - Float.intBitsToFloat(bits - 0x10000));
     boolean even = (bits >>> 16 & 1) == 0;
     return here < Math.min(above, below) || here <= Math.min(above, below) && even;
   }

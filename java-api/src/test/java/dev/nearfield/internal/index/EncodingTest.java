@@ -88,8 +88,7 @@ class EncodingTest {
             IllegalArgumentException.class,
             () -> built(true, Metric.MANHATTAN, Encoding.INT8, 0, 0));
     assertTrue(never.getMessage().startsWith("build: encoding [INT8] with metric MANHATTAN"));
-    assertThrows(
-        NullPointerException.class, () -> new IndexBuilder(1, Metric.DOT).encoding(null));
+    assertThrows(NullPointerException.class, () -> new IndexBuilder(1, Metric.DOT).encoding(null));
   }
 
   @ParameterizedTest

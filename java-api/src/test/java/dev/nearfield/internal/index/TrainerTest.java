@@ -93,9 +93,7 @@ class TrainerTest {
   private void add(int from, int to) {
     index.addAll(
         VectorBatch.of(
-            IntStream.range(from, to)
-                .mapToObj(i -> new float[] {i})
-                .toArray(float[][]::new)));
+            IntStream.range(from, to).mapToObj(i -> new float[] {i}).toArray(float[][]::new)));
   }
 
   private void awaitTrainings(int count) {
