@@ -22,8 +22,8 @@ inline constexpr int32_t kMostRotatedDim = 4096;
 
 // Works on a thread of its own, since nothing can end Eigen's solver early (axes.hpp). On one core of an AMD
 // EPYC (SSE2) a fit of the default sample takes 0.1 s at 128 dimensions, 0.5 s at 384, 2.1 s at 768, 4.5 s at
-// 1,024, 2.9 s at 1,536 and 40 s at 4,096; of that the solver has 2 ms, 0.1 s, 0.5 s and 2 s, and above 1,024
-// dimensions, where it sees 256, 0.1 s.
+// 1,024, 2.9 s at 1,536 and 40 s at 4,096; of that the solver has 2 ms, 0.1 s, 0.5 s and 2 s. Above 1,024
+// dimensions it sees 256 alone.
 class Fit {
  public:
   // `sample`: at least 2 rows of `dim` floats as the canonical form sees them (cosine: normalised), in random
