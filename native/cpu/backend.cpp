@@ -63,7 +63,8 @@ class CpuDevice final : public Device {
   // Coding a row costs what the product of codes saves at some 200 queries (128 dimensions, identity basis).
   bool codes_pay(int32_t metric, int64_t queries) const override {
     constexpr int64_t kCodedQueries = 512;
-    return supports_codes(metric) && (queries >= kCodedQueries || (state_->codes_always && queries > 0));
+    const bool pays = state_->codes->product_pays && queries >= kCodedQueries;
+    return supports_codes(metric) && (pays || (state_->codes_always && queries > 0));
   }
   uint64_t estimate(const StoreOptions& options) const override {
     return CpuStore::estimate(options, state_->slab_bytes);

@@ -108,6 +108,7 @@ struct CodeKernels {
   bool (*supported)();  // by the CPU this runs on
   int32_t panel_axes;   // the widest panel of a rotation
   int32_t panel_queries;
+  bool product_pays;    // it is faster than the product of floats
   int32_t packed_dims;  // dimensions of a row or query side by side in product()'s operands: 4 or 8
   void (*encode)(const EncodeTile&);
   void (*levels)(LevelTile&);

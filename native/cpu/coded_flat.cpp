@@ -34,7 +34,7 @@ void FlatSearch::choose_codes() {
       bases_.push_back(slab.codes.basis);
   may_levels_ =
       plan_.cap != 0 || (plan_.batch <= kMostLevelQueries && levels_pay(plan_.batch, store_.level_share()));
-  may_coded_product_ = !may_levels_;
+  may_coded_product_ = !may_levels_ && (state_.codes->product_pays || state_.codes_always);
 }
 
 Status FlatSearch::code_queries() {

@@ -6,7 +6,15 @@
 #include "coded_product-inl.hpp"
 // clang-format on
 
-constexpr CodeKernels make(const char* name, const char* path, bool (*supported)()) {
-  return {name,    path,    supported,     kPanelQueries, kUnitQueries, CodedPanels<Unit, false>::kPackedDims,
-          &encode, &levels, &coded_product};
+constexpr CodeKernels make(const char* name, const char* path, bool (*supported)(), bool product_pays) {
+  return {name,
+          path,
+          supported,
+          kPanelQueries,
+          kUnitQueries,
+          product_pays,
+          CodedPanels<Unit, false>::kPackedDims,
+          &encode,
+          &levels,
+          &coded_product};
 }

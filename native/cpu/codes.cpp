@@ -45,7 +45,7 @@ HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
 namespace nearfield::cpu::HWY_NAMESPACE::avx512vnni {
 inline constexpr int kUnitQueries = 12, kUnitVectors = 2;  // 24 sums and 2 rows of 32 registers
 #include "codes-inl.hpp"
-inline constexpr CodeKernels kKernels = make("avx512vnni", "avx512", &x86_has_avx512vnni);
+inline constexpr CodeKernels kKernels = make("avx512vnni", "avx512", &x86_has_avx512vnni, true);
 }  // namespace nearfield::cpu::HWY_NAMESPACE::avx512vnni
 HWY_POP_ATTRIBUTES
 #undef NF_UNIT
@@ -56,7 +56,7 @@ HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avxvnni")
 namespace nearfield::cpu::HWY_NAMESPACE::avxvnni {
 inline constexpr int kUnitQueries = 6, kUnitVectors = 2;  // 12 sums and 2 rows of 16 registers
 #include "codes-inl.hpp"
-inline constexpr CodeKernels kKernels = make("avxvnni", "avx2", &x86_has_avxvnni);
+inline constexpr CodeKernels kKernels = make("avxvnni", "avx2", &x86_has_avxvnni, true);
 }  // namespace nearfield::cpu::HWY_NAMESPACE::avxvnni
 HWY_POP_ATTRIBUTES
 #undef NF_UNIT
@@ -66,7 +66,7 @@ namespace nearfield::cpu::HWY_NAMESPACE::avx2 {
 // 6 sums, a row twice and what a dot needs, of 16 registers.
 inline constexpr int kUnitQueries = 6, kUnitVectors = 1;
 #include "codes-inl.hpp"
-inline constexpr CodeKernels kKernels = make("avx2", "avx2", &x86_has_avx2);
+inline constexpr CodeKernels kKernels = make("avx2", "avx2", &x86_has_avx2, true);
 }  // namespace nearfield::cpu::HWY_NAMESPACE::avx2
 HWY_AFTER_NAMESPACE();
 #undef NF_UNIT
@@ -85,7 +85,7 @@ HWY_PUSH_ATTRIBUTES(NF_ARM_WITH("i8mm"))
 namespace nearfield::cpu::HWY_NAMESPACE::neoni8mm {
 inline constexpr int kUnitQueries = 6, kUnitVectors = 4;  // as below, queries by twos
 #include "codes-inl.hpp"
-inline constexpr CodeKernels kKernels = make("neoni8mm", "neon", &arm_has_i8mm);
+inline constexpr CodeKernels kKernels = make("neoni8mm", "neon", &arm_has_i8mm, true);
 }  // namespace nearfield::cpu::HWY_NAMESPACE::neoni8mm
 HWY_POP_ATTRIBUTES
 #undef NF_UNIT
@@ -94,7 +94,7 @@ HWY_PUSH_ATTRIBUTES(NF_ARM_WITH("dotprod"))
 namespace nearfield::cpu::HWY_NAMESPACE::neondot {
 inline constexpr int kUnitQueries = 6, kUnitVectors = 4;  // 24 sums and 4 rows of 32 registers
 #include "codes-inl.hpp"
-inline constexpr CodeKernels kKernels = make("neondot", "neon", &arm_has_dotprod);
+inline constexpr CodeKernels kKernels = make("neondot", "neon", &arm_has_dotprod, true);
 }  // namespace nearfield::cpu::HWY_NAMESPACE::neondot
 HWY_POP_ATTRIBUTES
 #undef NF_UNIT
@@ -105,7 +105,8 @@ namespace nearfield::cpu::HWY_NAMESPACE::neon {
 inline constexpr int kUnitQueries = 6, kUnitVectors = 2;
 #include "codes-inl.hpp"
 inline bool always() { return true; }  // part of arm64
-inline constexpr CodeKernels kKernels = make("neon", "neon", &always);
+// 0.95 x the product of floats by instructions (docs/benchmarks/notes.md), and more rows to rescore.
+inline constexpr CodeKernels kKernels = make("neon", "neon", &always, false);
 }  // namespace nearfield::cpu::HWY_NAMESPACE::neon
 HWY_AFTER_NAMESPACE();
 #undef NF_UNIT
@@ -117,7 +118,7 @@ namespace nearfield::cpu::HWY_NAMESPACE::plain {
 inline constexpr int kUnitQueries = 2, kUnitVectors = 2;
 #include "codes-inl.hpp"
 inline bool always() { return true; }
-inline constexpr CodeKernels kKernels = make("emu128", "emu128", &always);
+inline constexpr CodeKernels kKernels = make("emu128", "emu128", &always, true);
 }  // namespace nearfield::cpu::HWY_NAMESPACE::plain
 HWY_AFTER_NAMESPACE();
 #undef NF_UNIT
