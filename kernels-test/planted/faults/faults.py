@@ -213,9 +213,6 @@ FAULTS = [
           [(CUDA, "score(metric=cosine,dim=33,rows=300")]),
 
     # ---- Codes: the bound, and codes in step with their rows ----
-    Fault("codes-no-slack",
-          [("native/common/coded_query.cpp", "return (17 + 4 * query.rho) * u;", "return PLANTED ? -64 * u : (17 + 4 * query.rho) * u;")],
-          [(CPU, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=")]),
     Fault("codes-tie-at-limit",
           [("native/common/coded_query.cpp", "test->base = up((reach(limit) + query.error) * kUp);",
             "test->base = up((reach(limit) * (PLANTED ? 1 - 0x1p-9 : 1) + (PLANTED ? 0 : query.error)) * kUp);")],
@@ -228,8 +225,8 @@ FAULTS = [
           [("native/cpu/levels-inl.hpp", "side.per_tail = hn::Mul(side.norm, hn::Set(d, 1.0f / kTailUnits));",
             "side.per_tail = PLANTED ? hn::Zero(d) : hn::Mul(side.norm, hn::Set(d, 1.0f / kTailUnits));")],
           [(CPU, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data="), (CPU, "codes(metric=dot,dim=40,rows=600,k=10,batch=5,data=")]),
-    Fault("cpu-codes-product-error",
-          [("native/cpu/coded_queries.cpp", "product.per_error = up(2 * widen * base);", "product.per_error = PLANTED ? 0 : up(2 * widen * base);")],
+    Fault("cpu-codes-product-limit",
+          [("native/cpu/coded_queries.cpp", "product.fixed = up(widen * base * base -", "product.fixed = up(widen * base * base * (PLANTED ? 0.7 : 1) -")],
           [(CPU, "codes(metric=l2,dim=24,rows=4000")]),
     Fault("cpu-codes-sample-twice",
           [("native/cpu/level_scan.cpp", "* stride % groups;", "* (PLANTED ? 0 : stride) % groups;")],
