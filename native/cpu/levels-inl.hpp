@@ -56,7 +56,7 @@ HWY_INLINE void levels_of_run(LevelTile& tile) {
   constexpr int64_t level_bytes = Chunks * kChunkStride;
   // Groups ahead are asked for as many levels as those before took, and a group is tested from three quarters
   // of that on: where all of them are read far, most tests would be in vain.
-  constexpr int64_t kAhead = 8;
+  constexpr int64_t kAhead = 20;  // 500,000 x 128 isotropic, one thread: 4.4 ms with 8, 3.9 with 20
   int64_t expected = tile.expected;
   const int64_t side_words = (shape.has_beta ? 4 : 3) * kGroupRows;
   const auto infinity = hn::Set(d, std::numeric_limits<float>::infinity());
