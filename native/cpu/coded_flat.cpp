@@ -42,7 +42,7 @@ Status FlatSearch::code_queries() {
   coded.resize(bases_.size());
   const int32_t terms = part_.levels ? 2 : 1;
   const int32_t metric = store_.options().metric;
-  for (size_t b = 0; b < bases_.size(); ++b) coded[b].reset(bases_[b], part_.queries);
+  for (size_t b = 0; b < bases_.size(); ++b) coded[b].reset(metric, bases_[b], part_.queries);
   // Shares of one query: at 1,536 dimensions each is a millisecond.
   std::atomic<int64_t> ticket{0};
   const int32_t workers = part_.queries < 4 ? 1 : workers_;
@@ -50,7 +50,7 @@ Status FlatSearch::code_queries() {
     for (int64_t i = ticket.fetch_add(1); i < part_.queries; i = ticket.fetch_add(1)) {
       if (state_.pool->stopping()) return {};
       NF_TRY(call_.poll());
-      for (CodedQueries& queries : coded) queries.code(i, metric, part_.query(i), terms);
+      for (CodedQueries& queries : coded) queries.code(i, part_.query(i), terms);
     }
     return {};
   }));

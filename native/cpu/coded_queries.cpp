@@ -16,21 +16,24 @@ constexpr double kRoundings = 16 * 0x1p-24;
 float up(double value) { return std::nextafter(static_cast<float>(value), kNone); }
 }  // namespace
 
-void CodedQueries::reset(CodedBasisPtr basis, int64_t count) {
+void CodedQueries::reset(int32_t metric, CodedBasisPtr basis, int64_t count) {
+  metric_ = metric;
   basis_ = std::move(basis);
+  // With one term rho is 1 for every query.
+  const float shrink = basis_->bound().test(CodedQuery(), kNone).shrink;
+  product_shrink_ = std::nextafter(shrink - static_cast<float>(kRoundings), 0.0f);
   const auto size = static_cast<size_t>(count);
   queries_.resize(std::max(queries_.size(), size));
   bias_.resize(std::max(bias_.size(), size));
   sums_.assign(size, 0);
 }
 
-void CodedQueries::code(int64_t i, int32_t metric, const float* query, int32_t terms) {
-  metric_ = metric;
+void CodedQueries::code(int64_t i, const float* query, int32_t terms) {
   const CodeShape& shape = basis_->shape();
   CodedQuery& coded = queries_[static_cast<size_t>(i)];
   std::vector<float> y(static_cast<size_t>(shape.dim));
-  rotate_query(*basis_->basis(), metric, query, y.data());
-  code_query(*basis_->basis(), metric, query, y.data(), terms, &coded);
+  rotate_query(*basis_->basis(), metric_, query, y.data());
+  code_query(*basis_->basis(), metric_, query, y.data(), terms, &coded);
   int32_t sums[2] = {0, 0};
   std::vector<int32_t>& bias = bias_[static_cast<size_t>(i)];
   bias.resize(static_cast<size_t>(2 * shape.levels));
@@ -61,12 +64,6 @@ void CodedQueries::put(int64_t i, LevelTile* tile) const {
   tile->tails = coded.tails.data() + 1;
   tile->scale_a = coded.scale[0];
   tile->scale_b = coded.scale[1];
-}
-
-float CodedQueries::product_shrink() const {
-  // With one term rho is 1 for every query.
-  CodedQuery query;
-  return std::nextafter(basis_->bound().test(query, kNone).shrink - static_cast<float>(kRoundings), 0.0f);
 }
 
 ProductTest CodedQueries::product_test(int64_t i, const CodeTest& test) const {

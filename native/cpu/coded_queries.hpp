@@ -12,9 +12,9 @@ namespace nearfield::cpu {
 
 class CodedQueries {
  public:
-  void reset(CodedBasisPtr basis, int64_t count);
+  void reset(int32_t metric, CodedBasisPtr basis, int64_t count);
   // Codes one query; different ones by different workers. `query`: prepared, padded.
-  void code(int64_t i, int32_t metric, const float* query, int32_t terms);
+  void code(int64_t i, const float* query, int32_t terms);
   // With one term, after all are coded.
   void copy_into_panels(const Panels& panels, int64_t packed_dims);
 
@@ -32,7 +32,7 @@ class CodedQueries {
   // At a limit whose CodeTest is `test`.
   ProductTest product_test(int64_t i, const CodeTest& test) const;
   // Of every query of one term, with room for the roundings of ProductTest.
-  float product_shrink() const;
+  float product_shrink() const { return product_shrink_; }
   static constexpr float kProductWiden = 1 + 0x1p-19f;
 
   uint64_t bytes() const;
@@ -41,6 +41,7 @@ class CodedQueries {
  private:
   CodedBasisPtr basis_;
   int32_t metric_ = 0;
+  float product_shrink_ = 0;
   std::vector<CodedQuery> queries_;
   std::vector<std::vector<int32_t>> bias_;  // with two terms: LevelTile::bias
   std::vector<int32_t> sums_;
