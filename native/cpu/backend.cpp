@@ -125,8 +125,8 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  // Paths by the names of their kernels; "codes-" and the name of kernels of codes: those, whose searches of
-  // a coded index always go by codes, with the f32 kernels that belong to them.
+  // Paths by the names of their kernels; "codes": the best, whose searches of a coded index always go by
+  // codes; "codes-" and the name of kernels of codes: the same with those and their f32 kernels.
   Status choose_path(const std::string& forced, const char* operation, SharedState* to) {
     to->kernels = &best_path();
     to->codes = &best_codes(*to->kernels);
