@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -70,6 +71,6 @@ double tail_share(const Basis& basis, const float* row);
 
 // The share of the levels that a scan reads, of 32 rows at a time: some rows of a sample as queries against
 // others, each with the distance of the nearest as its limit.
-double read_share(const Basis& basis, const std::vector<float>& sample);
+double read_share(const Basis& basis, std::span<const float> sample);
 
 }  // namespace nearfield
