@@ -54,7 +54,13 @@ void descriptions(Table& t) {
                     });
     t.bad(entry, "lists of a flat index", "lists=4", [](Requests& r) { r.desc->lists = 4; });
     t.bad(entry, "probes of a flat index", "probes=2", [](Requests& r) { r.desc->probes = 2; });
-    t.unimplemented(entry, "NF_DROP_F32", "flags=0x1", [](Requests& r) { r.desc->flags = NF_DROP_F32; });
+    t.bad(entry, "NF_DROP_F32 without codes", "scan_dtype=1",
+          [](Requests& r) { r.desc->flags = NF_DROP_F32; });
+    t.unimplemented(entry, "NF_DROP_F32 of Poincaré", "flags=0x1", [](Requests& r) {
+      r.desc->flags = NF_DROP_F32;
+      r.desc->scan_dtype = NF_I8;
+      r.desc->metric = NF_POINCARE;
+    });
     t.unimplemented(entry, "reserved", "reserved=0x4", [](Requests& r) { r.desc->reserved = 4; });
     t.bad(entry, "capacity -1", "capacity=-1", [](Requests& r) { r.desc->capacity = -1; });
     t.bad(entry, "capacity 2^63-1", "capacity=9223372036854775807",

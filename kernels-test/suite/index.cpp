@@ -44,14 +44,15 @@ void Filters::attach(nf_search* to) const {
 }
 
 Index::Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit,
-             int32_t scan_dtype)
-    : api_(backend.api()), dim_(dim) {
+             int32_t scan_dtype, uint32_t flags)
+    : api_(backend.api()), dim_(dim), alone_((flags & NF_DROP_F32) != 0) {
   auto desc = sized<nf_index_desc>();
   desc.kind = NF_FLAT;
   desc.metric = metric;
   desc.dim = dim;
   desc.store_dtype = NF_F32;
   desc.scan_dtype = scan_dtype;
+  desc.flags = flags;
   desc.memory_limit = memory_limit;
   CallBlock call;
   ok(call.answer(api_.index_create(context, &desc, &index_, call.abi())), "index_create");
@@ -95,18 +96,20 @@ Answer Index::try_search(const nf_matrix& queries, Results* to, const SearchOpti
 
 void Index::search(const nf_matrix& queries, Results* to, const SearchOptions& options) {
   ok(try_search(queries, to, options), "index_search");
-  to->check_form(options.max_oversample != 0);
+  to->check_form(options.max_oversample != 0 || alone_);
 }
 
 std::vector<float> Index::score(const nf_matrix& queries, const std::vector<int64_t>& offsets,
-                                const std::vector<int64_t>& rows) {
+                                const std::vector<int64_t>& rows, std::vector<float>* errors) {
   constexpr size_t kGuard = 8;
+  if (errors != nullptr) errors->assign(rows.size(), kUnwritten);
   std::vector<float> distances(rows.size() + 2 * kGuard, kUnwritten);
   auto score = sized<nf_score>();
   score.queries = &queries;
   score.offsets = offsets.data();
   score.rows = rows.data();
   score.distances = distances.data() + kGuard;
+  score.errors = errors == nullptr ? nullptr : errors->data();
   CallBlock call;
   ok(call.answer(api_.index_score(index_, &score, call.abi())), "index_score");
   for (size_t i = 0; i < kGuard; ++i) {
@@ -211,6 +214,16 @@ void Index::train(uint64_t seed) {
     check(steps < 1'000'000, "index_train is not done after %lld steps", static_cast<long long>(steps));
     ok(try_train(1'000'000, seed, &step), "index_train");
   }
+}
+
+void Index::train_on(const nf_matrix& data, uint64_t seed) {
+  auto request = sized<nf_train>();
+  request.data = &data;
+  request.seed = seed;
+  auto step = sized<nf_step>();
+  CallBlock call;
+  ok(call.answer(api_.index_train(index_, &request, &step, call.abi())), "index_train");
+  check(step.done == 1, "index_train without a budget is not done");
 }
 
 nf_index_info Index::info() {

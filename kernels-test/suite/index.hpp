@@ -91,7 +91,7 @@ struct NewRows {
 class Index {
  public:
   Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit = 0,
-        int32_t scan_dtype = NF_F32);
+        int32_t scan_dtype = NF_F32, uint32_t flags = 0);
   ~Index();
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
@@ -104,7 +104,7 @@ class Index {
   // Also checks the form of the results.
   void search(const nf_matrix& queries, Results* to, const SearchOptions& options = {});
   std::vector<float> score(const nf_matrix& queries, const std::vector<int64_t>& offsets,
-                           const std::vector<int64_t>& rows);
+                           const std::vector<int64_t>& rows, std::vector<float>* errors = nullptr);
   Answer try_replace(std::span<const int64_t> rows, const nf_matrix& data);
   void replace(std::span<const int64_t> rows, const nf_matrix& data);
   Answer try_set_live(const int64_t* rows, int64_t first, int64_t count, bool live);
@@ -119,6 +119,8 @@ class Index {
   Answer try_train(int64_t budget_ns, uint64_t seed, nf_step* step);
   // To the end, in steps.
   void train(uint64_t seed);
+  // On other rows, in one call.
+  void train_on(const nf_matrix& data, uint64_t seed);
   nf_index_info info();
   nf_index* handle() { return index_; }
   const nf_api& api() const { return api_; }
@@ -126,6 +128,7 @@ class Index {
  private:
   const nf_api& api_;
   int32_t dim_;
+  bool alone_;  // NF_DROP_F32
   nf_index* index_ = nullptr;
 };
 

@@ -197,6 +197,7 @@ const std::vector<Test>& all_tests() {
       {"codes", NF_OP_INDEX, test_codes},
       {"codes-capped", NF_OP_INDEX, test_codes_capped},
       {"codes-model", NF_OP_INDEX, test_codes_model},
+      {"codes-alone", NF_OP_INDEX, test_codes_alone},
   };
   return tests;
 }

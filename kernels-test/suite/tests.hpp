@@ -63,5 +63,6 @@ void test_agree(const Bench& bench);
 void test_codes(const Bench& bench);
 void test_codes_capped(const Bench& bench);
 void test_codes_model(const Bench& bench);
+void test_codes_alone(const Bench& bench);
 
 }  // namespace nearfield::test

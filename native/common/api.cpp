@@ -111,7 +111,10 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
     const auto f32_or_unset = [](int32_t dtype) { return dtype == 0 || dtype == NF_F32; };
     const bool scanned =
         what.scan_dtype == NF_F32 || (what.scan_dtype == NF_I8 && handle->context->serves_codes(what.metric));
-    const bool flat_index = what.store_dtype == NF_F32 && scanned && what.index_kind == NF_FLAT;
+    // Codes alone are stored as what is scanned.
+    const bool alone = what.store_dtype == NF_I8 && what.scan_dtype == NF_I8 &&
+                       handle->context->serves_codes_alone(what.metric);
+    const bool flat_index = ((what.store_dtype == NF_F32 && scanned) || alone) && what.index_kind == NF_FLAT;
     const bool f32_knn = f32_or_unset(what.store_dtype) && f32_or_unset(what.scan_dtype) &&
                          (what.index_kind == 0 || what.index_kind == NF_FLAT);
     const bool built = (what.op == NF_OP_INDEX && flat_index) || (what.op == NF_OP_KNN && f32_knn);
@@ -141,13 +144,25 @@ Status check_scan_dtype(const Call& call, const Context& context, const nf_index
                call.operation(), desc.scan_dtype, library().backend->name());
 }
 
-Status check_index_flags(const Call& call, uint32_t flags) {
-  NF_TRY(check_flags(call, "flags", flags, NF_DROP_F32));
-  if (flags == 0) return {};
+Status check_index_flags(const Call& call, const Context& context, const nf_index_desc& desc) {
+  NF_TRY(check_flags(call, "flags", desc.flags, NF_DROP_F32));
+  if (desc.flags == 0) return {};
+  if (desc.scan_dtype != NF_I8)
+    return error(
+        NF_INVALID_ARGUMENT,
+        "%s: flags=0x%x (NF_DROP_F32) with scan_dtype=%d, an index without f32 rows needs codes: NF_I8 (%d)",
+        call.operation(), desc.flags, desc.scan_dtype, NF_I8);
+  if (context.serves_codes_alone(desc.metric)) return {};
+  if (desc.metric == NF_POINCARE)
+    return error(
+        NF_UNIMPLEMENTED,
+        "%s: flags=0x%x (NF_DROP_F32) with metric=%d (%s), rows near the boundary of the ball would decode "
+        "to points outside",
+        call.operation(), desc.flags, desc.metric, metric_name(desc.metric));
   return error(NF_UNIMPLEMENTED,
                "%s: flags=0x%x, an index without f32 rows (NF_DROP_F32) is not built in this version of the "
                "%s backend",
-               call.operation(), flags, library().backend->name());
+               call.operation(), desc.flags, library().backend->name());
 }
 
 Status read_desc(const Call& call, const Context& context, const nf_index_desc* from, StoreOptions* options,
@@ -161,7 +176,7 @@ Status read_desc(const Call& call, const Context& context, const nf_index_desc* 
   NF_TRY(check_dim(call, "dim", desc.dim));
   NF_TRY(check_dtype(call, "store_dtype", desc.store_dtype));
   NF_TRY(check_scan_dtype(call, context, desc));
-  NF_TRY(check_index_flags(call, desc.flags));
+  NF_TRY(check_index_flags(call, context, desc));
   NF_TRY(check_flags(call, "reserved", desc.reserved, 0));
   if (desc.lists != 0 || desc.probes != 0)
     return error(NF_INVALID_ARGUMENT, "%s: lists=%d and probes=%d, a flat index has no lists",
@@ -174,6 +189,7 @@ Status read_desc(const Call& call, const Context& context, const nf_index_desc* 
   options->capacity = desc.capacity;
   options->memory_limit = desc.memory_limit;
   options->coded = desc.scan_dtype == NF_I8;
+  options->drop_rows = (desc.flags & NF_DROP_F32) != 0;
   return {};
 }
 

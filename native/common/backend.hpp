@@ -59,7 +59,8 @@ struct StoreOptions {
   int64_t capacity = 0;  // a hint
   uint64_t memory_limit =
       0;  // bytes on the device for this store; 0: no limit of its own. Exceeded: NF_RESOURCE_EXHAUSTED
-  bool coded = false;  // int8 codes beside the rows, for certified scans (scan_dtype NF_I8)
+  bool coded = false;      // int8 codes beside the rows, for certified scans (scan_dtype NF_I8)
+  bool drop_rows = false;  // of a coded store: codes alone (NF_DROP_F32)
 };
 
 // What searches read of the codes, and would have without leaving rows early.
@@ -100,10 +101,17 @@ struct ScorePlan {
   const int64_t* rows =
       nullptr;             // query i: rows[offsets[i] .. offsets[i+1]-1], each in [0, rows()), live or not
   float* ranks = nullptr;  // out, parallel to `rows`
+  // NULL, or out of a store without rows: |w - decoded w| of each, rounded up, w the row as the canonical
+  // form sees it (cosine: normalised).
+  float* errors = nullptr;
 };
 
 // Rows on one device, flat, in slabs of tile32 groups, with a live bit each. Row numbers are dense, in
 // insertion order.
+//
+// With StoreOptions::drop_rows a row is from its append or write on what its codes decode to: read() answers
+// that, search() and score() are canonical for it, to the bit what a store of f32 rows would answer after an
+// append of what read() gave.
 class Store {
  public:
   virtual ~Store() = default;
@@ -123,7 +131,8 @@ class Store {
   // Of the rows [first, first + count), at least one, word by word.
   virtual Status set_live_range(int64_t first, int64_t count, bool live, const Call& call) = 0;
   virtual Status search(const SearchPlan& plan, const Call& call) = 0;
-  // Of a coded store. Until the first call rows are coded in identity_basis(). Slabs keep the basis they were
+  // Of a coded store; of one without rows while it is empty. Until the first call rows are coded in
+  // identity_basis(). Slabs keep the basis they were
   // coded in; new slabs take this one. At most two bases are alive: not before recode() has come to the end
   // of the last change.
   virtual void set_basis(BasisPtr) {}
@@ -150,6 +159,8 @@ class Device {
   virtual bool supports(int32_t metric) const = 0;
   // Metrics whose stores may be coded.
   virtual bool supports_codes(int32_t) const { return false; }
+  // Metrics whose stores may do without rows.
+  virtual bool supports_codes_alone(int32_t) const { return false; }
   // Whether the rows of a search without an index are coded, which so many queries then meet.
   virtual bool codes_pay(int32_t, int64_t) const { return false; }
   // Bytes a store would take for options.capacity rows, without allocating: what device_bytes() will answer

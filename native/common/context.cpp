@@ -24,6 +24,7 @@ Context::Context(std::unique_ptr<Device> device, DeviceOptions options, uint64_t
   for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
     if (device_->supports(metric)) metrics_ |= uint32_t{1} << metric;
     if (device_->supports_codes(metric)) coded_metrics_ |= uint32_t{1} << metric;
+    if (device_->supports_codes_alone(metric)) codes_alone_metrics_ |= uint32_t{1} << metric;
   }
 }
 

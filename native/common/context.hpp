@@ -56,6 +56,10 @@ class Context {
   Status check_served(const Call& call, int32_t metric) const;
   // Metrics whose indexes may be coded. Needs no turn.
   bool serves_codes(int32_t metric) const { return serves(metric) && (coded_metrics_ >> metric & 1) != 0; }
+  // Those of them that may do without f32 rows.
+  bool serves_codes_alone(int32_t metric) const {
+    return serves_codes(metric) && (codes_alone_metrics_ >> metric & 1) != 0;
+  }
 
   // Runs `body` in its turn, unless the context is destroyed or its device lost.
   template <typename Body>
@@ -81,8 +85,8 @@ class Context {
   DeviceOptions options_;
   uint64_t memory_bytes_;
   Workspace workspace_;
-  Works works_;                               // after the device, whose stores they hold
-  uint32_t metrics_ = 0, coded_metrics_ = 0;  // bit per metric
+  Works works_;  // after the device, whose stores they hold
+  uint32_t metrics_ = 0, coded_metrics_ = 0, codes_alone_metrics_ = 0;  // bit per metric
   bool closed_ = false;
   bool lost_ = false;
   std::string why_lost_;

@@ -2,6 +2,7 @@
 #include "index.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <new>
 #include <span>
@@ -13,14 +14,22 @@ namespace nearfield {
 namespace {
 
 // Checks vectors in blocks and leaves what the store keeps beside each row.
-Status check_and_derive(const Call& call, const VectorRules& rules, const MatrixView& data, const char* noun,
-                        int64_t first, std::vector<float>* side) {
+Status check_and_derive(const Call& call, const VectorRules& rules, const StoreOptions& options,
+                        const MatrixView& data, const char* noun, int64_t first, std::vector<float>* side) {
+  const bool short_rows = options.drop_rows && options.metric != NF_COSINE;
   constexpr int64_t kBlockRows = 4096;  // 32 KiB of squared norms
   std::vector<double> squared(static_cast<size_t>(std::min(kBlockRows, data.rows)));
   side->resize(static_cast<size_t>(data.rows));
   for (int64_t begin = 0; begin < data.rows; begin += kBlockRows) {
     const int64_t count = std::min(kBlockRows, data.rows - begin);
     NF_TRY(check_vectors(call, noun, first + begin, rules, data.slice(begin, count), squared.data()));
+    for (int64_t i = 0; short_rows && i < count; ++i) {
+      const double norm = std::sqrt(squared[static_cast<size_t>(i)]);
+      if (norm > kMaxCodedNorm)
+        return error(NF_INVALID_ARGUMENT,
+                     "%s: %s %lld has norm %.9g, rows that are kept as codes alone are at most %.9g long",
+                     call.operation(), noun, static_cast<long long>(first + begin + i), norm, kMaxCodedNorm);
+    }
     for (int64_t i = 0; i < count; ++i)
       (*side)[static_cast<size_t>(begin + i)] = row_side(rules.metric, squared[static_cast<size_t>(i)]);
     call.progress(kPhaseCheck, begin + count, data.rows);
@@ -97,7 +106,7 @@ Status Index::add(const Call& call, const MatrixView& data, bool live, const cha
                  static_cast<long long>(kMaxRows));
   if (data.rows == 0) return {};
   std::vector<float> side;
-  NF_TRY(check_and_derive(call, rules_, data, noun, first, &side));
+  NF_TRY(check_and_derive(call, rules_, options_, data, noun, first, &side));
   live_.reserve(data.rows);
   call.progress(kPhaseCopy, 0, data.rows);
   const HostRows from{data.data, data.rows, data.stride, side.data(), live};
@@ -116,7 +125,7 @@ Status Index::replace(const Call& call, const int64_t* numbers, const MatrixView
   NF_TRY(check_unique(call, numbers, data.rows));
   if (data.rows == 0) return {};
   std::vector<float> side;
-  NF_TRY(check_and_derive(call, rules_, data, "row", 0, &side));
+  NF_TRY(check_and_derive(call, rules_, options_, data, "row", 0, &side));
   const auto replaced = span_of(numbers, data.rows);
   const HostRows from{data.data, data.rows, data.stride, side.data(), true};
   NF_TRY(store_->write(replaced, from, call));

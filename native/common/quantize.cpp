@@ -5,23 +5,16 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 #include "checks.hpp"
 #include "entries.hpp"
+#include "rounding.hpp"
 
 namespace nearfield {
 namespace {
 
 constexpr float kLeastScale = 0x1p-100f;
-
-// sqrt(squared), summed in f64 of `terms` squares, rounded up to f32.
-float rounded_up(double squared, int64_t terms) {
-  const double error = std::sqrt(squared) * (1 + static_cast<double>(terms + 4) * 0x1p-52);
-  const auto rounded = static_cast<float>(error);
-  return rounded >= error ? rounded : std::nextafter(rounded, std::numeric_limits<float>::infinity());
-}
 
 double squared_difference(float x, float decoded) {
   const double difference = static_cast<double>(x) - static_cast<double>(decoded);
@@ -40,7 +33,7 @@ float quantize_i8(const float* x, int64_t dim, int8_t* codes, float* error) {
     codes[i] = static_cast<int8_t>(code);
     squared += squared_difference(x[i], code * scale);
   }
-  *error = rounded_up(squared, dim);
+  *error = root_rounded_up(squared, dim);
   return scale;
 }
 
@@ -51,7 +44,7 @@ void quantize_bf16(const float* x, int64_t dim, uint16_t* codes, float* error) {
     codes[i] = static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);  // half to even
     squared += squared_difference(x[i], std::bit_cast<float>(static_cast<uint32_t>(codes[i]) << 16));
   }
-  *error = rounded_up(squared, dim);
+  *error = root_rounded_up(squared, dim);
 }
 
 struct QuantizeRequest {

@@ -45,7 +45,10 @@ Status score(const Call& call, Context& context, Index& index, const nf_score* f
   const auto most_queries =
       std::max<int64_t>(1, half / (padded_dim(index.dim()) * static_cast<int64_t>(sizeof(float))));
 
+  const bool has_errors = request.errors != nullptr && index.options().drop_rows;
   std::vector<float> answers(static_cast<size_t>(total), std::numeric_limits<float>::quiet_NaN());
+  std::vector<float> errors(has_errors ? answers.size() : 0, std::numeric_limits<float>::quiet_NaN());
+  std::vector<float> of_batch;
   std::vector<int64_t> places, numbers;  // where a batch's ranks go, and its queries
   int64_t query = 0;
   for (int64_t at = begin; query < queries.rows;) {
@@ -80,14 +83,21 @@ Status score(const Call& call, Context& context, Index& index, const nf_score* f
     plan.offsets = work.offsets.data();
     plan.rows = work.rows.data();
     plan.ranks = work.ranks.data();
+    of_batch.resize(has_errors ? places.size() : 0);
+    if (has_errors) plan.errors = of_batch.data();
     NF_TRY(index.store().score(plan, call));
     for (size_t i = 0; i < numbers.size(); ++i)
       for (auto j = static_cast<size_t>(work.offsets[i]); j < static_cast<size_t>(work.offsets[i + 1]); ++j)
         answers[static_cast<size_t>(places[j])] =
             final_distance(index.metric(), work.ranks[j], work.squared[static_cast<size_t>(numbers[i])]);
+    for (size_t i = 0; i < of_batch.size(); ++i) errors[static_cast<size_t>(places[i])] = of_batch[i];
   }
   std::copy(answers.begin(), answers.end(), request.distances + begin);
   if (request.errors == nullptr) return {};
+  if (has_errors) {
+    std::copy(errors.begin(), errors.end(), request.errors + begin);
+    return {};
+  }
   // Rows are kept as they were given.
   std::transform(answers.begin(), answers.end(), request.errors + begin,
                  [](float distance) { return std::isnan(distance) ? distance : 0.0f; });

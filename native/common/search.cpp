@@ -70,6 +70,10 @@ Status search(const Call& call, Context& context, Index& index, const nf_search*
   NF_TRY(read_struct(call, "search", from, &request));
   NF_TRY(check_flags(call, "flags", request.flags, NF_EXACT | NF_WITHIN));
   const bool within = (request.flags & NF_WITHIN) != 0;
+  if (index.options().drop_rows && (request.flags & NF_EXACT) != 0)
+    return error(NF_FAILED_PRECONDITION,
+                 "%s: flags=0x%x (NF_EXACT), an index that keeps codes alone has no exact answers",
+                 call.operation(), request.flags);
   if (request.reserved != 0)
     return error(NF_UNIMPLEMENTED, "%s: reserved=%g, it must be 0", call.operation(),
                  static_cast<double>(request.reserved));
@@ -94,11 +98,14 @@ Status search(const Call& call, Context& context, Index& index, const nf_search*
   batch.cap = cap_of(request, result.k, index);
   work.hits.resize(static_cast<size_t>(queries * count));
   work.rescored.assign(static_cast<size_t>(queries), 0);
-  work.certified.assign(batch.cap != 0 ? static_cast<size_t>(queries) : 0, 1);
+  const bool uncertain = batch.cap != 0 || index.options().drop_rows;
+  work.certified.assign(uncertain ? static_cast<size_t>(queries) : 0, 1);
   ScanCount scanned;
-  const Found found{work.hits.data(), work.rescored.data(), batch.cap != 0 ? work.certified.data() : nullptr,
+  const Found found{work.hits.data(), work.rescored.data(), uncertain ? work.certified.data() : nullptr,
                     &scanned};
   if (count > 0) NF_TRY(find_hits(call, context, index, batch, count, found));
+  // Of what the rows were nothing is certain.
+  if (index.options().drop_rows) std::fill(work.certified.begin(), work.certified.end(), uint8_t{0});
   index.count_answers(queries, queries - std::count(work.certified.begin(), work.certified.end(), 0),
                       scanned);
   write_result(result, index.metric(), work.squared.data(), queries, found, count,

@@ -163,6 +163,7 @@ Status Training::advance(const Call& call, const Rows& rows, const TrainRequest&
 }
 
 Status Index::train(const Call& call, const TrainRequest& request, nf_step* step) {
+  const bool too_late = options_.drop_rows && rows() != 0;
   // A step that fails ends the work.
   struct Ending {
     Index& index;
@@ -179,6 +180,11 @@ Status Index::train(const Call& call, const TrainRequest& request, nf_step* step
   }
   if (training == nullptr) training = std::make_unique<Training>(request, std::move(given_up_));
 
+  if (too_late)
+    return error(
+        NF_FAILED_PRECONDITION,
+        "%s: the index holds %lld rows as codes alone, whose basis can only be fitted before the first add",
+        call.operation(), static_cast<long long>(rows()));
   const auto start = Call::Clock::now();
   while (!training->is_done()) {
     NF_TRY(call.poll());

@@ -49,11 +49,24 @@ struct EncodeTile {
   int32_t first = 0, count = 0;
   float* work = nullptr;  // encode_floats(), 64-byte aligned
   CodedGroup to;
+  // The codes of `to` stay: only what they leave of the rows is computed, and put into its sides.
+  bool codes_stay = false;
 };
 inline int64_t encode_floats(const CodeShape& shape) {
   // The packed group, y, and the codes of a group of which only some rows are written.
   return (shape.chunks * kChunkFloats + 2 * shape.coded_dim() + 64) * kGroupRows;
 }
+
+// Rows of a group from their codes.
+inline constexpr int32_t kDecodedAtOnce = 4;
+struct DecodeTile {
+  const CodeShape* shape = nullptr;
+  CodedGroup from;
+  int32_t count = 0;
+  uint8_t rows[kGroupRows] = {};  // in the group
+  float* to[kGroupRows] = {};     // per row its first chunk; the others follow every kChunkStride floats
+  float* work = nullptr;          // kDecodedAtOnce * coded_dim() floats
+};
 
 // One query of two terms over a run of groups that lie side by side, level by level.
 inline constexpr int64_t kRunGroups = 16;
@@ -111,6 +124,7 @@ struct CodeKernels {
   bool product_pays;    // it is faster than the product of floats
   int32_t packed_dims;  // dimensions of a row or query side by side in product()'s operands: 4 or 8
   void (*encode)(const EncodeTile&);
+  void (*decode)(const DecodeTile&);
   void (*levels)(LevelTile&);
   void (*product)(const CodedProductTile&);
 };

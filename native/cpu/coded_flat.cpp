@@ -25,8 +25,9 @@ constexpr int64_t kMostLevelQueries = 24;
 void FlatSearch::choose_codes() {
   const StoreOptions& options = store_.options();
   if (!options.coded) return;
-  const bool pays =
-      state_.codes_always || (store_.rows() >= kCodedRows && store_.rows() / kRowsPerHit >= plan_.k);
+  // Rows that must be decoded first are never few.
+  const bool many = store_.rows() >= kCodedRows || !store_.has_rows();
+  const bool pays = state_.codes_always || (many && store_.rows() / kRowsPerHit >= plan_.k);
   if (!pays && plan_.cap == 0) return;
   for (const Slab& slab : store_.slabs())
     if (slab.first < store_.rows() &&
@@ -34,7 +35,8 @@ void FlatSearch::choose_codes() {
       bases_.push_back(slab.codes.basis);
   may_levels_ =
       plan_.cap != 0 || (plan_.batch <= kMostLevelQueries && levels_pay(plan_.batch, store_.level_share()));
-  may_coded_product_ = !may_levels_ && (state_.codes->product_pays || state_.codes_always);
+  may_coded_product_ =
+      !may_levels_ && (state_.codes->product_pays || state_.codes_always || !store_.has_rows());
 }
 
 Status FlatSearch::code_queries() {
@@ -60,7 +62,7 @@ Status FlatSearch::code_queries() {
 }
 
 Status FlatSearch::collect_capped() {
-  return in_shares([&](int64_t from, int64_t to) {
+  return in_shares([&](int64_t from, int64_t to, WorkerSpace& space) {
     std::vector<Hit> bounds;
     for (int64_t i = from; i < to; ++i) {
       bounds.clear();
@@ -68,12 +70,12 @@ Status FlatSearch::collect_capped() {
         const std::span<const Hit> hits = found(worker, i).queue.hits();
         bounds.insert(bounds.end(), hits.begin(), hits.end());
       }
-      answer_capped(i, &bounds);
+      answer_capped(i, &bounds, space);
     }
   });
 }
 
-void FlatSearch::answer_capped(int64_t query, std::vector<Hit>* bounds) {
+void FlatSearch::answer_capped(int64_t query, std::vector<Hit>* bounds, WorkerSpace& space) {
   const auto better_bound = [](const Hit& a, const Hit& b) { return better(a, b); };
   const auto have = static_cast<int64_t>(bounds->size());
   const int64_t kept = std::min(plan_.cap, have);
@@ -82,12 +84,11 @@ void FlatSearch::answer_capped(int64_t query, std::vector<Hit>* bounds) {
                     better_bound);
   const float next = have > plan_.cap ? (*bounds)[static_cast<size_t>(plan_.cap)].rank : 0;
 
-  std::vector<const float*> queries(static_cast<size_t>(kept), part_.query(query)),
-      rows(static_cast<size_t>(kept));
-  std::vector<float> side(static_cast<size_t>(kept)), ranks(static_cast<size_t>(kept));
-  for (size_t i = 0; i < rows.size(); ++i) rows[i] = store_.row((*bounds)[i].row, &side[i]);
-  state_.kernels->pairs[store_.options().metric - 1](
-      {queries.data(), rows.data(), side.data(), kept, chunks_, ranks.data()});
+  const std::vector<const float*> queries(static_cast<size_t>(kept), part_.query(query));
+  std::vector<int64_t> rows(static_cast<size_t>(kept));
+  std::vector<float> ranks(static_cast<size_t>(kept));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = (*bounds)[i].row;
+  store_.rank_pairs(queries.data(), rows.data(), kept, ranks.data(), space);
   bounds->resize(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) (*bounds)[i].rank = ranks[i];
   const int64_t number = part_.first + query;

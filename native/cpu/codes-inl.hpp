@@ -15,6 +15,7 @@ constexpr CodeKernels make(const char* name, const char* path, bool (*supported)
           product_pays,
           CodedPanels<Unit, false>::kPackedDims,
           &encode,
+          &decode,
           &levels,
           &coded_product};
 }

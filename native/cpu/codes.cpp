@@ -4,6 +4,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "codes.cpp"
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "canonical-inl.hpp"
 #include "product-inl.hpp"
 #include "encode-inl.hpp"
+#include "decode-inl.hpp"
 // clang-format on
 
 #define NF_UNIT_PLAIN 0

@@ -24,6 +24,10 @@ class Encoder {
       rotate_group();
     }
     std::fill(y_ + shape_.dim * kGroupRows, y_ + shape_.coded_dim() * kGroupRows, 0.0f);
+    if (tile_.codes_stay) {
+      measure();
+      return;
+    }
     if (tile_.count == kGroupRows) {
       quantize(tile_.to);
       return;
@@ -38,6 +42,8 @@ class Encoder {
   using DI = hn::RebindToSigned<D>;
   using DU = hn::RebindToUnsigned<D>;
   using V = hn::Vec<D>;
+  using D16 = hn::Rebind<uint16_t, D>;
+  using V16 = hn::Vec<D16>;
   static constexpr int64_t kLanes = hn::MaxLanes(D());
   static constexpr float kU = 0x1p-24f;
   // The matrix product takes 32 rows in the time of four alone.
@@ -159,6 +165,62 @@ class Encoder {
     for (int64_t row = 0; row < kGroupRows; row += kLanes) quantize_lanes(to, row);
   }
 
+  // What the squares of y / s - c sum to, and |c|, as a row's error is stored; kAlwaysKeep where `always`.
+  HWY_INLINE V16 stored_error(V rest, V norm, hn::Mask<D> always) const {
+    const D d;
+    const DI di;
+    const auto dims = static_cast<float>(shape_.coded_dim()), terms = static_cast<float>(shape_.levels + 8);
+    // t = y / s is rounded three times (1 / s, the product, the difference), and |t| <= 127 sqrt(D) + |t -
+    // c|.
+    const V residual = hn::MulAdd(hn::Sqrt(rest), hn::Set(d, 1 + (dims + 12) * kU),
+                                  hn::Set(d, std::sqrt(dims) * 127 * 4 * kU));
+    const V length = hn::MulAdd(norm, hn::Set(d, 1 + terms * kU), residual);
+    const V error = hn::MulAdd(length, hn::Set(d, shape_.rounding), residual);
+    const V units = hn::Mul(error, hn::Set(d, (1 + 8 * kU) / shape_.error_unit));
+    always = hn::Or(always, hn::Ge(units, hn::Set(d, 65533.0f)));
+    const auto stored = hn::Add(hn::ConvertTo(di, hn::IfThenZeroElse(always, units)), hn::Set(di, 1));
+    return hn::DemoteTo(D16(), hn::IfThenElse(hn::RebindMask(di, always), hn::Set(di, kAlwaysKeep), stored));
+  }
+
+  // The errors of given codes.
+  void measure() const {
+    HWY_ALIGN uint16_t errors[kGroupRows];
+    for (int64_t row = 0; row < kGroupRows; row += kLanes) measure_lanes(row, errors + row);
+    std::copy_n(errors + tile_.first, tile_.count, tile_.to.sides + 2 * kGroupRows + tile_.first);
+  }
+  HWY_INLINE void measure_lanes(int64_t row, uint16_t* errors) const {
+    const D d;
+    const DI di;
+    HWY_ALIGN float inverses[kLanes];
+    for (int64_t i = 0; i < kLanes; ++i)
+      inverses[i] =
+          1.0f /
+          std::max(kLeastScale, std::bit_cast<float>(static_cast<uint32_t>(tile_.to.sides[row + i]) << 16));
+    const V inverse = hn::Load(d, inverses);
+    V rest = hn::Zero(d), squares = hn::Zero(d);
+    for (int64_t level = 0; level < shape_.levels; ++level) {
+      V of_level = hn::Zero(d);  // exact, unlike a sum over all levels
+      for (int64_t chunk = 0; chunk < shape_.level_dims / kChunkFloats; ++chunk) {
+        const float* y = y_ + (level * shape_.level_dims + chunk * kChunkFloats) * kGroupRows + row;
+        const auto words = hn::BitCast(
+            di, hn::LoadU(DU(), reinterpret_cast<const uint32_t*>(
+                                    tile_.to.codes + level * tile_.to.level_stride + chunk * kChunkStride) +
+                                    row));
+        auto shifted = hn::Xor(words, hn::Set(di, static_cast<int32_t>(0x80808080u)));
+        NF_UNROLL
+        for (int i = 0; i < kChunkFloats; ++i) {
+          const V c = hn::ConvertTo(d, hn::ShiftRight<24>(hn::ShiftLeft<24>(shifted)));
+          const V r = hn::Sub(hn::Mul(hn::Load(d, y + i * kGroupRows), inverse), c);
+          rest = hn::MulAdd(r, r, rest);
+          of_level = hn::MulAdd(c, c, of_level);
+          shifted = hn::ShiftRight<8>(shifted);
+        }
+      }
+      squares = hn::Add(squares, of_level);
+    }
+    hn::StoreU(stored_error(rest, hn::Sqrt(squares), hn::Lt(rest, hn::Zero(d))), D16(), errors);
+  }
+
   // Every rounding goes the safe way; u per operation, sums of n terms n u (docs/numerics.md).
   HWY_INLINE void quantize_lanes(const CodedGroup& to, int64_t row) const {
     const D d;
@@ -208,24 +270,12 @@ class Encoder {
     const auto stored = hn::ConvertTo(di, norm_units);  // truncates
     const V stored_norm = hn::Mul(hn::ConvertTo(d, stored), hn::Set(d, shape_.norm_unit));
 
-    const auto dims = static_cast<float>(shape_.coded_dim());
-    // y / s is rounded three times (1 / s, the product, the difference), and |t| <= 127.
-    const V residual =
-        hn::MulAdd(hn::Sqrt(rest), hn::Set(d, 1 + (dims + 8) * kU), hn::Set(d, root * 127 * 4 * kU));
-    const V length = hn::MulAdd(norm, hn::Set(d, 1 + terms * kU), residual);
-    const V error = hn::MulAdd(length, hn::Set(d, shape_.rounding), residual);
-    const V error_units = hn::Mul(error, hn::Set(d, (1 + 8 * kU) / shape_.error_unit));
-    always = hn::Or(always, hn::Ge(error_units, hn::Set(d, 65533.0f)));
-    const auto stored_error =
-        hn::Add(hn::ConvertTo(di, hn::IfThenZeroElse(always, error_units)), hn::Set(di, 1));
-    const auto keep = hn::RebindMask(di, always);
-
+    const V16 error = stored_error(rest, norm, always);
     const hn::Rebind<uint16_t, D> d16;
     const hn::Rebind<uint8_t, D> d8;
     hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, scale_bits)), d16, to.sides + row);
     hn::StoreU(hn::DemoteTo(d16, stored), d16, to.sides + kGroupRows + row);
-    hn::StoreU(hn::DemoteTo(d16, hn::IfThenElse(keep, hn::Set(di, kAlwaysKeep), stored_error)), d16,
-               to.sides + 2 * kGroupRows + row);
+    hn::StoreU(error, d16, to.sides + 2 * kGroupRows + row);
     if (shape_.has_beta) {
       HWY_ALIGN float side[kLanes];
       // Rows of padding have alpha 0.

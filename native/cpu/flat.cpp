@@ -88,7 +88,9 @@ Status FlatSearch::part_size(int64_t* queries) {
                  "%s: k=%d over %lld rows needs %llu bytes of workspace, the limit is %llu bytes",
                  call_.operation(), plan_.k, static_cast<long long>(store_.rows()),
                  static_cast<unsigned long long>(direct), static_cast<unsigned long long>(limit));
-  const uint64_t fixed = may_product_ ? packed : 0, each = may_product_ ? product : direct;
+  // Without rows, a group decoded and what decoding takes.
+  const uint64_t decoding = store_.has_rows() ? 0 : 3 * packed;
+  const uint64_t fixed = decoding + (may_product_ ? packed : 0), each = may_product_ ? product : direct;
   *queries = fitting(fixed, each);
   most_workspace_ = each * static_cast<uint64_t>(*queries) + fixed;
   return {};
@@ -120,6 +122,7 @@ Status FlatSearch::prepare(int64_t first, int64_t queries) {
   // What earlier searches left behind must not lift this one over a limit that the caller has set.
   if (state_.workspace_limit_given && state_.workspace.bytes() > 0) state_.workspace = Workspace();
   state_.workspace.fit(workers_, queries);
+  store_.fit_decoding(workers_);
   if (plan_.limits != nullptr)
     for (int64_t i = 0; i < queries; ++i)
       state_.workspace.limits[static_cast<size_t>(i)].lower(plan_.limits[first + i]);
@@ -155,15 +158,16 @@ Status FlatSearch::scan_blocks(Pass pass) {
   return state_.pool->run(workers_, [this](int32_t worker) { return scan(worker); });
 }
 
-Status FlatSearch::in_shares(const std::function<void(int64_t, int64_t)>& work) {
+Status FlatSearch::in_shares(const std::function<void(int64_t, int64_t, WorkerSpace&)>& work) {
   // Queries per share; also between polls.
   constexpr int64_t share = 16;
   std::atomic<int64_t> ticket{0};
-  return state_.pool->run(part_.queries * plan_.k < 4096 ? 1 : workers_, [&](int32_t) -> Status {
+  return state_.pool->run(part_.queries * plan_.k < 4096 ? 1 : workers_, [&](int32_t worker) -> Status {
     for (int64_t from = ticket.fetch_add(share); from < part_.queries; from = ticket.fetch_add(share)) {
       if (state_.pool->stopping()) return {};
       NF_TRY(call_.poll());
-      work(from, std::min(from + share, part_.queries));
+      work(from, std::min(from + share, part_.queries),
+           state_.workspace.workers[static_cast<size_t>(worker)]);
     }
     return {};
   });
@@ -171,7 +175,7 @@ Status FlatSearch::in_shares(const std::function<void(int64_t, int64_t)>& work) 
 
 Status FlatSearch::limit_by_sample() {
   const auto wanted = static_cast<size_t>(sample_hits(plan_.k));
-  return in_shares([&](int64_t from, int64_t to) {
+  return in_shares([&](int64_t from, int64_t to, WorkerSpace&) {
     std::vector<float> ranks;
     for (int64_t i = from; i < to; ++i) {
       SharedLimit& limit = state_.workspace.limits[static_cast<size_t>(i)];
@@ -202,7 +206,7 @@ Status FlatSearch::scan(int32_t worker) {
 }
 
 Status FlatSearch::collect() {
-  NF_TRY(in_shares([&](int64_t from, int64_t to) {
+  NF_TRY(in_shares([&](int64_t from, int64_t to, WorkerSpace&) {
     std::vector<Hit> all;
     for (int64_t i = from; i < to; ++i) {
       all.clear();

@@ -131,7 +131,8 @@ Status Scan::levels_of_query(const Slab& slab, int64_t first_group, int64_t grou
     survivors += count;
   }
   if (pairs_.count != 0) rescore_pairs();
-  if (survivors >= kHopelessRows) space_.pauses[i] = kPausedRuns;
+  // To decode all rows is never the shorter way.
+  if (survivors >= kHopelessRows && part_.store.has_rows()) space_.pauses[i] = kPausedRuns;
   return {};
 }
 

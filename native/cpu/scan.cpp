@@ -44,7 +44,7 @@ Scan::Scan(const Part& part, WorkerSpace& space)
       kernels_(*part.state.kernels),
       metric_(part.store.options().metric),
       chunks_(part.store.chunks()),
-      prefetch_(part.store.rows() * chunks_ * 16 > kCachedBytes),
+      prefetch_(part.store.has_rows() && part.store.rows() * chunks_ * 16 > kCachedBytes),
       coded_(part.state.workspace.coded) {
   space_.limits.assign(static_cast<size_t>(part.queries), kNone);
   space_.cuts.assign(static_cast<size_t>(part.queries), kNone);
@@ -62,12 +62,31 @@ Scan::Scan(const Part& part, WorkerSpace& space)
 }
 
 Scan::Group Scan::group_of(const Slab& slab, int64_t group) const {
-  return {slab.vectors + group * chunks_ * kChunkStride,
+  return {slab.vectors == nullptr ? nullptr : slab.vectors + group * chunks_ * kChunkStride,
           slab.side + group * kGroupRows,
           chunks_ * kChunkStride,
           slab.first + group * kGroupRows,
           slab.first / kGroupRows + group,
-          slab.live[group]};
+          slab.live[group],
+          &slab,
+          group};
+}
+
+const float* Scan::rows_of(const Group& group, uint32_t wanted) {
+  if (group.rows != nullptr) return group.rows;
+  if (decoded_group_ != group.first_row) {
+    if (pairs_.count != 0) rescore_pairs();  // which are of the group before
+    decoded_group_ = group.first_row;
+    decoded_rows_ = 0;
+  }
+  const uint32_t missing = wanted & ~decoded_rows_;
+  if (missing != 0) {
+    part_.store.decode(*group.slab, group.place, missing, space_.decoded.get(), space_);
+    const int64_t dim = part_.store.options().dim;
+    unpolled_ += std::popcount(missing) * dim * dim;
+  }
+  decoded_rows_ |= missing;
+  return space_.decoded.get();
 }
 
 Status Scan::block(const Block& block) {
@@ -177,12 +196,14 @@ void Scan::direct_call(const Group& group, const int32_t* queries, const uint32_
   float limits[kQueriesPerCall];
   float ranks[kQueriesPerCall * kGroupRows];
   uint32_t kept[kQueriesPerCall];
+  uint32_t any = 0;
   for (int32_t i = 0; i < count; ++i) {
     vectors[i] = part_.query(queries[i]);
     limits[i] = space_.limits[static_cast<size_t>(queries[i])];
+    any |= wanted[i];
   }
-  DirectTile tile{group.rows, group.side, chunks_, vectors, count, limits};
-  if (only_call) {
+  DirectTile tile{rows_of(group, any), group.side, chunks_, vectors, count, limits};
+  if (only_call && group.rows != nullptr) {
     tile.ahead =
         count <= kNearQueries ? reinterpret_cast<const char*>(group.rows) + kNearBytes : group.next();
     tile.ahead_end = tile.ahead + group.bytes();
@@ -208,7 +229,7 @@ Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel
   bool is_packed = false;
   const int64_t step = std::max<int64_t>(1, kQueriesPerCall / (panels.narrow() + 1));
   const int64_t calls = (last_panel - first_panel + step - 1) / step;
-  const int64_t ahead = round_up(group.bytes() / calls, kCacheLine);
+  const int64_t ahead = prefetch_ ? round_up(group.bytes() / calls, kCacheLine) : 0;
   const char* next = group.next();
   int64_t hopeless = 0;
   for (int64_t panel = first_panel; panel < last_panel; panel += step, next += ahead) {
@@ -222,7 +243,7 @@ Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel
       direct_wanted(group, first, last, wanted, false);
       continue;
     }
-    if (!is_packed) kernels_.pack(group.rows, group.side, chunks_, packed, side);
+    if (!is_packed) kernels_.pack(rows_of(group, group.live), group.side, chunks_, packed, side);
     is_packed = true;
     float ranks[kQueriesPerCall * kGroupRows];
     uint32_t kept[kQueriesPerCall];
@@ -295,12 +316,13 @@ void Scan::keep_ranks(const Group& group, int64_t query, uint32_t wanted, uint32
 }
 
 void Scan::rescore(const Group& group, int64_t query, uint32_t rows) {
+  const float* const vectors = rows_of(group, rows);
   for (; rows != 0; rows &= rows - 1) {
     if (pairs_.count == kPairs) rescore_pairs();
     const int row = std::countr_zero(rows);
     const int64_t i = pairs_.count++;
     pairs_.queries[i] = part_.query(query);
-    pairs_.rows[i] = group.rows + row * kChunkFloats;
+    pairs_.rows[i] = vectors + row * kChunkFloats;
     pairs_.side[i] = group.side[row];
     pairs_.query[i] = query;
     pairs_.row[i] = group.first_row + row;

@@ -57,17 +57,24 @@ class Scan {
 
  private:
   struct Group {
-    const float* rows;
+    const float* rows;  // NULL: codes alone
     const float* side;
     int64_t floats;
     int64_t first_row;
     int64_t word;  // of the masks
     uint32_t live;
+    const Slab* slab;
+    int64_t place;  // in the slab
 
-    const char* next() const { return reinterpret_cast<const char*>(rows + floats); }
+    const char* next() const {
+      return rows == nullptr ? nullptr : reinterpret_cast<const char*>(rows + floats);
+    }
     int64_t bytes() const { return floats * 4; }
   };
   Group group_of(const Slab& slab, int64_t group) const;
+  // The group's first float, where the `wanted` rows are; of codes alone they are decoded, and stay until
+  // another group's are.
+  const float* rows_of(const Group& group, uint32_t wanted);
   // Index of the part's queries in the basis of a slab.
   size_t basis_of(const Slab& slab) const;
 
@@ -110,7 +117,9 @@ class Scan {
   ScanCount scanned_;
   int32_t uncoded_groups_ = 0;  // groups to come that skip the product of codes
   int64_t unpolled_ = 0;
-  int32_t direct_groups_ = 0;  // groups to come that skip the product
+  int32_t direct_groups_ = 0;   // groups to come that skip the product
+  int64_t decoded_group_ = -1;  // its first row
+  uint32_t decoded_rows_ = 0;
 
   // Rows that the product could not leave out.
   static constexpr int64_t kPairs = 64;  // enough for the kernel's bundles of 8, 2 KiB

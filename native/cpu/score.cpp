@@ -15,13 +15,13 @@ constexpr int64_t kShare = 256;
 Status CpuStore::score(const ScorePlan& plan, const Call& call) {
   NF_TRY(call.poll());
   const int64_t total = plan.offsets[plan.batch];
-  const auto kernel = state_->kernels->pairs[options_.metric - 1];
   // The caller's ranks are written only once all are known.
   std::vector<float> ranks(static_cast<size_t>(total));
   std::atomic<int64_t> ticket{0};
-  const auto work = [&](int32_t) -> Status {
-    const float *queries[kShare], *at[kShare];
-    float side[kShare];
+  const int32_t workers = total <= 4 * kShare ? 1 : state_->pool->threads();
+  fit_decoding(workers);
+  const auto work = [&](int32_t worker) -> Status {
+    const float* queries[kShare];
     for (int64_t from = ticket.fetch_add(kShare); from < total; from = ticket.fetch_add(kShare)) {
       if (state_->pool->stopping()) return {};
       NF_TRY(call.poll());
@@ -31,15 +31,19 @@ Status CpuStore::score(const ScorePlan& plan, const Call& call) {
       for (int64_t i = from; i < end; ++i) {
         while (plan.offsets[query + 1] <= i) ++query;
         queries[i - from] = plan.queries + query * plan.query_stride;
-        at[i - from] = row(plan.rows[i], &side[i - from]);
       }
-      kernel({queries, at, side, end - from, chunks(), ranks.data() + from});
+      rank_pairs(queries, plan.rows + from, end - from, ranks.data() + from,
+                 state_->workspace.workers[static_cast<size_t>(worker)]);
     }
     return {};
   };
-  const int32_t workers = total <= 4 * kShare ? 1 : state_->pool->threads();
   NF_TRY(state_->pool->run(workers, work));
   std::copy(ranks.begin(), ranks.end(), plan.ranks);
+  if (plan.errors == nullptr) return {};
+  for (int64_t i = 0; i < total; ++i) {
+    const SlabMap::Place place = slabs_.place(plan.rows[i]);
+    plan.errors[i] = slabs_[place.slab].errors[place.row];
+  }
   return {};
 }
 

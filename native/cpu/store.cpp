@@ -19,19 +19,31 @@ constexpr int64_t kLargeShareBytes = Pages::kHugePage;
 constexpr int64_t kParallelBytes = int64_t{1} << 20;
 }  // namespace
 
+namespace {
+// Beside the live bits: rows and a side value of each, or two values of each.
+int64_t slab_floats(int64_t rows, const StoreOptions& options) {
+  return rows * (options.drop_rows ? 2 : padded_dim(options.dim) + 1);
+}
+}  // namespace
+
 uint64_t Slab::bytes(int64_t rows, const StoreOptions& options) {
-  const int64_t floats = rows * padded_dim(options.dim) + rows;
+  const int64_t floats = slab_floats(rows, options);
   return static_cast<uint64_t>(round_up(floats * 4 + groups_of(rows) * 4, 64)) +
          (options.coded ? SlabCodes::bytes(rows, options.metric, options.dim) : 0);
 }
 
 bool Slab::allocate(const SlabMap::Slab& place, const StoreOptions& options, const CodedBasisPtr& basis) {
-  const int64_t floats = place.capacity * padded_dim(options.dim) + place.capacity;
+  const int64_t floats = slab_floats(place.capacity, options);
   pages = Pages(static_cast<size_t>(round_up(floats * 4 + groups_of(place.capacity) * 4, 64)));
   if (pages.data() == nullptr || (options.coded && !codes.allocate(place.capacity, basis))) return false;
-  vectors = static_cast<float*>(pages.data());
-  side = vectors + place.capacity * padded_dim(options.dim);
-  live = reinterpret_cast<uint32_t*>(side + place.capacity);
+  side = static_cast<float*>(pages.data());
+  if (options.drop_rows) {
+    errors = side + place.capacity;
+  } else {
+    vectors = side;
+    side += place.capacity * padded_dim(options.dim);
+  }
+  live = reinterpret_cast<uint32_t*>(static_cast<float*>(pages.data()) + floats);
   first = place.first;
   groups = place.capacity / kGroupRows;
   return true;
@@ -81,6 +93,7 @@ Status CpuStore::append_rows(int64_t count, const Call& call, const Put& put, co
   const int64_t share = round_up(std::max<int64_t>(1, share_bytes / row_bytes), kGroupRows);
   std::atomic<int64_t> ticket{rows_ / share * share};
   fit_encoding(workers);
+  if (options_.drop_rows) fit_decoding(workers);
   const auto copy = [&](int32_t worker) -> Status {
     for (int64_t from = ticket.fetch_add(share); from < rows_ + count; from = ticket.fetch_add(share)) {
       if (state_->pool->stopping()) return {};
@@ -108,18 +121,37 @@ Status CpuStore::append(const HostRows& from, const Call& call) {
   return append_rows(
       from.rows, call,
       [&](int64_t i, const Slab& slab, int64_t row) {
+        if (options_.drop_rows) return;
         write_row(slab.vectors, row, options_.dim, from.data + i * from.stride);
         slab.side[row] = from.side[i];
       },
-      [&](int64_t first, int64_t end, int32_t worker) { code_rows(first, end, worker); },
+      [&](int64_t first, int64_t end, int32_t worker) {
+        if (!options_.drop_rows) return code_rows(first, end, worker);
+        while (first < end) {
+          const SlabMap::Place place = slabs_.place(first);
+          const int64_t count = std::min(end - first, kGroupRows - place.row % kGroupRows), i = first - rows_;
+          keep_codes(slabs_[place.slab], place.row,
+                     {from.data + i * from.stride, count, from.stride, from.side + i, from.live},
+                     state_->workspace.workers[static_cast<size_t>(worker)]);
+          first += count;
+        }
+      },
       [&](int64_t) { return from.live; });
 }
 
 Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const Call& call) {
   const auto& source = static_cast<const CpuStore&>(from);
+  if (options_.drop_rows && basis() != source.basis())
+    return error(NF_INTERNAL, "%s: codes without rows cannot change their basis", call.operation());
   return append_rows(
       static_cast<int64_t>(rows.size()), call,
       [&](int64_t i, const Slab& slab, int64_t row) {
+        if (options_.drop_rows) {
+          const SlabMap::Place at = source.slabs_.place(rows[static_cast<size_t>(i)]);
+          slab.side[row] = source.slabs_[at.slab].side[at.row];
+          slab.errors[row] = source.slabs_[at.slab].errors[at.row];
+          return;
+        }
         const float* in = source.row(rows[static_cast<size_t>(i)], &slab.side[row]);
         float* out = slab.vectors + row_offset(row, options_.dim);
         for (int64_t chunk = 0; chunk < chunks(); ++chunk)
@@ -147,6 +179,10 @@ Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const C
 // They run at the speed of a memory copy.
 Status CpuStore::write(std::span<const int64_t> rows, const HostRows& from, const Call& call) {
   NF_TRY(call.poll());
+  if (options_.drop_rows) {
+    write_codes(rows, from);
+    return {};
+  }
   for (size_t i = 0; i < rows.size(); ++i) {
     const SlabMap::Place place = slabs_.place(rows[i]);
     const Slab& slab = slabs_[place.slab];
@@ -159,6 +195,7 @@ Status CpuStore::write(std::span<const int64_t> rows, const HostRows& from, cons
 
 Status CpuStore::read(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call) {
   NF_TRY(call.poll());
+  if (options_.drop_rows) return read_codes(rows, out, stride, call);
   for (size_t i = 0; i < rows.size(); ++i) {
     const SlabMap::Place place = slabs_.place(rows[i]);
     read_row(slabs_[place.slab].vectors, place.row, options_.dim, out + static_cast<int64_t>(i) * stride);

@@ -18,8 +18,9 @@ namespace nearfield::cpu {
 struct Slab {
   Pages pages;
   SlabCodes codes;
-  float* vectors = nullptr;  // tile32
+  float* vectors = nullptr;  // tile32; NULL: codes alone
   float* side = nullptr;
+  float* errors = nullptr;   // with codes alone: ScorePlan::errors
   uint32_t* live = nullptr;  // a word per group
   int64_t first = 0;         // row number of its first row
   int64_t groups = 0;
@@ -58,7 +59,17 @@ class CpuStore final : public Store {
   const StoreOptions& options() const { return options_; }
   int64_t chunks() const { return padded_dim(options_.dim) / kChunkFloats; }
   const std::vector<Slab>& slabs() const { return slabs_.all(); }
-  const float* row(int64_t row, float* side) const;
+  const float* row(int64_t row, float* side) const;  // of a store that has them
+  bool has_rows() const { return !options_.drop_rows; }
+  // decoded.cpp. Ranks of pairs of a query and a row, in the canonical form; `space` belongs to the worker,
+  // and fit_decoding() has seen it.
+  void rank_pairs(const float* const* queries, const int64_t* rows, int64_t count, float* ranks,
+                  WorkerSpace& space) const;
+  // Rows of a group as tile32: row r, of the bits set in `rows`, to its place in `to`.
+  void decode(const Slab& slab, int64_t group, uint32_t rows, float* to, WorkerSpace& space) const;
+  void decode_row(int64_t row, float* to, WorkerSpace& space) const;  // to: its first chunk, as in a group
+  // Memory for so many workers, where rows are decoded.
+  void fit_decoding(int32_t workers) const;
   // Of their codes, that scans by levels have read lately.
   double level_share() const { return level_share_; }
   void note_levels(const ScanCount& scanned);
@@ -76,6 +87,11 @@ class CpuStore final : public Store {
   // Those that write() has changed.
   void code_written(std::span<const int64_t> rows);
   void fit_encoding(int32_t workers);
+  // decoded.cpp: what append() and write() keep of rows of a group where there are codes alone. Row i of
+  // `from` becomes row first + i of the slab, all of one group.
+  void write_codes(std::span<const int64_t> rows, const HostRows& from);
+  Status read_codes(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call) const;
+  void keep_codes(const Slab& slab, int64_t first, const HostRows& from, WorkerSpace& space);
 
   std::shared_ptr<SharedState> state_;
   StoreOptions options_;

@@ -26,6 +26,8 @@ struct WorkerSpace {
   std::vector<float> cuts;         // per query: what the product kernel compares with
   AlignedFloats packed;            // a group and its side values, with the product kernel
   AlignedFloats encoding;          // EncodeTile::work
+  // Of a store without rows: a group that is decoded and one to be coded, and DecodeTile::work.
+  AlignedFloats decoded, incoming, decoding;
   // With codes, per basis alive and query: what the kernels compare with.
   std::vector<CodeTest> tests[2];
   std::vector<ProductTest> product_tests[2];
@@ -45,7 +47,9 @@ struct WorkerSpace {
   uint64_t bytes() const {
     uint64_t sum =
         states.capacity() * sizeof(QueryState) +
-        static_cast<uint64_t>(packed.size() + encoding.size()) * sizeof(float) +
+        static_cast<uint64_t>(packed.size() + encoding.size() + decoded.size() + incoming.size() +
+                              decoding.size()) *
+            sizeof(float) +
         (limits.capacity() + cuts.capacity() + pauses.capacity() + 2 * expected.capacity()) * sizeof(float) +
         static_cast<uint64_t>(codes.size()) * sizeof(float);
     for (int i = 0; i < 2; ++i)

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows that are kept as codes alone (NF_DROP_F32): a row is what its codes decode to, which is computed anew
+// wherever it is needed.
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+
+#include "metric.hpp"
+#include "rounding.hpp"
+#include "store.hpp"
+
+namespace nearfield::cpu {
+
+namespace {
+// Rows between two polls, and of a worker at a time: at 1,536 dimensions some 10 ms.
+constexpr int64_t kShare = 64;
+// Fewer are not worth waking the pool.
+constexpr int64_t kParallelRows = 64;
+}  // namespace
+
+void CpuStore::fit_decoding(int32_t workers) const {
+  auto& spaces = state_->workspace.workers;
+  spaces.resize(std::max(spaces.size(), static_cast<size_t>(workers)));
+  if (has_rows()) return;
+  for (int32_t i = 0; i < workers; ++i) {
+    WorkerSpace& space = spaces[static_cast<size_t>(i)];
+    space.decoded.fit(group_floats(options_.dim));
+    space.incoming.fit(group_floats(options_.dim));
+    space.decoding.fit(kDecodedAtOnce * basis_->shape().coded_dim());
+  }
+}
+
+void CpuStore::decode(const Slab& slab, int64_t group, uint32_t rows, float* to, WorkerSpace& space) const {
+  DecodeTile tile;
+  tile.shape = &slab.codes.basis->shape();
+  tile.from = slab.codes.group(group);
+  tile.work = space.decoding.get();
+  for (; rows != 0; rows &= rows - 1, ++tile.count) {
+    const int row = std::countr_zero(rows);
+    tile.rows[tile.count] = static_cast<uint8_t>(row);
+    tile.to[tile.count] = to + row * kChunkFloats;
+  }
+  state_->codes->decode(tile);
+}
+
+void CpuStore::decode_row(int64_t row, float* to, WorkerSpace& space) const {
+  const SlabMap::Place place = slabs_.place(row);
+  DecodeTile tile;
+  tile.shape = &slabs_[place.slab].codes.basis->shape();
+  tile.from = slabs_[place.slab].codes.group(place.row / kGroupRows);
+  tile.work = space.decoding.get();
+  tile.count = 1;
+  tile.rows[0] = static_cast<uint8_t>(place.row % kGroupRows);
+  tile.to[0] = to;
+  state_->codes->decode(tile);
+}
+
+void CpuStore::rank_pairs(const float* const* queries, const int64_t* rows, int64_t count, float* ranks,
+                          WorkerSpace& space) const {
+  const auto kernel = state_->kernels->pairs[options_.metric - 1];
+  for (int64_t from = 0; from < count; from += kGroupRows) {
+    const int64_t some = std::min(kGroupRows, count - from);
+    const float* at[kGroupRows];
+    float side[kGroupRows];
+    for (int64_t i = 0; i < some; ++i) {
+      const int64_t number = rows[from + i];
+      if (has_rows()) {
+        at[i] = row(number, &side[i]);
+        continue;
+      }
+      float* const to = space.decoded.get() + i * kChunkFloats;
+      decode_row(number, to, space);
+      const SlabMap::Place place = slabs_.place(number);
+      side[i] = slabs_[place.slab].side[place.row];
+      at[i] = to;
+    }
+    kernel({queries + from, at, side, some, chunks(), ranks + from});
+  }
+}
+
+void CpuStore::keep_codes(const Slab& slab, int64_t first, const HostRows& from, WorkerSpace& space) {
+  const int64_t group = first / kGroupRows, place = first % kGroupRows;
+  const auto count = static_cast<int32_t>(from.rows);
+  float side[kGroupRows] = {};
+  float* const incoming = space.incoming.get();
+  for (int64_t i = 0; i < count; ++i) {
+    write_row(incoming, place + i, options_.dim, from.data + i * from.stride);
+    side[place + i] = from.side[i];
+  }
+  EncodeTile tile;
+  tile.shape = &slab.codes.basis->shape();
+  tile.work = space.encoding.get();
+  tile.rows = incoming;
+  tile.side = side;
+  tile.first = static_cast<int32_t>(place);
+  tile.count = count;
+  tile.to = slab.codes.group(group);
+  state_->codes->encode(tile);
+
+  float* const decoded = space.decoded.get();
+  const uint32_t bits = (count == kGroupRows ? ~0u : (1u << count) - 1) << place;
+  decode(slab, group, bits, decoded, space);
+  const bool scaled = tile.shape->scaled;
+  for (int64_t i = 0; i < count; ++i) {
+    const float* const row = from.data + i * from.stride;
+    double length = 0, rest = 0;
+    for (int64_t dim = 0; dim < options_.dim; ++dim) {
+      const float v =
+          decoded[dim / kChunkFloats * kChunkStride + (place + i) * kChunkFloats + dim % kChunkFloats];
+      const double difference =
+          static_cast<double>(scaled ? row[dim] * from.side[i] : row[dim]) - static_cast<double>(v);
+      length += static_cast<double>(v) * static_cast<double>(v);
+      rest += difference * difference;
+    }
+    // Of a cosine's row that decodes to nothing, which only tens of thousands of dimensions can bring about,
+    // no direction is left.
+    slab.side[first + i] = scaled && length == 0 ? 0 : row_side(options_.metric, length);
+    slab.errors[first + i] = root_rounded_up(rest, options_.dim);
+  }
+  // The row is from here on what it decodes to, from which codes differ by roundings alone.
+  tile.rows = decoded;
+  tile.side = slab.side + group * kGroupRows;
+  tile.codes_stay = true;
+  state_->codes->encode(tile);
+}
+
+void CpuStore::write_codes(std::span<const int64_t> rows, const HostRows& from) {
+  const auto count = static_cast<int64_t>(rows.size());
+  const int32_t workers = count < kParallelRows ? 1 : state_->pool->threads();
+  fit_encoding(workers);
+  fit_decoding(workers);
+  std::atomic<int64_t> ticket{0};
+  static_cast<void>(state_->pool->run(workers, [&](int32_t worker) -> Status {
+    for (int64_t begin = ticket.fetch_add(kShare); begin < count; begin = ticket.fetch_add(kShare))
+      for (int64_t i = begin; i < std::min(begin + kShare, count); ++i) {
+        const SlabMap::Place place = slabs_.place(rows[static_cast<size_t>(i)]);
+        keep_codes(slabs_[place.slab], place.row,
+                   {from.data + i * from.stride, 1, from.stride, from.side + i, from.live},
+                   state_->workspace.workers[static_cast<size_t>(worker)]);
+      }
+    return {};
+  }));
+}
+
+Status CpuStore::read_codes(std::span<const int64_t> rows, float* out, int64_t stride,
+                            const Call& call) const {
+  const auto count = static_cast<int64_t>(rows.size());
+  const int32_t workers = count < kParallelRows ? 1 : state_->pool->threads();
+  fit_decoding(workers);
+  std::atomic<int64_t> ticket{0};
+  return state_->pool->run(workers, [&](int32_t worker) -> Status {
+    WorkerSpace& space = state_->workspace.workers[static_cast<size_t>(worker)];
+    for (int64_t begin = ticket.fetch_add(kShare); begin < count; begin = ticket.fetch_add(kShare)) {
+      if (state_->pool->stopping()) return {};
+      NF_TRY(call.poll());
+      for (int64_t i = begin; i < std::min(begin + kShare, count); ++i) {
+        decode_row(rows[static_cast<size_t>(i)], space.decoded.get(), space);
+        read_row(space.decoded.get(), 0, options_.dim, out + i * stride);
+      }
+    }
+    return {};
+  });
+}
+
+}  // namespace nearfield::cpu
