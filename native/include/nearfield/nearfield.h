@@ -37,7 +37,7 @@ enum { NF_L2SQ = 1, NF_COSINE = 2, NF_DOT = 3, NF_POINCARE = 4, NF_MANHATTAN = 5
 enum { NF_FLAT = 1, NF_IVF = 2 };                                                     /* index kind   */
 enum { NF_ALL = 0, NF_BITSET = 1, NF_ROWS = 2 };                                      /* filter kind  */
 enum { NF_EXACT = 1, NF_WITHIN = 2 };                                                 /* search flags */
-enum { NF_DROP_F32 = 1 };                                                             /* index flags  */
+enum { NF_DROP_F32 = 1 };                                                             /* index flags: codes alone; nf_capability asks with store_dtype I8 */
 enum { NF_HIDDEN = 1 };                                                               /* add flags    */
 enum { NF_OP_KNN = 1, NF_OP_KMEANS = 2, NF_OP_ASSIGN = 3, NF_OP_QUANTIZE = 4, NF_OP_INDEX = 5 };
 
@@ -136,8 +136,8 @@ typedef struct nf_score {       /* exact distances of chosen rows: reranking */
   const nf_matrix *queries;
   const int64_t *offsets, *rows; /* query i scores rows[offsets[i] .. offsets[i+1]-1]; a dead or unknown row: NaN */
   float *distances;             /* parallel to rows: entries from offsets[0] on are written */
-  float *errors;                /* NULL, or parallel to distances: |v - decoded v| of each row, rounded up; 0 where rows are kept in f32, NaN
-                                   where the distance is */
+  float *errors;                /* NULL, or parallel to distances: |v - decoded v| of each row (cosine: of the normalised one), rounded up; 0 where
+                                   rows are kept in f32, NaN where the distance is */
 } nf_score;
 
 /* Exact search over host matrices, without an index: the toolkit's brute force. In steps, every step has the whole request; the
@@ -176,7 +176,8 @@ typedef struct nf_quantize {
 typedef struct nf_index_desc {
   uint32_t struct_size; int32_t kind, metric, dim;
   int32_t store_dtype;          /* F32; BF16 and F16 keep rows in 16 bits: exact over the stored values */
-  int32_t scan_dtype;           /* F32; BF16 or I8 add a low-precision copy for the scan; NF_DROP_F32 keeps only that */
+  int32_t scan_dtype;           /* F32; BF16 or I8 add a low-precision copy for the scan; NF_DROP_F32 keeps only that: a row is then what its
+                                   codes decode to (read, distances), certified is 0, NF_EXACT and a training after the first add are refused */
   int32_t lists, probes;        /* IVF; lists 0: chosen from the rows; flat: both 0 */
   uint32_t flags, reserved;
   int64_t capacity;             /* rows expected; a hint */
