@@ -268,7 +268,11 @@ class CodesAloneTest {
       try (AcceleratedVectorIndex index =
           alone == 1 ? built(kind, builder) : builder.encoding(Encoding.F32).build()) {
         index.addAll(VectorBatch.of(vectors));
-        bytes[alone] = index.stats().deviceBytes();
+        try (AcceleratedVectorIndex none = backend.builder(dim, Metric.L2_SQUARED).build()) {
+          // Without the workspace, which they share.
+          bytes[alone] = index.stats().deviceBytes() - none.stats().deviceBytes();
+        }
+        assertTrue(alone == 0 || index.stats().codeBytes() > (long) rows * dim);
       }
     }
     double share = (double) bytes[1] / bytes[0];
