@@ -325,21 +325,6 @@ class CodesAloneTest {
     }
   }
 
-  /** Which the engine answers from the C ABI, and the builder asks before. */
-  @ParameterizedTest
-  @EnumSource(names = {"CPU", "CUDA", "WGPU"})
-  void whatABackendLacksIsSaid(BackendKind kind) {
-    TestBackend backend = TestBackend.require(kind);
-    for (Metric metric : List.of(Metric.MANHATTAN, Metric.POINCARE)) {
-      AcceleratedVectorIndex.Builder never =
-          backend.builder(2, metric).encoding(Encoding.INT8_ONLY);
-      assertTrue(
-          assertThrows(IllegalArgumentException.class, never::build)
-              .getMessage()
-              .startsWith("build: encoding [INT8_ONLY] with metric " + metric));
-    }
-  }
-
   @Test
   void plainJavaHasNone() {
     AcceleratedVectorIndex.Builder alone =
