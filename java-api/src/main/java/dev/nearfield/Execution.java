@@ -13,7 +13,7 @@ public interface Execution {
   /**
    * Whether the answer to this query is proven equal to a full 32-bit scan of the rows it looked
    * at. On a flat index only a search with {@link SearchRequest.Builder#maxOversample} may have
-   * others.
+   * others, and one that keeps {@link Encoding#INT8_ONLY} has no such answers.
    *
    * @throws IndexOutOfBoundsException unless the query exists
    */

@@ -17,7 +17,10 @@ public interface IndexStats {
   /** Bytes on the device: rows and the workspace, which the indexes of a device share. */
   long deviceBytes();
 
-  /** What the device keeps for scans: {@link Encoding#F32} or {@link Encoding#INT8}. */
+  /**
+   * What the device keeps: {@link Encoding#F32}, {@link Encoding#INT8} or {@link
+   * Encoding#INT8_ONLY}.
+   */
   Encoding encoding();
 
   /** Bytes of the codes, which are among {@link #deviceBytes}; 0 without. */
@@ -50,7 +53,7 @@ public interface IndexStats {
   /** Compactions finished, automatic ones included. */
   long compactions();
 
-  /** How often the codes were fitted to the vectors. */
+  /** How often the codes were fitted, to the vectors or to a sample. */
   long trainings();
 
   /** How often a fallback was decided, by reason; reasons that never occurred are absent. */

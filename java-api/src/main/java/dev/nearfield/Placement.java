@@ -10,7 +10,9 @@ public interface Placement {
 
   Device device();
 
-  /** What is kept there: {@link Encoding#F32} or {@link Encoding#INT8}. */
+  /**
+   * What is kept there: {@link Encoding#F32}, {@link Encoding#INT8} or {@link Encoding#INT8_ONLY}.
+   */
   Encoding encoding();
 
   /** Why this is not where the acceleration policy asks first; empty when it is. */

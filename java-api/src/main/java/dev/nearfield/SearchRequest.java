@@ -186,7 +186,8 @@ public final class SearchRequest {
 
     /**
      * Asks for the answers of a full scan in 32-bit floats, whatever {@link #maxOversample} says.
-     * Without that a flat index always answers so.
+     * Without that a flat index always answers so, unless it keeps {@link Encoding#INT8_ONLY}: that
+     * refuses such a search.
      */
     public Builder exact(boolean exact) {
       this.exact = exact;
@@ -194,11 +195,12 @@ public final class SearchRequest {
     }
 
     /**
-     * Bounds the work of a search by codes ({@link Encoding#INT8}): of the vectors that its scan
-     * cannot rule out, only the {@code factor * topK} most promising, rounded up, are looked at in
-     * 32-bit floats. {@link SearchResult#certified} tells for each query whether that was enough to
-     * prove the answer. The same vectors and the same codes give the same answer, but a training of
-     * the codes may change it. An index without codes answers exactly and has no use for this.
+     * Bounds the work of a search by codes ({@link Encoding#INT8}, {@link Encoding#INT8_ONLY}): of
+     * the vectors that its scan cannot rule out, only the {@code factor * topK} most promising,
+     * rounded up, are looked at in 32-bit floats. {@link SearchResult#certified} tells for each
+     * query whether that was enough to prove the answer. The same vectors and the same codes give
+     * the same answer, but a training of the codes may change it. An index without codes answers
+     * exactly and has no use for this.
      *
      * @param factor 0, the default: no bound, and every answer is exact; else at least 1
      * @throws IllegalArgumentException for anything else

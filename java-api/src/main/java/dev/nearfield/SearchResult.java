@@ -28,7 +28,8 @@ public interface SearchResult {
 
   /**
    * Whether the answer to this query is proven equal to that of a full scan in 32-bit floats. Only
-   * a search with {@link SearchRequest.Builder#maxOversample} may have others.
+   * a search with {@link SearchRequest.Builder#maxOversample} may have others, and an index that
+   * keeps {@link Encoding#INT8_ONLY}, where it is proven of none.
    */
   boolean certified(int query);
 

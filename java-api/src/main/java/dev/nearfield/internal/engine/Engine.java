@@ -2,6 +2,7 @@
 package dev.nearfield.internal.engine;
 
 import dev.nearfield.Device;
+import dev.nearfield.Encoding;
 import dev.nearfield.Metric;
 import dev.nearfield.VectorIndexException;
 import dev.nearfield.internal.turn.DeviceOwner;
@@ -26,6 +27,9 @@ public interface Engine extends AutoCloseable {
 
   /** Whether indexes of that metric may keep int8 codes beside their rows. */
   boolean supportsCodes(Metric metric);
+
+  /** Whether indexes of that metric may keep int8 codes and no rows. */
+  boolean supportsCodesAlone(Metric metric);
 
   /**
    * Whether calls compute on this machine's processors, so that how long one takes follows from its
@@ -81,7 +85,8 @@ public interface Engine extends AutoCloseable {
   /**
    * Zero means the default in every numeric component.
    *
-   * @param coded int8 codes beside the rows, where {@link #supportsCodes}
+   * @param encoding what is kept: {@link Encoding#F32}, {@link Encoding#INT8} where {@link
+   *     #supportsCodes}, or {@link Encoding#INT8_ONLY} where {@link #supportsCodesAlone}
    */
   record IndexOptions(
       int dim,
@@ -89,20 +94,36 @@ public interface Engine extends AutoCloseable {
       long capacity,
       long memoryLimitBytes,
       double poincareMaxNorm,
-      boolean coded) {
+      Encoding encoding) {
+    public IndexOptions {
+      if (encoding == Encoding.AUTO) {
+        throw new IllegalArgumentException(
+            "IndexOptions: encoding [AUTO], it must have been decided");
+      }
+    }
 
     /** Without codes. */
     public IndexOptions(
         int dim, Metric metric, long capacity, long memoryLimitBytes, double poincareMaxNorm) {
-      this(dim, metric, capacity, memoryLimitBytes, poincareMaxNorm, false);
+      this(dim, metric, capacity, memoryLimitBytes, poincareMaxNorm, Encoding.F32);
+    }
+
+    /** Whether there are codes, with rows or without. */
+    public boolean coded() {
+      return encoding != Encoding.F32;
+    }
+
+    /** Whether there are codes and no rows: vectors are what their codes stand for. */
+    public boolean codesAlone() {
+      return encoding == Encoding.INT8_ONLY;
     }
 
     public IndexOptions withCapacity(long rows) {
-      return new IndexOptions(dim, metric, rows, memoryLimitBytes, poincareMaxNorm, coded);
+      return new IndexOptions(dim, metric, rows, memoryLimitBytes, poincareMaxNorm, encoding);
     }
 
     public IndexOptions withoutLimit() {
-      return new IndexOptions(dim, metric, capacity, 0, poincareMaxNorm, coded);
+      return new IndexOptions(dim, metric, capacity, 0, poincareMaxNorm, encoding);
     }
   }
 

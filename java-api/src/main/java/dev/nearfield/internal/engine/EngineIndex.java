@@ -2,6 +2,7 @@
 package dev.nearfield.internal.engine;
 
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Rows on one device: the mutable index of the ABI. Threading, ownership and failures as in {@link
@@ -25,7 +26,10 @@ public interface EngineIndex extends AutoCloseable {
   /** Overwrites {@code count} rows (64-bit numbers, unique) in place. */
   void replace(MemorySegment rows, long count, MemorySegment vectors, Engine.CallControl control);
 
-  /** Copies {@code count} rows to {@code out} as dim f32 each, bit for bit as added. */
+  /**
+   * Copies {@code count} rows to {@code out} as dim f32 each: bit for bit as added, or what their
+   * codes stand for.
+   */
   void read(MemorySegment rows, long count, MemorySegment out, Engine.CallControl control);
 
   void setLive(MemorySegment rows, long count, boolean live, Engine.CallControl control);
@@ -56,11 +60,14 @@ public interface EngineIndex extends AutoCloseable {
    * One step, about {@code budgetNanos} long (0: as long as it takes), of fitting the codes to a
    * sample of the live rows and coding all rows anew. Answers of searches are the same before,
    * between and after; rows may be added and changed between steps, and no compaction may run. A
-   * step that fails ends the training, and rows stay coded as they are.
+   * step that fails ends the training, and rows stay coded as they are. An index that keeps codes
+   * alone can be trained while it is empty, on {@code data}.
    *
+   * @param data what to fit to instead, the same at every step; null: rows of the index
    * @param position where the last step ended, 0 at first
    */
-  TrainStep trainStep(long position, long budgetNanos, Engine.CallControl control);
+  TrainStep trainStep(
+      @Nullable FitSample data, long position, long budgetNanos, Engine.CallControl control);
 
   @Override
   void close();

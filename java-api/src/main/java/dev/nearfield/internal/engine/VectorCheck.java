@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.engine;
 
+import dev.nearfield.Encoding;
 import dev.nearfield.Metric;
 
 /**
@@ -17,8 +18,8 @@ public final class VectorCheck {
   /** Cosine: 1/|v| and v/|v| stay normal f32 numbers from here on. */
   static final double MIN_COSINE_NORM = 0x1p-62;
 
-  /** Elements up to this give a norm of {@link #MAX_NORM} at most: 2^54 times the root of 2^16. */
-  private static final int PLAINLY_SMALL = Float.floatToRawIntBits(0x1p54f);
+  /** Longer vectors have no codes that could stand for them alone. */
+  static final double MAX_CODED_NORM = 0x1p50;
 
   /** One element of this gives a norm of {@link #MIN_COSINE_NORM} at least. */
   private static final int PLAINLY_LARGE = Float.floatToRawIntBits(0x1p-62f);
@@ -29,15 +30,31 @@ public final class VectorCheck {
   private final Metric metric;
   private final int dim;
   private final double maxNorm;
+  private final String limits; // whose the largest norm is
 
   /** {@code poincareMaxNorm} 0 means the default; other metrics ignore it. */
   public VectorCheck(Metric metric, int dim, double poincareMaxNorm) {
-    this.metric = metric;
-    this.dim = dim;
-    this.maxNorm =
+    this(
+        metric,
+        dim,
         metric == Metric.POINCARE
             ? (poincareMaxNorm == 0 ? POINCARE_DEFAULT_MAX_NORM : poincareMaxNorm)
-            : MAX_NORM;
+            : MAX_NORM,
+        metric.toString());
+  }
+
+  private VectorCheck(Metric metric, int dim, double maxNorm, String limits) {
+    this.metric = metric;
+    this.dim = dim;
+    this.maxNorm = maxNorm;
+    this.limits = limits;
+  }
+
+  /** Of vectors that become codes and nothing else; cosine scales them to length 1 before. */
+  public VectorCheck ofCodesAlone() {
+    return metric == Metric.COSINE
+        ? this
+        : new VectorCheck(metric, dim, MAX_CODED_NORM, Encoding.INT8_ONLY.toString());
   }
 
   /**
@@ -105,7 +122,7 @@ public final class VectorCheck {
     if (norm > maxNorm) {
       throw new IllegalArgumentException(
           "%s: %s [%d] has norm [%s], %s allows at most %s"
-              .formatted(operation, what, number, norm, metric, maxNorm));
+              .formatted(operation, what, number, norm, limits, maxNorm));
     }
     return squared;
   }
@@ -135,7 +152,8 @@ public final class VectorCheck {
         i++) { // without the sign, floats are in the order of their bits
       largest = Math.max(largest, bits[i] & Integer.MAX_VALUE);
     }
-    boolean fine = largest <= PLAINLY_SMALL;
+    // Such elements give the largest norm at most: that over the root of 2^16 dimensions.
+    boolean fine = largest <= Float.floatToRawIntBits((float) (maxNorm * 0x1p-8));
     for (int v = 0; fine && metric == Metric.COSINE && v < count; v++) {
       int i = v * dim;
       while (i < (v + 1) * dim && (bits[i] & Integer.MAX_VALUE) < PLAINLY_LARGE) {

@@ -12,7 +12,6 @@ import dev.nearfield.internal.move.MoveJob;
 import dev.nearfield.internal.move.Relocation;
 import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.table.IndexState;
-import dev.nearfield.internal.table.SlotTable;
 import dev.nearfield.internal.turn.CancelWord;
 import dev.nearfield.internal.turn.Change;
 import dev.nearfield.internal.turn.DeviceOwner;
@@ -74,10 +73,10 @@ final class IndexActor implements DeviceOwner.Turn {
   }
 
   /**
-   * Makes the index on the device. To be called once, on the owner thread, before anything else.
+   * Takes over the empty index on the device. To be called once, on the owner thread, before
+   * anything else.
    */
-  void begin(DeviceOwner owner, Engine engine, Placement placement, SlotTable slots) {
-    IndexState index = new IndexState(engine, config.options(engine), config.budgetBytes(), slots);
+  void begin(DeviceOwner owner, Engine engine, Placement placement, IndexState index) {
     settle(owner, engine, PlacementInfo.of(placement, index.encoding()), index);
   }
 
@@ -89,6 +88,9 @@ final class IndexActor implements DeviceOwner.Turn {
   private IndexHome settle(
       DeviceOwner owner, Engine engine, Placement placement, IndexState index) {
     IndexHome at = new IndexHome(owner, engine, owner.seat(this), placement);
+    if (index.fitted()) {
+      counters.trained();
+    }
     state = index;
     IndexWork worker = new IndexWork(index, counters, cancel, placement, relocation);
     work = worker;

@@ -10,9 +10,11 @@ import dev.nearfield.FallbackReason;
 import dev.nearfield.IndexListener;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
+import dev.nearfield.VectorBatch;
 import dev.nearfield.internal.device.IndexTargets;
 import dev.nearfield.internal.device.Settings;
 import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.engine.VectorCheck;
 import dev.nearfield.internal.event.FallbackReporter;
 import dev.nearfield.internal.event.IndexCounters;
@@ -53,6 +55,7 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   private Duration mailboxWait = Duration.ofSeconds(10);
   private @Nullable Duration timeout;
   private Encoding encoding = Encoding.AUTO;
+  private @Nullable FitSample sample;
   private int codedFrom = IndexConfig.CODED_FROM;
   private double poincareMaxNorm;
   private double deadRatio = 0.3;
@@ -125,6 +128,14 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   }
 
   @Override
+  public IndexBuilder codesFittedTo(VectorBatch sample) {
+    // Of the vectors that can be there: no other encoding takes a sample.
+    VectorCheck check = new VectorCheck(metric, dim, 0).ofCodesAlone();
+    this.sample = FitSample.of("codesFittedTo", sample, check);
+    return this;
+  }
+
+  @Override
   public IndexBuilder expectedVectors(long vectors) {
     this.expectedVectors = inRange("expectedVectors", vectors, 0, Integer.MAX_VALUE);
     return this;
@@ -191,10 +202,7 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
 
   @Override
   public AcceleratedVectorIndex build() {
-    if (encoding == Encoding.INT8 && metric == Metric.MANHATTAN) {
-      throw new IllegalArgumentException(
-          "build: encoding [INT8] with metric MANHATTAN, whose sums no codes bound; F32 and AUTO are possible");
-    }
+    checkEncoding();
     StackRoom.require();
     IndexCounters counters = new IndexCounters();
     Completer completer = new Completer(executor);
@@ -223,6 +231,26 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
           fallback.ifPresent(reason -> reporter.fellBack("build", placement, reason, cause));
           return index;
         });
+  }
+
+  private void checkEncoding() {
+    boolean alone = encoding == Encoding.INT8_ONLY;
+    if ((alone || encoding == Encoding.INT8) && metric == Metric.MANHATTAN) {
+      throw new IllegalArgumentException(
+          "build: encoding [%s] with metric MANHATTAN, whose sums no codes bound; F32 and AUTO are possible"
+              .formatted(encoding));
+    }
+    if (alone && metric == Metric.POINCARE) {
+      throw new IllegalArgumentException(
+          "build: encoding [INT8_ONLY] with metric POINCARE, where codes near the boundary of the ball"
+              + " stand for points outside; F32, INT8 and AUTO are possible");
+    }
+    if (!alone && sample != null) {
+      throw new IllegalArgumentException(
+          "build: codesFittedTo with encoding [%s], whose codes are fitted to the vectors by themselves;"
+                  .formatted(encoding)
+              + " INT8_ONLY takes a sample");
+    }
   }
 
   private AcceleratedVectorIndex make(
@@ -270,6 +298,7 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
         dim,
         metric,
         encoding,
+        sample,
         codedFrom,
         poincareMaxNorm,
         expectedVectors,

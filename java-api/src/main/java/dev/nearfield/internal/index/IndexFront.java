@@ -3,6 +3,7 @@ package dev.nearfield.internal.index;
 
 import dev.nearfield.AcceleratedVectorIndex;
 import dev.nearfield.CompactionReport;
+import dev.nearfield.Encoding;
 import dev.nearfield.IndexStats;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
@@ -23,7 +24,6 @@ import dev.nearfield.internal.table.SortedHandles;
 import dev.nearfield.internal.turn.Change;
 import dev.nearfield.internal.turn.Completer;
 import dev.nearfield.internal.turn.DeviceOwner;
-import dev.nearfield.internal.turn.OwnerCall;
 import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.turn.StackRoom;
 import dev.nearfield.internal.turn.Threads;
@@ -103,14 +103,12 @@ final class IndexFront implements AcceleratedVectorIndex {
       FallbackReporter reporter) {
     IndexFront index = new IndexFront(config, counters, completer, slots, elsewhere, reporter);
     try {
-      return OwnerCall.run(
+      Building.run(
           owner,
-          "build",
-          null,
-          (engine, scratch, control) -> {
-            index.actor.begin(owner, engine, placement, slots);
-            return index;
-          });
+          config,
+          slots,
+          (engine, made) -> index.actor.begin(owner, engine, placement, made));
+      return index;
     } catch (RuntimeException | Error e) {
       index.actor.notBegun();
       throw e;
@@ -153,7 +151,7 @@ final class IndexFront implements AcceleratedVectorIndex {
     intake.checkDimension("addAll", vectors.dimension());
     int chunkRows = slots.chunkRows(config.dim());
     if (vectors.size() <= chunkRows) {
-      float[] copy = intake.vectors("addAll", "vector", vectors);
+      float[] copy = intake.vectors("addAll", vectors);
       return submit(new Jobs.Add("addAll", timeout, copy, vectors.size())).await();
     }
     StackRoom.require();
@@ -234,7 +232,12 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   private SearchJob job(SearchRequest request) {
     intake.checkDimension("search", request.dimension());
-    float[] queries = intake.vectors("search", "query", request.queries());
+    if (request.exact() && config.encoding() == Encoding.INT8_ONLY) {
+      throw new IllegalArgumentException(
+          "search: exact [true] with encoding INT8_ONLY, which keeps no vectors in 32-bit floats to scan;"
+              + " search without it for the exact answers of what get() gives, or build with INT8 or F32");
+    }
+    float[] queries = intake.queries("search", request.queries());
     SortedHandles filter = filter(request);
     RowMask mask = filter == null ? null : RowMask.of(slots, filter, SearchJob.isKept(request));
     return new SearchJob(request, request.timeout().orElse(timeout), queries, filter, mask);

@@ -295,7 +295,7 @@ final class IndexWork {
   Object trainStep(long position, long budgetNanos) {
     try {
       EngineIndex.TrainStep step =
-          state.rows().trainStep(position, budgetNanos, control(Long.MAX_VALUE));
+          state.rows().trainStep(null, position, budgetNanos, control(Long.MAX_VALUE));
       if (step.done()) {
         counters.trained();
       }

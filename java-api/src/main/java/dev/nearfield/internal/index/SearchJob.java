@@ -181,8 +181,10 @@ final class SearchJob extends Request<SearchResult> {
   }
 
   /** Nothing to search: no hits for any query that is left. */
-  SearchResult empty(Metric metric, Device device, Optional<FallbackReason> fallback) {
+  SearchResult empty(
+      Metric metric, Device device, Optional<FallbackReason> fallback, boolean certified) {
     begin(0);
+    notCertified.set(answered, queryCount(), !certified);
     sharedBatch(queryCount() - answered);
     answered = queryCount();
     return result(metric, device, fallback);

@@ -97,8 +97,9 @@ final class SearchWork {
       for (SearchJob job : jobs) {
         queries += job.ended() ? 0 : job.queryCount() - job.answered();
       }
-      counters.searched(queries, queries, 0, 0);
-      jobs.forEach(job -> job.succeed(job.empty(metric, device, fallback)));
+      boolean proven = !state.options().codesAlone();
+      counters.searched(queries, proven ? queries : 0, 0, 0);
+      jobs.forEach(job -> job.succeed(job.empty(metric, device, fallback, proven)));
       return;
     }
     long start = System.nanoTime();

@@ -2,14 +2,15 @@
 package dev.nearfield.internal.index;
 
 import dev.nearfield.DeviceLostException;
+import dev.nearfield.Encoding;
 import dev.nearfield.IndexClosedException;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.table.IndexState;
 import dev.nearfield.internal.turn.DeviceOwner;
 
 /**
- * When the codes of an index are fitted to its vectors, and when anew. Nobody waits for it, and
- * answers are the same without. In a turn.
+ * When the codes beside the vectors of an index are fitted to these, and when anew. Nobody waits
+ * for it, and answers are the same without. In a turn.
  */
 final class Trainer {
   private static final System.Logger LOG = System.getLogger(Trainer.class.getName());
@@ -50,7 +51,7 @@ final class Trainer {
     if (running) {
       return true;
     }
-    if (!index.options().coded() || index.live() < liveFrom) {
+    if (index.encoding() != Encoding.INT8 || index.live() < liveFrom) {
       return false;
     }
     return trainedAt == NEVER

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.index;
 
+import dev.nearfield.Encoding;
 import dev.nearfield.VectorBatch;
 import dev.nearfield.internal.engine.VectorCheck;
 import dev.nearfield.internal.table.IndexConfig;
@@ -15,11 +16,13 @@ final class VectorIntake {
   /** Stays in the first-level cache while it is checked. */
   private static final int CHECK_BYTES = 16 << 10;
 
-  private final VectorCheck check;
+  private final VectorCheck check; // of vectors to keep
+  private final VectorCheck queryCheck;
   private final int dim;
 
   VectorIntake(IndexConfig config) {
-    this.check = new VectorCheck(config.metric(), config.dim(), config.poincareMaxNorm());
+    this.queryCheck = new VectorCheck(config.metric(), config.dim(), config.poincareMaxNorm());
+    this.check = config.encoding() == Encoding.INT8_ONLY ? queryCheck.ofCodesAlone() : queryCheck;
     this.dim = config.dim();
   }
 
@@ -35,10 +38,22 @@ final class VectorIntake {
   }
 
   /** All of a batch, row-major. */
-  float[] vectors(String operation, String noun, VectorBatch batch) {
+  float[] vectors(String operation, VectorBatch batch) {
+    float[] copy = copy(batch);
+    check.checkAll(operation, "vector", 0, copy, batch.size());
+    return copy;
+  }
+
+  /** The same of what is searched for. */
+  float[] queries(String operation, VectorBatch batch) {
+    float[] copy = copy(batch);
+    queryCheck.checkAll(operation, "query", 0, copy, batch.size());
+    return copy;
+  }
+
+  private float[] copy(VectorBatch batch) {
     float[] copy = new float[Math.multiplyExact(batch.size(), dim)];
     batch.copyTo(0, batch.size(), MemorySegment.ofArray(copy));
-    check.checkAll(operation, noun, 0, copy, batch.size());
     return copy;
   }
 

@@ -2,6 +2,7 @@
 package dev.nearfield.internal.move;
 
 import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.engine.Engine.CallControl;
 import dev.nearfield.internal.table.IndexState;
 import dev.nearfield.internal.table.LiveRows;
 import dev.nearfield.internal.table.SlotTable;
@@ -13,13 +14,15 @@ import org.jspecify.annotations.Nullable;
 /**
  * Carries the vectors of an index to another device, by turns: a chunk is read on the old owner
  * thread, added on the new one, and so on; no vector is on the host longer than that. The index
- * serves nothing else meanwhile, so nothing changes under it. Dead rows stay behind.
+ * serves nothing else meanwhile, so nothing changes under it. Dead rows stay behind. Codes are made
+ * anew there, of an index that keeps nothing else from what they stand for; what they were fitted
+ * to at the build they are fitted to before.
  */
 public final class IndexMove implements DeviceOwner.Turn {
   enum Phase {
     /** The old owner is to read the next chunk. */
     READ,
-    /** The new owner is to add it. */
+    /** The new owner is to make the index, the first time, and to add it. */
     WRITE,
     /** The new owner is to drop what it has. */
     DROP,
@@ -40,6 +43,7 @@ public final class IndexMove implements DeviceOwner.Turn {
   private @Nullable Engine engine;
   private @Nullable IndexState target;
   private @Nullable Throwable failure;
+  private volatile @Nullable Throwable stop; // why nobody wants the move any more
 
   IndexMove(IndexState from, DeviceOwner.Seat oldSeat, Elsewhere.Destination to) {
     this.from = from;
@@ -91,22 +95,28 @@ public final class IndexMove implements DeviceOwner.Turn {
     newSeat.ready();
   }
 
+  /** In phase WRITE: what takes several turns there ends with the next. */
+  void stop(Throwable cause) {
+    stop = cause;
+  }
+
   // ---- on the new owner thread
 
   @Override
   public long run(Engine engine, Scratch scratch, long untilNanos) {
     if (phase == Phase.WRITE) {
       try {
-        IndexState filled = target;
-        if (filled == null) {
-          this.engine = engine;
-          filled =
-              new IndexState(engine, to.config().options(engine), to.config().budgetBytes(), slots);
-          target = filled;
-          filled.checkRoom("move", from.live());
+        IndexState there = target == null ? make(engine) : target;
+        Throwable cause = stop;
+        if (cause != null) {
+          failure = cause;
+          drop();
+        } else if (there.fitStep(Math.max(1, untilNanos - System.nanoTime()), CallControl.NONE)) {
+          there.adopt(chunk, scratch);
+          phase = nextRow == from.rowCount() ? Phase.DONE : Phase.READ;
+        } else {
+          return DeviceOwner.AGAIN;
         }
-        filled.adopt(chunk, scratch);
-        phase = nextRow == from.rowCount() ? Phase.DONE : Phase.READ;
       } catch (RuntimeException | Error e) {
         failure = e;
         drop();
@@ -117,6 +127,14 @@ public final class IndexMove implements DeviceOwner.Turn {
       oldSeat.ready();
     }
     return DeviceOwner.IDLE;
+  }
+
+  private IndexState make(Engine engine) {
+    this.engine = engine;
+    IndexState made = IndexState.of(engine, to.config(), slots);
+    target = made;
+    made.checkRoom("move", from.live());
+    return made;
   }
 
   private void drop() {

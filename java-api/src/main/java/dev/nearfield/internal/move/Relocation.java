@@ -206,7 +206,12 @@ public final class Relocation {
           going.abort(stop);
         }
       }
-      case WRITE, DROP -> {}
+      case WRITE -> {
+        if (stop != null) {
+          going.stop(stop);
+        }
+      }
+      case DROP -> {}
       case DONE -> {
         return going.target().claimSlots();
       }

@@ -50,15 +50,25 @@ public final class NativeEngine implements Engine {
   @Override
   public boolean supports(Metric metric) {
     try (CallFrame frame = new CallFrame(CallControl.NONE)) {
-      return supports(frame, metric, nearfield_h.NF_OP_INDEX(), nearfield_h.NF_F32())
-          && supports(frame, metric, nearfield_h.NF_OP_KNN(), nearfield_h.NF_F32());
+      int f32 = nearfield_h.NF_F32();
+      return supports(frame, metric, nearfield_h.NF_OP_INDEX(), f32, f32)
+          && supports(frame, metric, nearfield_h.NF_OP_KNN(), f32, f32);
     }
   }
 
   @Override
   public boolean supportsCodes(Metric metric) {
     try (CallFrame frame = new CallFrame(CallControl.NONE)) {
-      return supports(frame, metric, nearfield_h.NF_OP_INDEX(), nearfield_h.NF_I8());
+      return supports(
+          frame, metric, nearfield_h.NF_OP_INDEX(), nearfield_h.NF_F32(), nearfield_h.NF_I8());
+    }
+  }
+
+  @Override
+  public boolean supportsCodesAlone(Metric metric) {
+    try (CallFrame frame = new CallFrame(CallControl.NONE)) {
+      int i8 = nearfield_h.NF_I8(); // codes alone are stored as what is scanned
+      return supports(frame, metric, nearfield_h.NF_OP_INDEX(), i8, i8);
     }
   }
 
@@ -72,13 +82,14 @@ public final class NativeEngine implements Engine {
     return lost;
   }
 
-  private boolean supports(CallFrame frame, Metric metric, int operation, int scanType) {
+  private boolean supports(
+      CallFrame frame, Metric metric, int operation, int storeType, int scanType) {
     MemorySegment what = frame.struct(nf_capability.layout());
     nf_capability.op(what, operation);
     nf_capability.index_kind(what, nearfield_h.NF_FLAT());
     nf_capability.metric(what, MetricCode.of(metric));
     nf_capability.input_dtype(what, nearfield_h.NF_F32());
-    nf_capability.store_dtype(what, nearfield_h.NF_F32());
+    nf_capability.store_dtype(what, storeType);
     nf_capability.scan_dtype(what, scanType);
     return calls.supports(context(), what);
   }
@@ -113,6 +124,7 @@ public final class NativeEngine implements Engine {
     nf_index_desc.dim(desc, options.dim());
     nf_index_desc.store_dtype(desc, nearfield_h.NF_F32());
     nf_index_desc.scan_dtype(desc, options.coded() ? nearfield_h.NF_I8() : nearfield_h.NF_F32());
+    nf_index_desc.flags(desc, options.codesAlone() ? nearfield_h.NF_DROP_F32() : 0);
     nf_index_desc.capacity(desc, options.capacity());
     nf_index_desc.memory_limit(desc, options.memoryLimitBytes());
     nf_index_desc.poincare_max_norm(desc, options.poincareMaxNorm());

@@ -12,9 +12,11 @@ import dev.nearfield.internal.engine.Engine.CallControl;
 import dev.nearfield.internal.engine.Engine.IndexOptions;
 import dev.nearfield.internal.engine.Engine.SearchCall;
 import dev.nearfield.internal.engine.EngineIndex;
+import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.natives.NativeErrors.Memory;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.jspecify.annotations.Nullable;
 
 /** One native index; belongs to its engine and is closed before it. */
 final class NativeIndex implements EngineIndex {
@@ -136,9 +138,13 @@ final class NativeIndex implements EngineIndex {
   }
 
   @Override
-  public TrainStep trainStep(long position, long budgetNanos, CallControl control) {
+  public TrainStep trainStep(
+      @Nullable FitSample data, long position, long budgetNanos, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment request = frame.struct(nf_train.layout());
+      if (data != null) {
+        nf_train.data(request, frame.matrix(data.vectors(), data.count(), dim));
+      }
       MemorySegment step = frame.struct(nf_step.layout());
       nf_step.budget_ns(step, budgetNanos);
       nf_step.position(step, position);

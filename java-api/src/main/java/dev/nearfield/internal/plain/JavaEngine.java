@@ -43,6 +43,11 @@ public final class JavaEngine implements Engine {
   }
 
   @Override
+  public boolean supportsCodesAlone(Metric metric) {
+    return false;
+  }
+
+  @Override
   public boolean onHost() {
     return true;
   }
@@ -61,7 +66,8 @@ public final class JavaEngine implements Engine {
   @Override
   public EngineIndex createIndex(IndexOptions options, CallControl control) {
     if (options.coded()) {
-      throw new IllegalArgumentException("createIndex: coded [true], plain Java has no codes");
+      throw new IllegalArgumentException(
+          "createIndex: encoding [" + options.encoding() + "], plain Java has no codes");
     }
     return new JavaIndex(options);
   }

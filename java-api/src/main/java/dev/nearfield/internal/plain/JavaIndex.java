@@ -5,6 +5,7 @@ import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
+import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.engine.VectorCheck;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -202,7 +203,8 @@ final class JavaIndex implements EngineIndex {
   }
 
   @Override
-  public TrainStep trainStep(long position, long budgetNanos, Engine.CallControl control) {
+  public TrainStep trainStep(
+      @Nullable FitSample data, long position, long budgetNanos, Engine.CallControl control) {
     throw new IllegalStateException("train: this index has no codes");
   }
 

@@ -5,6 +5,7 @@ import dev.nearfield.BackendUnavailableException;
 import dev.nearfield.Encoding;
 import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.engine.FitSample;
 import java.time.Duration;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -12,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * What the builder decided.
  *
+ * @param sample of {@link Encoding#INT8_ONLY}: what the codes are fitted to; null: they are not
  * @param codedFrom vectors from which codes pay: with fewer promised {@link Encoding#AUTO} makes
  *     none, and with that many they are fitted
  * @param budgetBytes on the device, 0 for what it has
@@ -23,6 +25,7 @@ public record IndexConfig(
     int dim,
     Metric metric,
     Encoding encoding,
+    @Nullable FitSample sample,
     int codedFrom,
     double poincareMaxNorm,
     long expectedVectors,
@@ -45,6 +48,7 @@ public record IndexConfig(
         dim,
         metric,
         encoding,
+        sample,
         codedFrom,
         poincareMaxNorm,
         expectedVectors,
@@ -63,23 +67,39 @@ public record IndexConfig(
    * @throws BackendUnavailableException when it cannot have the codes that were asked for
    */
   public Engine.IndexOptions options(Engine engine) {
-    Engine.IndexOptions plain =
-        new Engine.IndexOptions(dim, metric, expectedVectors, budgetBytes, poincareMaxNorm, false);
-    Engine.IndexOptions coded =
-        new Engine.IndexOptions(dim, metric, expectedVectors, budgetBytes, poincareMaxNorm, true);
     return switch (encoding) {
-      case F32 -> plain;
+      case F32 -> options(Encoding.F32);
       case INT8 -> {
         if (!engine.supportsCodes(metric)) {
-          throw new BackendUnavailableException(
-              "build: encoding [INT8] is not to be had on %s with %s; AUTO uses codes where there are any"
-                  .formatted(engine.device(), metric),
-              List.of());
+          throw unavailable(engine, "AUTO uses codes where there are any");
         }
-        yield coded;
+        yield options(Encoding.INT8);
       }
-      case AUTO -> engine.supportsCodes(metric) && codesPay(engine, coded) ? coded : plain;
+      case INT8_ONLY -> {
+        if (!engine.supportsCodesAlone(metric)) {
+          throw unavailable(engine, "AUTO keeps vectors of 32-bit floats there");
+        }
+        yield options(Encoding.INT8_ONLY);
+      }
+      case AUTO -> {
+        Engine.IndexOptions coded = options(Encoding.INT8);
+        yield engine.supportsCodes(metric) && codesPay(engine, coded)
+            ? coded
+            : options(Encoding.F32);
+      }
     };
+  }
+
+  private Engine.IndexOptions options(Encoding kept) {
+    return new Engine.IndexOptions(
+        dim, metric, expectedVectors, budgetBytes, poincareMaxNorm, kept);
+  }
+
+  private BackendUnavailableException unavailable(Engine engine, String instead) {
+    return new BackendUnavailableException(
+        "build: encoding [%s] is not to be had on %s with %s; %s"
+            .formatted(encoding, engine.device(), metric, instead),
+        List.of());
   }
 
   private boolean codesPay(Engine engine, Engine.IndexOptions coded) {

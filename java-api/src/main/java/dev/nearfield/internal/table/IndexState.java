@@ -5,6 +5,7 @@ import dev.nearfield.CompactionReport;
 import dev.nearfield.Encoding;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
+import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.turn.DeviceOwner;
 import dev.nearfield.internal.turn.Scratch;
 import java.lang.foreign.MemorySegment;
@@ -27,6 +28,19 @@ public final class IndexState {
   private EngineIndex.Codes codes = EngineIndex.Codes.NONE;
   private long given;
   private int claimed;
+  private @Nullable FitSample unfitted; // what the codes are yet to be fitted to
+  private long fitPosition;
+  private boolean fitted;
+
+  /**
+   * Empty, as that config makes it on that device: to be fitted ({@link #fitStep}) before anything
+   * is added.
+   */
+  public static IndexState of(Engine engine, IndexConfig config, SlotTable slots) {
+    IndexState made = new IndexState(engine, config.options(engine), config.budgetBytes(), slots);
+    made.unfitted = config.sample();
+    return made;
+  }
 
   /** {@code budget}: bytes on the device, 0 for what the device has. */
   public IndexState(Engine engine, Engine.IndexOptions options, long budget, SlotTable slots) {
@@ -42,7 +56,7 @@ public final class IndexState {
   }
 
   public Encoding encoding() {
-    return options.coded() ? Encoding.INT8 : Encoding.F32;
+    return options.encoding();
   }
 
   public EngineIndex rows() {
@@ -94,6 +108,31 @@ public final class IndexState {
   public void close() {
     endCompaction();
     rows.close();
+  }
+
+  // ---- fitting codes to a sample
+
+  /**
+   * One step, about {@code budgetNanos} long, of fitting the codes to the sample of the config, if
+   * there is one; answers whether nothing of it is left.
+   */
+  public boolean fitStep(long budgetNanos, Engine.CallControl control) {
+    FitSample sample = unfitted;
+    if (sample == null) {
+      return true;
+    }
+    EngineIndex.TrainStep step = rows.trainStep(sample, fitPosition, budgetNanos, control);
+    fitPosition = step.position();
+    if (step.done()) {
+      unfitted = null;
+      fitted = true;
+    }
+    return step.done();
+  }
+
+  /** Whether the codes are fitted to a sample. */
+  public boolean fitted() {
+    return fitted;
   }
 
   // ---- adding

@@ -224,7 +224,7 @@ class ReportTest {
     assertSame(probed, Backends.status(BackendKind.CUDA));
     new PolicyRoutes(
             Acceleration.PREFERRED,
-            new IndexConfig(1, Metric.DOT, Encoding.AUTO, 0, 0, 0, 0, 64, 0, 64, 0, 1, null))
+            new IndexConfig(1, Metric.DOT, Encoding.AUTO, null, 0, 0, 0, 0, 64, 0, 64, 0, 1, null))
         .better(
             new PlacementInfo(
                 choice.device(), Optional.of(FallbackReason.NO_DEVICE), choice.passedOver()));

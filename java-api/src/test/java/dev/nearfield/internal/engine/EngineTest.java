@@ -10,9 +10,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.nearfield.Accelerators;
 import dev.nearfield.BackendKind;
 import dev.nearfield.DeviceOutOfMemoryException;
+import dev.nearfield.Encoding;
 import dev.nearfield.Metric;
+import dev.nearfield.NativeCallException;
 import dev.nearfield.Properties;
 import dev.nearfield.SearchTimeoutException;
+import dev.nearfield.VectorBatch;
 import dev.nearfield.internal.device.Backends;
 import dev.nearfield.internal.engine.Engine.CallControl;
 import dev.nearfield.internal.engine.Engine.IndexOptions;
@@ -27,6 +30,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -327,6 +331,58 @@ public class EngineTest {
         assertTrue(estimate.bytes() >= 400_000, estimate.toString());
         assertTrue(estimate.peakBytes() >= estimate.bytes(), estimate.toString());
       }
+    }
+  }
+
+  private static IndexOptions alone(int dim, Metric metric) {
+    return new IndexOptions(dim, metric, 1000, 0, 0, Encoding.INT8_ONLY);
+  }
+
+  @ParameterizedTest
+  @MethodSource("libraries")
+  void codesAloneAreMadeWhereTheyAreSupported(String library) {
+    try (Engine engine = open(library)) {
+      for (Metric metric : Metric.values()) {
+        boolean possible = engine.supportsCodesAlone(metric);
+        boolean never = metric == Metric.MANHATTAN || metric == Metric.POINCARE;
+        assertTrue(!possible || engine.supportsCodes(metric) && !never, metric.name());
+        assertTrue(possible || never || !library.equals("cpu"), metric.name());
+        if (possible) {
+          engine.createIndex(alone(2, metric), NONE).close();
+          long floats = engine.estimate(new IndexOptions(128, metric, 1000, 0, 0)).bytes();
+          long codes = engine.estimate(alone(128, metric)).bytes();
+          assertTrue(codes > floats / 4 && codes < floats * .4, codes + " of " + floats);
+        } else {
+          assertThrows(NativeCallException.class, () -> engine.createIndex(alone(2, metric), NONE));
+        }
+      }
+    }
+  }
+
+  @Test
+  void codesAloneAreFittedBeforeTheFirstAdd() {
+    float[][] given = new float[64][2];
+    for (int i = 0; i < given.length; i++) {
+      given[i] = new float[] {100 + i, 200 - i};
+    }
+    VectorCheck check = new VectorCheck(Metric.DOT, 2, 0);
+    FitSample sample = FitSample.of("test", VectorBatch.of(given), check);
+    try (Engine engine = open("cpu");
+        EngineIndex index = engine.createIndex(alone(2, Metric.DOT), NONE)) {
+      EngineIndex.TrainStep step = new EngineIndex.TrainStep(0, false);
+      while (!step.done()) {
+        step = index.trainStep(sample, step.position(), 1, NONE);
+      }
+      index.add(floats(131.3f, 168.7f, 100, 200), 2, NONE);
+      float[] read = new float[4];
+      index.read(longs(0, 1), 2, MemorySegment.ofArray(read), NONE);
+      // The rows lie on a line through the mean, half of its length from there, in 127 steps.
+      assertEquals(131.3f, read[0], 45f / 127);
+      assertEquals(200, read[3], 45f / 127);
+      NativeCallException late =
+          assertThrows(NativeCallException.class, () -> index.trainStep(sample, 0, 1, NONE));
+      assertTrue(late.getMessage().contains("before the first add"), late.getMessage());
+      assertEquals(2, index.info().rows());
     }
   }
 }

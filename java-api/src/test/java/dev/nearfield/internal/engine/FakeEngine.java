@@ -31,6 +31,9 @@ public final class FakeEngine implements Engine {
 
   public final List<Call> calls = new CopyOnWriteArrayList<>();
 
+  /** What codes were fitted to, a step each. */
+  public final List<FitSample> fittedTo = new CopyOnWriteArrayList<>();
+
   /** What searches asked for, in order; their segments are used again. */
   public final List<SearchCall> searches = new CopyOnWriteArrayList<>();
 
@@ -50,6 +53,9 @@ public final class FakeEngine implements Engine {
 
   /** Indexes may have codes; their rows are those of plain Java all the same. */
   public volatile boolean codes;
+
+  /** Indexes may have codes alone. Vectors are rounded to halves then, as codes would. */
+  public volatile boolean codesAlone;
 
   /** Steps that a training takes. */
   public volatile int trainSteps = 3;
@@ -189,6 +195,11 @@ public final class FakeEngine implements Engine {
   }
 
   @Override
+  public boolean supportsCodesAlone(Metric metric) {
+    return codesAlone && metric != Metric.MANHATTAN && metric != Metric.POINCARE;
+  }
+
+  @Override
   public boolean onHost() {
     return onHost;
   }
@@ -201,12 +212,17 @@ public final class FakeEngine implements Engine {
   @Override
   public Estimate estimate(IndexOptions options) {
     Estimate rows = real.estimate(options);
-    return options.coded() ? new Estimate(rows.peakBytes() * 5 / 4, rows.bytes() * 5 / 4) : rows;
+    return switch (options.encoding()) {
+      case INT8 -> new Estimate(rows.peakBytes() * 5 / 4, rows.bytes() * 5 / 4);
+      case INT8_ONLY -> new Estimate(rows.peakBytes() / 4, rows.bytes() / 4);
+      default -> rows;
+    };
   }
 
   @Override
   public EngineIndex createIndex(IndexOptions options, CallControl control) {
-    enter(options.coded() ? "createCoded" : "create", 0, 0, 0, control);
+    String kind = options.codesAlone() ? "createAlone" : "createCoded";
+    enter(options.coded() ? kind : "create", 0, 0, 0, control);
     IndexOptions plain =
         new IndexOptions(
             options.dim(),
@@ -214,7 +230,7 @@ public final class FakeEngine implements Engine {
             options.capacity(),
             options.memoryLimitBytes(),
             options.poincareMaxNorm());
-    return new FakeIndex(real.createIndex(plain, control), options.coded());
+    return new FakeIndex(real.createIndex(plain, control), options);
   }
 
   @Override
@@ -269,13 +285,29 @@ public final class FakeEngine implements Engine {
 
   private final class FakeIndex implements EngineIndex {
     private final EngineIndex rows;
+    private final int dim;
     private final boolean coded;
+    private final boolean alone;
     private int slices;
     private long whole;
 
-    FakeIndex(EngineIndex rows, boolean coded) {
+    FakeIndex(EngineIndex rows, IndexOptions options) {
       this.rows = rows;
-      this.coded = coded;
+      this.dim = options.dim();
+      this.coded = options.coded();
+      this.alone = options.codesAlone();
+    }
+
+    private MemorySegment kept(MemorySegment vectors, long count) {
+      if (!alone) {
+        return vectors;
+      }
+      float[] halves = new float[(int) count * dim];
+      MemorySegment.copy(vectors, ValueLayout.JAVA_FLOAT, 0, halves, 0, halves.length);
+      for (int i = 0; i < halves.length; i++) {
+        halves[i] = Math.round(halves[i] * 2) / 2f;
+      }
+      return MemorySegment.ofArray(halves);
     }
 
     /** Codes take a quarter of the rows, and searches read half of them. */
@@ -296,14 +328,14 @@ public final class FakeEngine implements Engine {
     @Override
     public long add(MemorySegment vectors, long count, boolean hidden, CallControl control) {
       enter("add", (int) count, 0, 0, control);
-      return rows.add(vectors, count, hidden, heard(control));
+      return rows.add(kept(vectors, count), count, hidden, heard(control));
     }
 
     @Override
     public void replace(
         MemorySegment numbers, long count, MemorySegment vectors, CallControl control) {
       enter("replace", (int) count, 0, 0, control);
-      rows.replace(numbers, count, vectors, heard(control));
+      rows.replace(numbers, count, kept(vectors, count), heard(control));
     }
 
     @Override
@@ -337,13 +369,21 @@ public final class FakeEngine implements Engine {
           search.rescored().setAtIndex(ValueLayout.JAVA_INT, q, looked);
         }
       }
+      for (int q = 0; alone && q < search.batch(); q++) {
+        search.certified().set(ValueLayout.JAVA_BYTE, q, (byte) 0);
+      }
     }
 
     @Override
-    public TrainStep trainStep(long position, long budgetNanos, CallControl control) {
-      enter("train", (int) position, 0, 0, control);
-      if (!coded || budgetNanos <= 0) {
+    public TrainStep trainStep(
+        FitSample data, long position, long budgetNanos, CallControl control) {
+      enter(data == null ? "train" : "fit", (int) position, 0, 0, control);
+      boolean possible = alone ? data != null && rows.info().rows() == 0 : coded && data == null;
+      if (!possible || budgetNanos <= 0) {
         throw new AssertionError("train: coded [" + coded + "], budget [" + budgetNanos + "]");
+      }
+      if (data != null) {
+        fittedTo.add(data);
       }
       boolean done = position + 1 == trainSteps;
       if (done) {

@@ -4,12 +4,15 @@ package dev.nearfield.internal.engine;
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.nearfield.Metric;
 import dev.nearfield.Seed;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -48,7 +51,9 @@ class VectorCheckTest {
     for (int round = 0; round < 3000; round++) {
       int dim = 1 + random.nextInt(20);
       int count = 1 + random.nextInt(4);
-      VectorCheck check = new VectorCheck(metric, dim, 0);
+      VectorCheck rows = new VectorCheck(metric, dim, 0);
+      VectorCheck check =
+          random.nextBoolean() || metric == Metric.POINCARE ? rows : rows.ofCodesAlone();
       float[] values = new float[dim * count];
       float scale = (float) Math.scalb(1.0, random.nextInt(-70, 70));
       for (int i = 0; i < values.length; i++) {
@@ -79,5 +84,26 @@ class VectorCheckTest {
         check.plainlyFine(bits(new float[] {1, 1, 1, 0, 0, 0}), 2),
         "a zero vector");
     assertFalse(check.plainlyFine(bits(new float[] {1, Float.NaN, 1}), 1));
+  }
+
+  /** Cosine keeps the direction only. */
+  @Test
+  void codesAloneStandForNothingLonger() {
+    float[] longest = {0x1p50f, 0};
+    float[] longer = {0x1p50f, 0x1p40f};
+    for (Metric metric : List.of(Metric.L2_SQUARED, Metric.DOT)) {
+      VectorCheck check = new VectorCheck(metric, 2, 0).ofCodesAlone();
+      check.check("test", "vector", 0, longest, 0);
+      assertEquals(
+          "test: vector [7] has norm ["
+              + Math.sqrt(0x1p100 + 0x1p80)
+              + "], INT8_ONLY allows at most "
+              + 0x1p50,
+          assertThrows(
+                  IllegalArgumentException.class, () -> check.check("test", "vector", 7, longer, 0))
+              .getMessage());
+      assertFalse(check.plainlyFine(bits(longer), 1));
+    }
+    new VectorCheck(Metric.COSINE, 2, 0).ofCodesAlone().check("test", "vector", 0, longer, 0);
   }
 }

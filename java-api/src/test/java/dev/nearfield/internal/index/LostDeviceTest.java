@@ -48,7 +48,8 @@ class LostDeviceTest {
               return opened.getLast();
             });
     return IndexFront.make(
-        new IndexConfig(1, Metric.L2_SQUARED, Encoding.AUTO, 0, 0, 0, 0, 64, 0, 64, 0, 1, null),
+        new IndexConfig(
+            1, Metric.L2_SQUARED, Encoding.AUTO, null, 0, 0, 0, 0, 64, 0, 64, 0, 1, null),
         owner,
         new PlacementInfo(DEVICE, Optional.empty(), List.of()),
         counters,

@@ -63,7 +63,7 @@ class TrainerTest {
           DeviceOwner.of(other),
           new PlacementInfo(OTHER, Optional.empty(), List.of()),
           new IndexConfig(
-              1, Metric.L2_SQUARED, Encoding.AUTO, FROM, 0, 0, 0, 64, 0, 64, 0, 1, null));
+              1, Metric.L2_SQUARED, Encoding.AUTO, null, FROM, 0, 0, 0, 64, 0, 64, 0, 1, null));
     }
 
     @Override

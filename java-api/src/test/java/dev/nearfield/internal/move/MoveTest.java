@@ -83,7 +83,7 @@ class MoveTest {
           DeviceOwner.of(next),
           new PlacementInfo(next.device(), fallback, List.of()),
           new IndexConfig(
-              DIM, Metric.L2_SQUARED, Encoding.AUTO, 0, 0, 0, 0, 64, 0, 64, 0, 1, null));
+              DIM, Metric.L2_SQUARED, Encoding.AUTO, null, 0, 0, 0, 0, 64, 0, 64, 0, 1, null));
     }
 
     @Override
