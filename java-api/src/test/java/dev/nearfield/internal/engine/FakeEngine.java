@@ -15,6 +15,7 @@ import java.util.Queue;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -106,6 +107,16 @@ public final class FakeEngine implements Engine {
     } catch (InterruptedException e) {
       throw new AssertionError(e);
     }
+  }
+
+  /** Whether a call stands at the gate before that is done; waits for the one or the other. */
+  public boolean heldBefore(Future<?> future) throws InterruptedException {
+    while (!future.isDone()) {
+      if (waiting.tryAcquire(10, TimeUnit.MILLISECONDS)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Lets one held call go. */
