@@ -37,8 +37,9 @@ public record IndexConfig(
     double deadRatio,
     @Nullable Duration timeout) {
   /**
-   * Where a search by codes overtakes one of floats; below, a scan takes less than the steps around
-   * it. A placeholder until it has been measured.
+   * From where on codes pay. One query by codes, beside floats, on one core of a Zen 4: as long at
+   * 4,096 vectors (1.06 to 1.11 times as fast at 128 dimensions, 0.95 at 768), 1.3 to 1.6 times as
+   * fast at 8,000 to 10,000.
    */
   public static final int CODED_FROM = 10_000;
 
