@@ -137,10 +137,10 @@ class Store {
   // of the last change.
   virtual void set_basis(BasisPtr) {}
   virtual BasisPtr basis() const { return nullptr; }  // of a coded store never NULL
-  // Codes about `rows` more rows in basis(), slab by slab into shadow codes that take the place of the old
-  // ones once the slab is whole; *left: rows still coded in the old basis. On failure the codes are those
-  // before, and the next call goes on or begins the slab anew. Appends, writes and searches in between are
-  // fine.
+  // Codes about `rows` more rows in basis(), or prepares to, slab by slab into shadow codes that take the
+  // place of the old ones once the slab is whole; *left: rows still coded in the old basis. On failure the
+  // codes are those before, and the next call goes on or begins the slab anew. Appends, writes and searches
+  // in between are fine.
   virtual Status recode(int64_t rows, int64_t* left, const Call&) {
     static_cast<void>(rows);
     *left = 0;

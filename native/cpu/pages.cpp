@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pages.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -47,6 +48,13 @@ Pages::Pages(size_t bytes) : bytes_(bytes) {
 #endif
   data_ = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
   if (data_ != nullptr) std::memset(data_, 0, bytes);
+}
+
+size_t Pages::touch(size_t from, size_t bytes) {
+  constexpr size_t kSmallest = 4096;  // bytes of a page
+  const size_t end = std::min(from + bytes, bytes_);
+  for (size_t at = from; at < end; at += kSmallest) static_cast<volatile char*>(data_)[at] = 0;
+  return end;
 }
 
 Pages::~Pages() {

@@ -28,6 +28,10 @@ class Pages {
   ~Pages();
 
   void* data() const { return data_; }
+  // Meets the memory of [from, from + bytes) before anybody needs it; answers its end, and the block's once
+  // all of it is met. Only before the first write.
+  size_t touch(size_t from, size_t bytes);
+  size_t size() const { return bytes_; }
 
  private:
   void* data_ = nullptr;

@@ -106,7 +106,8 @@ class CpuStore final : public Store {
   struct Shadow {
     SlabCodes codes;
     int64_t slab = 0;
-    int64_t done = 0;  // rows
+    int64_t done = 0;    // rows
+    size_t touched = 0;  // bytes
     uint64_t bytes = 0;
   };
   void drop_shadow();
