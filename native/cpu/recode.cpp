@@ -126,7 +126,7 @@ Status CpuStore::recode(int64_t rows, int64_t* left, const Call& call) {
     }
     if (shadow_->touched < shadow_->codes.pages.size()) {
       shadow_->touched = shadow_->codes.pages.touch(shadow_->touched, kTouchBytes);
-      break;
+      if (shadow_->touched < shadow_->codes.pages.size()) break;
     }
     const int64_t first = shadow_->done;
     const int64_t end = std::min(filled(slab), round_up(first + rows, kGroupRows));
