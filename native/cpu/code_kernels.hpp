@@ -41,6 +41,16 @@ struct CodeShape {
   int64_t coded_dim() const { return levels * level_dims; }
 };
 
+// Vectors, of which the mean is taken off, in the axes of a rotation.
+inline constexpr int32_t kRotatedAtOnce = 4;
+struct RotateTile {
+  const CodeShape* shape = nullptr;
+  int32_t count = 0;  // at least 1
+  const float* vectors[kRotatedAtOnce] = {};
+  float* to[kRotatedAtOnce] = {};  // coordinates are `stride` floats apart
+  int64_t stride = 1;
+};
+
 // Codes the rows [first, first + count) of a group.
 struct EncodeTile {
   const CodeShape* shape = nullptr;
@@ -123,6 +133,7 @@ struct CodeKernels {
   int32_t panel_queries;
   bool product_pays;    // it is faster than the product of floats
   int32_t packed_dims;  // dimensions of a row or query side by side in product()'s operands: 4 or 8
+  void (*rotate)(const RotateTile&);
   void (*encode)(const EncodeTile&);
   void (*decode)(const DecodeTile&);
   void (*levels)(LevelTile&);

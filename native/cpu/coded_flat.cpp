@@ -45,14 +45,17 @@ Status FlatSearch::code_queries() {
   const int32_t terms = part_.levels ? 2 : 1;
   const int32_t metric = store_.options().metric;
   for (size_t b = 0; b < bases_.size(); ++b) coded[b].reset(metric, bases_[b], part_.queries);
-  // Shares of one query: at 1,536 dimensions each is a millisecond.
+  // At 1,536 dimensions a query is half a millisecond of reading axes, which several share.
+  const int64_t share = std::clamp<int64_t>(part_.queries / workers_, 1, kRotatedAtOnce);
   std::atomic<int64_t> ticket{0};
   const int32_t workers = part_.queries < 4 ? 1 : workers_;
   NF_TRY(state_.pool->run(workers, [&](int32_t) -> Status {
-    for (int64_t i = ticket.fetch_add(1); i < part_.queries; i = ticket.fetch_add(1)) {
+    for (int64_t i = ticket.fetch_add(share); i < part_.queries; i = ticket.fetch_add(share)) {
       if (state_.pool->stopping()) return {};
       NF_TRY(call_.poll());
-      for (CodedQueries& queries : coded) queries.code(i, part_.query(i), terms);
+      const auto count = static_cast<int32_t>(std::min(share, part_.queries - i));
+      for (CodedQueries& queries : coded)
+        queries.code(i, count, part_.query(i), plan_.query_stride, terms, *state_.codes);
     }
     return {};
   }));

@@ -28,12 +28,34 @@ void CodedQueries::reset(int32_t metric, CodedBasisPtr basis, int64_t count) {
   sums_.assign(size, 0);
 }
 
-void CodedQueries::code(int64_t i, const float* query, int32_t terms) {
+void CodedQueries::code(int64_t first, int32_t count, const float* query, int64_t stride, int32_t terms,
+                        const CodeKernels& kernels) {
+  const CodeShape& shape = basis_->shape();
+  const float* const mean = metric_ == NF_DOT ? nullptr : shape.mean;
+  std::vector<float> x(static_cast<size_t>(count * shape.dim)), y(x.size());
+  RotateTile tile;
+  tile.shape = &shape;
+  tile.count = count;
+  for (int32_t i = 0; i < count; ++i) {
+    const float* const from = query + i * stride;
+    float* const to = x.data() + i * shape.dim;
+    for (int64_t dim = 0; dim < shape.dim; ++dim)
+      to[dim] = mean == nullptr ? from[dim] : from[dim] - mean[dim];
+    tile.vectors[i] = to;
+    tile.to[i] = y.data() + i * shape.dim;
+  }
+  if (shape.rotation == nullptr)
+    y.swap(x);
+  else
+    kernels.rotate(tile);
+  for (int32_t i = 0; i < count; ++i)
+    code_one(first + i, query + i * stride, y.data() + i * shape.dim, terms);
+}
+
+void CodedQueries::code_one(int64_t i, const float* query, const float* y, int32_t terms) {
   const CodeShape& shape = basis_->shape();
   CodedQuery& coded = queries_[static_cast<size_t>(i)];
-  std::vector<float> y(static_cast<size_t>(shape.dim));
-  rotate_query(*basis_->basis(), metric_, query, y.data());
-  code_query(*basis_->basis(), metric_, query, y.data(), terms, &coded);
+  code_query(*basis_->basis(), metric_, query, y, terms, &coded);
   int32_t sums[2] = {0, 0};
   std::vector<int32_t>& bias = bias_[static_cast<size_t>(i)];
   bias.resize(static_cast<size_t>(2 * shape.levels));

@@ -13,8 +13,10 @@ namespace nearfield::cpu {
 class CodedQueries {
  public:
   void reset(int32_t metric, CodedBasisPtr basis, int64_t count);
-  // Codes one query; different ones by different workers. `query`: prepared, padded.
-  void code(int64_t i, const float* query, int32_t terms);
+  // Codes `count` queries from `first` on, at most kRotatedAtOnce; different ones by different workers.
+  // `query`: the first, prepared, padded; the others follow every `stride` floats.
+  void code(int64_t first, int32_t count, const float* query, int64_t stride, int32_t terms,
+            const CodeKernels& kernels);
   // With one term, after all are coded.
   void copy_into_panels(const Panels& panels, int64_t packed_dims);
 
@@ -39,6 +41,8 @@ class CodedQueries {
   static uint64_t bytes_per_query(uint64_t padded);
 
  private:
+  void code_one(int64_t i, const float* query, const float* y, int32_t terms);
+
   CodedBasisPtr basis_;
   int32_t metric_ = 0;
   float product_shrink_ = 0;

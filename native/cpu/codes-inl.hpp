@@ -14,6 +14,7 @@ constexpr CodeKernels make(const char* name, const char* path, bool (*supported)
           kUnitQueries,
           product_pays,
           CodedPanels<Unit, false>::kPackedDims,
+          &rotate,
           &encode,
           &decode,
           &levels,

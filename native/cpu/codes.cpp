@@ -21,6 +21,7 @@
 #include "hwy/foreach_target.h"  // before highway.h
 #include "canonical-inl.hpp"
 #include "product-inl.hpp"
+#include "rotate-inl.hpp"
 #include "encode-inl.hpp"
 #include "decode-inl.hpp"
 // clang-format on

@@ -18,8 +18,8 @@ class Encoder {
     pack_centred();
     if (shape_.rotation == nullptr) {
       for (int64_t axis = 0; axis < shape_.dim; ++axis) copy_axis(axis);
-    } else if (tile_.count <= kFewRows) {
-      for (int32_t row = tile_.first; row < tile_.first + tile_.count; ++row) rotate_row(row);
+    } else if (tile_.count <= kRotatedAtOnce) {
+      rotate_rows();
     } else {
       rotate_group();
     }
@@ -46,8 +46,6 @@ class Encoder {
   using V16 = hn::Vec<D16>;
   static constexpr int64_t kLanes = hn::MaxLanes(D());
   static constexpr float kU = 0x1p-24f;
-  // The matrix product takes 32 rows in the time of four alone.
-  static constexpr int32_t kFewRows = 4;
 
   // Where pack() puts dimension `dim` of the first place of a pass.
   float* packed(int64_t pass, int64_t dim) const {
@@ -138,27 +136,23 @@ class Encoder {
     }
   }
 
-  void rotate_row(int32_t row) const {
-    const D d;
-    // The row by itself, where its y is not yet: in the sums' and spare part, which is larger.
-    float* const x = sums_;
+  void rotate_rows() const {
+    RotateTile tile;
+    tile.shape = &shape_;
+    tile.count = tile_.count;
+    tile.stride = kGroupRows;
     constexpr int64_t blocks = kLanes / kChunkFloats;
-    const int64_t in_vector = row % kLanes;
-    const int64_t place = row / kLanes * kLanes + in_vector % blocks * kChunkFloats + in_vector / blocks;
-    for (int64_t dim = 0; dim < shape_.dim; ++dim)
-      x[dim] = packed(place / kPassPlaces, dim)[place % kPassPlaces];
-    for (int64_t axis = 0; axis < shape_.dim; ++axis) {
-      const float* r = shape_.rotation + axis * shape_.dim;
-      V sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-      int64_t i = 0;
-      for (; i + 4 * kLanes <= shape_.dim; i += 4 * kLanes)
-        for (int j = 0; j < 4; ++j)
-          sums[j] = hn::MulAdd(hn::LoadU(d, r + i + j * kLanes), hn::LoadU(d, x + i + j * kLanes), sums[j]);
-      float sum =
-          hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]))));
-      for (; i < shape_.dim; ++i) sum += r[i] * x[i];
-      y_[axis * kGroupRows + row] = sum;
+    for (int32_t i = 0; i < tile_.count; ++i) {
+      const int64_t row = tile_.first + i, in_vector = row % kLanes;
+      const int64_t place = row / kLanes * kLanes + in_vector % blocks * kChunkFloats + in_vector / blocks;
+      // The rows by themselves, where no y is yet: in the sums' and spare part, which is larger.
+      float* const x = sums_ + i * shape_.dim;
+      for (int64_t dim = 0; dim < shape_.dim; ++dim)
+        x[dim] = packed(place / kPassPlaces, dim)[place % kPassPlaces];
+      tile.vectors[i] = x;
+      tile.to[i] = y_ + row;
     }
+    rotate(tile);
   }
 
   void quantize(const CodedGroup& to) const {
