@@ -69,8 +69,8 @@ Status find_least(Pass* pass, uint32_t* levels_seen) {
   const auto n = static_cast<size_t>(pass->count);
   const uint32_t block = pass->count > 1 ? kLevelsQueries : 1;
   const int64_t most = scan.plan().cap + 1;
-  scan.load(pass->first, pass->count, kLevelsQueries, context.flat_shape(pass->count, 1).workgroups,
-            static_cast<uint32_t>(pass->codes.most_levels()) + kLevelsLoops);
+  NF_TRY(scan.load(pass->first, pass->count, kLevelsQueries, context.flat_shape(pass->count, 1).workgroups,
+                   static_cast<uint32_t>(pass->codes.most_levels()) + kLevelsLoops));
   scan.take_blocks_of(block, context.flat_shape(pass->count, 1).workgroups);
   pass->codes.code(pass->first, pass->count, true);
   pass->least.assign(n, {});

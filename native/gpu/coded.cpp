@@ -75,8 +75,8 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
   const uint32_t block = levels_block(count), padding = std::max(block, shape.query_block);
   const WorkSizes sizes = sizes_for(*scan, *codes, first, count, padding, capacity);
   NF_TRY(context.reserve(sizes, "search"));
-  scan->load(first, count, padding, shape.workgroups,
-             static_cast<uint32_t>(codes->most_levels()) + kLevelsLoops);
+  NF_TRY(scan->load(first, count, padding, shape.workgroups,
+                    static_cast<uint32_t>(codes->most_levels()) + kLevelsLoops));
   codes->code(first, count, false);
   codes->send();
   const auto n = static_cast<size_t>(count);
@@ -102,12 +102,14 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
     NF_TRY(scan->call().poll());
     const double units = scan->next(kEmpty, std::max<int64_t>(1, window / kGroupRows), &ranges);
     for (const Scan::Range& range : ranges) {
-      p.first_row = scan->first_row(range);
+      Scan::Rows rows;
+      NF_TRY(scan->rows_of(range, &rows));
+      p.first_row = rows.first_row;
       NF_TRY(codes->dispatch(range, block, capacity));
-      NF_TRY(context.dispatch(
-          kRescore, {scan->metric(), 1, shape.list_capacity}, p, context.grid(p.workgroups),
-          {&scan->slab(range).vectors, &scan->side(range), &context.work(kQueries), &context.work(kParts),
-           &context.work(kCounts), &context.work(kBest), &context.work(kLimits)}));
+      NF_TRY(context.dispatch(kRescore, {scan->metric(), 1, shape.list_capacity}, p,
+                              context.grid(p.workgroups),
+                              {rows.vectors, rows.side, &context.work(kQueries), &context.work(kParts),
+                               &context.work(kCounts), &context.work(kBest), &context.work(kLimits)}));
       p.first = 0;
       scanned += int64_t{range.group_end - range.group_begin} * kGroupRows;
     }
