@@ -86,7 +86,7 @@ Status find_least(Pass* pass, uint32_t* levels_seen) {
     const Scan::Mark mark = scan.mark();
     pass->codes.send();
     queue.write(context.work(kCounts), 0, zeros.data(), counts);
-    scan.next(kEmpty, window, &ranges);
+    scan.next(kEmpty, window, &ranges, Scan::Reads::kCodes);
     for (const Scan::Range& range : ranges) NF_TRY(pass->codes.dispatch(range, block, pass->capacity));
     queue.copy(context.work(kParts), 0, context.work(kReadback), 0, entries);
     queue.copy(context.work(kCounts), 0, context.work(kReadback), entries, counts);

@@ -53,14 +53,21 @@ double GpuStore::decoding_units() const {
   return static_cast<double>(chunks()) * static_cast<double>(std::max<int64_t>(decoding_axes(), 4));
 }
 
-Status GpuStore::load_basis() {
-  const int64_t axes = decoding_axes();
-  if (axes > axes_at_once(axes) || (axes == 0 && basis_->mean.empty())) return {};
-  return load_axes(basis_, 0, axes);
+bool GpuStore::holds_basis() const { return axes_at_once(decoding_axes()) == decoding_axes(); }
+
+uint32_t GpuStore::rows_of_dispatch() const {
+  const auto least = static_cast<double>(context_->limits().lanes);
+  return static_cast<uint32_t>(
+      std::clamp(context_->units_per_dispatch() / decoding_units(), least, double{1 << 24}));
 }
 
-Status GpuStore::decode(const CodedRows& from, DecodingParams p, const Buffer& to, const Buffer& to_side,
-                        const char* what) {
+Status GpuStore::load_basis() {
+  if (!holds_basis() || (!basis_->is_rotated() && basis_->mean.empty())) return {};
+  return load_axes(basis_, 0, decoding_axes());
+}
+
+Status GpuStore::decode(const CodedRows& from, DecodingParams p, uint32_t most, const Buffer& to,
+                        const Buffer& to_side, const char* what) {
   Queue& queue = context_->queue();
   const int64_t axes = decoding_axes(), piece = axes_at_once(axes);
   p.chunks = chunks();
@@ -70,8 +77,6 @@ Status GpuStore::decode(const CodedRows& from, DecodingParams p, const Buffer& t
   p.has_mean = !basis_->mean.empty();
   p.is_rotated = basis_->is_rotated();
   const uint32_t row_end = p.row_end, lanes = context_->limits().lanes;
-  const auto most = static_cast<uint32_t>(std::clamp(context_->units_per_dispatch() / decoding_units(),
-                                                     static_cast<double>(lanes), double{1 << 24}));
   for (bool is_first = true; p.row_begin < row_end; is_first = false) {
     p.row_end = p.row_begin + std::min(most, row_end - p.row_begin);
     const uint64_t blocks =
@@ -108,7 +113,8 @@ Status GpuStore::decode_window(int64_t slab, uint32_t group_begin, uint32_t grou
   p.row_begin = group_begin * static_cast<uint32_t>(kGroupRows);
   p.row_end = group_end * static_cast<uint32_t>(kGroupRows);
   p.has_side = has_side();
-  NF_TRY(decode(coded_rows(slab), p, context_->work(kDecoded),
+  // The scan has chosen as many as a dispatch takes.
+  NF_TRY(decode(coded_rows(slab), p, p.row_end - p.row_begin, context_->work(kDecoded),
                 context_->work(has_side() ? kDecodedSide : kUnusedWrite), "search"));
   context_->queue().copy(slabs_[slab].live, group_begin * sizeof(uint32_t), context_->work(kDecodedLive), 0,
                          (group_end - group_begin) * sizeof(uint32_t));
@@ -132,7 +138,7 @@ Status GpuStore::decode_rows(std::span<const SlabMap::Place> places, const char*
       NF_TRY(context_->queue().submit(0, what));
       dispatches = 0;
     }
-    NF_TRY(decode(coded_rows(places[begin].slab), p, context_->work(kDecoded),
+    NF_TRY(decode(coded_rows(places[begin].slab), p, rows_of_dispatch(), context_->work(kDecoded),
                   context_->work(has_side() ? kDecodedSide : kUnusedWrite), what));
   }
   return {};
@@ -202,15 +208,27 @@ Status GpuStore::transfer(std::vector<Step>* steps, const GpuStore* source, int6
 
 Status GpuStore::keep_codes(const HostRows& from, const std::function<int64_t(int64_t)>& row_of,
                             bool is_growth, const Call* call, const char* what, float* errors) {
-  const int64_t most = kGroupRows * std::min(groups_of(from.rows), decoded_groups(kKeptBytes));
-  const CodeLayout fresh{options_.metric, options_.dim, basis_->level_dims, most / kGroupRows};
-  WorkSizes sizes{};
-  add_decoding_sizes(fresh.groups, &sizes);
-  add_coding_sizes(fresh.groups, &sizes);
-  sizes[kStaging] = sizes[kReadback] = sizes[kDecoded];
-  sizes[kStagingSide] = static_cast<uint64_t>(most) * sizeof(float);
-  sizes[kFresh] = static_cast<uint64_t>(fresh.bytes());
-  sizes[kMoves] = static_cast<uint64_t>(most) * kTargetBytes;
+  const auto sizes_for = [&](int64_t groups) {
+    const auto rows = static_cast<uint64_t>(groups * kGroupRows);
+    WorkSizes sizes{};
+    add_decoding_sizes(groups, &sizes);
+    add_coding_sizes(groups, &sizes);
+    sizes[kStaging] = sizes[kReadback] = sizes[kDecoded];
+    sizes[kStagingSide] = rows * sizeof(float);
+    sizes[kFresh] =
+        static_cast<uint64_t>(CodeLayout{options_.metric, options_.dim, basis_->level_dims, groups}.bytes());
+    sizes[kMoves] = rows * kTargetBytes;
+    return sizes;
+  };
+  int64_t groups_at_once = std::min(groups_of(from.rows), decoded_groups(kKeptBytes));
+  const auto fits = [&](const WorkSizes& sizes) {
+    return std::accumulate(sizes.begin(), sizes.end(), uint64_t{0}) <= context_->free_workspace() &&
+           std::max(sizes[kMoves], sizes[kFresh]) <= context_->binding_limit();
+  };
+  while (groups_at_once > 1 && !fits(sizes_for(groups_at_once))) groups_at_once /= 2;
+  const WorkSizes sizes = sizes_for(groups_at_once);
+  const int64_t most = groups_at_once * kGroupRows;
+  const CodeLayout fresh{options_.metric, options_.dim, basis_->level_dims, groups_at_once};
   NF_TRY(context_->reserve(sizes, what));
   Queue& queue = context_->queue();
   const Buffer &staging = context_->work(kStaging), &side = context_->work(kStagingSide),
@@ -238,7 +256,8 @@ Status GpuStore::keep_codes(const HostRows& from, const std::function<int64_t(in
     NF_TRY(load_basis());
     DecodingParams p{};
     p.row_end = static_cast<uint32_t>(used * kGroupRows);
-    NF_TRY(decode({&codes, &side, fresh}, p, decoded, context_->work(kUnusedWrite), what));
+    NF_TRY(
+        decode({&codes, &side, fresh}, p, rows_of_dispatch(), decoded, context_->work(kUnusedWrite), what));
     queue.copy(decoded, 0, context_->work(kReadback), 0, bytes);
     NF_TRY(queue.submit(0, what));
     NF_TRY(queue.read(context_->work(kReadback), bytes, tile.data(), what));

@@ -149,7 +149,7 @@ Status GpuStore::search(const SearchPlan& plan, const Call& call) {
   ScanCount scanned;
   if (plan.cap != 0 && basis_ != nullptr)
     NF_TRY(capped_search(&scan, hits.data(), rescored.data(), certified.data(), &scanned));
-  else if (has_rows() && codes_pay(scan))
+  else if (codes_pay(scan))
     NF_TRY(coded_search(&scan, hits.data(), rescored.data(), &scanned));
   else if (plan.k <= context_->limits().most_list_k && shape.query_tile != 0 && matrix_fits(scan, shape))
     NF_TRY(matrix_search(&scan, shape, hits.data(), rescored.data()));

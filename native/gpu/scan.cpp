@@ -10,6 +10,8 @@ namespace {
 
 // Places of a sample at least, even where fewer parts fill the device.
 constexpr uint32_t kLeastSampleParts = 32;
+// Of a range of rows that are decoded.
+constexpr uint32_t kDecodedDispatches = 2;
 
 }  // namespace
 
@@ -86,23 +88,25 @@ uint32_t Scan::groups_in(size_t slab) const {
   return static_cast<uint32_t>(groups_of(std::clamp<int64_t>(store_.rows_ - s.first, 0, s.capacity)));
 }
 
-double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges) {
+double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges, Reads reads) {
   const uint32_t blocks = query_blocks();
   const double per_group = 32.0 * (static_cast<double>(blocks) * query_block_ * store_.chunks() +
-                                   (store_.has_rows() ? 0 : store_.decoding_units()));
+                                   (decodes(reads) ? store_.decoding_units() : 0));
   const Limits& limits = context().limits();
   const double budget = context().units_per_dispatch();
+  const int64_t most_groups = decodes(reads) ? store_.window_groups() : kMaxRows;
+  const size_t range_dispatches = decodes(reads) ? kDecodedDispatches : 1;
   double units = 0;
   uint32_t parts = 0;
   ranges->clear();
   // The merge takes one dispatch more.
   while (!done() && parts < max_parts && max_groups > 0 &&
-         (ranges->size() + 1) * range_dispatches() + 1 < limits.dispatches) {
+         (ranges->size() + 1) * range_dispatches + 1 < limits.dispatches) {
     const double left = budget - units;
     if (!ranges->empty() && left < tile_groups() * per_group) break;
     const auto affordable = static_cast<int64_t>(std::max(left / per_group, 1.0));
     int64_t groups = std::min<int64_t>(groups_in(slab_) - group_, round_up(affordable, tile_groups()));
-    groups = std::min({groups, max_groups, most_groups(), int64_t{most_part_groups_} * (max_parts - parts)});
+    groups = std::min({groups, max_groups, most_groups, int64_t{most_part_groups_} * (max_parts - parts)});
     const auto worth = static_cast<uint32_t>(
         std::clamp(static_cast<double>(groups) * per_group / limits.least_part_units, 1.0, 1e6));
     const auto tiles = static_cast<uint32_t>((groups + tile_groups() - 1) / tile_groups());
@@ -122,7 +126,8 @@ double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ra
     group_ = range.group_end;
     if (group_ == groups_in(slab_)) ++slab_, group_ = 0;
   }
-  return units;
+  // Decoding that takes several submissions is not measured.
+  return decodes(reads) && !store_.holds_basis() ? 0 : units;
 }
 
 Grid Scan::grid(const Range& range) const { return context().grid(uint64_t{range.parts} * query_blocks()); }
@@ -169,14 +174,15 @@ int64_t Scan::sample(uint32_t max_parts, int64_t rows, std::vector<Range>* range
       {max_parts, wanted / tile, std::max(kLeastSampleParts, workgroups_ / query_blocks())});
   // Parts that are decoded are ranges of their own.
   if (!store_.has_rows())
-    most = std::min<int64_t>(most, (context().limits().dispatches - 2) / range_dispatches());
+    most = std::min<int64_t>(most, (context().limits().dispatches - 2) / kDecodedDispatches);
   ranges->clear();
   // All slabs in one submission, and the merge.
   if (most < static_cast<int64_t>(slab_count()) || slab_count() + 2 > context().limits().dispatches) return 0;
+  const int64_t most_groups = decodes(Reads::kRows) ? store_.window_groups() : kMaxRows;
   // As many parts of every slab as its share of the rows; of each part the first groups.
   const int64_t apart = round_up((groups + most - 1) / most, tile);
   *part_groups = static_cast<uint32_t>(
-      std::min<int64_t>({apart, round_up(apart * wanted / groups, tile), most_part_groups_, most_groups()}));
+      std::min<int64_t>({apart, round_up(apart * wanted / groups, tile), most_part_groups_, most_groups}));
   int64_t sampled = 0, parts = 0;
   for (size_t i = 0; i < slab_count() && groups_in(i) != 0; ++i) {
     if (!store_.has_rows()) {

@@ -46,9 +46,10 @@ class Scan {
   Mark mark() const { return {slab_, group_}; }
   void go_back(Mark mark) { slab_ = mark.slab, group_ = mark.group; }
   bool done() const { return slab_ >= slab_count() || groups_in(slab_) == 0; }
+  enum class Reads : uint8_t { kRows, kCodes };
   // The next ranges, for one submission: at least one, at most `max_parts` parts and `max_groups` groups
-  // altogether. Returns their work in units.
-  double next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges);
+  // altogether. Returns their work in units, that of decoding rows included; 0: not to be measured.
+  double next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges, Reads reads = Reads::kRows);
   // Ranges of all slabs for a sample of about `rows` rows, spread evenly: of each part the first
   // `part_groups` groups. Returns how many rows that is; 0: it takes more than `max_parts` parts, or
   // more than one submission.
@@ -86,6 +87,7 @@ class Scan {
   uint32_t groups_in(size_t slab) const;
   size_t slab_of(int64_t row) const { return static_cast<size_t>(store_.slabs_.place(row).slab); }
   bool has_rows() const { return store_.has_rows(); }
+  int64_t decoding_axes() const { return store_.decoding_axes(); }
   bool is_coded() const { return store_.basis_ != nullptr; }
   // Live rows that query q may return.
   int64_t candidates(int64_t query);
@@ -95,9 +97,7 @@ class Scan {
   uint64_t row_bytes() const { return store_.row_bytes(); }
 
  private:
-  // Groups of a range, and dispatches that it takes, at most.
-  int64_t most_groups() const { return store_.has_rows() ? kMaxRows : store_.window_groups(); }
-  uint32_t range_dispatches() const { return store_.has_rows() ? 1 : 2; }
+  bool decodes(Reads reads) const { return !store_.has_rows() && reads == Reads::kRows; }
   size_t slab_count() const { return store_.slabs_.all().size(); }
   uint32_t tile_groups() const { return context().limits().tile_rows / 32; }
   uint32_t query_blocks() const { return static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_); }

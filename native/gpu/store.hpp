@@ -116,19 +116,24 @@ class GpuStore final : public Store {
   // Of `axes`, as many as kBasis holds at once.
   int64_t axes_at_once(int64_t axes) const;
   Status load_axes(const BasisPtr& basis, int64_t begin, int64_t end);
+  Status begin_shadow(int64_t slab, const char* what);
+  int64_t used_groups(int64_t slab) const;
+  void recount();  // beyond_estimate_, and what the device's budget knows of it
   // decoded.cpp: of codes alone.
   int64_t decoded_groups(uint64_t bytes) const;  // that are decoded at once, in so many bytes or fewer
   int64_t window_groups() const;                 // that a scan decodes at once
   void add_decoding_sizes(int64_t groups, WorkSizes* sizes) const;
   int64_t decoding_axes() const;
   double decoding_units() const;  // of a row
+  bool holds_basis() const;       // kBasis, all axes at once
   // Loads the basis where it fits kBasis as a whole; nothing is gathered.
   Status load_basis();
   CodedRows coded_rows(int64_t slab) const;
-  // Encodes the decoding of the rows of `p`, whose other fields follow. Submits in between when that takes
-  // more than one dispatch; the basis was loaded.
-  Status decode(const CodedRows& from, DecodingParams p, const Buffer& to, const Buffer& to_side,
-                const char* what);
+  // Encodes the decoding of the rows of `p`, whose other fields follow, `most` in a dispatch; the basis was
+  // loaded. Submits between dispatches.
+  Status decode(const CodedRows& from, DecodingParams p, uint32_t most, const Buffer& to,
+                const Buffer& to_side, const char* what);
+  uint32_t rows_of_dispatch() const;  // of decode
   // Groups of a slab to kDecoded, kDecodedSide and kDecodedLive.
   Status decode_window(int64_t slab, uint32_t group_begin, uint32_t group_end);
   // Rows, sorted by slab, to kDecoded and kDecodedSide in this order; nothing is gathered before.
@@ -141,9 +146,6 @@ class GpuStore final : public Store {
                     const Call* call, const char* what, float* errors);
   Status copy_codes(const GpuStore& from, std::span<const int64_t> rows, const Call& call, const char* what);
   Status read_codes(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call);
-  Status begin_shadow(int64_t slab, const char* what);
-  int64_t used_groups(int64_t slab) const;
-  void recount();               // beyond_estimate_, and what the device's budget knows of it
   int64_t staged_rows() const;  // rows of one staging buffer
   bool has_rows() const { return !options_.drop_rows; }
   bool has_side() const { return context_->has_side(options_.metric); }
