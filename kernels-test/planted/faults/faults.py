@@ -247,7 +247,7 @@ FAULTS = [
     # ---- Codes alone ----
     Fault("gpu-alone-side-of-given",
           [("native/gpu/decoded.cpp", "squared_norm(row.data(), options_.dim);", "squared_norm(PLANTED ? given : row.data(), options_.dim);")],
-          in_columns(GPUS, "codes-alone(metric=cosine")),
+          in_columns(GPUS, "codes-alone(metric=cosine,")),
 
     # ---- CUDA's kernels ----
     Fault("cuda-no-wait",
