@@ -24,6 +24,8 @@ KERNELS = {
     "move": ("add", "read", "replace", "compact"),
     "rotate": ("codes", "codes-model"),
     "code": ("codes", "codes-model"),
+    "decode": ("codes-alone",),
+    "transfer": ("codes-alone",),
     "levels": ("codes", "codes-capped"),
 }
 WITHOUT_MATRIX = ("wgpu",)  # backends where only `levels` proposes rows to `rescore`

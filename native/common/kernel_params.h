@@ -109,8 +109,46 @@ struct CodingParams {
   float error_room;
   float longest;  // rows with s * (|c| + length_room) above it are always kept
   float length_room;
-  float tail_scale;  // tails are ceil(|c from the level on| * tail_scale / norm)
-  float zero;        // 0.0, unknown to the compiler
+  float tail_scale;     // tails are ceil(|c from the level on| * tail_scale / norm)
+  float zero;           // 0.0, unknown to the compiler
+  uint32_t codes_stay;  // code: 1: only the errors of the codes that are there are computed
+  uint32_t reserved0;
+  uint32_t reserved1;
+  uint32_t reserved2;
+};
+
+// decode: rows of one slab from their codes, to rows [to_begin, ...) of tile32.
+struct DecodingParams {
+  uint32_t chunks;  // of 4 dimensions of a row
+  uint32_t
+      row_begin;  // rows [row_begin, row_end) of the slab; with has_list entries of `rows`, which name them
+  uint32_t row_end;
+  uint32_t has_list;
+  uint32_t to_begin;
+  uint32_t groups;  // of the slab: what planes are apart
+  uint32_t levels;
+  uint32_t level_chunks;  // level_dims / 4
+  uint32_t has_mean;
+  uint32_t is_rotated;
+  uint32_t axis_begin;  // axes [axis_begin, axis_end), those that `basis` holds; multiples of 8. The sum goes
+                        // on from
+  uint32_t axis_end;    // what is at the destination unless axis_begin is 0
+  uint32_t is_last;     // 1: the mean is added
+  uint32_t has_side;
+  uint32_t grid_x;
+  uint32_t reserved;
+};
+
+// transfer: codes and side values of rows from one slab to the groups of another that `targets` lists.
+struct TransferParams {
+  uint32_t list_begin;  // entries [list_begin, list_end) of `targets`
+  uint32_t list_end;
+  uint32_t from_groups;  // of the slabs: what planes are apart
+  uint32_t to_groups;
+  uint32_t levels;
+  uint32_t level_chunks;
+  uint32_t has_side;
+  uint32_t grid_x;
 };
 
 // levels: a walk over the groups [group_begin, group_end) of the codes of one slab.
@@ -196,6 +234,9 @@ struct Bound {
 // Words of a candidate of `levels` with is_capped: row, then as f32 the left side of its test at the last
 // level, the row's norm v^, its error e (NEARFIELD_EMPTY for a row that is always kept) and beta (else 0).
 #define NEARFIELD_VALUE_WORDS 5u
+// Words of an entry of `targets`: a group, then of each of its 32 rows the row that it comes from, or
+// NEARFIELD_EMPTY.
+#define NEARFIELD_TARGET_WORDS 33u
 // Digits of 11 bits: three per word, 8 KiB of counters in workgroup memory.
 #define NEARFIELD_BINS 2048u
 

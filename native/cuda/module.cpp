@@ -25,7 +25,9 @@ uint32_t block_threads(const gpu::Kernel& kernel, const gpu::Variant& variant) {
     return kScanThreads;
   if (is(gpu::kMatrix)) return variant.query_block == 128 ? kMatrixThreads<128> : kMatrixThreads<32>;
   if (is(gpu::kMerge)) return kMergeThreads;
-  if (is(gpu::kScore) || is(gpu::kMove) || is(gpu::kRotate) || is(gpu::kCode)) return kLaneThreads;
+  if (is(gpu::kScore) || is(gpu::kMove) || is(gpu::kRotate) || is(gpu::kCode) || is(gpu::kDecode) ||
+      is(gpu::kTransfer))
+    return kLaneThreads;
   return 0;
 }
 

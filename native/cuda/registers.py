@@ -8,7 +8,7 @@ import sys
 # Per architecture: registers, bytes of shared memory, warps and blocks of a multiprocessor.
 MACHINES = {"sm_80": (65536, 164 << 10, 64, 32), "sm_90": (65536, 228 << 10, 64, 32)}
 # Threads of a block: kernels/shapes.h.
-THREADS = {"merge": 512, "score": 256, "move": 256, "rotate": 256, "code": 256, "matrix_q128": 256}
+THREADS = {"merge": 512, "score": 256, "move": 256, "rotate": 256, "code": 256, "decode": 256, "transfer": 256, "matrix_q128": 256}
 
 
 def given_bytes(kernel):

@@ -69,8 +69,8 @@ Status find_least(Pass* pass, uint32_t* levels_seen) {
   const auto n = static_cast<size_t>(pass->count);
   const uint32_t block = pass->count > 1 ? kLevelsQueries : 1;
   const int64_t most = scan.plan().cap + 1;
-  scan.load(pass->first, pass->count, kLevelsQueries, context.flat_shape(pass->count, 1).workgroups,
-            static_cast<uint32_t>(pass->codes.most_levels()) + kLevelsLoops);
+  NF_TRY(scan.load(pass->first, pass->count, kLevelsQueries, context.flat_shape(pass->count, 1).workgroups,
+                   static_cast<uint32_t>(pass->codes.most_levels()) + kLevelsLoops));
   scan.take_blocks_of(block, context.flat_shape(pass->count, 1).workgroups);
   pass->codes.code(pass->first, pass->count, true);
   pass->least.assign(n, {});
@@ -86,7 +86,7 @@ Status find_least(Pass* pass, uint32_t* levels_seen) {
     const Scan::Mark mark = scan.mark();
     pass->codes.send();
     queue.write(context.work(kCounts), 0, zeros.data(), counts);
-    scan.next(kEmpty, window, &ranges);
+    scan.next(kEmpty, window, &ranges, Scan::Reads::kCodes);
     for (const Scan::Range& range : ranges) NF_TRY(pass->codes.dispatch(range, block, pass->capacity));
     queue.copy(context.work(kParts), 0, context.work(kReadback), 0, entries);
     queue.copy(context.work(kCounts), 0, context.work(kReadback), entries, counts);

@@ -2,55 +2,30 @@
 // Exact search of a few queries by int8 codes: a sample of the rows gives the first limits, `levels` leaves
 // out what its bounds prove to be beyond them, `rescore` decides in the canonical form and tightens the
 // limits from window to window. Queries whose candidates find no room are searched again by the rows.
+#include "coded.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 
 #include "metric.hpp"
-#include "query_codes.hpp"
 #include "subset.hpp"
 
 namespace nearfield::gpu {
 namespace {
 
-// Rows that a sample is made of, in their canonical form: enough for limits that leave few rows, and some 2
-// MB of 128 dimensions.
-constexpr int64_t kSampleRows = 4096;
-constexpr int64_t kSampleTimes = 20;  // as many for each of the k
 // A filter that allows fewer rows than this many for each of the k leaves nothing to leave out.
 constexpr int64_t kLeastAllowed = 512;
-// The bounds keep more rows than are within the limit: ten times as many on flat spectra (issue 12).
-constexpr int64_t kKeptTimes = 16;
-
-bool is_forced(Path path) {
-  return path == Path::kCodes || path == Path::kSmallGrid || path == Path::kHardware;
-}
-
-int64_t sample_wanted(const Scan& scan) {
-  const int64_t least = is_forced(scan.context().path()) ? scan.context().limits().tile_rows : kSampleRows;
-  return std::max(least, kSampleTimes * scan.plan().k);
-}
-
 // Candidates that a query has room for: within what one workgroup rescores.
 uint32_t capacity_for(const Scan& scan, const FlatShape& shape) {
   const Limits& limits = scan.context().limits();
   const uint32_t steps = limits.loops / (scan.chunks() + sort_loops(shape, limits.lanes) + 16);
   const uint64_t most = uint64_t{std::max(1u, steps)} * static_cast<uint64_t>(kGroupRows);
   const auto k = static_cast<uint64_t>(scan.plan().k);
-  const uint64_t wanted = is_forced(scan.context().path()) ? std::max<uint64_t>(2 * k, 128)
-                                                           : std::clamp<uint64_t>(256 * k, 8192, 32768);
+  const uint64_t wanted = forces_codes(scan.context().path()) ? std::max<uint64_t>(2 * k, 128)
+                                                              : std::clamp<uint64_t>(256 * k, 8192, 32768);
   return std::bit_floor(static_cast<uint32_t>(std::min(most, wanted)));
 }
-
-int64_t window_rows(int64_t seen, uint32_t capacity, int32_t k) {
-  return seen * static_cast<int64_t>(capacity) / (kKeptTimes * (4 * int64_t{k} + 12));
-}
-
-// What a row's codes take of the time of a row, for the pace: a third where all are read (lavapipe, 128
-// dimensions), a twentieth where rows are left early.
-constexpr double kCodeUnits = 1.0 / 8;
-
-uint32_t levels_block(int64_t count) { return count > 1 ? kLevelsQueries : 1; }
 
 WorkSizes sizes_for(const Scan& scan, const QueryCodes& codes, int64_t first, int64_t count,
                     uint32_t query_block, uint32_t capacity) {
@@ -75,8 +50,8 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
   const uint32_t block = levels_block(count), padding = std::max(block, shape.query_block);
   const WorkSizes sizes = sizes_for(*scan, *codes, first, count, padding, capacity);
   NF_TRY(context.reserve(sizes, "search"));
-  scan->load(first, count, padding, shape.workgroups,
-             static_cast<uint32_t>(codes->most_levels()) + kLevelsLoops);
+  NF_TRY(scan->load(first, count, padding, shape.workgroups,
+                    static_cast<uint32_t>(codes->most_levels()) + kLevelsLoops));
   codes->code(first, count, false);
   codes->send();
   const auto n = static_cast<size_t>(count);
@@ -84,7 +59,7 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
   queue.write(context.work(kLimits), 0, no_limits.data(), n * sizeof(uint32_t));
   queue.write(context.work(kCounts), 0, zeros.data(), zeros.size() * sizeof(uint32_t));
   int64_t seen = 0;
-  NF_TRY(seed_limits(scan, shape, count, sample_wanted(*scan),
+  NF_TRY(seed_limits(scan, shape, count, coded_sample_rows(*scan),
                      sample_parts(static_cast<uint64_t>(count), scan->plan().k), &seen));
   scan->take_blocks_of(block, shape.workgroups);
 
@@ -96,22 +71,25 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
   p.first = 1;
   std::vector<Scan::Range> ranges;
   // Without limits every row is a candidate.
-  int64_t window = std::max<int64_t>(capacity, window_rows(seen, capacity, scan->plan().k));
+  int64_t window = std::max<int64_t>(capacity, coded_window_rows(seen, capacity, scan->plan().k));
   int64_t scanned = 0;
   while (!scan->done()) {
     NF_TRY(scan->call().poll());
-    const double units = scan->next(kEmpty, std::max<int64_t>(1, window / kGroupRows), &ranges);
+    const double units =
+        scan->next(kEmpty, std::max<int64_t>(1, window / kGroupRows), &ranges, Scan::Reads::kCodes);
     for (const Scan::Range& range : ranges) {
-      p.first_row = scan->first_row(range);
+      Scan::Rows rows;
+      NF_TRY(scan->rows_of(range, &rows));
+      p.first_row = rows.first_row;
       NF_TRY(codes->dispatch(range, block, capacity));
-      NF_TRY(context.dispatch(
-          kRescore, {scan->metric(), 1, shape.list_capacity}, p, context.grid(p.workgroups),
-          {&scan->slab(range).vectors, &scan->side(range), &context.work(kQueries), &context.work(kParts),
-           &context.work(kCounts), &context.work(kBest), &context.work(kLimits)}));
+      NF_TRY(context.dispatch(kRescore, {scan->metric(), 1, shape.list_capacity}, p,
+                              context.grid(p.workgroups),
+                              {rows.vectors, rows.side, &context.work(kQueries), &context.work(kParts),
+                               &context.work(kCounts), &context.work(kBest), &context.work(kLimits)}));
       p.first = 0;
       scanned += int64_t{range.group_end - range.group_begin} * kGroupRows;
     }
-    window = std::max(window, window_rows(std::max(seen, scanned), capacity, scan->plan().k));
+    window = std::max(window, coded_window_rows(std::max(seen, scanned), capacity, scan->plan().k));
     NF_TRY(queue.submit(units * kCodeUnits, "search"));
   }
   const uint64_t best = sizes[kBest], sums = (n + 1) * sizeof(uint32_t);
@@ -124,6 +102,7 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
 
 // All queries of the plan, none of which is too long for the bound.
 Status passes(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned) {
+  if (!scan->has_rows()) return alone_search(scan, hits, rescored, scanned);
   const SearchPlan& plan = scan->plan();
   const auto k = static_cast<size_t>(plan.k);
   std::vector<uint8_t> back;
@@ -172,9 +151,13 @@ bool codes_pay(const Scan& scan) {
   if (!scan.is_coded() || scan.rows() == 0 || plan.k > context.limits().most_list_k) return false;
   if (path == Path::kDirect || path == Path::kMatrix) return false;
   const auto bytes = static_cast<uint64_t>(scan.rows()) * scan.row_bytes();
-  const bool is_worth = plan.batch <= kPassQueries && plan.k <= context.limits().most_coded_k &&
-                        bytes >= context.limits().least_coded_bytes && scan.rows() >= 4 * sample_wanted(scan);
-  if (path != Path::kCodes && !(is_forced(path) && plan.batch <= kPassQueries) && !is_worth) return false;
+  const bool is_worth = scan.has_rows()
+                            ? plan.batch <= kPassQueries && plan.k <= context.limits().most_coded_k &&
+                                  bytes >= context.limits().least_coded_bytes &&
+                                  scan.rows() >= 4 * coded_sample_rows(scan)
+                            : alone_pays(scan);
+  if (path != Path::kCodes && !(forces_codes(path) && plan.batch <= kPassQueries) && !is_worth) return false;
+  if (!scan.has_rows()) return alone_fits(scan);
   const FlatShape shape = context.flat_shape(1, plan.k);
   return scan.fits(sizes_for(scan, QueryCodes(scan), 0, 1, shape.query_block, kGroupRows));
 }
@@ -186,9 +169,10 @@ Status coded_search(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned
   std::vector<int64_t> by_codes, by_rows;
   int64_t long_queries = 0;
   for (int64_t q = 0; q < found.batch; ++q) {
-    const bool too_few = scan->mask(q) != nullptr &&
+    // Of codes alone only what is allowed is decoded.
+    const bool too_few = scan->has_rows() && scan->mask(q) != nullptr &&
                          scan->candidates(q) < kLeastAllowed + kSampleTimes * int64_t{found.k} &&
-                         !is_forced(scan->context().path());
+                         !forces_codes(scan->context().path());
     const bool is_long = too_long(*scan, q);
     long_queries += is_long;
     (too_few || is_long ? by_rows : by_codes).push_back(q);

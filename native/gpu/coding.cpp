@@ -10,7 +10,6 @@
 namespace nearfield::gpu {
 namespace {
 
-constexpr int64_t kAxisBlock = 8;  // of rotate
 // Rows in the axes of their basis on the way to their codes: as many as fit the caches of a large GPU.
 constexpr uint64_t kRotatedBytes = 8ull << 20;
 // Rotations beyond it, of more than 4,096 dimensions, come in pieces.
@@ -22,7 +21,7 @@ constexpr double kRoom = 1 + 0x1p-17;
 float up(double value) { return static_cast<float>(value * (1 + 0x1p-23)); }
 float down(double value) { return static_cast<float>(value * (1 - 0x1p-23)); }
 
-CodingParams coding_params(const CodeLayout& layout, const Basis& basis) {
+CodingParams coding_params(const CodeLayout& layout, const Basis& basis, bool codes_stay) {
   constexpr double u = 0x1p-24;
   const auto dim = static_cast<double>(layout.dim), coded = static_cast<double>(layout.coded_dim());
   const double error_unit = nearfield::error_unit(layout.coded_dim());
@@ -43,6 +42,7 @@ CodingParams coding_params(const CodeLayout& layout, const Basis& basis) {
   p.error_room = up(2 + (basis.is_rotated() ? dim + 4 : 4) * std::sqrt(coded) * 0x1p-24 / error_unit);
   p.longest = 0x1p60f;
   p.length_room = up(std::sqrt(coded));
+  p.codes_stay = codes_stay;
   return p;
 }
 
@@ -91,21 +91,31 @@ void GpuStore::add_coding_sizes(int64_t groups, WorkSizes* sizes) const {
   if (basis_ == nullptr) return;
   const auto most = static_cast<uint64_t>(std::max<int64_t>(groups, 1));
   (*sizes)[kGroups] = most * sizeof(uint32_t);
-  (*sizes)[kBasis] = row_bytes();
   bool rotates = basis_->is_rotated();
   for (const SlabBuffers& slab : slabs_.all()) rotates = rotates || slab.basis->is_rotated();
+  (*sizes)[kBasis] = basis_bytes(rotates);
   if (!rotates) return;
-  const auto axes = static_cast<uint64_t>(round_up(options_.dim, kAxisBlock));
   const uint64_t share = std::min(context_->free_workspace() / 4, context_->binding_limit());
-  const uint64_t fit = std::min(kAxesBytes, share) / row_bytes() / kAxisBlock * kAxisBlock;
-  (*sizes)[kBasis] = row_bytes() * (1 + std::clamp<uint64_t>(fit, kAxisBlock, axes));
   const uint64_t group = row_bytes() * kGroupRows;
   (*sizes)[kRotated] = group * std::clamp<uint64_t>(std::min(kRotatedBytes, share) / group, 1, most);
 }
 
+uint64_t GpuStore::basis_bytes(bool is_rotated) const {
+  if (!is_rotated) return row_bytes();
+  const auto axes = static_cast<uint64_t>(round_up(options_.dim, kAxisBlock));
+  const uint64_t share = std::min(context_->free_workspace() / 4, context_->binding_limit());
+  const uint64_t fit = std::min(kAxesBytes, share) / row_bytes() / kAxisBlock * kAxisBlock;
+  return row_bytes() * (1 + std::clamp<uint64_t>(fit, kAxisBlock, axes));
+}
+
+int64_t GpuStore::axes_at_once(int64_t axes) const {
+  const auto held = static_cast<int64_t>(context_->work(kBasis).size() / row_bytes()) - 1;
+  return std::min(axes, held / kAxisBlock * kAxisBlock);
+}
+
 // The mean and the axes [begin, end) to kBasis; nothing is gathered.
 Status GpuStore::load_axes(const BasisPtr& basis, int64_t begin, int64_t end) {
-  const bool is_whole = begin == 0 && end >= options_.dim;
+  const bool is_whole = begin == 0 && end >= (basis->is_rotated() ? options_.dim : 0);
   if (is_whole && context_->loaded_basis() == basis) return {};
   const int64_t width = padded_dim(options_.dim);
   std::vector<float> rows(static_cast<size_t>(width * (1 + end - begin)), 0.0f);
@@ -117,23 +127,22 @@ Status GpuStore::load_axes(const BasisPtr& basis, int64_t begin, int64_t end) {
   return {};
 }
 
-Status GpuStore::code_groups(int64_t slab, const Buffer& codes, const BasisPtr& basis,
-                             std::span<const uint32_t> groups, const Call* call, const char* what) {
+Status GpuStore::code_groups(const PlainRows& rows, const Buffer& codes, const BasisPtr& basis,
+                             std::span<const uint32_t> groups, bool codes_stay, const Call* call,
+                             const char* what) {
   Queue& queue = context_->queue();
-  const SlabBuffers& rows = slabs_[slab];
   const Buffer &list = context_->work(kGroups), &axes_buffer = context_->work(kBasis);
   const bool rotates = basis->is_rotated();
   const Buffer& rotated = context_->work(rotates ? kRotated : kUnused);
-  const Buffer& side = has_side() ? rows.side : context_->work(kUnused);
+  const Buffer& side = has_side() ? *rows.side : context_->work(kUnused);
   const int64_t axes = rotates ? round_up(options_.dim, kAxisBlock) : 0;
-  const int64_t piece =
-      std::min(axes, (static_cast<int64_t>(axes_buffer.size() / row_bytes()) - 1) / kAxisBlock * kAxisBlock);
+  const int64_t piece = axes_at_once(axes);
   // Groups of a dispatch: of about the target duration, a unit being a chunk of a row and an axis.
   const double group_units = double{kGroupRows} * chunks() * static_cast<double>(std::max<int64_t>(axes, 4));
   auto most = static_cast<size_t>(std::clamp(context_->units_per_dispatch() / group_units, 1.0, 1e6));
   if (rotates) most = std::min<size_t>(most, rotated.size() / (row_bytes() * kGroupRows));
   const uint32_t block = context_->limits().lanes / static_cast<uint32_t>(kGroupRows);
-  CodingParams p = coding_params(layout(slab, *basis), *basis);
+  CodingParams p = coding_params(rows.layout, *basis, codes_stay);
   queue.write(list, 0, groups.data(), groups.size_bytes());
   if (!rotates && !basis->mean.empty()) NF_TRY(load_axes(basis, 0, 0));
   for (size_t begin = 0; begin < groups.size(); begin += most) {
@@ -148,13 +157,13 @@ Status GpuStore::code_groups(int64_t slab, const Buffer& codes, const BasisPtr& 
       p.axis_end = static_cast<uint32_t>(end);
       p.workgroups = blocks * static_cast<uint32_t>((end - axis) / kAxisBlock);
       NF_TRY(context_->dispatch(kRotate, {options_.metric, 1, 1}, p, context_->grid(p.workgroups),
-                                {&rows.vectors, &side, &axes_buffer, &list, &rotated}));
+                                {rows.vectors, &side, &axes_buffer, &list, &rotated}));
       if (piece < axes) NF_TRY(queue.submit(0, what));
     }
     p.workgroups = blocks;
     NF_TRY(context_->dispatch(
         kCode, {options_.metric, 1, 1}, p, context_->grid(blocks),
-        {&rows.vectors, &side, &axes_buffer, &list, &context_->work(rotates ? kRotated : kUnused), &codes}));
+        {rows.vectors, &side, &axes_buffer, &list, &context_->work(rotates ? kRotated : kUnused), &codes}));
     NF_TRY(queue.submit(0, what));
   }
   return {};
@@ -175,11 +184,16 @@ Status GpuStore::code_moved(const std::vector<Step>& steps, const Call* call, co
     groups.clear();
     for (end = begin; end < places.size() && places[end].slab == slab; ++end)
       if (groups.empty() || groups.back() != places[end].group) groups.push_back(places[end].group);
-    NF_TRY(code_groups(slab, slabs_[slab].codes, slabs_[slab].basis, groups, call, what));
+    const auto rows = [&](const Basis& basis) {
+      return PlainRows{&slabs_[slab].vectors, &slabs_[slab].side, layout(slab, basis)};
+    };
+    const BasisPtr& basis = slabs_[slab].basis;
+    NF_TRY(code_groups(rows(*basis), slabs_[slab].codes, basis, groups, false, call, what));
     if (slab != shadow_.slab) continue;
     // What the shadow holds of these rows is stale now; the rest of it is still to come.
     std::erase_if(groups, [&](uint32_t group) { return group >= shadow_.next_group; });
-    if (!groups.empty()) NF_TRY(code_groups(slab, shadow_.codes, shadow_.basis, groups, call, what));
+    if (!groups.empty())
+      NF_TRY(code_groups(rows(*shadow_.basis), shadow_.codes, shadow_.basis, groups, false, call, what));
   }
   return {};
 }
@@ -188,6 +202,7 @@ void GpuStore::set_basis(BasisPtr basis) {
   if (basis_ == nullptr || basis == basis_) return;
   basis_ = std::move(basis);
   shadow_ = {};
+  if (!has_rows() && rows_ == 0) slabs_.shrink(0);  // of the basis before
   recount();
 }
 
@@ -212,7 +227,7 @@ Status GpuStore::begin_shadow(int64_t slab, const char* what) {
 
 Status GpuStore::recode(int64_t rows, int64_t* left, const Call& call) {
   *left = 0;
-  if (basis_ == nullptr) return {};
+  if (basis_ == nullptr || !has_rows()) return {};
   NF_TRY(call.poll());
   const char* const what = call.operation();
   const auto slab_count = static_cast<int64_t>(slabs_.all().size());
@@ -232,7 +247,8 @@ Status GpuStore::recode(int64_t rows, int64_t* left, const Call& call) {
         WorkSizes sizes{};
         add_coding_sizes(static_cast<int64_t>(groups.size()), &sizes);
         NF_TRY(context_->reserve(sizes, what));
-        NF_TRY(code_groups(slab, shadow_.codes, shadow_.basis, groups, &call, what));
+        NF_TRY(code_groups({&slabs_[slab].vectors, &slabs_[slab].side, layout(slab, *basis_)}, shadow_.codes,
+                           shadow_.basis, groups, false, &call, what));
         context_->queue().drain();
         NF_TRY(context_->queue().take_error(what));
       }

@@ -28,11 +28,15 @@ enum Work : uint32_t {
   kLimits,   // flat, matrix: per query a key that k rows do not exceed; radix: digits
   kStaging,  // plain rows on their way in or out
   kStagingSide,
-  kMoves,    // index pairs of a move or a scoring
-  kGroups,   // coding: groups of a slab
+  kMoves,    // index pairs of a move or a scoring; targets of a transfer
+  kGroups,   // coding: groups of a slab; decoding: rows of one
   kBasis,    // coding: mean and axes
   kRotated,  // coding: rows in the axes
   kCoded,    // codes: CodeQuery and codes per query
+  kFresh,    // codes alone: codes of new rows
+  kDecoded,  // codes alone: rows in tile32, their side values, live words
+  kDecodedSide,
+  kDecodedLive,
   kReadback,
   kWorkCount
 };

@@ -16,6 +16,10 @@ bool GpuDevice::supports_codes(int32_t metric) const {
   return context_->limits().codes && metric >= NF_L2SQ && metric <= NF_POINCARE;
 }
 
+bool GpuDevice::supports_codes_alone(int32_t metric) const {
+  return context_->limits().codes && metric >= NF_L2SQ && metric <= NF_DOT;
+}
+
 uint64_t GpuDevice::estimate(const StoreOptions& options) const {
   return SlabMap(options.dim, slab_vector_bytes(*context_, options))
       .fresh_bytes(options.capacity, [&](const SlabMap::Slab& slab) {

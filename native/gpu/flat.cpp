@@ -35,7 +35,7 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& s
   const auto k = static_cast<uint32_t>(scan->plan().k);
   // At worst every list is sorted at every tile.
   const uint32_t sort = sort_loops(shape, context.limits().lanes);
-  scan->load(first, count, shape.query_block, shape.workgroups, shape.query_block * (sort + 16) + 16);
+  NF_TRY(scan->load(first, count, shape.query_block, shape.workgroups, shape.query_block * (sort + 16) + 16));
   const std::vector<uint32_t> no_limits(static_cast<size_t>(count), kEmpty);
   queue.write(context.work(kLimits), 0, no_limits.data(), no_limits.size() * sizeof(uint32_t));
   const Buffer& best = context.work(kBest);
@@ -79,17 +79,18 @@ Status dispatch_flat(Scan* scan, const FlatShape& shape, int64_t count,
   const bool direct = pass.is_whole && lists == 1;
   uint32_t base = 0;
   for (const Scan::Range& range : ranges) {
-    ScanParams p = scan->params(range);
+    Scan::Rows rows;
+    NF_TRY(scan->rows_of(range, &rows));
+    ScanParams p = scan->params(range, rows);
     p.k = k;
     if (pass.part_groups != 0) p.part_groups = pass.part_groups;
     p.part_base = base;
     p.part_stride = lists;
     base += range.parts;
-    const SlabBuffers& slab = scan->slab(range);
     NF_TRY(context.dispatch(kFlat, {scan->metric(), shape.query_block, shape.list_capacity}, p,
                             scan->grid(range),
-                            {&slab.vectors, &scan->side(range), &slab.live, &context.work(kQueries),
-                             &scan->masks(), direct ? &best : &parts, &limits}));
+                            {rows.vectors, rows.side, rows.live, &context.work(kQueries), &scan->masks(),
+                             direct ? &best : &parts, &limits}));
   }
   if (direct) return {};
   MergeParams m{};

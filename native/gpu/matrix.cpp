@@ -79,23 +79,24 @@ Status prepare(Scan* scan, int64_t first, int64_t count, const MatrixShape& shap
 
 Status dispatch_window(Scan* scan, const Scan::Range& range, const MatrixShape& shape, MatrixParams p) {
   Context& context = scan->context();
-  const SlabBuffers& slab = scan->slab(range);
+  Scan::Rows rows;
+  NF_TRY(scan->rows_of(range, &rows));
   const Buffer &queries = context.work(kQueries), &candidates = context.work(kParts),
                &counts = context.work(kCounts), &limits = context.work(kLimits);
-  p.first_row = scan->first_row(range);
-  p.group_begin = range.group_begin;
-  p.group_end = range.group_end;
+  p.first_row = rows.first_row;
+  p.group_begin = rows.group_begin;
+  p.group_end = rows.group_end;
   p.has_masks = scan->has_masks();
   p.query_tiles = static_cast<uint32_t>((p.batch + shape.query_tile - 1) / shape.query_tile);
-  const uint32_t rows = (range.group_end - range.group_begin) * static_cast<uint32_t>(kGroupRows);
-  p.workgroups = (rows + shape.row_tile - 1) / shape.row_tile * p.query_tiles;
+  const uint32_t count = (range.group_end - range.group_begin) * static_cast<uint32_t>(kGroupRows);
+  p.workgroups = (count + shape.row_tile - 1) / shape.row_tile * p.query_tiles;
   NF_TRY(context.dispatch(kMatrix, {scan->metric(), shape.query_tile, 1}, p, context.grid(p.workgroups),
-                          {&slab.vectors, &scan->side(range), &slab.live, &context.work(kTileQueries),
-                           &scan->masks(), &context.work(kBounds), &limits, &counts, &candidates}));
+                          {rows.vectors, rows.side, rows.live, &context.work(kTileQueries), &scan->masks(),
+                           &context.work(kBounds), &limits, &counts, &candidates}));
   p.workgroups = p.batch;
   return context.dispatch(
       kRescore, {scan->metric(), 1, shape.list_capacity}, p, context.grid(p.batch),
-      {&slab.vectors, &scan->side(range), &queries, &candidates, &counts, &context.work(kBest), &limits});
+      {rows.vectors, rows.side, &queries, &candidates, &counts, &context.work(kBest), &limits});
 }
 
 }  // namespace
@@ -119,7 +120,7 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
       capacity /= 2;
     const WorkSizes sizes = sizes_for(*scan, first, count, shape, capacity);
     NF_TRY(context.reserve(sizes, "search"));
-    scan->load(first, count, shape.query_tile, 1, 0);
+    NF_TRY(scan->load(first, count, shape.query_tile, 1, 0));
     NF_TRY(prepare(scan, first, count, shape, bounds));
     int64_t seen = 0;
     NF_TRY(seed_limits(scan, context.flat_shape(count, plan.k), count, sample_rows(*scan),

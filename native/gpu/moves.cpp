@@ -100,6 +100,7 @@ Status GpuStore::read(std::span<const int64_t> rows, float* out, int64_t stride,
   const auto count = static_cast<int64_t>(rows.size());
   if (count == 0) return {};
   const Drain drain(context_->queue());
+  if (!has_rows()) return read_codes(rows, out, stride, call);
   const int64_t most = std::min(staged_rows(), count);
   WorkSizes sizes{};
   sizes[kStaging] = sizes[kReadback] = static_cast<uint64_t>(most) * row_bytes();

@@ -91,7 +91,16 @@ inline constexpr Kernel kRotate{"rotate", "rrrrw"};
 //   beta   Poincare: ceil of side^(-1/2) / kBetaUnit, not less; at most 65535
 // Where an error or a tail does not fit, or s (|c| + length_room) > longest: codes 128, scale kLeastScale,
 // norm and tails 0, error kAlwaysKeep. Rows that are not in use may hold anything.
+// With codes_stay s and c are those that are there, and the errors alone are written; y/s - c is then rounded
+// once more.
 inline constexpr Kernel kCode{"code", "rrrrrw"};
+// codes, sides, basis, rows, vectors (out), their sides (out). Basis as for kRotate, the axes those of whole
+// dimensions. v = sum over the axes i, in their order, of fma(R_ij, s c_i, sum), from 0 on, and then the mean
+// added; not rotated m_j + s c_j. One lane sums one coordinate: a row has the same bits however many are
+// decoded with it. Of metrics with three planes of side values.
+inline constexpr Kernel kDecode{"decode", "rrrrww"};
+// targets, source, destination, source's sides, destination's sides. Rows that come from nowhere stay.
+inline constexpr Kernel kTransfer{"transfer", "rrwrw"};
 // codes, live, masks, queries (CodeQuery), limits, counts, candidates (out). Per query the rows that the
 // test (CodeTest) of no level rules out, as matrix has them; with is_capped NEARFIELD_VALUE_WORDS a row. A
 // row is left at the first level that rules it out, one of kAlwaysKeep at none. counts: `batch` of this
@@ -135,8 +144,9 @@ struct Limits {
   int32_t most_list_k = 0;  // largest k of flat's lists; beyond it: radix selection
   bool subgroups = false;   // of the device, and there are kernels that do without
   bool sides_of_products =
-      false;           // a matrix form is served: norms are kept beside the rows of L2 and dot too
-  bool codes = false;  // rotate, code, levels (query blocks of 1 and kLevelsQueries) and rescore are there
+      false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
+  // rotate, code, decode, transfer, levels (query blocks of 1 and kLevelsQueries) and rescore are there
+  bool codes = false;
   // Largest k of scans of codes, where those of rows are not asked for. At k = 100 some 600 rows are
   // rescored.
   int32_t most_coded_k = 128;

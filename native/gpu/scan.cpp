@@ -10,11 +10,14 @@ namespace {
 
 // Places of a sample at least, even where fewer parts fill the device.
 constexpr uint32_t kLeastSampleParts = 32;
+// Of a range of rows that are decoded.
+constexpr uint32_t kDecodedDispatches = 2;
 
 }  // namespace
 
 void Scan::add_sizes(int64_t first, int64_t count, uint32_t query_block, WorkSizes* sizes) const {
   (*sizes)[kQueries] = static_cast<uint64_t>(round_up(count, query_block)) * row_bytes();
+  if (!store_.has_rows()) store_.add_decoding_sizes(store_.window_groups(), sizes);
   std::map<const uint32_t*, bool> distinct;
   for (int64_t q = first; q < first + count; ++q)
     if (mask(q) != nullptr) distinct[mask(q)] = true;
@@ -38,8 +41,8 @@ int64_t Scan::queries_per_dispatch() const {
   return std::max<int64_t>(1, static_cast<int64_t>(context().units_per_dispatch() / per_query));
 }
 
-void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t workgroups,
-                uint32_t tile_loops) {
+Status Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t workgroups,
+                  uint32_t tile_loops) {
   Queue& queue = context().queue();
   count_ = count;
   query_block_ = query_block;
@@ -77,6 +80,7 @@ void Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t wor
   has_masks_ = !offset_of.empty();
   if (has_masks_) queue.write(context().work(kMasks), 0, table.data(), table.size() * sizeof(uint32_t));
   rewind();
+  return store_.has_rows() ? Status() : store_.load_basis();
 }
 
 uint32_t Scan::groups_in(size_t slab) const {
@@ -84,21 +88,25 @@ uint32_t Scan::groups_in(size_t slab) const {
   return static_cast<uint32_t>(groups_of(std::clamp<int64_t>(store_.rows_ - s.first, 0, s.capacity)));
 }
 
-double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges) {
+double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges, Reads reads) {
   const uint32_t blocks = query_blocks();
-  const double per_group = 32.0 * blocks * query_block_ * store_.chunks();
+  const double per_group = 32.0 * (static_cast<double>(blocks) * query_block_ * store_.chunks() +
+                                   (decodes(reads) ? store_.decoding_units() : 0));
   const Limits& limits = context().limits();
   const double budget = context().units_per_dispatch();
+  const int64_t most_groups = decodes(reads) ? store_.window_groups() : kMaxRows;
+  const size_t range_dispatches = decodes(reads) ? kDecodedDispatches : 1;
   double units = 0;
   uint32_t parts = 0;
   ranges->clear();
-  // A range takes one dispatch; the merge takes one more.
-  while (!done() && parts < max_parts && max_groups > 0 && ranges->size() + 2 < limits.dispatches) {
+  // The merge takes one dispatch more.
+  while (!done() && parts < max_parts && max_groups > 0 &&
+         (ranges->size() + 1) * range_dispatches + 1 < limits.dispatches) {
     const double left = budget - units;
     if (!ranges->empty() && left < tile_groups() * per_group) break;
     const auto affordable = static_cast<int64_t>(std::max(left / per_group, 1.0));
     int64_t groups = std::min<int64_t>(groups_in(slab_) - group_, round_up(affordable, tile_groups()));
-    groups = std::min({groups, max_groups, int64_t{most_part_groups_} * (max_parts - parts)});
+    groups = std::min({groups, max_groups, most_groups, int64_t{most_part_groups_} * (max_parts - parts)});
     const auto worth = static_cast<uint32_t>(
         std::clamp(static_cast<double>(groups) * per_group / limits.least_part_units, 1.0, 1e6));
     const auto tiles = static_cast<uint32_t>((groups + tile_groups() - 1) / tile_groups());
@@ -118,17 +126,36 @@ double Scan::next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ra
     group_ = range.group_end;
     if (group_ == groups_in(slab_)) ++slab_, group_ = 0;
   }
-  return units;
+  // Decoding that takes several submissions is not measured.
+  return decodes(reads) && !store_.holds_basis() ? 0 : units;
 }
 
 Grid Scan::grid(const Range& range) const { return context().grid(uint64_t{range.parts} * query_blocks()); }
 
-ScanParams Scan::params(const Range& range) const {
+Status Scan::rows_of(const Range& range, Rows* out) const {
+  const Buffer& unused = context().work(kUnused);
+  const bool has_side = store_.has_side();
+  if (store_.has_rows()) {
+    const SlabBuffers& rows = slab(range);
+    *out = {&rows.vectors,  has_side ? &rows.side : &unused, &rows.live, first_row(range), range.group_begin,
+            range.group_end};
+    return {};
+  }
+  *out = {&context().work(kDecoded),
+          has_side ? &context().work(kDecodedSide) : &unused,
+          &context().work(kDecodedLive),
+          first_row(range) + range.group_begin * static_cast<uint32_t>(kGroupRows),
+          0,
+          range.group_end - range.group_begin};
+  return store_.decode_window(static_cast<int64_t>(range.slab), range.group_begin, range.group_end);
+}
+
+ScanParams Scan::params(const Range& range, const Rows& rows) const {
   ScanParams p{};
   p.chunks = store_.chunks();
-  p.first_row = first_row(range);
-  p.group_begin = range.group_begin;
-  p.group_end = range.group_end;
+  p.first_row = rows.first_row;
+  p.group_begin = rows.group_begin;
+  p.group_end = rows.group_end;
   p.groups_per_part = p.part_groups = range.groups_per_part;
   p.query_blocks = query_blocks();
   p.batch = static_cast<uint32_t>(count_);
@@ -143,17 +170,29 @@ int64_t Scan::sample(uint32_t max_parts, int64_t rows, std::vector<Range>* range
   int64_t groups = 0;
   for (size_t i = 0; i < slab_count(); ++i) groups += groups_in(i);
   const int64_t wanted = groups_of(rows), tile = tile_groups();
-  const int64_t most = std::min<int64_t>(
+  int64_t most = std::min<int64_t>(
       {max_parts, wanted / tile, std::max(kLeastSampleParts, workgroups_ / query_blocks())});
+  // Parts that are decoded are ranges of their own.
+  if (!store_.has_rows())
+    most = std::min<int64_t>(most, (context().limits().dispatches - 2) / kDecodedDispatches);
   ranges->clear();
   // All slabs in one submission, and the merge.
   if (most < static_cast<int64_t>(slab_count()) || slab_count() + 2 > context().limits().dispatches) return 0;
+  const int64_t most_groups = decodes(Reads::kRows) ? store_.window_groups() : kMaxRows;
   // As many parts of every slab as its share of the rows; of each part the first groups.
   const int64_t apart = round_up((groups + most - 1) / most, tile);
   *part_groups = static_cast<uint32_t>(
-      std::min<int64_t>({apart, round_up(apart * wanted / groups, tile), most_part_groups_}));
+      std::min<int64_t>({apart, round_up(apart * wanted / groups, tile), most_part_groups_, most_groups}));
   int64_t sampled = 0, parts = 0;
   for (size_t i = 0; i < slab_count() && groups_in(i) != 0; ++i) {
+    if (!store_.has_rows()) {
+      for (int64_t begin = 0; begin < groups_in(i); begin += apart, ++parts) {
+        const auto from = static_cast<uint32_t>(begin), end = std::min(from + *part_groups, groups_in(i));
+        ranges->push_back({i, from, end, *part_groups, 1});
+        sampled += end - from;
+      }
+      continue;
+    }
     Range range{i, 0, groups_in(i), static_cast<uint32_t>(apart), 0};
     range.parts = static_cast<uint32_t>((range.group_end + apart - 1) / apart);
     parts += range.parts;

@@ -28,9 +28,9 @@ class Scan {
   bool fits(const WorkSizes& sizes) const;
   // Queries that one tile of rows may meet within a dispatch's target duration.
   int64_t queries_per_dispatch() const;
-  // Sends the queries and their masks; the workspace is reserved. `workgroups` fill the device; `tile_loops`:
-  // loop iterations that the kernel may spend on a tile beside the chunks of its rows.
-  void load(int64_t first, int64_t count, uint32_t query_block, uint32_t workgroups, uint32_t tile_loops);
+  // Sends the queries, their masks and what decoding needs; the workspace is reserved. `workgroups` fill the
+  // device; `tile_loops`: loop iterations that the kernel may spend on a tile beside the chunks of its rows.
+  Status load(int64_t first, int64_t count, uint32_t query_block, uint32_t workgroups, uint32_t tile_loops);
 
   // From here on in blocks of so many queries; the queries were padded to a multiple of it.
   void take_blocks_of(uint32_t query_block, uint32_t workgroups) {
@@ -46,22 +46,27 @@ class Scan {
   Mark mark() const { return {slab_, group_}; }
   void go_back(Mark mark) { slab_ = mark.slab, group_ = mark.group; }
   bool done() const { return slab_ >= slab_count() || groups_in(slab_) == 0; }
+  enum class Reads : uint8_t { kRows, kCodes };
   // The next ranges, for one submission: at least one, at most `max_parts` parts and `max_groups` groups
-  // altogether. Returns their work in units.
-  double next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges);
+  // altogether. Returns their work in units, that of decoding rows included; 0: not to be measured.
+  double next(uint32_t max_parts, int64_t max_groups, std::vector<Range>* ranges, Reads reads = Reads::kRows);
   // Ranges of all slabs for a sample of about `rows` rows, spread evenly: of each part the first
   // `part_groups` groups. Returns how many rows that is; 0: it takes more than `max_parts` parts, or
   // more than one submission.
   int64_t sample(uint32_t max_parts, int64_t rows, std::vector<Range>* ranges, uint32_t* part_groups) const;
+  // The rows of a range as kernels find them: in their slab, or decoded into the workspace by a dispatch that
+  // is encoded here and stands until the next one.
+  struct Rows {
+    const Buffer *vectors, *side, *live;
+    uint32_t first_row, group_begin, group_end;  // `first_row`: of group 0
+  };
+  Status rows_of(const Range& range, Rows* out) const;
   // The fields of the parameters that follow from the chunk and the range.
-  ScanParams params(const Range& range) const;
+  ScanParams params(const Range& range, const Rows& rows) const;
   Grid grid(const Range& range) const;
 
   Context& context() const { return *store_.context_; }
   const SlabBuffers& slab(const Range& range) const { return store_.slabs_.all()[range.slab]; }
-  const Buffer& side(const Range& range) const {
-    return store_.has_side() ? slab(range).side : context().work(kUnused);
-  }
   bool has_masks() const { return has_masks_; }
   const Buffer& masks() const { return has_masks_ ? context().work(kMasks) : context().work(kUnused); }
   const SearchPlan& plan() const { return plan_; }
@@ -81,6 +86,8 @@ class Scan {
   // Groups of a slab that hold rows.
   uint32_t groups_in(size_t slab) const;
   size_t slab_of(int64_t row) const { return static_cast<size_t>(store_.slabs_.place(row).slab); }
+  bool has_rows() const { return store_.has_rows(); }
+  int64_t decoding_axes() const { return store_.decoding_axes(); }
   bool is_coded() const { return store_.basis_ != nullptr; }
   // Live rows that query q may return.
   int64_t candidates(int64_t query);
@@ -90,6 +97,7 @@ class Scan {
   uint64_t row_bytes() const { return store_.row_bytes(); }
 
  private:
+  bool decodes(Reads reads) const { return !store_.has_rows() && reads == Reads::kRows; }
   size_t slab_count() const { return store_.slabs_.all().size(); }
   uint32_t tile_groups() const { return context().limits().tile_rows / 32; }
   uint32_t query_blocks() const { return static_cast<uint32_t>((count_ + query_block_ - 1) / query_block_); }

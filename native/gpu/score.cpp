@@ -11,6 +11,7 @@ constexpr int64_t kMostPairs = 1 << 18;  // of one window: 2 MiB up, 1 MiB back
 constexpr uint64_t kQueryBytes = 16ull << 20;
 // A gather reads 16 bytes of each cache line it touches: dispatches are made this much smaller than a scan's.
 constexpr double kGatherCost = 4;
+constexpr uint64_t kDecodedBytes = 16ull << 20;
 
 }  // namespace
 
@@ -20,14 +21,23 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
   const int64_t total = plan.offsets[plan.batch] - plan.offsets[0];
   if (total == 0) return {};
   const uint32_t lanes = context_->limits().lanes;
-  // Half of the workspace for pairs, which take their keys on the device and on the way back along.
-  const uint64_t half = context_->free_workspace() / 2, binding = context_->binding_limit();
+  // A share of the workspace for pairs, which take their keys on the device and on the way back along;
+  // decoded rows and their basis take as much each.
+  const uint64_t share = context_->free_workspace() / (has_rows() ? 2 : 4);
+  const uint64_t binding = context_->binding_limit();
+  // A row is decoded once for all of its queries.
+  const int64_t most_rows =
+      has_rows() ? kMostPairs : std::min(kMostPairs, kGroupRows * decoded_groups(kDecodedBytes));
   const auto most_pairs = static_cast<int64_t>(
-      std::clamp<uint64_t>(std::min(binding / sizeof(Pair), half / (sizeof(Pair) + 2 * sizeof(uint32_t))), 1,
-                           static_cast<uint64_t>(std::min(kMostPairs, total))));
+      std::clamp<uint64_t>(std::min(binding / sizeof(Pair), share / (sizeof(Pair) + 2 * sizeof(uint32_t))), 1,
+                           static_cast<uint64_t>(std::min(most_rows, total))));
   const auto most_queries = static_cast<int64_t>(std::clamp<uint64_t>(
-      std::min({kQueryBytes, half, binding}) / row_bytes(), 1, static_cast<uint64_t>(plan.batch)));
+      std::min({kQueryBytes, share, binding}) / row_bytes(), 1, static_cast<uint64_t>(plan.batch)));
   WorkSizes sizes{};
+  if (!has_rows()) {
+    add_decoding_sizes(groups_of(most_pairs), &sizes);
+    sizes[kGroups] = static_cast<uint64_t>(most_pairs) * sizeof(uint32_t);
+  }
   sizes[kQueries] = static_cast<uint64_t>(most_queries) * row_bytes();
   sizes[kMoves] = static_cast<uint64_t>(most_pairs) * sizeof(Pair);
   sizes[kParts] = sizes[kReadback] = static_cast<uint64_t>(most_pairs) * sizeof(uint32_t);
@@ -41,6 +51,7 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
   std::vector<Located> located;
   std::vector<Pair> pairs;
   std::vector<uint32_t> keys;
+  std::vector<SlabMap::Place> decoded;
   int64_t query = 0;
   for (int64_t at = plan.offsets[0]; at < plan.offsets[plan.batch];) {
     while (plan.offsets[query + 1] <= at) ++query;
@@ -54,8 +65,19 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
           {place.slab, at, {static_cast<uint32_t>(query - first_query), static_cast<uint32_t>(place.row)}});
     }
     const int64_t last_query = std::min(query, first_query + most_queries - 1);
-    std::stable_sort(located.begin(), located.end(),
-                     [](const Located& a, const Located& b) { return a.slab < b.slab; });
+    std::stable_sort(located.begin(), located.end(), [](const Located& a, const Located& b) {
+      return a.slab < b.slab || (a.slab == b.slab && a.pair.row < b.pair.row);
+    });
+    decoded.clear();
+    for (size_t i = 0; i < located.size() && !has_rows(); ++i) {
+      const SlabMap::Place place{located[i].slab, located[i].pair.row};
+      if (decoded.empty() || decoded.back().slab != place.slab || decoded.back().row != place.row)
+        decoded.push_back(place);
+      // All of them are in one place then.
+      located[i].pair.row = static_cast<uint32_t>(decoded.size() - 1);
+    }
+    if (!has_rows())
+      for (Located& pair : located) pair.slab = 0;
     pairs.resize(located.size());
     for (size_t i = 0; i < located.size(); ++i) pairs[i] = located[i].pair;
     for (int64_t q = first_query; q <= last_query; ++q)
@@ -63,6 +85,10 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
                   plan.queries + q * plan.query_stride, row_bytes());
     queue.write(context_->work(kMoves), 0, pairs.data(), pairs.size() * sizeof(Pair));
 
+    if (!has_rows()) {
+      NF_TRY(decode_rows(decoded, "score"));
+      NF_TRY(queue.submit(0, "score"));
+    }
     uint32_t dispatches = 0;
     double units = 0;
     const double per_pair = kGatherCost * chunks();
@@ -72,15 +98,17 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
       const auto most =
           static_cast<size_t>(std::max<double>(lanes, (context_->units_per_dispatch() - units) / per_pair));
       for (end = begin; end < located.size() && located[end].slab == slab && end - begin < most;) ++end;
-      const SlabBuffers& buffers = slabs_[slab];
+      const Buffer& vectors = has_rows() ? slabs_[slab].vectors : context_->work(kDecoded);
+      const Buffer& side = !has_side()  ? context_->work(kUnused)
+                           : has_rows() ? slabs_[slab].side
+                                        : context_->work(kDecodedSide);
       ScoreParams p{};
       p.chunks = chunks();
       p.pair_begin = static_cast<uint32_t>(begin);
       p.pair_end = static_cast<uint32_t>(end);
       NF_TRY(context_->dispatch(
           kScore, {options_.metric, 1, 1}, p, context_->grid((end - begin + lanes - 1) / lanes),
-          {&buffers.vectors, has_side() ? &buffers.side : &context_->work(kUnused), &context_->work(kQueries),
-           &context_->work(kMoves), &context_->work(kParts)}));
+          {&vectors, &side, &context_->work(kQueries), &context_->work(kMoves), &context_->work(kParts)}));
       units += static_cast<double>(end - begin) * per_pair;
       if (++dispatches == context_->limits().dispatches || units >= context_->units_per_dispatch()) {
         NF_TRY(queue.submit(units, "score"));
@@ -97,6 +125,9 @@ Status GpuStore::score(const ScorePlan& plan, const Call& call) {
       ranks[static_cast<size_t>(located[i].at - plan.offsets[0])] = rank_of_key(keys[i]);
   }
   std::copy(ranks.begin(), ranks.end(), plan.ranks + plan.offsets[0]);
+  if (plan.errors != nullptr && !has_rows())
+    for (int64_t at = plan.offsets[0]; at < plan.offsets[plan.batch]; ++at)
+      plan.errors[at] = errors_[static_cast<size_t>(plan.rows[at])];
   return {};
 }
 

@@ -42,14 +42,15 @@ Status run(Scan* scan, const Kernel& kernel, uint32_t capacity, uint32_t stage, 
     const double units = scan->next(kEmpty, max_groups, &ranges);
     for (const Scan::Range& range : ranges) {
       max_groups -= range.group_end - range.group_begin;
-      ScanParams p = scan->params(range);
+      Scan::Rows rows;
+      NF_TRY(scan->rows_of(range, &rows));
+      ScanParams p = scan->params(range, rows);
       p.k = capacity;
       p.digit_stage = stage;
       p.digit_shift = shift;
-      const SlabBuffers& slab = scan->slab(range);
       NF_TRY(context.dispatch(kernel, {scan->metric(), 1, 1}, p, scan->grid(range),
-                              {&slab.vectors, &scan->side(range), &slab.live, &context.work(kQueries),
-                               &scan->masks(), &context.work(kLimits), &context.work(kBest),
+                              {rows.vectors, rows.side, rows.live, &context.work(kQueries), &scan->masks(),
+                               &context.work(kLimits), &context.work(kBest),
                                capacity == 0 ? &context.work(kUnusedWrite) : &context.work(kParts)}));
     }
     NF_TRY(context.queue().submit(units, "search"));
@@ -141,7 +142,7 @@ Status radix_search(Scan* scan, Hit* hits) {
     while (capacity > tile_rows && !scan->fits(sizes_for(*scan, first, count, capacity)))
       capacity = round_up(capacity / 2, tile_rows);
     NF_TRY(scan->context().reserve(sizes_for(*scan, first, count, capacity), "search"));
-    scan->load(first, count, 1, scan->context().limits().workgroups, 32);
+    NF_TRY(scan->load(first, count, 1, scan->context().limits().workgroups, 32));
     std::vector<Progress> queries(static_cast<size_t>(count));
     std::vector<int64_t> expected(queries.size());
     bool all_done = true;

@@ -20,7 +20,7 @@ uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, const Store
   const auto rows = static_cast<uint64_t>(slab.capacity);
   const CodeLayout codes{options.metric, options.dim, default_level_dims(options.dim),
                          slab.capacity / kGroupRows};
-  return rows * static_cast<uint64_t>(padded_dim(options.dim)) * sizeof(float) +
+  return (options.drop_rows ? 0 : rows * static_cast<uint64_t>(padded_dim(options.dim)) * sizeof(float)) +
          (has_side ? rows * sizeof(float) : 0) + rows / 32 * sizeof(uint32_t) +
          (options.coded ? static_cast<uint64_t>(codes.bytes()) : 0);
 }
@@ -39,7 +39,7 @@ GpuStore::~GpuStore() { context_->memory.used -= beyond_estimate_ + shadow_bytes
 Status GpuStore::allocate(const SlabMap::Slab& place, const char* what, SlabBuffers* out) {
   Queue& queue = context_->queue();
   const auto capacity = static_cast<uint64_t>(place.capacity);
-  NF_TRY(queue.allocate(capacity * row_bytes(), Use::kStorage, what, &out->vectors));
+  if (has_rows()) NF_TRY(queue.allocate(capacity * row_bytes(), Use::kStorage, what, &out->vectors));
   NF_TRY(queue.allocate(capacity / 32 * sizeof(uint32_t), Use::kStorage, what, &out->live));
   if (has_side()) NF_TRY(queue.allocate(capacity * sizeof(float), Use::kStorage, what, &out->side));
   if (basis_ == nullptr) return {};
@@ -110,26 +110,41 @@ Status GpuStore::write_live(int64_t first_group, std::span<const uint32_t> words
   return {};
 }
 
+// So that adding them, once nothing else can fail, does not.
+void GpuStore::reserve_errors(int64_t more) {
+  const size_t needed = errors_.size() + static_cast<size_t>(more);
+  if (!has_rows() && needed > errors_.capacity()) errors_.reserve(std::max(needed, 2 * errors_.capacity()));
+}
+
 Status GpuStore::append(const HostRows& from, const Call& call) {
   const int64_t first = rows_;
   const std::vector<bool> dead(from.live ? 0 : static_cast<size_t>(from.rows));
-  return grow(
+  std::vector<float> errors(has_rows() ? 0 : static_cast<size_t>(from.rows));
+  reserve_errors(from.rows);
+  const auto row_of = [&](int64_t i) { return first + i; };
+  NF_TRY(grow(
       from.rows,
       [&] {
-        return upload(
-            from, [&](int64_t i) { return first + i; }, &call, "append");
+        return has_rows() ? upload(from, row_of, &call, "append")
+                          : keep_codes(from, row_of, true, &call, "append", errors.data());
       },
-      from.live ? nullptr : &dead, "append");
+      from.live ? nullptr : &dead, "append"));
+  errors_.insert(errors_.end(), errors.begin(), errors.end());
+  return {};
 }
 
 Status GpuStore::write(std::span<const int64_t> rows, const HostRows& from, const Call& call) {
   NF_TRY(call.poll());
   const Drain drain(context_->queue());
   // Not interrupted once begun: half of the rows overwritten would be neither the old state nor the new one.
-  NF_TRY(upload(
-      from, [&](int64_t i) { return rows[static_cast<size_t>(i)]; }, nullptr, "replace"));
+  std::vector<float> errors(has_rows() ? 0 : rows.size());
+  const auto row_of = [&](int64_t i) { return rows[static_cast<size_t>(i)]; };
+  NF_TRY(has_rows() ? upload(from, row_of, nullptr, "replace")
+                    : keep_codes(from, row_of, false, nullptr, "replace", errors.data()));
   context_->queue().drain();
-  return context_->queue().take_error("replace");
+  NF_TRY(context_->queue().take_error("replace"));
+  for (size_t i = 0; i < errors.size(); ++i) errors_[static_cast<size_t>(rows[i])] = errors[i];
+  return {};
 }
 
 Status GpuStore::append_from(Store& other, std::span<const int64_t> rows, const Call& call) {
@@ -137,9 +152,17 @@ Status GpuStore::append_from(Store& other, std::span<const int64_t> rows, const 
   std::vector<bool> live(rows.size());
   for (size_t i = 0; i < rows.size(); ++i)
     live[i] = (from.live_[static_cast<size_t>(rows[i] / 32)] >> (rows[i] % 32) & 1) != 0;
-  return grow(
-      static_cast<int64_t>(rows.size()), [&] { return copy_from(from, rows, call, "compact"); }, &live,
-      "compact");
+  const auto count = static_cast<int64_t>(rows.size());
+  reserve_errors(count);
+  NF_TRY(grow(
+      count,
+      [&] {
+        return has_rows() ? copy_from(from, rows, call, "compact") : copy_codes(from, rows, call, "compact");
+      },
+      &live, "compact"));
+  if (!has_rows())
+    for (const int64_t row : rows) errors_.push_back(from.errors_[static_cast<size_t>(row)]);
+  return {};
 }
 
 template <typename Change>

@@ -15,9 +15,11 @@ namespace nearfield::gpu {
 inline constexpr int64_t kMaxRows = 0xfffffffe;
 // The first progress word while rows are copied (nearfield.h: nf_call).
 inline constexpr int64_t kPhaseCopy = 2;
+// Axes of a block of `rotate`.
+inline constexpr int64_t kAxisBlock = 8;
 
 struct SlabBuffers {
-  Buffer vectors;
+  Buffer vectors;  // but of codes alone
   Buffer side;     // where Context::has_side(metric)
   Buffer live;     // one word per group
   Buffer codes;    // of a coded store, as code_layout.hpp has them
@@ -72,11 +74,23 @@ class GpuStore final : public Store {
     Move move;
   };
 
+  // Rows in tile32 on their way to codes.
+  struct PlainRows {
+    const Buffer *vectors, *side;
+    CodeLayout layout;
+  };
+  // Codes of rows, and their side values.
+  struct CodedRows {
+    const Buffer *codes, *side;
+    CodeLayout layout;
+  };
+
   // Adds slabs for `count` more rows, runs `fill`, makes the rows live as `live` says (NULL: all); nothing
   // has changed when a step fails.
   Status grow(int64_t count, const std::function<Status()>& fill, const std::vector<bool>* live,
               const char* what);
   Status allocate(const SlabMap::Slab& place, const char* what, SlabBuffers* out);
+  void reserve_errors(int64_t more);
   // Copies plain rows to the rows that `row_of(i)` names.
   Status upload(const HostRows& from, const std::function<int64_t(int64_t)>& row_of, const Call* call,
                 const char* what);
@@ -95,13 +109,45 @@ class GpuStore final : public Store {
   void add_coding_sizes(int64_t groups, WorkSizes* sizes) const;
   // Codes the groups that the rows of `steps` went to. Of a store that is not coded nothing.
   Status code_moved(const std::vector<Step>& steps, const Call* call, const char* what);
-  Status code_groups(int64_t slab, const Buffer& codes, const BasisPtr& basis,
-                     std::span<const uint32_t> groups, const Call* call, const char* what);
+  // `codes_stay`: CodingParams.
+  Status code_groups(const PlainRows& rows, const Buffer& codes, const BasisPtr& basis,
+                     std::span<const uint32_t> groups, bool codes_stay, const Call* call, const char* what);
+  uint64_t basis_bytes(bool is_rotated) const;  // of kBasis
+  // Of `axes`, as many as kBasis holds at once.
+  int64_t axes_at_once(int64_t axes) const;
   Status load_axes(const BasisPtr& basis, int64_t begin, int64_t end);
   Status begin_shadow(int64_t slab, const char* what);
   int64_t used_groups(int64_t slab) const;
-  void recount();               // beyond_estimate_, and what the device's budget knows of it
+  void recount();  // beyond_estimate_, and what the device's budget knows of it
+  // decoded.cpp: of codes alone.
+  int64_t decoded_groups(uint64_t bytes) const;  // that are decoded at once, in so many bytes or fewer
+  int64_t window_groups() const;                 // that a scan decodes at once
+  void add_decoding_sizes(int64_t groups, WorkSizes* sizes) const;
+  int64_t decoding_axes() const;
+  double decoding_units() const;  // of a row
+  bool holds_basis() const;       // kBasis, all axes at once
+  // Loads the basis where it fits kBasis as a whole; nothing is gathered.
+  Status load_basis();
+  CodedRows coded_rows(int64_t slab) const;
+  // Encodes the decoding of the rows of `p`, whose other fields follow, `most` in a dispatch; the basis was
+  // loaded. Submits between dispatches.
+  Status decode(const CodedRows& from, DecodingParams p, uint32_t most, const Buffer& to,
+                const Buffer& to_side, const char* what);
+  uint32_t rows_of_dispatch() const;  // of decode
+  // Groups of a slab to kDecoded, kDecodedSide and kDecodedLive.
+  Status decode_window(int64_t slab, uint32_t group_begin, uint32_t group_end);
+  // Rows, sorted by slab, to kDecoded and kDecodedSide in this order; nothing is gathered before.
+  Status decode_rows(std::span<const SlabMap::Place> places, const char* what);
+  // Codes and side values to their places; of `source`, or of kFresh, which has `fresh_groups`.
+  Status transfer(std::vector<Step>* steps, const GpuStore* source, int64_t fresh_groups, bool is_growth,
+                  const char* what);
+  // As upload(); `errors` gets those of the rows.
+  Status keep_codes(const HostRows& from, const std::function<int64_t(int64_t)>& row_of, bool is_growth,
+                    const Call* call, const char* what, float* errors);
+  Status copy_codes(const GpuStore& from, std::span<const int64_t> rows, const Call& call, const char* what);
+  Status read_codes(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call);
   int64_t staged_rows() const;  // rows of one staging buffer
+  bool has_rows() const { return !options_.drop_rows; }
   bool has_side() const { return context_->has_side(options_.metric); }
   uint32_t chunks() const { return static_cast<uint32_t>(padded_dim(options_.dim) / kChunkFloats); }
   uint64_t row_bytes() const { return static_cast<uint64_t>(padded_dim(options_.dim)) * sizeof(float); }
@@ -113,6 +159,7 @@ class GpuStore final : public Store {
   int64_t rows_ = 0;
   BasisPtr basis_;  // NULL: not coded
   Shadow shadow_;
+  std::vector<float> errors_;     // of codes alone: per row
   uint64_t shadow_bytes_ = 0;     // that the device's budget knows of
   uint64_t beyond_estimate_ = 0;  // bytes that codes take beyond slab_device_bytes(); modulo 2^64
 };

@@ -20,11 +20,10 @@ struct Place {
   bool has_lists = false;  // select.wgsl, which wants a way to append
 };
 constexpr Place kPlaces[] = {
-    {"flat", "flat", "main", true},      {"merge", "merge", "main", true},
-    {"histogram", "radix", "histogram"}, {"collect", "radix", "collect"},
-    {"score", "score", "main"},          {"move", "move", "main"},
-    {"rotate", "rotate", "main"},        {"code", "code", "main"},
-    {"levels", "levels", "main"},        {"rescore", "rescore", "main", true},
+    {"flat", "flat", "main", true},   {"merge", "merge", "main", true}, {"histogram", "radix", "histogram"},
+    {"collect", "radix", "collect"},  {"score", "score", "main"},       {"move", "move", "main"},
+    {"rotate", "rotate", "main"},     {"code", "code", "main"},         {"decode", "decode", "main"},
+    {"transfer", "transfer", "main"}, {"levels", "levels", "main"},     {"rescore", "rescore", "main", true},
 };
 
 // The text of a source file, NULL when there is none.

@@ -259,6 +259,11 @@ FAULTS = [
            ("native/cpu/scan.cpp", "if (decoded_group_ != group.first_row)", "if (PLANTED ? decoded_group_ < 0 : decoded_group_ != group.first_row)")],
           [(CPU, "codes-alone(metric=l2,dim=33")]),
 
+    # ---- Codes alone ----
+    Fault("gpu-alone-side-of-given",
+          [("native/gpu/decoded.cpp", "squared_norm(row.data(), options_.dim);", "squared_norm(PLANTED ? given : row.data(), options_.dim);")],
+          in_columns(GPUS, "codes-alone(metric=cosine,")),
+
     # ---- CUDA's kernels ----
     Fault("cuda-no-wait",
           [("native/cuda/kernels/matrix.cuh", "    copies_done();", "    if (!PLANTED) copies_done();")],
@@ -295,6 +300,12 @@ FAULTS = [
     Fault("cuda-codes-error-half",
           [("native/cuda/kernels/code.cuh", "integer(floorf(error))", "integer(floorf(PLANTED ? error / 2 : error))")],
           [(CUDA, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=scales")]),
+    Fault("cuda-alone-other-row",
+          [("native/cuda/kernels/decode.cuh", "rows[p.row_begin + place]", "rows[PLANTED ? place : p.row_begin + place]")],
+          [(CUDA, "codes-alone(metric=l2")]),
+    Fault("cuda-alone-neighbours-lost",
+          [("native/cuda/kernels/transfer.cuh", "word | (*out & kept)", "PLANTED ? word : word | (*out & kept)")],
+          [(CUDA, "codes-alone(metric=l2")]),
 
     # ---- Metal's kernels ----
     Fault("metal-list-overflow",
@@ -316,4 +327,10 @@ FAULTS = [
     Fault("metal-codes-error-half",
           [("native/metal/kernels/code.h", "fits ? uint(error) :", "fits ? uint(PLANTED ? error / 2 : error) :")],
           [(METAL, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=scales")]),
+    Fault("metal-alone-other-row",
+          [("native/metal/kernels/decode.h", "rows[p.row_begin + place]", "rows[PLANTED ? place : p.row_begin + place]")],
+          [(METAL, "codes-alone(metric=l2")]),
+    Fault("metal-alone-neighbours-lost",
+          [("native/metal/kernels/transfer.h", "word | (*out & kept)", "PLANTED ? word : word | (*out & kept)")],
+          [(METAL, "codes-alone(metric=l2")]),
 ]

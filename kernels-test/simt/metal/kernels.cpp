@@ -4,6 +4,7 @@
 #include "metal_dialect.hpp"
 using namespace metal;
 #include "kernels/code.h"
+#include "kernels/decode.h"
 #include "kernels/flat.h"
 #include "kernels/instances.h"
 #include "kernels/levels.h"
@@ -14,6 +15,7 @@ using namespace metal;
 #include "kernels/rescore.h"
 #include "kernels/rotate.h"
 #include "kernels/score.h"
+#include "kernels/transfer.h"
 #include "metal_dialect_end.hpp"
 
 namespace nearfield::simt::metal {

@@ -25,12 +25,31 @@ __device__ inline int squares(uint32_t word, int sum) {
   return __dp4a(codes, codes, sum);
 }
 
-// y / s as an integer, with what remains of y, and its square added to *rest. All of it scaled.
-__device__ inline uint32_t code_of(float y, float fraction, float inverse, float* rest) {
-  const float c = fminf(fmaxf(rintf(__fmul_rn(y, inverse)), -127.0f), 127.0f);
+// What remains of y beside c, its square added to *rest. All of it scaled.
+__device__ inline void add_rest(float y, float c, float fraction, float* rest) {
   const float r = __fmaf_rn(-c, fraction, y);
   *rest = __fmaf_rn(r, r, *rest);
+}
+
+// y / s as an integer, of 128 more.
+__device__ inline uint32_t code_of(float y, float fraction, float inverse, float* rest) {
+  const float c = fminf(fmaxf(rintf(__fmul_rn(y, inverse)), -127.0f), 127.0f);
+  add_rest(y, c, fraction, rest);
   return static_cast<uint32_t>(__float2int_rn(c) + 128);
+}
+
+// Those of a chunk; with `stays` the codes are what `word` has.
+__device__ inline uint32_t code_chunk(const float4& y, float fraction, float inverse, bool stays,
+                                      uint32_t word, float4* rest) {
+  if (!stays)
+    return code_of(y.x, fraction, inverse, &rest->x) | code_of(y.y, fraction, inverse, &rest->y) << 8 |
+           code_of(y.z, fraction, inverse, &rest->z) << 16 | code_of(y.w, fraction, inverse, &rest->w) << 24;
+  const auto code = [&](uint32_t i) { return __int2float_rn(static_cast<int>(word >> (8 * i) & 255) - 128); };
+  add_rest(y.x, code(0), fraction, &rest->x);
+  add_rest(y.y, code(1), fraction, &rest->y);
+  add_rest(y.z, code(2), fraction, &rest->z);
+  add_rest(y.w, code(3), fraction, &rest->w);
+  return word;
 }
 
 template <int METRIC>
@@ -56,7 +75,10 @@ __device__ inline void code(const CodingParams& p, const float4* vectors, const 
   }
   // 1/127 and 2e-6 of it, for the rounding of the product; the upper half, rounded up.
   const uint32_t rounded = (__float_as_uint(__fmul_rn(most, 0.00787403f)) + 0xffff) & 0xffff0000;
-  const uint32_t scale = rounded > kLeastScale ? rounded : kLeastScale;
+  uint8_t* const plane = slab.sides(group);
+  const uint32_t scale = p.codes_stay != 0 ? uint32_t{reinterpret_cast<const uint16_t*>(plane)[bit]} << 16
+                         : rounded > kLeastScale ? rounded
+                                                 : kLeastScale;
   // s = fraction 2^E, the fraction of 8 bits: its products with codes are exact, and so are the differences
   // from y 2^-E.
   const float fraction = __uint_as_float((scale & 0x7fffff) | 0x3f800000);
@@ -70,10 +92,10 @@ __device__ inline void code(const CodingParams& p, const float4* vectors, const 
     for (uint32_t k = 0; k < p.level_chunks; ++k) {
       const uint32_t c = l * p.level_chunks + k;
       const float4 y = coordinates(c);
-      const uint32_t word = code_of(__fmul_rn(y.x, down), fraction, inverse, &rest.x) |
-                            code_of(__fmul_rn(y.y, down), fraction, inverse, &rest.y) << 8 |
-                            code_of(__fmul_rn(y.z, down), fraction, inverse, &rest.z) << 16 |
-                            code_of(__fmul_rn(y.w, down), fraction, inverse, &rest.w) << 24;
+      const float4 small{__fmul_rn(y.x, down), __fmul_rn(y.y, down), __fmul_rn(y.z, down),
+                         __fmul_rn(y.w, down)};
+      const bool stays = p.codes_stay != 0;
+      const uint32_t word = code_chunk(small, fraction, inverse, stays, stays ? to[k * kWarp] : 0, &rest);
       if (p.x_scale != 0 && c < p.chunks) {
         const float4 x = row.centred(c);
         const float4 scaled{__fmul_rn(x.x, down), __fmul_rn(x.y, down), __fmul_rn(x.z, down),
@@ -81,7 +103,7 @@ __device__ inline void code(const CodingParams& p, const float4* vectors, const 
         accumulate<kDot>(scaled, scaled, 0, &length);
       }
       total = squares(word, total);
-      to[k * kWarp] = word;
+      if (!stays) to[k * kWarp] = word;
     }
     if (l == 0) head = total;
   }
@@ -97,6 +119,12 @@ __device__ inline void code(const CodingParams& p, const float4* vectors, const 
   const bool fits = error < static_cast<float>(kAlwaysKeep) && tail_of(total - head) <= 255.0f &&
                     __fmul_rn(__uint_as_float(scale), __fadd_rn(root, p.length_room)) <= p.longest;
 
+  const auto integer = [](float value) { return static_cast<uint32_t>(__float2int_rn(value)); };
+  const uint32_t stored_error = fits ? integer(floorf(error)) : kAlwaysKeep;
+  if (p.codes_stay != 0) {
+    put_packed<16>(plane + 2 * kSidePlaneBytes, stored_error, bit);
+    return;
+  }
   int left = total;
   for (uint32_t l = 0; l < p.levels; ++l) {
     auto* const at = reinterpret_cast<uint32_t*>(slab.level(l, group)) + bit;
@@ -110,11 +138,9 @@ __device__ inline void code(const CodingParams& p, const float4* vectors, const 
       put_packed<8>(slab.tails(l, group), fits ? static_cast<uint32_t>(__float2int_rn(tail_of(left))) : 0,
                     bit);
   }
-  uint8_t* const plane = slab.sides(group);
-  const auto integer = [](float value) { return static_cast<uint32_t>(__float2int_rn(value)); };
   put_packed<16>(plane, (fits ? scale : kLeastScale) >> 16, bit);
   put_packed<16>(plane + kSidePlaneBytes, fits ? integer(norm) : 0, bit);
-  put_packed<16>(plane + 2 * kSidePlaneBytes, fits ? integer(floorf(error)) : kAlwaysKeep, bit);
+  put_packed<16>(plane + 2 * kSidePlaneBytes, stored_error, bit);
   if (METRIC == kPoincare) {
     // alpha^(-1/2) and 2^-18 above it.
     const float beta = ceilf(__fmul_rn(1.0f / sqrtf(row.side), 1.0000039f * kBetaUnits));

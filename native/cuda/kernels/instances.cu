@@ -2,6 +2,7 @@
 // The entry points. Arguments: the parameter struct by value, then one pointer per buffer in the order of
 // gpu/queue.hpp.
 #include "code.cuh"
+#include "decode.cuh"
 #include "flat.cuh"
 #include "levels.cuh"
 #include "matrix.cuh"
@@ -11,6 +12,7 @@
 #include "rescore.cuh"
 #include "rotate.cuh"
 #include "score.cuh"
+#include "transfer.cuh"
 
 namespace nearfield::cuda {
 
@@ -69,6 +71,18 @@ namespace nearfield::cuda {
       name(const CodingParams p, const float4* vectors, const float* sides, const float4* basis, \
            const uint32_t* groups, const float4* rotated, uint8_t* codes) {                      \
     code<m>(p, vectors, sides, basis, groups, rotated, codes);                                   \
+  }
+#define NF_ENTRY_decode(name, m, q, c)                                                            \
+  extern "C" __global__ void __launch_bounds__(kLaneThreads, 4)                                   \
+      name(const DecodingParams p, const uint8_t* codes, const float* sides, const float4* basis, \
+           const uint32_t* rows, float4* vectors, float* vector_sides) {                          \
+    decode(p, codes, sides, basis, rows, vectors, vector_sides);                                  \
+  }
+#define NF_ENTRY_transfer(name, m, q, c)                                                                 \
+  extern "C" __global__ void __launch_bounds__(kLaneThreads)                                             \
+      name(const TransferParams p, const uint32_t* targets, const uint8_t* source, uint8_t* destination, \
+           const float* source_sides, float* destination_sides) {                                        \
+    transfer(p, targets, source, destination, source_sides, destination_sides);                          \
   }
 #define NF_ENTRY_levels(name, m, q, c)                                                                \
   extern "C" __global__ void __launch_bounds__(kScanThreads, q == 1 ? 10 : 6)                         \

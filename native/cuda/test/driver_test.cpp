@@ -167,7 +167,7 @@ void expect_instances() {
     for (const int32_t k : {32, 512, 1024, 2048})
       has(gpu::kRescore, {metric, 1, cuda::flat_shape(gpu_of(90), 1, k).list_capacity});
   }
-  has(gpu::kMove, {1, 1, 1});
+  for (const gpu::Kernel& kernel : {gpu::kMove, gpu::kDecode, gpu::kTransfer}) has(kernel, {1, 1, 1});
 }
 
 }  // namespace

@@ -57,7 +57,11 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
     most4 = fmax(most4, fabs(coordinates<METRIC>(p, basis, row, turned, c)));
   const float most = fmax(fmax(most4.x, most4.y), fmax(most4.z, most4.w));
   // 1/127 and 2e-6 of it, for the rounding of the product; the upper half, rounded up.
-  const uint scale = max((as_type<uint>(most * 0.00787403f) + 0xffffu) & 0xffff0000u, uint(LEAST_SCALE));
+  device uint* plane = codes + slab.sides(mine) / 4;
+  const bool stays = p.codes_stay != 0;
+  const uint scale =
+      stays ? (plane[bit / 2] >> (bit % 2 * 16)) << 16
+            : max((as_type<uint>(most * 0.00787403f) + 0xffffu) & 0xffff0000u, uint(LEAST_SCALE));
   // s = fraction 2^E, the fraction of 8 bits: its products with codes are exact, and so are the differences
   // from y 2^-E.
   const float fraction = as_type<float>((scale & 0x7fffffu) | 0x3f800000u);
@@ -73,7 +77,8 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
     for (uint k = 0; k < p.level_chunks; ++k) {
       const uint c = l * p.level_chunks + k;
       const float4 y = coordinates<METRIC>(p, basis, row, turned, c) * down;
-      const float4 nearest = fmin(fmax(rint(y * inverse), float4(-127.0f)), float4(127.0f));
+      const float4 nearest =
+          stays ? codes_of(to[k * 32]) : fmin(fmax(rint(y * inverse), float4(-127.0f)), float4(127.0f));
       const float4 rest = fma(float4(-fraction), nearest, y);
       residual = fma(rest, rest, residual);
       if (p.x_scale != 0.0f && c < p.chunks) {
@@ -83,7 +88,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
       const uint word = uint(int(nearest.x) + 128) | (uint(int(nearest.y) + 128) << 8) |
                         (uint(int(nearest.z) + 128) << 16) | (uint(int(nearest.w) + 128) << 24);
       total += squares(word);
-      to[k * 32] = word;
+      if (!stays) to[k * 32] = word;
     }
     if (l == 0) head = total;
   }
@@ -96,6 +101,11 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   const bool fits = error < 65535.0f && tail_of(total - head, p.tail_scale, norm) <= 255.0f &&
                     as_type<float>(scale) * (root + p.length_room) <= p.longest;
 
+  const uint stored_error = fits ? uint(error) : uint(ALWAYS_KEEP);
+  if (stays) {
+    put_packed(plane + 2 * SIDE_PLANE_BYTES / 4, stored_error, 16, bit);
+    return;
+  }
   uint left = total;
   for (uint l = 0; l < p.levels; ++l) {
     device uint* at = codes + slab.level(l, mine) / 4 + bit;
@@ -109,10 +119,9 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
       put_packed(codes + slab.tails(l, mine) / 4, fits ? uint(tail_of(left, p.tail_scale, norm)) : 0u, 8,
                  bit);
   }
-  device uint* plane = codes + slab.sides(mine) / 4;
   put_packed(plane, (fits ? scale : uint(LEAST_SCALE)) >> 16, 16, bit);
   put_packed(plane + SIDE_PLANE_BYTES / 4, fits ? uint(norm) : 0u, 16, bit);
-  put_packed(plane + 2 * SIDE_PLANE_BYTES / 4, fits ? uint(error) : uint(ALWAYS_KEEP), 16, bit);
+  put_packed(plane + 2 * SIDE_PLANE_BYTES / 4, stored_error, 16, bit);
   if (METRIC == POINCARE) {
     // alpha^(-1/2) and 2^-18 above it.
     const float beta = ceil(1.0f / sqrt(row.side) * (1.0000039f * BETA_UNITS));

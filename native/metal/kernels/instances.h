@@ -35,6 +35,8 @@
   NEARFIELD_METAL_EACH(X, collect, 1, 1)     \
   NEARFIELD_METAL_EACH(X, score, 1, 1)       \
   X(move, 1, 1, 1)                           \
+  X(decode, 1, 1, 1)                         \
+  X(transfer, 1, 1, 1)                       \
   NEARFIELD_METAL_PRODUCTS(X, matrix, 64, 1) \
   NEARFIELD_METAL_CODES(X, rotate, 1, 1)     \
   NEARFIELD_METAL_CODES(X, code, 1, 1)       \

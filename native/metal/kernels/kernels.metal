@@ -12,6 +12,7 @@ using namespace metal;
 #endif
 
 #include "code.h"
+#include "decode.h"
 #include "flat.h"
 #include "instances.h"
 #include "levels.h"
@@ -22,6 +23,7 @@ using namespace metal;
 #include "rescore.h"
 #include "rotate.h"
 #include "score.h"
+#include "transfer.h"
 
 #ifndef NEARFIELD_METAL_WANTED
 #define NEARFIELD_METAL_WANTED NEARFIELD_METAL_INSTANCES

@@ -26,8 +26,12 @@ fn coordinates(P: CodingParams, base: u32, rotated_base: u32, c: u32, side: f32)
   return centred(P, base, c, side);
 }
 
+fn codes_of(word: u32) -> vec4<i32> {
+  return vec4<i32>(vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(255u)) - vec4<i32>(128);
+}
+
 fn squares(word: u32) -> u32 {
-  let c = vec4<i32>(vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(255u)) - vec4<i32>(128);
+  let c = codes_of(word);
   return u32(c.x * c.x + c.y * c.y + c.z * c.z + c.w * c.w);
 }
 
@@ -68,12 +72,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
   let most = max(max(most4.x, most4.y), max(most4.z, most4.w));
   // 1/127 and 2e-6 of it, for the rounding of the product.
-  let scale_bits = max((bitcast<u32>(most * 0.00787403) + 0xffffu) & 0xffff0000u, LEAST_SCALE);
+  var scale_bits = max((bitcast<u32>(most * 0.00787403) + 0xffffu) & 0xffff0000u, LEAST_SCALE);
+  let row_words = P.level_chunks * 32u; // of a group and level
+  let sides_at = P.levels * P.groups * row_words + (P.levels - 1u) * P.groups * 8u + group * PLANES * 16u;
+  if (P.codes_stay != 0u) {
+    scale_bits = (codes[sides_at + bit / 2u] >> (bit % 2u * 16u)) << 16u;
+  }
   // s = fraction * 2^E, the fraction of 8 bits: fraction * c and the difference from y * 2^-E are exact.
   let fraction = bitcast<f32>((scale_bits & 0x7fffffu) | 0x3f800000u);
   let down = bitcast<f32>((254u - (scale_bits >> 23u)) << 23u); // 2^-E
 
-  let row_words = P.level_chunks * 32u; // of a group and level
   var total = 0u; // |c|^2
   var head = 0u;  // that of the first level
   var residual = vec4<f32>(0.0);
@@ -85,7 +93,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       for (var h = 0u; h < 2u; h++) {
         let c = l * P.level_chunks + k + h;
         let y = coordinates(P, base, rotated_base, c, side) * down;
-        let code = clamp(round(y / fraction), vec4<f32>(-127.0), vec4<f32>(127.0));
+        var code = clamp(round(y / fraction), vec4<f32>(-127.0), vec4<f32>(127.0));
+        if (P.codes_stay != 0u) {
+          code = vec4<f32>(codes_of(codes[to + (k + h) * 32u]));
+        }
         let rest = y - code * fraction;
         residual += rest * rest;
         if (P.x_scale != 0.0 && c < P.chunks) {
@@ -95,7 +106,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let biased = vec4<u32>(vec4<i32>(code) + vec4<i32>(128));
         let word = biased.x | (biased.y << 8u) | (biased.z << 16u) | (biased.w << 24u);
         total += squares(word);
-        if (inside) {
+        if (inside && P.codes_stay == 0u) {
           codes[to + (k + h) * 32u] = word;
         }
       }
@@ -117,6 +128,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let fits = error < 65535.0 && tail <= 255.0 &&
              bitcast<f32>(scale_bits) * (root + P.length_room) <= P.longest;
 
+  if (P.codes_stay != 0u) {
+    put_packed(sides_at + 32u, select(ALWAYS_KEEP, u32(error), fits), 16u, lane, inside);
+    return;
+  }
   var rest = total;
   for (var l = 0u; l < P.levels; l++) {
     let at = (l * P.groups + group) * row_words + bit;
@@ -139,7 +154,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       put_packed(P.levels * P.groups * row_words + (l * P.groups + group) * 8u, value, 8u, lane, inside);
     }
   }
-  let sides_at = P.levels * P.groups * row_words + (P.levels - 1u) * P.groups * 8u + group * PLANES * 16u;
   put_packed(sides_at, select(LEAST_SCALE, scale_bits, fits) >> 16u, 16u, lane, inside);
   put_packed(sides_at + 16u, select(0u, norm, fits), 16u, lane, inside);
   put_packed(sides_at + 32u, select(ALWAYS_KEEP, u32(error), fits), 16u, lane, inside);

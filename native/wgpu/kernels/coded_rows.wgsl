@@ -27,6 +27,10 @@ struct CodingParams {
   length_room: f32,
   tail_scale: f32,
   zero: f32,
+  codes_stay: u32,
+  reserved0: u32,
+  reserved1: u32,
+  reserved2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: array<CodingParams, 2>; // see common.wgsl

@@ -74,7 +74,18 @@ void layouts() {
                   FIELD(E, levels),     FIELD(E, level_chunks), FIELD(E, has_mean),   FIELD(E, is_rotated),
                   FIELD(E, axis_begin), FIELD(E, axis_end),     FIELD(E, workgroups), FIELD(E, grid_x),
                   FIELD(E, norm_scale), FIELD(E, error_scale),  FIELD(E, x_scale),    FIELD(E, error_room),
-                  FIELD(E, longest),    FIELD(E, length_room),  FIELD(E, tail_scale), FIELD(E, zero)});
+                  FIELD(E, longest),    FIELD(E, length_room),  FIELD(E, tail_scale), FIELD(E, zero),
+                  FIELD(E, codes_stay), FIELD(E, reserved0),    FIELD(E, reserved1),  FIELD(E, reserved2)});
+  using N = DecodingParams;
+  check_layout("decode", "DecodingParams", sizeof(N),
+               {FIELD(N, chunks), FIELD(N, row_begin), FIELD(N, row_end), FIELD(N, has_list),
+                FIELD(N, to_begin), FIELD(N, groups), FIELD(N, levels), FIELD(N, level_chunks),
+                FIELD(N, has_mean), FIELD(N, is_rotated), FIELD(N, axis_begin), FIELD(N, axis_end),
+                FIELD(N, is_last), FIELD(N, has_side), FIELD(N, grid_x), FIELD(N, reserved)});
+  using T = TransferParams;
+  check_layout("transfer", "TransferParams", sizeof(T),
+               {FIELD(T, list_begin), FIELD(T, list_end), FIELD(T, from_groups), FIELD(T, to_groups),
+                FIELD(T, levels), FIELD(T, level_chunks), FIELD(T, has_side), FIELD(T, grid_x)});
   using L = LevelsParams;
   check_layout(
       "levels", "LevelsParams", sizeof(L),
