@@ -110,7 +110,7 @@ Status find_least(Pass* pass, uint32_t* levels_seen) {
       if (static_cast<int64_t>(found.size()) == most)
         pass->codes.set_cutoff(static_cast<int64_t>(q), found.back().bound);
     }
-    if (fullest < pass->capacity / 4) window *= 2;
+    if (fullest < pass->capacity / 4) window = std::min(2 * window, kMaxRows);
   }
   return {};
 }

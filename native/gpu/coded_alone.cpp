@@ -140,17 +140,23 @@ Status Pass::run(Hit* hits, int32_t* rescored, ScanCount* scanned) {
   uint32_t levels_seen = 0;
   scan_.rewind();
   while (true) {
-    NF_TRY(scan_.call().poll());
     scan_.take_blocks_of(block, workgroups);
     const Scan::Mark mark = scan_.mark();
     queue.write(context.work(kCounts), 0, zeros.data(), count_bytes());
-    const double units = scan_.next(kEmpty, window, &ranges, Scan::Reads::kCodes);
-    for (const Scan::Range& range : ranges) NF_TRY(codes_.dispatch(range, block, capacity_));
+    for (int64_t left = window; left > 0 && !scan_.done();) {
+      NF_TRY(scan_.call().poll());
+      const double units = scan_.next(kEmpty, left, &ranges, Scan::Reads::kCodes);
+      for (const Scan::Range& range : ranges) {
+        NF_TRY(codes_.dispatch(range, block, capacity_));
+        left -= range.group_end - range.group_begin;
+      }
+      NF_TRY(queue.submit(units * kCodeUnits, "search"));
+    }
     const Buffer& readback = context.work(kReadback);
     queue.copy(context.work(kParts), 0, readback, 0, candidate_bytes());
     queue.copy(context.work(kCounts), 0, readback, candidate_bytes(), count_bytes());
     queue.copy(context.work(kLimits), 0, readback, candidate_bytes() + count_bytes(), limit_bytes());
-    NF_TRY(queue.submit(units * kCodeUnits, "search"));
+    NF_TRY(queue.submit(0, "search"));
     NF_TRY(queue.read(readback, back_.size(), back_.data(), "search"));
     const auto* counts = reinterpret_cast<const uint32_t*>(back_.data() + candidate_bytes());
     levels_seen += counts[2 * n];
@@ -161,7 +167,7 @@ Status Pass::run(Hit* hits, int32_t* rescored, ScanCount* scanned) {
       continue;
     }
     NF_TRY(score_window(rescored));
-    if (fullest < capacity_ / 4) window *= 2;
+    if (fullest < capacity_ / 4) window = std::min(2 * window, kMaxRows);
     if (scan_.done()) break;
     const Scan::Mark next = scan_.mark();
     NF_TRY(send());
