@@ -34,11 +34,12 @@ live() {
 # ctest_plain ARGUMENT...: as many tests at a time as there are cores. ctest puts a test's number before each line of its output: by that
 # the lines of a test are kept together, and printed when it has ended.
 ctest_plain() {
-  ctest --verbose --parallel "$(getconf _NPROCESSORS_ONLN)" "$@" 2>&1 | awk '
-    match($0, /^[0-9]+: /) { said[substr($0, 1, RLENGTH - 2)] = said[substr($0, 1, RLENGTH - 2)] substr($0, RLENGTH + 1) "\n"; next }
-    match($0, /^ *[0-9]+\/[0-9]+ Test +#[0-9]+:/) { n = substr($0, 1, RLENGTH - 1); sub(/.*#/, "", n); printf "%s", said[n]; delete said[n] }
+  ctest --verbose --parallel "$(getconf _NPROCESSORS_ONLN)" "$@" 2>&1 | (trap '' INT && exec awk '
+    function tell(n, i) { for (i = 0; i < count[n]; ++i) { print said[n, i]; delete said[n, i] } count[n] = 0 }
+    match($0, /^[0-9]+: /) { n = substr($0, 1, RLENGTH - 2); said[n, count[n]++] = substr($0, RLENGTH + 1); next }
+    match($0, /^ *[0-9]+\/[0-9]+ Test +#[0-9]+:/) { n = substr($0, 1, RLENGTH - 1); sub(/.*#/, "", n); tell(n) }
     { print; fflush() }
-    END { for (n in said) printf "%s", said[n] }'
+    END { for (n in count) tell(n) }')
   return "${PIPESTATUS[0]}"
 }
 

@@ -196,4 +196,12 @@ Status check_vectors(const Call& call, const char* noun, int64_t first, const Ve
   return {};
 }
 
+Status check_coded_norm(const Call& call, const char* noun, int64_t row, int32_t metric, double squared) {
+  const double norm = std::sqrt(squared);
+  if (metric == NF_COSINE || norm <= kMaxCodedNorm) return {};
+  return error(NF_INVALID_ARGUMENT,
+               "%s: %s %lld has norm %.9g, rows that are kept as codes alone are at most %.9g long",
+               call.operation(), noun, static_cast<long long>(row), norm, kMaxCodedNorm);
+}
+
 }  // namespace nearfield

@@ -77,4 +77,7 @@ Status check_ascending(const Call& call, const char* name, const int64_t* rows, 
 Status check_vectors(const Call& call, const char* noun, int64_t first, const VectorRules& rules,
                      const MatrixView& matrix, double* squared);
 
+// Of a row, or one that codes are fitted to, where rows are kept as codes alone.
+Status check_coded_norm(const Call& call, const char* noun, int64_t row, int32_t metric, double squared);
+
 }  // namespace nearfield

@@ -19,6 +19,9 @@ namespace {
 //    from there on a scan that selects where the ranks arise is the better half.
 constexpr int64_t kGatherShare = kGroupRows;
 constexpr int64_t kGatherRows = 16384;
+// Of an index of codes alone: each row would be decoded once for each query, in the time of a group of a
+// scan.
+constexpr int64_t kGatherDecoded = 64;
 
 class Finder {
  public:
@@ -53,7 +56,8 @@ class Finder {
   Status split(std::vector<int64_t>* scanned, std::vector<int64_t>* gathered) {
     constexpr int64_t kUnknown = -1;
     kept_.assign(batch_.filters.size(), kUnknown);
-    const int64_t sparse = std::min(index_.rows() / kGatherShare, kGatherRows);
+    const int64_t sparse =
+        std::min(index_.rows() / kGatherShare, index_.options().drop_rows ? kGatherDecoded : kGatherRows);
     for (int64_t query = 0; query < batch_.queries.rows; ++query) {
       const int32_t filter = batch_.filter_of(query);
       bool few = false;

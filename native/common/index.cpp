@@ -2,7 +2,6 @@
 #include "index.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <new>
 #include <span>
@@ -16,20 +15,14 @@ namespace {
 // Checks vectors in blocks and leaves what the store keeps beside each row.
 Status check_and_derive(const Call& call, const VectorRules& rules, const StoreOptions& options,
                         const MatrixView& data, const char* noun, int64_t first, std::vector<float>* side) {
-  const bool short_rows = options.drop_rows && options.metric != NF_COSINE;
   constexpr int64_t kBlockRows = 4096;  // 32 KiB of squared norms
   std::vector<double> squared(static_cast<size_t>(std::min(kBlockRows, data.rows)));
   side->resize(static_cast<size_t>(data.rows));
   for (int64_t begin = 0; begin < data.rows; begin += kBlockRows) {
     const int64_t count = std::min(kBlockRows, data.rows - begin);
     NF_TRY(check_vectors(call, noun, first + begin, rules, data.slice(begin, count), squared.data()));
-    for (int64_t i = 0; short_rows && i < count; ++i) {
-      const double norm = std::sqrt(squared[static_cast<size_t>(i)]);
-      if (norm > kMaxCodedNorm)
-        return error(NF_INVALID_ARGUMENT,
-                     "%s: %s %lld has norm %.9g, rows that are kept as codes alone are at most %.9g long",
-                     call.operation(), noun, static_cast<long long>(first + begin + i), norm, kMaxCodedNorm);
-    }
+    for (int64_t i = 0; options.drop_rows && i < count; ++i)
+      NF_TRY(check_coded_norm(call, noun, first + begin + i, rules.metric, squared[static_cast<size_t>(i)]));
     for (int64_t i = 0; i < count; ++i)
       (*side)[static_cast<size_t>(begin + i)] = row_side(rules.metric, squared[static_cast<size_t>(i)]);
     call.progress(kPhaseCheck, begin + count, data.rows);

@@ -47,8 +47,7 @@ class SlabStorage {
   Status grow(int64_t rows, const char* what, const Allocate& allocate) {
     if (rows <= map_.capacity()) return {};
     const int64_t hint = slabs_.empty() ? options_.capacity : 0;
-    const auto row_bytes = static_cast<uint64_t>(padded_dim(options_.dim)) * sizeof(float);
-    if (hint > rows && static_cast<uint64_t>(hint) <= room() / row_bytes && add(hint, what, allocate).ok())
+    if (hint > rows && map_.fresh_bytes(hint, bytes_of_) <= room() && add(hint, what, allocate).ok())
       return {};
     return add(rows, what, allocate);
   }

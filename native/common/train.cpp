@@ -108,6 +108,7 @@ Status Training::read(const Call& call, const Rows& rows, const TrainRequest& no
     } else {
       const MatrixView given = now.data.slice(block[i], 1);
       NF_TRY(check_vectors(call, "data row", block[i], rows.rules, given, &squared));
+      if (rows.dropped) NF_TRY(check_coded_norm(call, "data row", block[i], rows.rules.metric, squared));
       std::copy_n(given.data, dim, row);
     }
     prepare_query(rows.rules.metric, row, rows.dim, squared, row);
@@ -191,7 +192,7 @@ Status Index::train(const Call& call, const TrainRequest& request, nf_step* step
     const std::chrono::nanoseconds budget(step->budget_ns);
     bool waits = false, fitted = false;
     NF_TRY(training->advance(
-        call, {*store_, live_, rules_, dim()}, request,
+        call, {*store_, live_, rules_, dim(), options_.drop_rows}, request,
         step->budget_ns != 0 ? std::min<std::chrono::nanoseconds>(budget, kPatience) : kPatience, &waits,
         &fitted));
     if (fitted) {

@@ -43,6 +43,7 @@ class Training {
     const LiveBits& live;
     const VectorRules& rules;
     int32_t dim;
+    bool dropped;  // codes alone
   };
 
   // `before`: a fit that was given up, or NULL. It is waited for first, so that there is one at a time.

@@ -20,6 +20,8 @@ bool levels_pay(int64_t queries, double share) {
 }
 // Beyond, the product is better even where nothing is read.
 constexpr int64_t kMostLevelQueries = 24;
+// Products of rescoring under a cap below which waking the pool (about 10 us) costs more than it saves.
+constexpr int64_t kParallelProducts = int64_t{1} << 20;
 }  // namespace
 
 void FlatSearch::choose_codes() {
@@ -65,20 +67,28 @@ Status FlatSearch::code_queries() {
 }
 
 Status FlatSearch::collect_capped() {
-  return in_shares([&](int64_t from, int64_t to, WorkerSpace& space) {
-    std::vector<Hit> bounds;
-    for (int64_t i = from; i < to; ++i) {
-      bounds.clear();
-      for (int32_t worker = 0; worker < workers_; ++worker) {
-        const std::span<const Hit> hits = found(worker, i).queue.hits();
-        bounds.insert(bounds.end(), hits.begin(), hits.end());
-      }
-      answer_capped(i, &bounds, space);
-    }
-  });
+  const int64_t floats = chunks_ * kChunkFloats;
+  const double products = static_cast<double>(part_.queries * plan_.cap) *
+                          static_cast<double>(store_.has_rows() ? floats : floats * floats);
+  std::atomic<int64_t> ticket{0};
+  return state_.pool->run(
+      products < static_cast<double>(kParallelProducts) ? 1 : workers_, [&](int32_t worker) -> Status {
+        std::vector<Hit> bounds;
+        for (int64_t i = ticket.fetch_add(1); i < part_.queries; i = ticket.fetch_add(1)) {
+          if (state_.pool->stopping()) return {};
+          NF_TRY(call_.poll());
+          bounds.clear();
+          for (int32_t other = 0; other < workers_; ++other) {
+            const std::span<const Hit> hits = found(other, i).queue.hits();
+            bounds.insert(bounds.end(), hits.begin(), hits.end());
+          }
+          NF_TRY(answer_capped(i, &bounds, state_.workspace.workers[static_cast<size_t>(worker)]));
+        }
+        return {};
+      });
 }
 
-void FlatSearch::answer_capped(int64_t query, std::vector<Hit>* bounds, WorkerSpace& space) {
+Status FlatSearch::answer_capped(int64_t query, std::vector<Hit>* bounds, WorkerSpace& space) {
   const auto better_bound = [](const Hit& a, const Hit& b) { return better(a, b); };
   const auto have = static_cast<int64_t>(bounds->size());
   const int64_t kept = std::min(plan_.cap, have);
@@ -91,20 +101,21 @@ void FlatSearch::answer_capped(int64_t query, std::vector<Hit>* bounds, WorkerSp
   std::vector<int64_t> rows(static_cast<size_t>(kept));
   std::vector<float> ranks(static_cast<size_t>(kept));
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = (*bounds)[i].row;
-  store_.rank_pairs(queries.data(), rows.data(), kept, ranks.data(), space);
+  NF_TRY(store_.rank_pairs(queries.data(), rows.data(), kept, ranks.data(), space, call_));
   bounds->resize(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) (*bounds)[i].rank = ranks[i];
   const int64_t number = part_.first + query;
   Hit* const hits = plan_.hits + number * plan_.k;
   merge(bounds, plan_.k, hits);
   if (plan_.rescored != nullptr) plan_.rescored[number] = static_cast<int32_t>(kept);
-  if (plan_.certified == nullptr) return;
+  if (plan_.certified == nullptr) return {};
   bool certified = true;
   if (have > plan_.cap)
     for (const CodedQueries& coded : state_.workspace.coded)
       certified =
           certified && coded.basis().bound().excludes(coded.query(query), next, hits[plan_.k - 1].rank);
   plan_.certified[number] = certified ? 1 : 0;
+  return {};
 }
 
 }  // namespace nearfield::cpu

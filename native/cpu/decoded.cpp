@@ -5,6 +5,8 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
+#include <numeric>
+#include <vector>
 
 #include "metric.hpp"
 #include "rounding.hpp"
@@ -13,20 +15,20 @@
 namespace nearfield::cpu {
 
 namespace {
-// Rows between two polls, and of a worker at a time: at 1,536 dimensions some 10 ms.
-constexpr int64_t kShare = 64;
+// Rows that are read between two polls, and by a worker at a time: at 1,536 dimensions some 3 ms.
+constexpr int64_t kShare = 16;
 // Fewer are not worth waking the pool.
 constexpr int64_t kParallelRows = 64;
 }  // namespace
 
-void CpuStore::fit_decoding(int32_t workers) const {
+void CpuStore::fit_decoding(int32_t workers, bool may_code) const {
   auto& spaces = state_->workspace.workers;
   spaces.resize(std::max(spaces.size(), static_cast<size_t>(workers)));
   if (has_rows()) return;
   for (int32_t i = 0; i < workers; ++i) {
     WorkerSpace& space = spaces[static_cast<size_t>(i)];
     space.decoded.fit(group_floats(options_.dim));
-    space.incoming.fit(group_floats(options_.dim));
+    if (may_code) space.incoming.fit(group_floats(options_.dim));
     space.decoding.fit(kDecodedAtOnce * basis_->shape().coded_dim());
   }
 }
@@ -56,11 +58,12 @@ void CpuStore::decode_row(int64_t row, float* to, WorkerSpace& space) const {
   state_->codes->decode(tile);
 }
 
-void CpuStore::rank_pairs(const float* const* queries, const int64_t* rows, int64_t count, float* ranks,
-                          WorkerSpace& space) const {
+Status CpuStore::rank_pairs(const float* const* queries, const int64_t* rows, int64_t count, float* ranks,
+                            WorkerSpace& space, const Call& call) const {
   const auto kernel = state_->kernels->pairs[options_.metric - 1];
   for (int64_t from = 0; from < count; from += kGroupRows) {
     const int64_t some = std::min(kGroupRows, count - from);
+    if (!has_rows()) NF_TRY(call.poll());
     const float* at[kGroupRows];
     float side[kGroupRows];
     for (int64_t i = 0; i < some; ++i) {
@@ -77,6 +80,7 @@ void CpuStore::rank_pairs(const float* const* queries, const int64_t* rows, int6
     }
     kernel({queries + from, at, side, some, chunks(), ranks + from});
   }
+  return {};
 }
 
 void CpuStore::keep_codes(const Slab& slab, int64_t first, const HostRows& from, WorkerSpace& space) {
@@ -102,17 +106,17 @@ void CpuStore::keep_codes(const Slab& slab, int64_t first, const HostRows& from,
   const uint32_t bits = (count == kGroupRows ? ~0u : (1u << count) - 1) << place;
   decode(slab, group, bits, decoded, space);
   const bool scaled = tile.shape->scaled;
+  float* const v = space.decoding.get();  // free again, and long enough
   for (int64_t i = 0; i < count; ++i) {
     const float* const row = from.data + i * from.stride;
-    double length = 0, rest = 0;
+    read_row(decoded, place + i, options_.dim, v);
+    double rest = 0;
     for (int64_t dim = 0; dim < options_.dim; ++dim) {
-      const float v =
-          decoded[dim / kChunkFloats * kChunkStride + (place + i) * kChunkFloats + dim % kChunkFloats];
-      const double difference =
-          static_cast<double>(scaled ? row[dim] * from.side[i] : row[dim]) - static_cast<double>(v);
-      length += static_cast<double>(v) * static_cast<double>(v);
+      const float w = scaled ? row[dim] * from.side[i] : row[dim];
+      const double difference = static_cast<double>(w) - static_cast<double>(v[dim]);
       rest += difference * difference;
     }
+    const double length = squared_norm(v, options_.dim);
     // Of a cosine's row that decodes to nothing, which only tens of thousands of dimensions can bring about,
     // no direction is left.
     slab.side[first + i] = scaled && length == 0 ? 0 : row_side(options_.metric, length);
@@ -129,12 +133,23 @@ void CpuStore::write_codes(std::span<const int64_t> rows, const HostRows& from) 
   const auto count = static_cast<int64_t>(rows.size());
   const int32_t workers = count < kParallelRows ? 1 : state_->pool->threads();
   fit_encoding(workers);
-  fit_decoding(workers);
-  std::atomic<int64_t> ticket{0};
+  fit_decoding(workers, true);
+  // Rows of one group by one worker: they share words, and a row is measured among those beside it.
+  std::vector<int64_t> order(rows.size()), begins;
+  std::iota(order.begin(), order.end(), int64_t{0});
+  const auto row_of = [&](int64_t i) { return rows[static_cast<size_t>(order[static_cast<size_t>(i)])]; };
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return rows[static_cast<size_t>(a)] < rows[static_cast<size_t>(b)];
+  });
+  for (int64_t i = 0; i < count; ++i)
+    if (i == 0 || row_of(i) / kGroupRows != row_of(i - 1) / kGroupRows) begins.push_back(i);
+  begins.push_back(count);
+  std::atomic<size_t> ticket{0};
   static_cast<void>(state_->pool->run(workers, [&](int32_t worker) -> Status {
-    for (int64_t begin = ticket.fetch_add(kShare); begin < count; begin = ticket.fetch_add(kShare))
-      for (int64_t i = begin; i < std::min(begin + kShare, count); ++i) {
-        const SlabMap::Place place = slabs_.place(rows[static_cast<size_t>(i)]);
+    for (size_t group = ticket.fetch_add(1); group + 1 < begins.size(); group = ticket.fetch_add(1))
+      for (int64_t at = begins[group]; at < begins[group + 1]; ++at) {
+        const int64_t i = order[static_cast<size_t>(at)];
+        const SlabMap::Place place = slabs_.place(row_of(at));
         keep_codes(slabs_[place.slab], place.row,
                    {from.data + i * from.stride, 1, from.stride, from.side + i, from.live},
                    state_->workspace.workers[static_cast<size_t>(worker)]);

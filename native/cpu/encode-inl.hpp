@@ -212,7 +212,9 @@ class Encoder {
       }
       squares = hn::Add(squares, of_level);
     }
-    hn::StoreU(stored_error(rest, hn::Sqrt(squares), hn::Lt(rest, hn::Zero(d))), D16(), errors);
+    const auto always =
+        hn::Lt(rest, hn::Set(d, shape_.keeps_all ? std::numeric_limits<float>::infinity() : 0.0f));
+    hn::StoreU(stored_error(rest, hn::Sqrt(squares), always), D16(), errors);
   }
 
   // Every rounding goes the safe way; u per operation, sums of n terms n u (docs/numerics.md).

@@ -77,19 +77,19 @@ Status FlatSearch::part_size(int64_t* queries) {
   const uint64_t direct = workers * (WorkerSpace::bytes_per_query() + queue) + sizeof(SharedLimit) + codes;
   const uint64_t product = direct + Workspace::product_bytes_per_query(padded);
   const uint64_t packed = workers * WorkerSpace::packed_bytes(padded);
+  // Without rows, a group that is decoded, and the coordinates of a few rows on the way.
+  const uint64_t decoding = store_.has_rows() ? 0 : 2 * packed;
   const uint64_t limit = state_.workspace_limit;
   const auto fitting = [&](uint64_t fixed, uint64_t each) {
     return std::clamp<int64_t>(static_cast<int64_t>((limit - std::min(limit, fixed)) / each), 1, plan_.batch);
   };
   may_product_ = state_.kernels->product[store_.options().metric - 1] != nullptr &&
                  fitting(packed, product) >= kProductBatch;
-  if (direct > limit && state_.workspace_limit_given)
+  if (decoding + direct > limit && state_.workspace_limit_given)
     return error(NF_RESOURCE_EXHAUSTED,
                  "%s: k=%d over %lld rows needs %llu bytes of workspace, the limit is %llu bytes",
                  call_.operation(), plan_.k, static_cast<long long>(store_.rows()),
-                 static_cast<unsigned long long>(direct), static_cast<unsigned long long>(limit));
-  // Without rows, a group decoded and what decoding takes.
-  const uint64_t decoding = store_.has_rows() ? 0 : 3 * packed;
+                 static_cast<unsigned long long>(decoding + direct), static_cast<unsigned long long>(limit));
   const uint64_t fixed = decoding + (may_product_ ? packed : 0), each = may_product_ ? product : direct;
   *queries = fitting(fixed, each);
   most_workspace_ = each * static_cast<uint64_t>(*queries) + fixed;
@@ -158,16 +158,15 @@ Status FlatSearch::scan_blocks(Pass pass) {
   return state_.pool->run(workers_, [this](int32_t worker) { return scan(worker); });
 }
 
-Status FlatSearch::in_shares(const std::function<void(int64_t, int64_t, WorkerSpace&)>& work) {
+Status FlatSearch::in_shares(const std::function<void(int64_t, int64_t)>& work) {
   // Queries per share; also between polls.
   constexpr int64_t share = 16;
   std::atomic<int64_t> ticket{0};
-  return state_.pool->run(part_.queries * plan_.k < 4096 ? 1 : workers_, [&](int32_t worker) -> Status {
+  return state_.pool->run(part_.queries * plan_.k < 4096 ? 1 : workers_, [&](int32_t) -> Status {
     for (int64_t from = ticket.fetch_add(share); from < part_.queries; from = ticket.fetch_add(share)) {
       if (state_.pool->stopping()) return {};
       NF_TRY(call_.poll());
-      work(from, std::min(from + share, part_.queries),
-           state_.workspace.workers[static_cast<size_t>(worker)]);
+      work(from, std::min(from + share, part_.queries));
     }
     return {};
   });
@@ -175,7 +174,7 @@ Status FlatSearch::in_shares(const std::function<void(int64_t, int64_t, WorkerSp
 
 Status FlatSearch::limit_by_sample() {
   const auto wanted = static_cast<size_t>(sample_hits(plan_.k));
-  return in_shares([&](int64_t from, int64_t to, WorkerSpace&) {
+  return in_shares([&](int64_t from, int64_t to) {
     std::vector<float> ranks;
     for (int64_t i = from; i < to; ++i) {
       SharedLimit& limit = state_.workspace.limits[static_cast<size_t>(i)];
@@ -206,7 +205,7 @@ Status FlatSearch::scan(int32_t worker) {
 }
 
 Status FlatSearch::collect() {
-  NF_TRY(in_shares([&](int64_t from, int64_t to, WorkerSpace&) {
+  NF_TRY(in_shares([&](int64_t from, int64_t to) {
     std::vector<Hit> all;
     for (int64_t i = from; i < to; ++i) {
       all.clear();

@@ -38,9 +38,9 @@ class FlatSearch {
   Status code_queries();
   // The answers of a capped part from the rows of least bound.
   Status collect_capped();
-  void answer_capped(int64_t query, std::vector<Hit>* bounds, WorkerSpace& space);
-  // Calls `work` with shares of the part's queries, [from, to), on the workers, with what each has.
-  Status in_shares(const std::function<void(int64_t, int64_t, WorkerSpace&)>& work);
+  Status answer_capped(int64_t query, std::vector<Hit>* bounds, WorkerSpace& space);
+  // Calls `work` with shares of the part's queries, [from, to), on the workers.
+  Status in_shares(const std::function<void(int64_t, int64_t)>& work);
   // With the hits of the sample in the queues: the limits of the rest.
   Status limit_by_sample();
   Status scan_blocks(Pass pass);

@@ -13,6 +13,8 @@ namespace {
 // Rows of a sample by one worker, or 20 k: their k-th rank is the first limit. 512 leave 30% more to rescore;
 // 2,048 cost more than they save (1M x 128 on two threads).
 constexpr int64_t kSampleRows = 1024;
+// Where rows must be decoded for it, by all workers together.
+constexpr int64_t kDecodedSampleRows = 512;
 // Where filters or removals leave few rows of a group, so many times the groups are looked at.
 constexpr int64_t kSampleTries = 8;
 // Survivors of a run of 512 rows from which on codes cost more than they save; then so many runs go without.
@@ -31,7 +33,8 @@ Status Scan::sample_limits(int32_t worker) {
   if (part_.capped()) return {};  // cutoffs are no ranks
   const auto& slabs = part_.store.slabs();
   const int64_t groups = groups_of(part_.store.rows());
-  const int64_t rows = std::max(kSampleRows, 20 * int64_t{part_.plan.k});
+  const int64_t least = part_.store.has_rows() ? kSampleRows : kDecodedSampleRows / part_.workers;
+  const int64_t rows = std::max(least, 20 * int64_t{part_.plan.k});
   // A group that came twice would count its rows twice.
   const int64_t tries = std::min(kSampleTries * groups_of(rows), groups / part_.workers);
   const int64_t stride = stride_over(groups);

@@ -75,7 +75,6 @@ void CpuStore::code_written(std::span<const int64_t> rows) {
 void CpuStore::set_basis(BasisPtr basis) {
   drop_shadow();
   level_share_ = kUnknownShare;
-  if (options_.drop_rows && rows_ == 0) slabs_.shrink(0);  // of the basis before
   basis_ = std::make_shared<CodedBasis>(options_.metric, std::move(basis), state_->codes->panel_axes);
 }
 

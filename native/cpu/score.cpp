@@ -32,8 +32,8 @@ Status CpuStore::score(const ScorePlan& plan, const Call& call) {
         while (plan.offsets[query + 1] <= i) ++query;
         queries[i - from] = plan.queries + query * plan.query_stride;
       }
-      rank_pairs(queries, plan.rows + from, end - from, ranks.data() + from,
-                 state_->workspace.workers[static_cast<size_t>(worker)]);
+      NF_TRY(rank_pairs(queries, plan.rows + from, end - from, ranks.data() + from,
+                        state_->workspace.workers[static_cast<size_t>(worker)], call));
     }
     return {};
   };

@@ -63,13 +63,13 @@ class CpuStore final : public Store {
   bool has_rows() const { return !options_.drop_rows; }
   // decoded.cpp. Ranks of pairs of a query and a row, in the canonical form; `space` belongs to the worker,
   // and fit_decoding() has seen it.
-  void rank_pairs(const float* const* queries, const int64_t* rows, int64_t count, float* ranks,
-                  WorkerSpace& space) const;
+  Status rank_pairs(const float* const* queries, const int64_t* rows, int64_t count, float* ranks,
+                    WorkerSpace& space, const Call& call) const;
   // Rows of a group as tile32: row r, of the bits set in `rows`, to its place in `to`.
   void decode(const Slab& slab, int64_t group, uint32_t rows, float* to, WorkerSpace& space) const;
   void decode_row(int64_t row, float* to, WorkerSpace& space) const;  // to: its first chunk, as in a group
   // Memory for so many workers, where rows are decoded.
-  void fit_decoding(int32_t workers) const;
+  void fit_decoding(int32_t workers, bool may_code = false) const;
   // Of their codes, that scans by levels have read lately.
   double level_share() const { return level_share_; }
   void note_levels(const ScanCount& scanned);
