@@ -20,12 +20,24 @@ final class BriefWork {
    */
   private static final double MAX_FLOATS = 1 << 22;
 
+  /**
+   * Multiply-adds that a step may spend on turning vectors into the axes of their codes, or back: a
+   * millisecond of one CPU core, where each of their floats takes as many as there are dimensions.
+   */
+  private static final double MAX_PRODUCTS = 1 << 25;
+
+  /** Vectors that a search of codes alone decodes for each query: its sample, and what it keeps. */
+  private static final int DECODED = 512;
+
   private BriefWork() {}
 
   static boolean isBrief(Request<?> job, IndexState index, int maxBatch) {
     return switch (job) {
       case SearchJob search -> isBrief(search, index, maxBatch);
-      case Jobs.Add add -> add.vectors.length <= MAX_FLOATS;
+      case Jobs.Add add ->
+          add.vectors.length <= MAX_FLOATS
+              && (!index.options().coded()
+                  || (double) add.vectors.length * index.dim() <= MAX_PRODUCTS);
       case Jobs.Remove remove ->
           remove.handles.length <= index.slots().step()
               && (double) remove.handles.length * index.dim() <= MAX_FLOATS;
@@ -40,7 +52,9 @@ final class BriefWork {
     double entries = (double) index.rowCount() + k;
     return Remasking.isReady(search, index)
         && search.queryCount() <= SearchBatch.queryLimit(maxBatch, k)
-        && search.queryCount() * entries * index.dim() <= MAX_FLOATS;
+        && search.queryCount() * entries * index.dim() <= MAX_FLOATS
+        && (!index.options().codesAlone()
+            || (double) search.queryCount() * DECODED * index.dim() * index.dim() <= MAX_PRODUCTS);
   }
 
   /** Does a brief job that is in no mailbox. */
