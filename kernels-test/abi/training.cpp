@@ -278,9 +278,13 @@ void test_steps_between(const Bench& bench, nf_context* context, int32_t metric)
   }
   bench.report->check(trainings == 3, name + ": comes to an end", std::to_string(steps) + " steps");
   const nf_index_info info = bench.info(coded.get());
-  bench.report->check(info.trained == 1 && info.rotated >= 0 && info.rotated <= 1 && info.searched > 0 &&
-                          info.certified == info.searched && std::isfinite(info.loosening),
-                      name + ": info");
+  bench.report->check(
+      info.trained == 1 && info.rotated >= 0 && info.rotated <= 1 && info.searched > 0 &&
+          info.certified == info.searched && std::isfinite(info.loosening),
+      name + ": info",
+      "trained=" + std::to_string(info.trained) + ", rotated=" + std::to_string(info.rotated) +
+          ", certified " + std::to_string(info.certified) + " of " + std::to_string(info.searched) +
+          ", loosening=" + std::to_string(info.loosening) + ", seed " + std::to_string(bench.seed));
 }
 
 void test_early_ends(const Bench& bench, nf_context* context) {

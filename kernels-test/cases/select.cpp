@@ -196,6 +196,9 @@ const std::vector<Pair> kPairs = {
     {"compact", {33, 300, 10, 2}, Data::GAUSS, NF_COSINE, true},
     {"hidden", {33, 300, 10, 2}, Data::GAUSS, NF_L2SQ, true},
     {"search", {33, 1000, 1000, 200}, Data::SCALES, NF_L2SQ},
+    // Ties across the blocks of a knn, and in every place of a queue.
+    {"knn", {3, 20011, 20, 7}, Data::TIES, NF_L2SQ},
+    {"search", {1, 20011, 128, 7}, Data::GAUSS, NF_COSINE},
     // Three blocks of 2,048 rows, two slices of queries.
     {"knn-steps", {3, 5000, 9, 130}, Data::CLUSTERED, NF_L2SQ},
     {"model", {7, 200, 8, 2}, Data::GAUSS, NF_COSINE, true},

@@ -152,9 +152,6 @@ Status GpuStore::transfer(std::vector<Step>* steps, const GpuStore* source, int6
   };
   const auto rank = [](const Step& s) { return std::tuple(s.from_slab, s.to_slab, s.move.to); };
   std::sort(steps->begin(), steps->end(), [&](const Step& a, const Step& b) { return rank(a) < rank(b); });
-  const auto place = [](const Step& s) { return std::pair(s.to_slab, s.move.to); };
-  const auto last = place(*std::max_element(
-      steps->begin(), steps->end(), [&](const Step& a, const Step& b) { return place(a) < place(b); }));
   std::vector<uint32_t> targets;
   std::vector<Run> runs;
   for (const Step& step : *steps) {
@@ -173,8 +170,8 @@ Status GpuStore::transfer(std::vector<Step>* steps, const GpuStore* source, int6
     }
     uint32_t* const rows = targets.data() + targets.size() - kGroupRows;
     rows[in_group] = step.move.from;
-    // Rows behind the last one are not in use; what shares words with it is to be defined.
-    if (is_growth && place(step) == last) std::fill(rows + in_group + 1, rows + kGroupRows, step.move.from);
+    // Rows behind it are not in use, or come by a later run; what shares words with it is to be defined.
+    if (is_growth) std::fill(rows + in_group + 1, rows + kGroupRows, step.move.from);
   }
   Queue& queue = context_->queue();
   queue.write(context_->work(kMoves), 0, targets.data(), targets.size() * sizeof(uint32_t));
