@@ -277,6 +277,8 @@ void test_steps_between(const Bench& bench, nf_context* context, int32_t metric)
                         "after step " + std::to_string(steps) + ", seed " + std::to_string(bench.seed));
   }
   bench.report->check(trainings == 3, name + ": comes to an end", std::to_string(steps) + " steps");
+  bench.report->check(coded.answers(queries) == answers_of(bench, plain.get(), queries, kWidth),
+                      name + ": answers at the end", "seed " + std::to_string(bench.seed));
   const nf_index_info info = bench.info(coded.get());
   bench.report->check(
       info.trained == 1 && info.rotated >= 0 && info.rotated <= 1 && info.searched > 0 &&
