@@ -210,7 +210,7 @@ class SupportTest(StandInTest):
         self.assertEqual(support.PAGE.read_text(encoding="utf-8"), support.text())
 
     def test_nothing_has_run(self):
-        self.assertEqual([len(self.lines(b)) for b in support.GPUS], [11, 11, 10])
+        self.assertEqual([len(self.lines(b)) for b in support.GPUS], [13, 13, 12])
         for backend in support.GPUS:
             for line in self.lines(backend):
                 self.assertIn(support.NOT_YET, line)
@@ -254,8 +254,8 @@ class SupportTest(StandInTest):
         self.put("new", {**made(), "started": "2027-01-01T00:00:00Z", "commit": "feedfeedfeed"})
         self.put("other", {**made(), "device": {"name": "NVIDIA L4", "driver": "x"}})
         lines = self.lines("cuda")
-        self.assertEqual(len(lines), 22)
-        self.assertEqual(sum("feedfeedfeed" in line for line in lines), 11)
+        self.assertEqual(len(lines), 26)
+        self.assertEqual(sum("feedfeedfeed" in line for line in lines), 13)
         self.assertFalse(any("proof/old" in line for line in lines))
 
     def test_what_is_no_record(self):

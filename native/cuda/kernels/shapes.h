@@ -11,8 +11,9 @@ inline constexpr uint32_t kScanThreads = 128;
 inline constexpr uint32_t kTileRows = 128;
 inline constexpr uint32_t kQueryChunks = 32;  // of the queries of `flat` in shared memory at once
 inline constexpr uint32_t kMergeThreads = 512;
-inline constexpr uint32_t kMergeWidth = 2;     // lists that a thread of it follows at once
-inline constexpr uint32_t kLaneThreads = 256;  // score, move: one item a thread; rotate, code, decode, transfer: one row
+inline constexpr uint32_t kMergeWidth = 2;  // lists that a thread of it follows at once
+inline constexpr uint32_t kLaneThreads =
+    256;  // score, move: one item a thread; rotate, code, decode, transfer: one row
 // `levels`: steps of two chunks of its queries in shared memory, 8 KiB: 4,096 dimensions of one query, 1,024
 // of four. What lies beyond is read through L1.
 inline constexpr uint32_t kLevelsSteps = 512;
