@@ -254,6 +254,10 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
      * spectrum and 128 dimensions, 5 times at 384; less than that, or a gain, for vectors far from
      * the origin.
      *
+     * <p>It is for some hundred dimensions. A search turns back the vectors that codes leave it, a
+     * few hundred a query, of as many multiply-adds each as the dimension squared: of no account at
+     * 128 dimensions, but at 1,024 a query took 33 ms with a fit and 2 ms without.
+     *
      * <p>Some 32 vectors a dimension are enough, and at least 4,096: of more, so many are taken
      * from all over the batch, and at most 128 MiB. They are copied at once, and the copy is kept
      * as long as the index is open, which fits its codes to it again where it moves to. A fit takes
