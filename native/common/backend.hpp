@@ -132,9 +132,8 @@ class Store {
   virtual Status set_live_range(int64_t first, int64_t count, bool live, const Call& call) = 0;
   virtual Status search(const SearchPlan& plan, const Call& call) = 0;
   // Of a coded store; of one without rows while it is empty. Until the first call rows are coded in
-  // identity_basis(). Slabs keep the basis they were
-  // coded in; new slabs take this one. At most two bases are alive: not before recode() has come to the end
-  // of the last change.
+  // identity_basis(). Slabs keep the basis they were coded in; new slabs take this one. At most two bases are
+  // alive: not before recode() has come to the end of the last change.
   virtual void set_basis(BasisPtr) {}
   virtual BasisPtr basis() const { return nullptr; }  // of a coded store never NULL
   // Codes about `rows` more rows in basis(), or prepares to, slab by slab into shadow codes that take the

@@ -20,8 +20,6 @@ bool levels_pay(int64_t queries, double share) {
 }
 // Beyond, the product is better even where nothing is read.
 constexpr int64_t kMostLevelQueries = 24;
-// Products of rescoring under a cap below which waking the pool (about 10 us) costs more than it saves.
-constexpr int64_t kParallelProducts = int64_t{1} << 20;
 }  // namespace
 
 void FlatSearch::choose_codes() {

@@ -4,12 +4,10 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <cmath>
 #include <numeric>
 #include <vector>
 
-#include "metric.hpp"
-#include "rounding.hpp"
+#include "decoded_row.hpp"
 #include "store.hpp"
 
 namespace nearfield::cpu {
@@ -33,11 +31,16 @@ void CpuStore::fit_decoding(int32_t workers, bool may_code) const {
   }
 }
 
-void CpuStore::decode(const Slab& slab, int64_t group, uint32_t rows, float* to, WorkerSpace& space) const {
+DecodeTile CpuStore::decode_tile(const Slab& slab, int64_t group, WorkerSpace& space) const {
   DecodeTile tile;
   tile.shape = &slab.codes.basis->shape();
   tile.from = slab.codes.group(group);
   tile.work = space.decoding.get();
+  return tile;
+}
+
+void CpuStore::decode(const Slab& slab, int64_t group, uint32_t rows, float* to, WorkerSpace& space) const {
+  DecodeTile tile = decode_tile(slab, group, space);
   for (; rows != 0; rows &= rows - 1, ++tile.count) {
     const int row = std::countr_zero(rows);
     tile.rows[tile.count] = static_cast<uint8_t>(row);
@@ -48,10 +51,7 @@ void CpuStore::decode(const Slab& slab, int64_t group, uint32_t rows, float* to,
 
 void CpuStore::decode_row(int64_t row, float* to, WorkerSpace& space) const {
   const SlabMap::Place place = slabs_.place(row);
-  DecodeTile tile;
-  tile.shape = &slabs_[place.slab].codes.basis->shape();
-  tile.from = slabs_[place.slab].codes.group(place.row / kGroupRows);
-  tile.work = space.decoding.get();
+  DecodeTile tile = decode_tile(slabs_[place.slab], place.row / kGroupRows, space);
   tile.count = 1;
   tile.rows[0] = static_cast<uint8_t>(place.row % kGroupRows);
   tile.to[0] = to;
@@ -105,22 +105,13 @@ void CpuStore::keep_codes(const Slab& slab, int64_t first, const HostRows& from,
   float* const decoded = space.decoded.get();
   const uint32_t bits = (count == kGroupRows ? ~0u : (1u << count) - 1) << place;
   decode(slab, group, bits, decoded, space);
-  const bool scaled = tile.shape->scaled;
   float* const v = space.decoding.get();  // free again, and long enough
   for (int64_t i = 0; i < count; ++i) {
-    const float* const row = from.data + i * from.stride;
     read_row(decoded, place + i, options_.dim, v);
-    double rest = 0;
-    for (int64_t dim = 0; dim < options_.dim; ++dim) {
-      const float w = scaled ? row[dim] * from.side[i] : row[dim];
-      const double difference = static_cast<double>(w) - static_cast<double>(v[dim]);
-      rest += difference * difference;
-    }
-    const double length = squared_norm(v, options_.dim);
-    // Of a cosine's row that decodes to nothing, which only tens of thousands of dimensions can bring about,
-    // no direction is left.
-    slab.side[first + i] = scaled && length == 0 ? 0 : row_side(options_.metric, length);
-    slab.errors[first + i] = root_rounded_up(rest, options_.dim);
+    const DecodedRow kept =
+        decoded_row(options_.metric, options_.dim, from.data + i * from.stride, from.side[i], v);
+    slab.side[first + i] = kept.side;
+    slab.errors[first + i] = kept.error;
   }
   // The row is from here on what it decodes to, from which codes differ by roundings alone.
   tile.rows = decoded;

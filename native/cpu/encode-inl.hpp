@@ -164,8 +164,8 @@ class Encoder {
     const D d;
     const DI di;
     const auto dims = static_cast<float>(shape_.coded_dim()), terms = static_cast<float>(shape_.levels + 8);
-    // t = y / s is rounded three times (1 / s, the product, the difference), and |t| <= 127 sqrt(D) + |t -
-    // c|.
+    // t = y / s is rounded three times (1 / s, the product, the difference), and
+    // |t| <= 127 sqrt(D) + |t - c|.
     const V residual = hn::MulAdd(hn::Sqrt(rest), hn::Set(d, 1 + (dims + 12) * kU),
                                   hn::Set(d, std::sqrt(dims) * 127 * 4 * kU));
     const V length = hn::MulAdd(norm, hn::Set(d, 1 + terms * kU), residual);

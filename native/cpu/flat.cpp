@@ -17,8 +17,6 @@ namespace {
 constexpr int64_t kBlockBytes = int64_t{2} << 20;
 // Enough blocks per worker that the last one to finish is not waited for long.
 constexpr int64_t kBlocksPerWorker = 16;
-// Products below which waking the pool (about 10 us) costs more than it saves.
-constexpr int64_t kParallelProducts = int64_t{1} << 20;
 // Queues up to this size are kept for the next search: 10,000 queries with k = 100 on 2 threads.
 constexpr uint64_t kKeptWorkspace = uint64_t{32} << 20;
 // From this batch on the direct form waits for arithmetic instead of memory, and the product pays (1M x 128

@@ -11,6 +11,9 @@
 
 namespace nearfield::cpu {
 
+// Products below which waking the pool (about 10 us) costs more than it saves.
+inline constexpr int64_t kParallelProducts = int64_t{1} << 20;
+
 // Workers draw blocks of rows and take each through all queries: rows come from memory once, however large
 // the batch. A batch whose queues would pass the workspace limit is taken in parts.
 class FlatSearch {

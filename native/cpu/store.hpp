@@ -80,6 +80,8 @@ class CpuStore final : public Store {
   // fails.
   template <class Put, class Code, class Live>
   Status append_rows(int64_t count, const Call& call, const Put& put, const Code& code, const Live& live);
+  // decoded.cpp: of no rows yet.
+  DecodeTile decode_tile(const Slab& slab, int64_t group, WorkerSpace& space) const;
   // Codes rows of one slab that lie side by side.
   void code(const Slab& slab, const SlabCodes& codes, int64_t first, int64_t end, int32_t worker);
   // Codes rows of the store, in their slabs; worker's memory is ready.

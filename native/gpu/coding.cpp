@@ -202,7 +202,6 @@ void GpuStore::set_basis(BasisPtr basis) {
   if (basis_ == nullptr || basis == basis_) return;
   basis_ = std::move(basis);
   shadow_ = {};
-  if (!has_rows() && rows_ == 0) slabs_.shrink(0);  // of the basis before
   recount();
 }
 

@@ -8,8 +8,7 @@
 #include <tuple>
 #include <utility>
 
-#include "metric.hpp"
-#include "rounding.hpp"
+#include "decoded_row.hpp"
 #include "store.hpp"
 
 namespace nearfield::gpu {
@@ -258,22 +257,12 @@ Status GpuStore::keep_codes(const HostRows& from, const std::function<int64_t(in
     queue.copy(decoded, 0, context_->work(kReadback), 0, bytes);
     NF_TRY(queue.submit(0, what));
     NF_TRY(queue.read(context_->work(kReadback), bytes, tile.data(), what));
-    const bool scaled = options_.metric == NF_COSINE;
     for (int64_t i = 0; i < count; ++i) {
       read_row(tile.data(), i, options_.dim, row.data());
-      const float* const given = row_at(i);
-      const float scale = from.side[begin + i];
-      double rest = 0;
-      for (int64_t dim = 0; dim < options_.dim; ++dim) {
-        const double difference = static_cast<double>(scaled ? given[dim] * scale : given[dim]) -
-                                  static_cast<double>(row[static_cast<size_t>(dim)]);
-        rest += difference * difference;
-      }
-      const double squared = squared_norm(row.data(), options_.dim);
-      // Of a cosine's row that decodes to nothing, which only tens of thousands of dimensions can bring
-      // about, no direction is left.
-      sides[static_cast<size_t>(i)] = scaled && squared == 0 ? 0 : row_side(options_.metric, squared);
-      errors[begin + i] = root_rounded_up(rest, options_.dim);
+      const DecodedRow kept =
+          decoded_row(options_.metric, options_.dim, row_at(i), from.side[begin + i], row.data());
+      sides[static_cast<size_t>(i)] = kept.side;
+      errors[begin + i] = kept.error;
     }
     queue.write(side, 0, sides.data(), static_cast<uint64_t>(used * kGroupRows) * sizeof(float));
     // The row is from here on what it decodes to, from which codes differ by roundings alone.
@@ -303,11 +292,7 @@ Status GpuStore::copy_codes(const GpuStore& from, std::span<const int64_t> rows,
   for (int64_t begin = 0; begin < count; begin += most) {
     NF_TRY(call.poll());
     steps.clear();
-    for (int64_t i = begin; i < std::min(begin + most, count); ++i) {
-      const SlabMap::Place at = from.slabs_.place(rows[static_cast<size_t>(i)]);
-      const SlabMap::Place to = slabs_.place(rows_ + i);
-      steps.push_back({at.slab, to.slab, {static_cast<uint32_t>(at.row), static_cast<uint32_t>(to.row)}});
-    }
+    add_copies(from, rows, begin, std::min(begin + most, count), &steps);
     NF_TRY(transfer(&steps, &from, 0, true, what));
   }
   return {};

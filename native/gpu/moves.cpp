@@ -68,6 +68,16 @@ Status GpuStore::upload(const HostRows& from, const std::function<int64_t(int64_
   return {};
 }
 
+void GpuStore::add_copies(const GpuStore& from, std::span<const int64_t> rows, int64_t begin, int64_t end,
+                          std::vector<Step>* steps) const {
+  for (int64_t i = begin; i < end; ++i) {
+    const SlabMap::Place source = from.slabs_.place(rows[static_cast<size_t>(i)]);
+    const SlabMap::Place target = slabs_.place(rows_ + i);
+    steps->push_back(
+        {source.slab, target.slab, {static_cast<uint32_t>(source.row), static_cast<uint32_t>(target.row)}});
+  }
+}
+
 Status GpuStore::copy_from(const GpuStore& from, std::span<const int64_t> rows, const Call& call,
                            const char* what) {
   const auto count = static_cast<int64_t>(rows.size());
@@ -80,12 +90,7 @@ Status GpuStore::copy_from(const GpuStore& from, std::span<const int64_t> rows, 
   for (int64_t begin = 0; begin < count; begin += most) {
     NF_TRY(call.poll());
     steps.clear();
-    for (int64_t i = begin; i < std::min(begin + most, count); ++i) {
-      const SlabMap::Place source = from.slabs_.place(rows[static_cast<size_t>(i)]);
-      const SlabMap::Place target = slabs_.place(rows_ + i);
-      steps.push_back(
-          {source.slab, target.slab, {static_cast<uint32_t>(source.row), static_cast<uint32_t>(target.row)}});
-    }
+    add_copies(from, rows, begin, std::min(begin + most, count), &steps);
     std::stable_sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) {
       return a.from_slab != b.from_slab ? a.from_slab < b.from_slab : a.to_slab < b.to_slab;
     });

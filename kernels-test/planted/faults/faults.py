@@ -248,7 +248,7 @@ FAULTS = [
             "stored_error(PLANTED ? hn::Zero(d) : rest, hn::Sqrt(squares), always)")],
           [(CPU, "codes-alone(metric=cosine")]),
     Fault("cpu-alone-side-of-given",
-          [("native/cpu/decoded.cpp", "scaled && length == 0 ? 0 :", "PLANTED ? side[place + i] : scaled && length == 0 ? 0 :")],
+          [("native/cpu/decoded.cpp", "slab.side[first + i] = kept.side;", "slab.side[first + i] = PLANTED ? from.side[i] : kept.side;")],
           [(CPU, "codes-alone(metric=cosine,dim=33")]),
     Fault("cpu-alone-compacted",
           [("native/cpu/store.cpp", "slab.errors[row] = source.slabs_[at.slab].errors[at.row];",
@@ -261,7 +261,7 @@ FAULTS = [
 
     # ---- Codes alone ----
     Fault("gpu-alone-side-of-given",
-          [("native/gpu/decoded.cpp", "squared_norm(row.data(), options_.dim);", "squared_norm(PLANTED ? given : row.data(), options_.dim);")],
+          [("native/gpu/decoded.cpp", "= kept.side;", "= PLANTED ? from.side[begin + i] : kept.side;")],
           in_columns(GPUS, "codes-alone(metric=cosine,")),
 
     # ---- CUDA's kernels ----
