@@ -19,5 +19,7 @@ constexpr CodeKernels make(const char* name, const char* path, bool (*supported)
           &encode,
           &decode,
           &levels,
-          &coded_product};
+          &coded_product,
+          nullptr,
+          nullptr};
 }
