@@ -2,8 +2,9 @@
 // Every kernel that stands in kernels/ becomes a pipeline, in every variant that the backend can ask for,
 // with subgroups and without; and texts that are wrong do not. "dawn" as the second argument: by Dawn's
 // compiler, which kernels-test/dawn brings, and under its stricter rules.
+#include <algorithm>
 #include <cstring>
-#include <set>
+#include <memory>
 
 #include "gpu/device.hpp"
 #include "gpu/test/fixture.hpp"
