@@ -122,14 +122,19 @@ constexpr int64_t query_stride(int64_t side_by_side, int64_t coded_dim) {
   const int64_t bytes = packed_dims(side_by_side, coded_dim);
   return side_by_side == kTileDims ? bytes | kTileDims : bytes;
 }
+// Of all queries: a tile that begins with the last one is read to its end.
+constexpr int64_t packed_bytes(int64_t side_by_side, int64_t coded_dim, int64_t queries) {
+  const int64_t spare = side_by_side == kTileDims ? kTileQueries - 1 : 0;
+  return (queries + spare) * query_stride(side_by_side, coded_dim);
+}
 
 // One group, packed level after level, against queries of one term in panels.
 struct CodedProductTile {
   const CodeShape* shape = nullptr;
-  const uint8_t* codes =
-      nullptr;  // [step][32][CodeKernels::packed_dims], all levels; in tiles [chunk][32][4]
+  // [step][32][CodeKernels::packed_dims], all levels; in tiles [chunk][32][4].
+  const uint8_t* codes = nullptr;
   const uint16_t* sides = nullptr;
-  // [panel][step][its queries][packed_dims]; in tiles [query][query_stride()], and zeros or others' queries
+  // [panel][step][its queries][packed_dims]; in tiles [query][query_stride()], and others' queries or zeros
   // up to a multiple of kTileQueries.
   const int8_t* panels = nullptr;
   const int32_t* bias = nullptr;  // per query: 128 times the sum of its codes

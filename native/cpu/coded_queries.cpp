@@ -72,7 +72,7 @@ void CodedQueries::copy_into_panels(const Panels& panels, int64_t packed_dims) {
   const int64_t coded_dim = basis_->shape().coded_dim();
   const bool tiles = packed_dims == kTileDims;
   stride_ = query_stride(packed_dims, coded_dim);
-  const int64_t bytes = (tiles ? round_up(panels.queries, kTileQueries) : panels.queries) * stride_;
+  const int64_t bytes = packed_bytes(packed_dims, coded_dim, panels.queries);
   packed_.fit(bytes / static_cast<int64_t>(sizeof(float)));
   int8_t* to = packed();
   if (tiles) {

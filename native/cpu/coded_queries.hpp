@@ -38,7 +38,7 @@ class CodedQueries {
 
   uint64_t bytes() const;
   static uint64_t bytes_per_query(uint64_t padded);
-  static uint64_t spare_bytes(uint64_t padded);  // beside them: what fills up the last tile
+  static uint64_t spare_bytes(uint64_t padded);  // beside them: behind the last query
 
  private:
   void code_one(int64_t i, const float* query, const float* y, int32_t terms);

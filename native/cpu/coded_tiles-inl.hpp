@@ -36,7 +36,7 @@ class CodedTiles {
  private:
   static constexpr int64_t kLanes = TestedRows<Beta>::kLanes;
   static constexpr int64_t kSumStride = kGroupRows * sizeof(int32_t);
-  static_assert(kGroupRows == 2 * kTileRows && kTileDims == kTileBytes);
+  static_assert(kGroupRows == 2 * kTileRows && kTileQueries == kTileRows && kTileDims == kTileBytes);
 
   // `Panels` of 16 queries; what the last one has beyond `queries` is zero or another part's, and left alone.
   template <int Panels>

@@ -19,8 +19,8 @@
 
 #include "tiles.hpp"
 #endif
-// A build for tests puts something in the place of units that its CPU lacks (test/stand_ins.hpp), and says
-// so.
+// Builds for tests put something in the place of units that the CPU lacks, under other names
+// (test/stand_ins.hpp).
 #if !defined(NF_STAND_INS)
 #define NF_STAND_IN_SUFFIX ""
 #define NF_HAS_AMX x86_has_amx

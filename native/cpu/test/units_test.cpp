@@ -74,7 +74,7 @@ class Problem {
 
     const bool tiles = side == kTileDims;
     const int64_t stride = query_stride(side, coded);
-    queries_.fit(((tiles ? round_up(o.queries, kTileQueries) : o.queries) * stride + spare) / 4);
+    queries_.fit((packed_bytes(side, coded, o.queries) + spare) / 4);
     auto* to = reinterpret_cast<int8_t*>(queries_.get());
     for (int64_t i = 0; i < queries_.size() * 4; ++i) to[i] = static_cast<int8_t>(random());
     const auto code = [&](int64_t q, int64_t i) {
@@ -100,17 +100,32 @@ class Problem {
   }
 
   std::vector<uint32_t> run(int64_t codes_off = 0, int64_t queries_off = 0) {
-    std::vector<uint32_t> kept(static_cast<size_t>(o_.queries) + 1, kUntouched);
+    return run(panels_, 0, codes_off, queries_off);
+  }
+  // Of tiles, in which any query may be the first.
+  std::vector<uint32_t> run_from(int64_t first) {
+    return run({o_.queries - first, 1}, first, 0, first * query_stride(kTileDims, shape.coded_dim()));
+  }
+
+  CodeShape shape;
+  std::vector<uint16_t> sides;
+  std::vector<int32_t> bias;
+  std::vector<ProductTest> tests;
+  bool dot = false;
+
+ private:
+  std::vector<uint32_t> run(const Panels& panels, int64_t first, int64_t codes_off, int64_t queries_off) {
+    std::vector<uint32_t> kept(static_cast<size_t>(panels.queries) + 1, kUntouched);
     CodedProductTile tile;
     tile.shape = &shape;
     tile.codes = reinterpret_cast<uint8_t*>(codes_.get()) + codes_off;
     tile.sides = sides.data();
     tile.panels = reinterpret_cast<int8_t*>(queries_.get()) + queries_off;
-    tile.bias = bias.data();
-    tile.panel_count = static_cast<int32_t>(panels_.count);
-    tile.panel_queries = static_cast<int32_t>(panels_.narrow());
-    tile.wider_panels = static_cast<int32_t>(panels_.wider());
-    tile.tests = tests.data();
+    tile.bias = bias.data() + first;
+    tile.panel_count = static_cast<int32_t>(panels.count);
+    tile.panel_queries = static_cast<int32_t>(panels.narrow());
+    tile.wider_panels = static_cast<int32_t>(panels.wider());
+    tile.tests = tests.data() + first;
     tile.dot = dot;
     tile.shrink = 1;
     tile.widen = 1;
@@ -122,13 +137,6 @@ class Problem {
     return kept;
   }
 
-  CodeShape shape;
-  std::vector<uint16_t> sides;
-  std::vector<int32_t> bias;
-  std::vector<ProductTest> tests;
-  bool dot = false;
-
- private:
   const CodeKernels& kernels_;
   const Operands& o_;
   const Panels panels_;
@@ -184,6 +192,9 @@ void test_sums(uint64_t seed) {
           CHECK_IN(std::string(kernels->name) + " dim " + std::to_string(dim) + " queries " +
                        std::to_string(queries) + " codes " + std::to_string(static_cast<int>(codes)),
                    wrong_words(o, problem, noise) == 0);
+          if (kernels->packed_dims != kTileDims) continue;
+          const std::vector<uint32_t> all = problem.run(), last = problem.run_from(queries - 1);
+          CHECK(last.size() == 1 && last[0] == all.back());
         }
     std::printf("unit %s: %d checks\n", kernels->name, passed - before);
   }
