@@ -87,7 +87,7 @@ struct Block {
   unsigned warp_size;
 };
 inline constexpr unsigned kMostLanes = 64;
-inline constexpr size_t kSlotBytes = 16;
+inline constexpr size_t kSlotBytes = 32;  // the operands of one lane for a matrix product
 struct alignas(16) Slot {
   unsigned char bytes[kSlotBytes];
 };

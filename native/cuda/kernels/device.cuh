@@ -12,9 +12,12 @@
 #define NF_DYNAMIC_SHARED(T, name) extern __shared__ T name[]
 #define NF_UNROLL _Pragma("unroll")
 #define NF_NO_UNROLL _Pragma("unroll 1")
+#define NF_SITE
 #else
 #define NF_UNROLL
 #define NF_NO_UNROLL
+// A last parameter: where the kernel calls. Lanes that meet must meet at one place.
+#define NF_SITE , simt::Site where = simt::Site::current()
 #endif
 
 namespace nearfield::cuda {
