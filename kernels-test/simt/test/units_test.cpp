@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The wrappers of the matrix units against a plain product. Operands are placed, and results found, by the
-// tables of PTX ISA ("Matrix Fragments for mma.m16n8k32" and "... mma.m16n8k8"), written down here once more:
-// element i of a lane, groupID = lane / 4, threadID_in_group = lane % 4.
+// The wrappers of asynchronous copies, and those of the matrix units against a plain product. Operands are
+// placed, and results found, by the tables of PTX ISA ("Matrix Fragments for mma.m16n8k32" and "...
+// mma.m16n8k8"), written down here once more: element i of a lane, groupID = lane / 4, threadID_in_group =
+// lane % 4.
 #include <random>
 
 #include "../cuda_dialect.hpp"
+#include "../memory.hpp"
 #include "check.hpp"
 #include "mma.cuh"
 #include "tf32.hpp"
@@ -238,6 +240,59 @@ void conversion(Report& report) {
   report.check(tf32(0x1p-149f) == 0 && tf32(0x1p-136f) == 0x1p-136f, "subnormal numbers");
 }
 
+// A ring of kStages stages, filled by asynchronous copies kStages - 1 ahead: the sum of everything, by
+// threads that read what others copied. `LEFT` groups may be under way when a stage is used.
+constexpr unsigned kThreads = 64, kStages = 3, kSteps = 8;
+
+template <unsigned LEFT, bool COMMITS>
+float ring(const float4* from) {
+  NF_SHARED(float4, stages, kStages * kThreads);
+  const auto load = [&](unsigned step) {
+    nearfield::cuda::copy_async(&stages[step % kStages * kThreads + threadIdx.x],
+                                from + step * kThreads + threadIdx.x, step < kSteps);
+    // Of steps that there are not too: the groups behind a step are always as many.
+    if (COMMITS) nearfield::cuda::copies_commit();
+  };
+  for (unsigned step = 0; step + 1 < kStages; ++step) load(step);
+  float sum = 0;
+  for (unsigned step = 0; step < kSteps; ++step) {
+    nearfield::cuda::copies_wait<LEFT>();
+    __syncthreads();
+    load(step + kStages - 1);
+    sum += stages[step % kStages * kThreads + (threadIdx.x + 1) % kThreads].x;
+  }
+  nearfield::cuda::copies_done();
+  return sum;
+}
+
+void copies(Report& report, const NamedSchedule& s) {
+  constexpr unsigned elements = kSteps * kThreads;
+  auto* const from = static_cast<float4*>(allocate(elements * sizeof(float4)));
+  for (unsigned i = 0; i < elements; ++i) from[i] = {static_cast<float>(i), 0, 0, 0};
+  mark_written(from, elements * sizeof(float4));
+  std::vector<float> sums(kThreads);
+  // "": all sums are right.
+  const auto outcome = [&](float (*kernel)(const float4*)) {
+    std::string said = error_of(kThreads, [&] { sums[threadIdx.x] = kernel(from); },
+                                {.name = "ring", .schedule = s.schedule});
+    for (unsigned t = 0; t < kThreads && said.empty(); ++t) {
+      float sum = 0;
+      for (unsigned step = 0; step < kSteps; ++step)
+        sum += static_cast<float>(step * kThreads + (t + 1) % kThreads);
+      if (sums[t] != sum) said = std::isnan(sums[t]) ? "the sum is NaN" : "the sum is wrong";
+    }
+    return said;
+  };
+  const char* const seen = kChecked ? "never written: read" : "the sum is NaN";
+  std::string said = outcome(ring<kStages - 2, true>);
+  report.check(said.empty(), std::string("a ring of copies, ") + s.name + ": " + said);
+  said = outcome(ring<kStages - 1, true>);
+  report.check(contains(said, seen), std::string("planted: a wait too few, ") + s.name + ": " + said);
+  said = outcome(ring<kStages - 2, false>);
+  report.check(contains(said, seen), std::string("planted: copies in no group, ") + s.name + ": " + said);
+  release(from);
+}
+
 }  // namespace
 }  // namespace nearfield::simt::test
 
@@ -248,6 +303,7 @@ int main() {
     fragments<Int8>(report, schedule, "int8");
     fragments<Tf32>(report, schedule, "TF32");
     convergence(report, schedule);
+    copies(report, schedule);
   }
   sums(report);
   conversion(report);
