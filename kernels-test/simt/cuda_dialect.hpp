@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "cuda_async.hpp"
 #include "cuda_matrix.hpp"
 #include "simt.hpp"
 

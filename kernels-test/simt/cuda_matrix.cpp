@@ -48,6 +48,8 @@ void mma_s8(int32_t* d, const uint32_t* a, const uint32_t* b, Site where) {
   }
 }
 
+float tf32_of(uint32_t bits) { return std::bit_cast<float>(bits >> kTf32DroppedBits << kTf32DroppedBits); }
+
 float add_tf32_block(const float* a, const float* b, float accumulator) {
   double terms[kTf32Block + 1];
   terms[kTf32Block] = static_cast<double>(accumulator);
@@ -76,17 +78,14 @@ float add_tf32_block(const float* a, const float* b, float accumulator) {
 void mma_tf32(float* d, const uint32_t* a, const uint32_t* b, Site where) {
   meet(a, b, where);
   const unsigned group = thread().lane / 4, column = thread().lane % 4 * 2;
-  const auto tf32 = [](uint32_t bits) {
-    return std::bit_cast<float>(bits >> kTf32DroppedBits << kTf32DroppedBits);
-  };
   float rows[2][8], columns[2][8];
   for (unsigned t = 0; t < 4; ++t) {
     const auto left = exchanged<Operands>(group * 4 + t);
     for (unsigned i = 0; i < 2; ++i) {
       const auto right = exchanged<Operands>((column + i) * 4 + t);
       for (unsigned half = 0; half < 2; ++half) {
-        rows[i][half * 4 + t] = tf32(left.a[half * 2 + i]);
-        columns[i][half * 4 + t] = tf32(right.b[half]);
+        rows[i][half * 4 + t] = tf32_of(left.a[half * 2 + i]);
+        columns[i][half * 4 + t] = tf32_of(right.b[half]);
       }
     }
   }

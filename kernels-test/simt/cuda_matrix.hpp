@@ -14,6 +14,9 @@ void mma_s8(int32_t* d, const uint32_t* a, const uint32_t* b, Site where);
 // d[4] += a[4] b[2] of mma.m16n8k8, tf32 and f32. The sums lose as much as common/tf32.hpp allows for.
 void mma_tf32(float* d, const uint32_t* a, const uint32_t* b, Site where);
 
+// An operand as the unit reads it.
+float tf32_of(uint32_t bits);
+
 // The accumulator after one block of kTf32Block products, of operands that are TF32 already.
 float add_tf32_block(const float* a, const float* b, float accumulator);
 

@@ -13,11 +13,13 @@
 #define NF_UNROLL _Pragma("unroll")
 #define NF_NO_UNROLL _Pragma("unroll 1")
 #define NF_SITE
+#define NF_SITE_ALONE
 #else
 #define NF_UNROLL
 #define NF_NO_UNROLL
 // A last parameter: where the kernel calls. Lanes that meet must meet at one place.
-#define NF_SITE , simt::Site where = simt::Site::current()
+#define NF_SITE , NF_SITE_ALONE
+#define NF_SITE_ALONE simt::Site where = simt::Site::current()
 #endif
 
 namespace nearfield::cuda {
