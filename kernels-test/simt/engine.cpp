@@ -371,41 +371,4 @@ void* shared_array(const void* key, size_t bytes, size_t align, Site where) {
 }
 void* dynamic_shared(size_t align, Site where) { return engine->dynamic_shared(align, where); }
 
-void copy_async(void* to, const void* from, size_t bytes, bool checked) {
-  const void* const place = checked ? __builtin_return_address(0) : nullptr;
-  if (checked) {
-    // From here on the destination belongs to the copy: who still reads it races.
-    note_access(to, bytes, kWrite, place);
-    mark_unwritten(to, bytes);
-  }
-  std::memset(to, 0xff, bytes);
-  engine->self().copies.push_back({to, from, bytes, place});
-}
-
-void copy_async_commit() {
-  Fiber& self = engine->self();
-  self.copy_groups.push_back(self.copies.size());
-}
-
-void copy_async_wait(unsigned groups_left) {
-  Fiber& self = engine->self();
-  if (self.copy_groups.size() <= groups_left) return;
-  const size_t groups = self.copy_groups.size() - groups_left;
-  const size_t end = self.copy_groups[groups - 1];
-  for (size_t i = 0; i < end; ++i) {
-    const Fiber::AsyncCopy& copy = self.copies[i];
-    if (copy.place != nullptr) {
-      if (copy.from != nullptr) note_access(copy.from, copy.bytes, kRead, copy.place);
-      note_access(copy.to, copy.bytes, kWrite, copy.place);
-    }
-    if (copy.from != nullptr)
-      std::memcpy(copy.to, copy.from, copy.bytes);
-    else
-      std::memset(copy.to, 0, copy.bytes);
-  }
-  self.copies.erase(self.copies.begin(), self.copies.begin() + static_cast<ptrdiff_t>(end));
-  self.copy_groups.erase(self.copy_groups.begin(), self.copy_groups.begin() + static_cast<ptrdiff_t>(groups));
-  for (size_t& group : self.copy_groups) group -= end;
-}
-
 }  // namespace nearfield::simt
