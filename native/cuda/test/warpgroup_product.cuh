@@ -24,6 +24,7 @@ enum WarpgroupFault : int {
   kNoProductOfOneWarp,
   kCopyToOddPlace,
   kNoBarrierMade,
+  kSumsOfNextLane,
 };
 
 inline constexpr uint32_t kProductThreads = 256, kProductRows = kBoxRows, kProductQueries = 128;
@@ -93,7 +94,7 @@ __device__ inline void warpgroup_product(const TensorMap& rows, const TensorMap&
     wgmma_registers(sums[1]);
     __syncthreads();  // the next copy overwrites this stage
   }
-  const uint32_t warp = threadIdx.x % 128 / 32, lane = threadIdx.x % 32;
+  const uint32_t warp = threadIdx.x % 128 / 32, lane = (threadIdx.x + (FAULT == kSumsOfNextLane)) % 32;
   NF_UNROLL
   for (uint32_t m = 0; m < 2; ++m) {
     NF_UNROLL
