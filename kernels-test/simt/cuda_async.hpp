@@ -42,7 +42,7 @@ void bulk_tensor_copy(void* to, const void* map, const int32_t (&first)[3], uint
 
 // ---- Products of warpgroups ----
 
-inline constexpr unsigned kWarpgroup = 128, kWgmmaRows = 64, kWgmmaColumns = 128, kWgmmaDepth = 8;
+inline constexpr unsigned kWarpgroup = 128, kWgmmaRows = 64, kWgmmaColumns = 128;
 inline constexpr unsigned kWgmmaSums = kWgmmaRows * kWgmmaColumns / kWarpgroup;  // of a thread
 
 uint32_t shared_address(const void* p, Site where);

@@ -22,6 +22,45 @@ void meet(const uint32_t* a, const uint32_t* b, Site where) {
   exchange(kAllLanes, Operands{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}}, where);
 }
 
+double power_of_two(uint64_t biased_exponent) { return std::bit_cast<double>(biased_exponent << 52); }
+
+// kTf32Block products from k on to each of the four sums. In loops over the four, which compilers make
+// vectors of.
+void add_block(const Tf32Corner& rows, const Tf32Corner& columns, unsigned k, float* d) {
+  double terms[kTf32Block + 1][4], largest[4], plain[4];
+  for (unsigned i = 0; i < 4; ++i) {
+    terms[kTf32Block][i] = plain[i] = static_cast<double>(d[i]);
+    largest[i] = std::abs(plain[i]);
+  }
+  for (unsigned j = 0; j < kTf32Block; ++j)
+    for (unsigned i = 0; i < 4; ++i) {
+      // Exact: 22 bits.
+      terms[j][i] = static_cast<double>(rows[i / 2][k + j]) * static_cast<double>(columns[i % 2][k + j]);
+      largest[i] = std::max(largest[i], std::abs(terms[j][i]));
+      plain[i] += terms[j][i];
+    }
+  // Biased exponents of the largest term and, of its last bit that is kept, of the unit. f64 is far from its
+  // own limits here, but for zeros, infinities and NaN, which are put right below.
+  constexpr uint64_t bias = 1023;
+  double up[4], unit[4];
+  for (unsigned i = 0; i < 4; ++i) {
+    const uint64_t exponent = std::bit_cast<uint64_t>(largest[i]) >> 52;
+    up[i] = power_of_two(2 * bias + (kTf32KeptBits - 1) - exponent);
+    unit[i] = power_of_two(exponent - (kTf32KeptBits - 1));
+  }
+  int32_t sums[4] = {};
+  for (const auto& term : terms)
+    for (unsigned i = 0; i < 4; ++i) sums[i] += static_cast<int32_t>(term[i] * up[i]);
+  for (unsigned i = 0; i < 4; ++i) {
+    const double exact = sums[i] * unit[i];
+    const auto rounded = static_cast<float>(exact);
+    // Towards zero.
+    const uint32_t above = std::abs(static_cast<double>(rounded)) > std::abs(exact) ? 1 : 0;
+    d[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(rounded) - above);
+    if (largest[i] == 0 || !std::isfinite(plain[i])) d[i] = static_cast<float>(plain[i]);
+  }
+}
+
 }  // namespace
 
 void mma_s8(int32_t* d, const uint32_t* a, const uint32_t* b, Site where) {
@@ -50,35 +89,14 @@ void mma_s8(int32_t* d, const uint32_t* a, const uint32_t* b, Site where) {
 
 float tf32_of(uint32_t bits) { return std::bit_cast<float>(bits >> kTf32DroppedBits << kTf32DroppedBits); }
 
-float add_tf32_block(const float* a, const float* b, float accumulator) {
-  double terms[kTf32Block + 1];
-  terms[kTf32Block] = static_cast<double>(accumulator);
-  double largest = std::abs(terms[kTf32Block]), plain = terms[kTf32Block];
-  for (int i = 0; i < kTf32Block; ++i) {
-    terms[i] = static_cast<double>(a[i]) * static_cast<double>(b[i]);  // exact: 22 bits
-    largest = std::max(largest, std::abs(terms[i]));
-    plain += terms[i];
-  }
-  if (largest == 0 || !std::isfinite(plain)) return static_cast<float>(plain);
-  // The place of the last bit that is kept, as an exponent. f64 is far from its own limits here.
-  const int last = static_cast<int>(std::bit_cast<uint64_t>(largest) >> 52) - 1023 - (kTf32KeptBits - 1);
-  const auto power = [](int exponent) {
-    return std::bit_cast<double>(static_cast<uint64_t>(1023 + exponent) << 52);
-  };
-  const double up = power(-last);
-  int32_t sum = 0;
-  for (const double term : terms) sum += static_cast<int32_t>(term * up);
-  const double exact = sum * power(last);
-  auto rounded = static_cast<float>(exact);
-  if (std::abs(static_cast<double>(rounded)) > std::abs(exact))  // towards zero
-    rounded = std::bit_cast<float>(std::bit_cast<uint32_t>(rounded) - 1);
-  return rounded;
+void add_tf32(const Tf32Corner& rows, const Tf32Corner& columns, float* d) {
+  for (unsigned k = 0; k < kTf32Depth; k += kTf32Block) add_block(rows, columns, k, d);
 }
 
 void mma_tf32(float* d, const uint32_t* a, const uint32_t* b, Site where) {
   meet(a, b, where);
   const unsigned group = thread().lane / 4, column = thread().lane % 4 * 2;
-  float rows[2][8], columns[2][8];
+  Tf32Corner rows, columns;
   for (unsigned t = 0; t < 4; ++t) {
     const auto left = exchanged<Operands>(group * 4 + t);
     for (unsigned i = 0; i < 2; ++i) {
@@ -89,9 +107,7 @@ void mma_tf32(float* d, const uint32_t* a, const uint32_t* b, Site where) {
       }
     }
   }
-  for (unsigned i = 0; i < 4; ++i)
-    for (unsigned k = 0; k < 8; k += kTf32Block)
-      d[i] = add_tf32_block(&rows[i / 2][k], &columns[i % 2][k], d[i]);
+  add_tf32(rows, columns, d);
 }
 
 }  // namespace nearfield::simt

@@ -17,7 +17,11 @@ void mma_tf32(float* d, const uint32_t* a, const uint32_t* b, Site where);
 // An operand as the unit reads it.
 float tf32_of(uint32_t bits);
 
-// The accumulator after one block of kTf32Block products, of operands that are TF32 already.
-float add_tf32_block(const float* a, const float* b, float accumulator);
+// Two rows of A, or two columns of B, along k.
+inline constexpr unsigned kTf32Depth = 8;
+using Tf32Corner = float[2][kTf32Depth];
+
+// d[2 * row + column] += the product, in blocks of kTf32Block.
+void add_tf32(const Tf32Corner& rows, const Tf32Corner& columns, float* d);
 
 }  // namespace nearfield::simt

@@ -2,21 +2,18 @@
 // Products of warpgroups: operands in shared memory by descriptors, the sums' layout as PTX ISA has it for
 // wgmma.mma_async.m64nN. They are made at the wait.
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "cuda_async.hpp"
 #include "cuda_matrix.hpp"
 #include "engine.hpp"
-#include "tf32.hpp"
 
 namespace nearfield::simt {
 namespace {
 
 constexpr Lanes kAllLanes = 0xffffffff;  // .sync.aligned
 constexpr size_t kPieceBytes = 16;       // a row of a core matrix: four TF32
-constexpr unsigned kPieces = kWgmmaDepth / 4;
+constexpr unsigned kPieces = kTf32Depth / 4;
 
 void meet(Site where) { exchange(kAllLanes, Slot{}, kOrdersNothing, where); }
 
@@ -44,7 +41,7 @@ struct Operand {
   void note(unsigned row, unsigned number) const {
     if (place != nullptr) note_access(piece(row, number), kPieceBytes, kRead, place);
   }
-  void read(unsigned row, float (&elements)[kWgmmaDepth]) const {
+  void read(unsigned row, float (&elements)[kTf32Depth]) const {
     for (unsigned number = 0; number < kPieces; ++number) {
       uint32_t words[4];
       std::memcpy(words, piece(row, number), sizeof(words));
@@ -64,18 +61,12 @@ void note_operands(const Products::Product& product) {
 void multiply(const Products::Product& product, float* sums) {
   const unsigned warp = thread().index % kWarpgroup / 32, lane = thread().lane;
   const Operand a(product.a, product.place), b(product.b, product.place);
-  float rows[2][kWgmmaDepth];
+  Tf32Corner rows, columns;
   for (unsigned i = 0; i < 2; ++i) a.read(warp * 16 + lane / 4 + i * 8, rows[i]);
-  for (unsigned i = 0; i < kWgmmaSums; i += 4)
-    for (unsigned j = 0; j < 2; ++j) {
-      float column[kWgmmaDepth];
-      b.read(i / 4 * 8 + lane % 4 * 2 + j, column);
-      for (unsigned half = 0; half < 2; ++half) {
-        float& sum = sums[i + half * 2 + j];
-        for (unsigned k = 0; k < kWgmmaDepth; k += kTf32Block)
-          sum = add_tf32_block(&rows[half][k], &column[k], sum);
-      }
-    }
+  for (unsigned i = 0; i < kWgmmaSums; i += 4) {
+    for (unsigned j = 0; j < 2; ++j) b.read(i / 4 * 8 + lane % 4 * 2 + j, columns[j]);
+    add_tf32(rows, columns, sums + i);
+  }
 }
 
 Products::Sums* sums_of(Products& products, const float* d) {
