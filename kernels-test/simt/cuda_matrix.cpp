@@ -43,21 +43,23 @@ void add_block(const Tf32Corner& rows, const Tf32Corner& columns, unsigned k, fl
   // own limits here, but for zeros, infinities and NaN, which are put right below.
   constexpr uint64_t bias = 1023;
   double up[4], unit[4];
+  bool usual[4];
   for (unsigned i = 0; i < 4; ++i) {
+    usual[i] = largest[i] != 0 && std::isfinite(plain[i]);
     const uint64_t exponent = std::bit_cast<uint64_t>(largest[i]) >> 52;
     up[i] = power_of_two(2 * bias + (kTf32KeptBits - 1) - exponent);
     unit[i] = power_of_two(exponent - (kTf32KeptBits - 1));
   }
   int32_t sums[4] = {};
   for (const auto& term : terms)
-    for (unsigned i = 0; i < 4; ++i) sums[i] += static_cast<int32_t>(term[i] * up[i]);
+    for (unsigned i = 0; i < 4; ++i) sums[i] += static_cast<int32_t>(usual[i] ? term[i] * up[i] : 0);
   for (unsigned i = 0; i < 4; ++i) {
     const double exact = sums[i] * unit[i];
     const auto rounded = static_cast<float>(exact);
     // Towards zero.
     const uint32_t above = std::abs(static_cast<double>(rounded)) > std::abs(exact) ? 1 : 0;
-    d[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(rounded) - above);
-    if (largest[i] == 0 || !std::isfinite(plain[i])) d[i] = static_cast<float>(plain[i]);
+    d[i] = usual[i] ? std::bit_cast<float>(std::bit_cast<uint32_t>(rounded) - above)
+                    : static_cast<float>(plain[i]);
   }
 }
 
