@@ -28,7 +28,8 @@ const void* from_place(uint32_t place) { return &anchor + static_cast<int32_t>(p
 
 // Files of ours that are inlined into kernels: the line that called them is the one to name.
 bool of_dialect(const std::string& line) {
-  for (const char* file : {"_dialect.hpp:", "simt.hpp:", "metal_vectors.hpp:", "metal_matrix.hpp:"})
+  for (const char* file : {"_dialect.hpp:", "simt.hpp:", "metal_vectors.hpp:", "metal_matrix.hpp:",
+                           "/device.cuh:", "/bulk.cuh:", "/wgmma.cuh:"})
     if (line.find(file) != std::string::npos) return true;
   return false;
 }

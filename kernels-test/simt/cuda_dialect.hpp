@@ -9,6 +9,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "cuda_async.hpp"
+#include "cuda_matrix.hpp"
 #include "simt.hpp"
 
 #define __global__

@@ -97,10 +97,12 @@ void Engine::begin_block(unsigned number) {
   for (Warp& warp : warps_) warp.running = warp.ready = warp.waiting = 0;
   alive_ = fibers_.size();
   votes_ = 0;
+  async_.begin_block(block_.size.count());
   for (Fiber& fiber : fibers_) {
     fiber.state = Fiber::State::kReady;
     fiber.copies.clear();
     fiber.copy_groups.clear();
+    fiber.products = {};
     warps_[fiber.warp].running |= Lanes{1} << fiber.lane;
     fiber.stack->start(&Engine::enter, fiber.index % 64 * 64);
   }
@@ -167,8 +169,10 @@ void Engine::run_block() {
     bool progress = false;
     if (options_.schedule == Schedule::kRandom) std::shuffle(warps.begin(), warps.end(), random_);
     for (const unsigned warp : warps) progress |= resume_warp(warp);
-    if (!progress && alive_ > 0 && !release_barrier()) throw Error(describe(deadlock()));
+    if (progress || alive_ == 0) continue;
+    if (!release_phases() && !land_copy() && !release_barrier()) throw Error(describe(deadlock()));
   }
+  if (const std::string left = async_.unfinished(); !left.empty()) throw Error(describe(left));
   tsan_acquire(&end_token_);
 }
 
@@ -200,6 +204,30 @@ bool Engine::release_barrier() {
   for (Fiber& fiber : fibers_) fiber.state = Fiber::State::kReady;
   for (Warp& warp : warps_) warp.ready = warp.running;
   return true;
+}
+
+// Who waits for a phase that has ended goes on.
+bool Engine::release_phases() {
+  bool any = false;
+  for (Fiber& fiber : fibers_) {
+    if (fiber.state != Fiber::State::kAtPhase || !async_.has_ended(fiber.phase_of, fiber.parity)) continue;
+    fiber.state = Fiber::State::kReady;
+    warps_[fiber.warp].ready |= Lanes{1} << fiber.lane;
+    any = true;
+  }
+  return any;
+}
+
+// A bulk copy arrives as late as it can: when nobody can go on without one.
+bool Engine::land_copy() {
+  for (const Fiber& fiber : fibers_)
+    if (fiber.state == Fiber::State::kAtPhase) {
+      const uint64_t pick = options_.schedule == Schedule::kForward   ? 0
+                            : options_.schedule == Schedule::kReverse ? ~uint64_t{0}
+                                                                      : random_();
+      return async_.land(pick);
+    }
+  return false;
 }
 
 // `last` has just arrived, or was waiting when another lane returned: is its group complete?
@@ -284,10 +312,22 @@ Lanes Engine::exchange(Lanes mask, const Slot& value, unsigned orders, Site wher
   return self_->mask;
 }
 
-void* Engine::shared_array(const void* key, size_t bytes, Site where) {
+void Engine::await_phase(const void* barrier, unsigned parity, Site where) {
+  Fiber& self = *self_;
+  if (!async_.has_ended(barrier, parity)) {
+    self.where = where;
+    self.phase_of = barrier;
+    self.parity = parity;
+    self.state = Fiber::State::kAtPhase;
+    yield();
+  }
+  tsan_acquire(&phase_token_);
+}
+
+void* Engine::shared_array(const void* key, size_t bytes, size_t align, Site where) {
   std::string problem;
   bool made = false;
-  void* const memory = shared_.array(key, bytes, &made, &problem);
+  void* const memory = shared_.array(key, bytes, align, &made, &problem);
   if (memory == nullptr) simt::fail(problem, where);
   if (made) tsan_release(&shared_token_);
   tsan_acquire(&shared_token_);
@@ -296,9 +336,7 @@ void* Engine::shared_array(const void* key, size_t bytes, Site where) {
 
 void* Engine::dynamic_shared(size_t align, Site where) {
   if (options_.dynamic_shared == 0) simt::fail("the launch gives no dynamic shared memory", where);
-  if (align > 16)
-    simt::fail("dynamic shared memory is aligned to 16 bytes, not " + std::to_string(align), where);
-  return shared_array(this, options_.dynamic_shared, where);
+  return shared_array(this, options_.dynamic_shared, align, where);
 }
 
 void Engine::fail(std::string message) {
@@ -328,46 +366,9 @@ Lanes exchange(Lanes mask, const Slot& value, unsigned orders, Site where) {
   return engine->exchange(mask, value, orders, where);
 }
 
-void* shared_array(const void* key, size_t bytes, Site where) {
-  return engine->shared_array(key, bytes, where);
+void* shared_array(const void* key, size_t bytes, size_t align, Site where) {
+  return engine->shared_array(key, bytes, align, where);
 }
 void* dynamic_shared(size_t align, Site where) { return engine->dynamic_shared(align, where); }
-
-void copy_async(void* to, const void* from, size_t bytes, bool checked) {
-  const void* const place = checked ? __builtin_return_address(0) : nullptr;
-  if (checked) {
-    // From here on the destination belongs to the copy: who still reads it races.
-    note_access(to, bytes, kWrite, place);
-    mark_unwritten(to, bytes);
-  }
-  std::memset(to, 0xff, bytes);
-  engine->self().copies.push_back({to, from, bytes, place});
-}
-
-void copy_async_commit() {
-  Fiber& self = engine->self();
-  self.copy_groups.push_back(self.copies.size());
-}
-
-void copy_async_wait(unsigned groups_left) {
-  Fiber& self = engine->self();
-  if (self.copy_groups.size() <= groups_left) return;
-  const size_t groups = self.copy_groups.size() - groups_left;
-  const size_t end = self.copy_groups[groups - 1];
-  for (size_t i = 0; i < end; ++i) {
-    const Fiber::AsyncCopy& copy = self.copies[i];
-    if (copy.place != nullptr) {
-      if (copy.from != nullptr) note_access(copy.from, copy.bytes, kRead, copy.place);
-      note_access(copy.to, copy.bytes, kWrite, copy.place);
-    }
-    if (copy.from != nullptr)
-      std::memcpy(copy.to, copy.from, copy.bytes);
-    else
-      std::memset(copy.to, 0, copy.bytes);
-  }
-  self.copies.erase(self.copies.begin(), self.copies.begin() + static_cast<ptrdiff_t>(end));
-  self.copy_groups.erase(self.copy_groups.begin(), self.copy_groups.begin() + static_cast<ptrdiff_t>(groups));
-  for (size_t& group : self.copy_groups) group -= end;
-}
 
 }  // namespace nearfield::simt

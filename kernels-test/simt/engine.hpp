@@ -14,13 +14,14 @@
 #include <vector>
 
 #include "access.hpp"
+#include "cuda_async.hpp"
 #include "fiber.hpp"
 #include "simt.hpp"
 
 namespace nearfield::simt {
 
 struct Fiber : Thread {
-  enum class State : uint8_t { kReady, kAtBarrier, kAtWarp, kDone };
+  enum class State : uint8_t { kReady, kAtBarrier, kAtWarp, kAtPhase, kDone };
   struct AsyncCopy {
     void* to;
     const void* from;
@@ -35,6 +36,9 @@ struct Fiber : Thread {
   Stack* stack = nullptr;
   std::vector<AsyncCopy> copies;
   std::vector<size_t> copy_groups;  // ends in `copies`
+  const void* phase_of = nullptr;   // kAtPhase: the mbarrier, and the parity of the phase that is to end
+  unsigned parity = 0;
+  Products products;
 };
 
 struct Warp {
@@ -56,11 +60,15 @@ class Engine {
   // Called on a fiber.
   unsigned barrier(unsigned orders, Site where, bool vote);
   Lanes exchange(Lanes mask, const Slot& value, unsigned orders, Site where);
-  void* shared_array(const void* key, size_t bytes, Site where);
+  void await_phase(const void* barrier, unsigned parity, Site where);
+  void* shared_array(const void* key, size_t bytes, size_t align, Site where);
   void* dynamic_shared(size_t align, Site where);
   [[noreturn]] void fail(std::string message);
   Fiber& self() { return *self_; }
   Accessor& accessor() { return accessor_; }
+  SharedMemory& shared() { return shared_; }
+  Async& async() { return async_; }
+  char* phase_token() { return &phase_token_; }  // TSan's: what arriving at mbarriers orders
 
  private:
   static void enter();
@@ -71,6 +79,8 @@ class Engine {
   void release_warp(const Fiber& last);
   void release_waiting(unsigned warp);
   bool release_barrier();
+  bool release_phases();
+  bool land_copy();
   std::string deadlock() const;
   std::string describe(const std::string& message) const;
   void yield();
@@ -90,9 +100,10 @@ class Engine {
   std::string failure_;
   SharedMemory shared_;
   Accessor accessor_;
+  Async async_;
   // TSan's: what the start of a block, its barriers, its end and its arrays order. Two of a kind take turns:
   // who leaves a barrier does not see what others do on their way to the next one.
-  char start_token_ = 0, end_token_ = 0, shared_token_ = 0, barrier_tokens_[2] = {};
+  char start_token_ = 0, end_token_ = 0, shared_token_ = 0, phase_token_ = 0, barrier_tokens_[2] = {};
   unsigned barriers_ = 0;
 };
 

@@ -190,6 +190,12 @@ void mark_unwritten(const void* p, size_t bytes) {
   for (size_t word = 0; word * 4 < bytes; ++word) states[word] &= kAllocated;
 }
 
+void forget_touches(const void* p, size_t bytes) {
+  if (!in_arena(p)) return;
+  const auto first = static_cast<size_t>(static_cast<const char*>(p) - arena().base) / 4;
+  std::fill_n(arena().touches + first, up(bytes, 4) / 4, WordMarks{});
+}
+
 void copy_marks(void* to, const void* from, size_t bytes) {
   if (!in_arena(to) || !in_arena(from)) return;
   for (size_t i = 0; i < bytes; i += 4) {
@@ -207,7 +213,7 @@ void SharedMemory::begin(uint8_t pattern) {
 void SharedMemory::clear() {
   for (const Array& array : arrays_) {
     if (kHeapMemory) {
-      operator delete(array.memory, std::align_val_t(16));
+      operator delete(array.memory, std::align_val_t(array.align));
     } else {
       std::memset(memory().states(array.memory), 0, up(array.bytes, 4) / 4);
     }
@@ -215,19 +221,24 @@ void SharedMemory::clear() {
   arrays_.clear();
   used_ = 0;
   offset_ = kSharedGap;
+  next_address_ = 0;
 }
 
-void* SharedMemory::array(const void* key, size_t bytes, bool* made, std::string* problem) {
+void* SharedMemory::array(const void* key, size_t bytes, size_t align, bool* made, std::string* problem) {
   for (const Array& array : arrays_)
     if (array.key == key) return array.memory;
-  used_ += up(bytes, 16);
+  align = std::max<size_t>(align, 16);
+  used_ = up(used_, align) + up(bytes, 16);
+  offset_ = up(offset_, align);
   if (used_ > limit_ || offset_ + bytes + kSharedGap > kWindowBytes) {
     *problem = "shared memory: " + std::to_string(used_) + " bytes, the limit is " + std::to_string(limit_);
     return nullptr;
   }
-  Array array{key, nullptr, bytes};
+  Array array{key, nullptr, bytes, align, 0};
+  array.address = static_cast<uint32_t>(up(next_address_, kBulkAlign) + (align < kBulkAlign ? 16 : 0));
+  next_address_ = array.address + bytes;
   if (kHeapMemory) {
-    array.memory = static_cast<char*>(operator new(bytes, std::align_val_t(16)));
+    array.memory = static_cast<char*>(operator new(bytes, std::align_val_t(align)));
   } else {
     array.memory = window() + offset_;
     std::memset(memory().states(array.memory), kAllocated, up(bytes, 4) / 4);
@@ -237,6 +248,20 @@ void* SharedMemory::array(const void* key, size_t bytes, bool* made, std::string
   arrays_.push_back(array);
   *made = true;
   return array.memory;
+}
+
+uint32_t SharedMemory::address(const void* p) const {
+  for (const Array& array : arrays_)
+    if (p >= array.memory && p < array.memory + array.bytes)
+      return array.address + static_cast<uint32_t>(static_cast<const char*>(p) - array.memory);
+  return ~0u;
+}
+
+char* SharedMemory::at(uint32_t address, size_t bytes) const {
+  for (const Array& array : arrays_)
+    if (address >= array.address && address + bytes <= array.address + array.bytes)
+      return array.memory + (address - array.address);
+  return nullptr;
 }
 
 bool SharedMemory::owns(const void* p) {

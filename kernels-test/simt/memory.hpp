@@ -25,6 +25,8 @@ size_t allocation_bytes(const void* start);  // 0: nothing starts there
 void mark_written(const void* p, size_t bytes);
 // The other way: shared or global memory counts as never written again. Whole words.
 void mark_unwritten(const void* p, size_t bytes);
+// Nobody has touched these words since they were allocated.
+void forget_touches(const void* p, size_t bytes);
 void copy_marks(void* to, const void* from, size_t bytes);
 
 // Who touched a word last, for writes and for reads: access.cpp.
@@ -48,6 +50,8 @@ struct Arena {
 };
 const Arena& arena();
 
+inline constexpr size_t kBulkAlign = 128;  // of shared memory, for bulk tensor copies
+
 // What one block declared with NF_SHARED, with a gap between arrays that belongs to none.
 class SharedMemory {
  public:
@@ -59,14 +63,19 @@ class SharedMemory {
   // A new block: nothing is declared, and what will be is filled with `pattern`.
   void begin(uint8_t pattern);
   // The array of this key, `*made` if it is new; `*problem` is set instead when it does not fit.
-  void* array(const void* key, size_t bytes, bool* made, std::string* problem);
+  void* array(const void* key, size_t bytes, size_t align, bool* made, std::string* problem);
+  // The address that a device's instructions know: 18 bits, and of an array that asks for less alignment than
+  // kBulkAlign no multiple of that. `address` of what lies in no array: ~0u; `at` of such an address: NULL.
+  uint32_t address(const void* p) const;
+  char* at(uint32_t address, size_t bytes) const;
   static bool owns(const void* p);  // of this thread
 
  private:
   struct Array {
     const void* key;
     char* memory;
-    size_t bytes;
+    size_t bytes, align;
+    uint32_t address;
   };
   void clear();
 
@@ -74,6 +83,7 @@ class SharedMemory {
   uint8_t pattern_ = 0xff;
   size_t used_ = 0;    // bytes declared
   size_t offset_ = 0;  // where the next one starts, gaps included
+  size_t next_address_ = 0;
   std::vector<Array> arrays_;
 };
 

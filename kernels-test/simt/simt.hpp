@@ -87,7 +87,7 @@ struct Block {
   unsigned warp_size;
 };
 inline constexpr unsigned kMostLanes = 64;
-inline constexpr size_t kSlotBytes = 16;
+inline constexpr size_t kSlotBytes = 32;  // the operands of one lane for a matrix product
 struct alignas(16) Slot {
   unsigned char bytes[kSlotBytes];
 };
@@ -113,7 +113,7 @@ unsigned barrier(unsigned orders, Site where, bool vote = false);
 Lanes exchange(Lanes mask, const Slot& value, unsigned orders, Site where);
 
 // One object per `key` and block. `where`: its declaration.
-void* shared_array(const void* key, size_t bytes, Site where);
+void* shared_array(const void* key, size_t bytes, size_t align, Site where);
 void* dynamic_shared(size_t align, Site where);
 
 // Whether this file's loads and stores are checked (access.hpp).
@@ -224,7 +224,7 @@ T atomic_update(T* p, Op op) {
         static char key;                                       \
         return &key;                                           \
       }(),                                                     \
-      sizeof(T) * (n), ::nearfield::simt::Site::current()))
+      sizeof(T) * (n), alignof(T), ::nearfield::simt::Site::current()))
 #define NF_DYNAMIC_SHARED(T, name) \
   T* const name =                  \
       static_cast<T*>(::nearfield::simt::dynamic_shared(alignof(T), ::nearfield::simt::Site::current()))

@@ -196,4 +196,5 @@ def main():
             shutil.copyfile(kept / name, arguments.out / name)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -115,9 +115,17 @@ inline constexpr unsigned kStreamNonBlocking = 1, kEventNoTiming = 2;
 #define NF_CUDA_CALL
 #endif
 
+struct TensorMap;  // kernels/tensor_map.h
+
 struct Symbols {
   // Came with 11.2 as well; a driver without it keeps what a pool has freed.
   Result(NF_CUDA_CALL* cuMemPoolTrimTo)(PoolHandle pool, size_t kept) = nullptr;
+  // Came with 12.0, for GPUs of 9.0 and later.
+  Result(NF_CUDA_CALL* cuTensorMapEncodeTiled)(TensorMap* map, int type, uint32_t rank, void* address,
+                                               const uint64_t* sizes, const uint64_t* strides,
+                                               const uint32_t* box, const uint32_t* element_strides,
+                                               int interleave, int swizzle, int promotion,
+                                               int fill) = nullptr;
 #define X(name, arguments) Result(NF_CUDA_CALL* name) arguments = nullptr;
   NF_CUDA_SYMBOLS(X)
 #undef X

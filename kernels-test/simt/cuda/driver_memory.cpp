@@ -3,7 +3,9 @@
 #include <cstring>
 #include <vector>
 
+#include "cuda_async.hpp"
 #include "entry.hpp"
+#include "kernels/tensor_map.h"
 #include "memory.hpp"
 #include "stream.hpp"
 
@@ -145,6 +147,27 @@ NF_EXPORT Result cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size
     simt::copy_marks(pointer(to), pointer(from), bytes);
     return kSuccess;
   });
+}
+
+// Maps of three dimensions of floats, neither interleaved nor swizzled, with zeros outside. Needs no context.
+NF_EXPORT Result cuTensorMapEncodeTiled(TensorMap* map, int type, uint32_t rank, void* address,
+                                        const uint64_t* sizes, const uint64_t* strides, const uint32_t* box,
+                                        const uint32_t* element_strides, int interleave, int swizzle,
+                                        int promotion, int fill) {
+  if (reinterpret_cast<uintptr_t>(map) % 64 != 0 || type != 7 || rank != 3 || interleave != 0 ||
+      swizzle != 0 || promotion < 0 || promotion > 3 || fill != 0)
+    return simt::cuda::kInvalidValue;
+  simt::TensorMap made{simt::kTensorMapMark, static_cast<char*>(address), {}, {}, {}, sizeof(float)};
+  for (uint32_t i = 0; i < rank; ++i) {
+    if (element_strides[i] != 1) return simt::cuda::kInvalidValue;
+    made.sizes[i] = sizes[i];
+    made.box[i] = box[i];
+    if (i + 1 < rank) made.strides[i] = strides[i];
+  }
+  if (!simt::problem_of(made).empty()) return simt::cuda::kInvalidValue;
+  *map = {};
+  std::memcpy(map, &made, sizeof(made));
+  return kSuccess;
 }
 
 }  // extern "C"

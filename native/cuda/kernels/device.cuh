@@ -12,9 +12,14 @@
 #define NF_DYNAMIC_SHARED(T, name) extern __shared__ T name[]
 #define NF_UNROLL _Pragma("unroll")
 #define NF_NO_UNROLL _Pragma("unroll 1")
+#define NF_SITE
+#define NF_SITE_ALONE
 #else
 #define NF_UNROLL
 #define NF_NO_UNROLL
+// A last parameter: where the kernel calls. Lanes that meet must meet at one place.
+#define NF_SITE , NF_SITE_ALONE
+#define NF_SITE_ALONE simt::Site where = simt::Site::current()
 #endif
 
 namespace nearfield::cuda {
@@ -57,7 +62,7 @@ __device__ inline uint32_t load_relaxed(const uint32_t* from) {
 }
 
 // 16 bytes from global to shared memory; zeros when `valid` is false, `from` is not read then. Seen by the
-// block after copies_done() and a barrier.
+// block after a wait for them by the thread that copies, and a barrier.
 __device__ inline void copy_async(float4* to, const float4* from, bool valid) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
@@ -70,6 +75,24 @@ __device__ inline void copy_async(float4* to, const float4* from, bool valid) {
   simt::copy_async(to, valid ? from : nullptr, sizeof(*to));
 #endif
 }
+// Closes a group: the copies since the one before.
+__device__ inline void copies_commit() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#elif !defined(__CUDACC__)
+  simt::copy_async_commit();
+#endif
+}
+// Waits for all groups but the newest LEFT.
+template <uint32_t LEFT>
+__device__ inline void copies_wait() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+#elif !defined(__CUDACC__)
+  simt::copy_async_wait(LEFT);
+#endif
+}
+// Waits for all copies, in groups or not.
 __device__ inline void copies_done() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_all;" ::: "memory");
