@@ -20,7 +20,7 @@ namespace nearfield {
 class Lookahead {
  public:
   // Lives within one call: `rows` are the caller's, who may unmap them afterwards. `first` is the number in
-  // messages of row 0. Units of `unit` rows; not `ahead`: no thread.
+  // messages of row 0. Units of `unit` rows; not `ahead`: no thread, each is checked when it is come to.
   Lookahead(const Call& call, const VectorRules& rules, const MatrixView& rows, const char* noun,
             int64_t first, int64_t unit, bool ahead)
       : call_(call), rules_(rules), rows_(rows), noun_(noun), first_(first), unit_(unit), ahead_(ahead) {}
