@@ -14,7 +14,7 @@ namespace nearfield_test {
 namespace {
 
 constexpr int32_t kDim = 8, kK = 3;
-constexpr int64_t kRows = 20'000, kQueries = 20;
+constexpr int64_t kRows = 9000, kQueries = 4;
 // A quarter of it is a block: 2,048 rows.
 constexpr uint64_t kMemory = 256 << 10;
 constexpr int64_t kBlockRows = 2048;
@@ -66,8 +66,8 @@ class Ahead {
     }
     whole_ = found_;
     same_in(0, 0, "knn in blocks");
-    same_in(5000, 0, "knn in pieces that are unmapped");
-    same_in(5000, 1, "knn in pieces that are unmapped between short steps");
+    same_in(3000, 0, "knn in pieces that are unmapped");
+    same_in(3000, 1, "knn in pieces that are unmapped between short steps");
     for (const int64_t bad : {int64_t{5}, kBlockRows + 5, kRows - 1}) {
       bad_row(bad, bad);
       bad_row(bad, kRows - 1);
@@ -127,7 +127,7 @@ class Ahead {
     rows_[static_cast<size_t>(second * kDim + 1)] = std::numeric_limits<float>::infinity();
     const std::string named = "dataset row " + std::to_string(first) + ", ";
     const bool is_in_block = first / kBlockRows != 0;
-    for (const int64_t piece : {int64_t{0}, int64_t{5000}}) {
+    for (const int64_t piece : {int64_t{0}, int64_t{3000}}) {
       for (const int64_t budget_ns : {0, 1}) {
         Caller caller;
         const nf_status status = in_pieces(piece, budget_ns, &caller);
@@ -144,7 +144,7 @@ class Ahead {
   // Ends early, at one point of the work after the other, with the thread under way.
   void late() {
     int ended = 0;
-    for (int64_t timeout_ns = 20'000; timeout_ns < 20'000'000; timeout_ns += timeout_ns / 4) {
+    for (int64_t timeout_ns = 20'000; timeout_ns < 20'000'000; timeout_ns *= 2) {
       Caller caller;
       caller.call.timeout_ns = timeout_ns;
       const nf_status status = at_once(context_.get(), &caller);
