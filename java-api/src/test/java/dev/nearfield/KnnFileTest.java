@@ -52,8 +52,7 @@ class KnnFileTest {
             StandardOpenOption.SPARSE,
             StandardOpenOption.READ,
             StandardOpenOption.WRITE)) {
-      rows =
-          channel.map(FileChannel.MapMode.READ_WRITE, 0, (long) ROWS * DIM * Float.BYTES, arena);
+      rows = channel.map(FileChannel.MapMode.READ_WRITE, 0, (long) ROWS * DIM * Float.BYTES, arena);
     }
     for (int i = 0; i < NEEDLES.length; i++) {
       set(NEEDLES[i], 0, 10 - i);
