@@ -162,7 +162,7 @@ Status KnnRun::step(const Call& call, Context& context, const KnnRequest& reques
   const int64_t begin = taken_;
   const auto start = Call::Clock::now();
   // A step with a budget checks 4 MiB at a time: handing them to a thread and back costs more than it saves
-  // (CPU, one query: 1.4 times the time), and Java has read its pieces by then (KnnPieces).
+  // (busy CPU, one query: 1.4 times the time), and Java has read its pieces by then (KnnPieces).
   const bool ahead = budget_ns == 0 && context.options().threads != 1;
   Lookahead rows(call, rules_, request.at_hand, "dataset row", taken_,
                  rows_of_bytes(budget_ns == 0 ? block_bytes(context, 0) : kPieceBytes), ahead);
