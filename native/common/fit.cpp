@@ -221,8 +221,7 @@ bool Fit::fit() {
     const SampleRows shown{sample_.data(), dim_, std::span(kept).first(static_cast<size_t>(seen))};
     if (!find_axes(shown, centred->mean.data(), seed_, stop_, &rotated->rotation)) return false;
     if (rotated->is_rotated()) {
-      if (!measure_axes(rotated->rotation, dim_, stop_, &rotated->departure, &rotated->frobenius))
-        return false;
+      if (!measure_axes(rotated->rotation, dim_, stop_, &rotated->departure)) return false;
       if (rotated->departure <= kLargestDeparture &&
           read_share(*rotated, judges) < kWorthRotating * read_share(*centred, judges))
         basis_ = std::move(rotated);
