@@ -144,7 +144,7 @@ class Ahead {
   // Ends early, at one point of the work after the other, with the thread under way.
   void late() {
     int ended = 0;
-    for (int64_t timeout_ns = 20'000; timeout_ns < 20'000'000; timeout_ns *= 2) {
+    for (int64_t timeout_ns = 20'000; timeout_ns < 20'000'000; timeout_ns += timeout_ns / 8) {
       Caller caller;
       caller.call.timeout_ns = timeout_ns;
       const nf_status status = at_once(context_.get(), &caller);
