@@ -27,6 +27,7 @@ struct Row {
   int32_t emulated;                  // 1: kernels run in the emulator of kernels-test/simt, 0: they do not
   bool library_is_emulated = false;  // the library itself is built for that, not only its driver
   bool by_dawn = false;              // Dawn serves it, by kernels-test/dawn
+  bool by_name = false;              // runs when it is named
 };
 constexpr Row kRows[] = {
     {"cpu", "cpu", -1, 0},
@@ -37,6 +38,13 @@ constexpr Row kRows[] = {
     {"metal", "metal", 0, 0},
     {"cuda+simt", "cuda", 0, 1},
     {"metal+simt", "metal_simt", 0, 1, true},
+    // Kernels of codes for CPUs other than this one.
+    {.name = "cpu+sim",
+     .library = "cpu_sim",
+     .software = -1,
+     .emulated = 1,
+     .library_is_emulated = true,
+     .by_name = true},
 };
 
 Row find_row(const std::string& name) {
@@ -79,7 +87,8 @@ void fails(const Answer& answer, nf_status wanted, const char* what) {
 
 std::vector<std::string> default_rows() {
   std::vector<std::string> names;
-  for (const Row& row : kRows) names.push_back(row.name);
+  for (const Row& row : kRows)
+    if (!row.by_name) names.push_back(row.name);
   return names;
 }
 

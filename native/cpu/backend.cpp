@@ -19,18 +19,20 @@ constexpr uint64_t kSlabBytes = uint64_t{64} << 20;
 constexpr uint64_t kWorkspaceBytes = uint64_t{256} << 20;
 constexpr int32_t kMostThreads = 1024;
 
-void describe(nf_device_info* out, const Kernels& kernels, int32_t threads, uint64_t limit, uint64_t used) {
+void describe(nf_device_info* out, const Kernels& kernels, const CodeKernels& codes, int32_t threads,
+              uint64_t limit, uint64_t used) {
   const uint32_t struct_size = out->struct_size;
   *out = {};
   out->struct_size = struct_size;
   std::snprintf(out->name, sizeof(out->name), "%s", cpu_name().c_str());
-  std::snprintf(out->driver, sizeof(out->driver), "%s", kernels.name);
+  std::snprintf(out->driver, sizeof(out->driver), "%s, codes %s", kernels.name, codes.name);
   out->memory_bytes = limit;
   out->free_bytes = std::min(available_memory(), limit - std::min(limit, used));
   out->dispatch_target_ns = 10'000'000;
   out->simd_width = kernels.lanes;
   out->compute_units = threads;
   out->unified_memory = 1;
+  out->emulated = std::string_view(codes.name).ends_with("-sim") ? 1 : 0;
 }
 
 // The best of those that CPUs of a path may have; a CPU with AVX-512 but without its integer dots takes those
@@ -55,7 +57,8 @@ class CpuDevice final : public Device {
   explicit CpuDevice(std::shared_ptr<SharedState> shared) : state_(std::move(shared)) {}
 
   Status info(nf_device_info* out) override {
-    describe(out, *state_->kernels, state_->pool->threads(), state_->memory.limit, state_->memory.used);
+    describe(out, *state_->kernels, *state_->codes, state_->pool->threads(), state_->memory.limit,
+             state_->memory.used);
     return {};
   }
   bool supports(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_MANHATTAN; }
@@ -100,7 +103,7 @@ class CpuBackend final : public Backend {
 
   Status device_info(int32_t device, nf_device_info* out) override {
     if (device != 0) return error(NF_INVALID_ARGUMENT, "device_info: device=%d, this backend has 1", device);
-    describe(out, best_path(), usable_cores(), usable_memory(), 0);
+    describe(out, best_path(), best_codes(best_path()), usable_cores(), usable_memory(), 0);
     return {};
   }
 

@@ -107,13 +107,37 @@ struct ProductTest {
   float scale, per_error, per_row, fixed, beta_squared, per_beta, per_beta_error;
 };
 
+// Dimensions of a row or query that lie side by side in a product's operands: 4, 8 or, for a matrix unit, as
+// many as its tiles are wide. In tiles rows lie as with 4 and queries one after another, with zeros up to a
+// whole tile.
+inline constexpr int64_t kTileDims = 64;
+inline constexpr int64_t kTileQueries = 16;
+// Of a row or query.
+constexpr int64_t packed_dims(int64_t side_by_side, int64_t coded_dim) {
+  return round_up(coded_dim, side_by_side);
+}
+// Bytes from one query to the next. In tiles an odd number of cache lines: 16 queries of 4,096 bytes would
+// share one set of an L1 cache.
+constexpr int64_t query_stride(int64_t side_by_side, int64_t coded_dim) {
+  const int64_t bytes = packed_dims(side_by_side, coded_dim);
+  return side_by_side == kTileDims ? bytes | kTileDims : bytes;
+}
+// Of all queries: a tile that begins with the last one is read to its end.
+constexpr int64_t packed_bytes(int64_t side_by_side, int64_t coded_dim, int64_t queries) {
+  const int64_t spare = side_by_side == kTileDims ? kTileQueries - 1 : 0;
+  return (queries + spare) * query_stride(side_by_side, coded_dim);
+}
+
 // One group, packed level after level, against queries of one term in panels.
 struct CodedProductTile {
   const CodeShape* shape = nullptr;
-  const uint8_t* codes = nullptr;  // [step][32][CodeKernels::packed_dims], all levels
+  // [step][32][CodeKernels::packed_dims], all levels; in tiles [chunk][32][4].
+  const uint8_t* codes = nullptr;
   const uint16_t* sides = nullptr;
-  const int8_t* panels = nullptr;  // [panel][step][its queries][packed_dims]
-  const int32_t* bias = nullptr;   // per query: 128 times the sum of its codes
+  // [panel][step][its queries][packed_dims]; in tiles [query][query_stride()], and others' queries or zeros
+  // up to a multiple of kTileQueries.
+  const int8_t* panels = nullptr;
+  const int32_t* bias = nullptr;  // per query: 128 times the sum of its codes
   int32_t panel_count = 0;
   int32_t panel_queries = 0;  // of each panel; the first `wider_panels` have one more
   int32_t wider_panels = 0;
@@ -126,18 +150,37 @@ struct CodedProductTile {
 };
 
 struct CodeKernels {
-  const char* name;     // "avx512vnni"
+  const char* name;     // "avx512vnni"; that of a test's stand-in ends with "-sim"
   const char* path;     // the f32 path (Kernels::name) whose CPUs may have it
   bool (*supported)();  // by the CPU this runs on
   int32_t panel_axes;   // the widest panel of a rotation
   int32_t panel_queries;
   bool product_pays;    // it is faster than the product of floats
-  int32_t packed_dims;  // dimensions of a row or query side by side in product()'s operands: 4 or 8
+  int32_t packed_dims;  // 4, 8 or kTileDims: of product()'s operands
   void (*rotate)(const RotateTile&);
   void (*encode)(const EncodeTile&);
   void (*decode)(const DecodeTile&);
   void (*levels)(LevelTile&);
   void (*product)(const CodedProductTile&);
+  // NULL, or around the products of a piece of work, on the thread that does it.
+  void (*begin)();
+  void (*end)();
+};
+
+// A piece of work with products.
+class ProductWork {
+ public:
+  explicit ProductWork(const CodeKernels& kernels) : kernels_(kernels) {
+    if (kernels_.begin != nullptr) kernels_.begin();
+  }
+  ~ProductWork() {
+    if (kernels_.end != nullptr) kernels_.end();
+  }
+  ProductWork(const ProductWork&) = delete;
+  ProductWork& operator=(const ProductWork&) = delete;
+
+ private:
+  const CodeKernels& kernels_;
 };
 
 // Compiled in, best first; for every f32 path there is at least one that every CPU of that path supports.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many queries of one term against one group: an integer product whose sums stay in registers, then the test
-// (ProductTest). Included by codes.cpp once for each unit, after levels-inl.hpp (no include guard on
-// purpose).
+// (ProductTest). Included by codes.cpp once for each unit, after product_test-inl.hpp (no include
+// guard on purpose).
 
 template <class U, bool Beta>
 class CodedPanels {
@@ -11,22 +11,10 @@ class CodedPanels {
   static constexpr int32_t kPackedDims = kByPairs ? 8 : 4;
 
   explicit CodedPanels(const CodedProductTile& tile)
-      : tile_(tile), chunks_(tile.shape->coded_dim() / kChunkFloats), ahead_{tile.ahead, tile.ahead_end} {
-    const D d;
-    for (int v = 0; v < kRowVectors; ++v) {
-      const SideVector side = load_side(*tile.shape, tile.sides, v * kLanes);
-      hn::Store(side.scale, d, scale_ + v * kLanes);
-      hn::Store(side.error, d, error_ + v * kLanes);
-      hn::Store(tile.dot ? side.norm
-                         : hn::NegMulAdd(hn::Mul(side.error, side.error), hn::Set(d, tile.widen),
-                                         hn::Mul(hn::Mul(side.norm, side.norm), hn::Set(d, tile.shrink))),
-                d, row_ + v * kLanes);
-      if constexpr (Beta)
-        hn::Store(hn::Mul(from_u16(tile.sides + 3 * kGroupRows + v * kLanes), hn::Set(d, kBetaUnit)), d,
-                  beta_ + v * kLanes);
-      always_ |= bits_of(d, side.always) << (v * kLanes);
-    }
-  }
+      : tile_(tile),
+        chunks_(tile.shape->coded_dim() / kChunkFloats),
+        ahead_{tile.ahead, tile.ahead_end},
+        rows_(tile) {}
 
   void run() {
     const int8_t* panel = tile_.panels;
@@ -48,7 +36,7 @@ class CodedPanels {
     if constexpr (Q > 1) {
       if (queries < Q) return some<Q - 1>(queries, first, panel);
     }
-    for (int32_t q = 0; q < Q; ++q) tile_.kept[first + q] = always_;
+    for (int32_t q = 0; q < Q; ++q) tile_.kept[first + q] = rows_.always();
     for (int v = 0; v < kRowVectors; v += kUnitVectors) body<Q>(first, panel, v);
   }
 
@@ -119,7 +107,6 @@ class CodedPanels {
 
   template <int Q>
   HWY_NOINLINE void body(int32_t first, const int8_t* panel, int from) {
-    const D d;
     Sums<Q> sums;
     const int64_t at = from * kLanes;
     const uint8_t* codes = tile_.codes + at * kPackedDims;
@@ -132,21 +119,8 @@ class CodedPanels {
       const ProductTest& test = tile_.tests[first + q];
       uint32_t kept = 0;
       NF_UNROLL
-      for (int v = 0; v < kUnitVectors; ++v) {
-        const auto error = hn::Load(d, error_ + at + v * kLanes);
-        auto x =
-            hn::MulAdd(hn::Load(d, row_ + at + v * kLanes), hn::Set(d, test.per_row), hn::Set(d, test.fixed));
-        x = hn::MulAdd(error, hn::Set(d, test.per_error), x);
-        if constexpr (Beta) {
-          const auto beta = hn::Load(d, beta_ + at + v * kLanes);
-          auto g = hn::MulAdd(beta, hn::Set(d, test.beta_squared), hn::Set(d, test.per_beta));
-          g = hn::MulAdd(error, hn::Set(d, test.per_beta_error), g);
-          x = hn::MulAdd(beta, g, x);
-        }
-        const auto dots = hn::Mul(hn::ConvertTo(d, sums[q][v]), hn::Load(d, scale_ + at + v * kLanes));
-        x = hn::MulAdd(dots, hn::Set(d, test.scale), x);
-        kept |= bits_of(d, hn::Ge(x, hn::Zero(d))) << (v * kLanes);
-      }
+      for (int v = 0; v < kUnitVectors; ++v)
+        kept |= rows_.kept(test, sums[q][v], at + v * kLanes) << (v * kLanes);
       tile_.kept[first + q] |= kept << at;
     }
   }
@@ -154,8 +128,7 @@ class CodedPanels {
   const CodedProductTile& tile_;
   const int64_t chunks_;
   Prefetcher ahead_;
-  uint32_t always_ = 0;
-  HWY_ALIGN float scale_[kGroupRows], error_[kGroupRows], row_[kGroupRows], beta_[kGroupRows];
+  const TestedRows<Beta> rows_;
 };
 
 inline void coded_product(const CodedProductTile& tile) {

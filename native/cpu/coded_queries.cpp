@@ -70,8 +70,17 @@ void CodedQueries::code_one(int64_t i, const float* query, const float* y, int32
 
 void CodedQueries::copy_into_panels(const Panels& panels, int64_t packed_dims) {
   const int64_t coded_dim = basis_->shape().coded_dim();
-  packed_.resize(static_cast<size_t>(panels.queries * coded_dim));
-  int8_t* to = packed_.data();
+  const bool tiles = packed_dims == kTileDims;
+  stride_ = query_stride(packed_dims, coded_dim);
+  const int64_t bytes = packed_bytes(packed_dims, coded_dim, panels.queries);
+  packed_.fit(bytes / static_cast<int64_t>(sizeof(float)));
+  int8_t* to = packed();
+  if (tiles) {
+    std::fill_n(to, bytes, int8_t{0});
+    for (int64_t i = 0; i < panels.queries; ++i, to += stride_)
+      std::copy_n(query(i).codes[0].data(), coded_dim, to);
+    return;
+  }
   for (int64_t panel = 0; panel < panels.count; ++panel)
     for (int64_t dim = 0; dim < coded_dim; dim += packed_dims)
       for (int64_t i = panels.first_query(panel); i < panels.first_query(panel + 1); ++i, to += packed_dims)
@@ -115,17 +124,24 @@ ProductTest CodedQueries::product_test(int64_t i, const CodeTest& test) const {
 }
 
 uint64_t CodedQueries::bytes() const {
-  uint64_t sum =
-      packed_.capacity() + sums_.capacity() * sizeof(int32_t) + queries_.capacity() * sizeof(CodedQuery);
+  uint64_t sum = static_cast<uint64_t>(packed_.size()) * sizeof(float) + sums_.capacity() * sizeof(int32_t) +
+                 queries_.capacity() * sizeof(CodedQuery);
   for (const CodedQuery& q : queries_)
     sum += q.codes[0].capacity() + q.codes[1].capacity() + q.tails.capacity() * sizeof(float);
   for (const std::vector<int32_t>& bias : bias_) sum += bias.capacity() * sizeof(int32_t);
   return sum;
 }
 
+namespace {
+// A multiple of a level of at most 32 dimensions, in tiles.
+constexpr uint64_t most_stride(uint64_t padded) { return padded + 32 + 2 * kTileDims; }
+}  // namespace
+
 uint64_t CodedQueries::bytes_per_query(uint64_t padded) {
   // Codes of two terms and packed, a tail and two sums a level of at least 8 dimensions; rounded up.
-  return sizeof(CodedQuery) + 3 * (padded + 32) + 12 * (padded / 8 + 4) + 64;
+  return sizeof(CodedQuery) + 2 * (padded + 32) + most_stride(padded) + 12 * (padded / 8 + 4) + 64;
 }
+
+uint64_t CodedQueries::spare_bytes(uint64_t padded) { return (kTileQueries - 1) * most_stride(padded); }
 
 }  // namespace nearfield::cpu

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "aligned_floats.hpp"
 #include "coded_basis.hpp"
 #include "kernels.hpp"
 
@@ -25,9 +26,7 @@ class CodedQueries {
   const CodedQuery& query(int64_t i) const { return queries_[static_cast<size_t>(i)]; }
   // The fields of a LevelTile that follow from the query.
   void put(int64_t i, LevelTile* tile) const;
-  const int8_t* panel(int64_t first_query) const {
-    return packed_.data() + first_query * basis_->shape().coded_dim();
-  }
+  const int8_t* panel(int64_t first_query) const { return packed() + first_query * stride_; }
   // Per query, of one term: 128 times the sum of its codes.
   const int32_t* product_bias(int64_t first_query) const { return sums_.data() + first_query; }
 
@@ -39,9 +38,11 @@ class CodedQueries {
 
   uint64_t bytes() const;
   static uint64_t bytes_per_query(uint64_t padded);
+  static uint64_t spare_bytes(uint64_t padded);  // beside them: behind the last query
 
  private:
   void code_one(int64_t i, const float* query, const float* y, int32_t terms);
+  int8_t* packed() const { return reinterpret_cast<int8_t*>(packed_.get()); }
 
   CodedBasisPtr basis_;
   int32_t metric_ = 0;
@@ -49,7 +50,8 @@ class CodedQueries {
   std::vector<CodedQuery> queries_;
   std::vector<std::vector<int32_t>> bias_;  // with two terms: LevelTile::bias
   std::vector<int32_t> sums_;
-  std::vector<int8_t> packed_;
+  AlignedFloats packed_;  // int8
+  int64_t stride_ = 0;    // from query to query
 };
 
 }  // namespace nearfield::cpu

@@ -41,7 +41,8 @@ void Scan::begin_coded() {
       if (part_.coded_product) space_.product_tests[b][i] = coded.product_test(static_cast<int64_t>(i), test);
     }
     if (part_.coded_product)
-      space_.codes.fit(coded.basis().shape().coded_dim() * kGroupRows / static_cast<int64_t>(sizeof(float)));
+      space_.codes.fit(packed_dims(part_.state.codes->packed_dims, coded.basis().shape().coded_dim()) *
+                       kGroupRows / static_cast<int64_t>(sizeof(float)));
   }
 }
 
@@ -65,16 +66,17 @@ size_t Scan::basis_of(const Slab& slab) const {
   return b;
 }
 
+// What is behind the last level, up to a whole tile, meets zeros of the queries.
 void Scan::pack_codes(const Slab& slab, int64_t group) {
   const CodedGroup from = slab.codes.group(group);
   const auto level_bytes = static_cast<size_t>(slab.codes.layout.level_bytes());
   auto* to = reinterpret_cast<uint8_t*>(space_.codes.get());
   for (int64_t level = 0; level < slab.codes.layout.levels(); ++level, to += level_bytes) {
     const uint8_t* codes = from.codes + level * from.level_stride;
-    if (part_.state.codes->packed_dims == kChunkFloats)
-      std::memcpy(to, codes, level_bytes);
-    else
+    if (part_.state.codes->packed_dims == 2 * kChunkFloats)
       join_chunks(codes, level_bytes, to);
+    else
+      std::memcpy(to, codes, level_bytes);
   }
 }
 
@@ -83,7 +85,7 @@ Status Scan::coded_product(const Slab& slab, const Group& group, int64_t first_p
   const CodedQueries& coded = coded_[b];
   const Panels& panels = part_.panels;
   const int64_t place = (group.first_row - slab.first) / kGroupRows;
-  const int64_t step = std::max<int64_t>(1, kQueriesPerCall / (panels.narrow() + 1));
+  const int64_t step = std::max<int64_t>(1, kQueriesPerCall / panels.widest());
   bool is_packed = false;
   int64_t hopeless = 0;
   for (int64_t panel = first_panel; panel < last_panel; panel += step) {

@@ -3,6 +3,7 @@
 // clang-format off
 #include "dots-inl.hpp"  // each needs those before it
 #include "levels-inl.hpp"
+#include "product_test-inl.hpp"
 #include "coded_product-inl.hpp"
 // clang-format on
 
@@ -18,5 +19,7 @@ constexpr CodeKernels make(const char* name, const char* path, bool (*supported)
           &encode,
           &decode,
           &levels,
-          &coded_product};
+          &coded_product,
+          nullptr,
+          nullptr};
 }

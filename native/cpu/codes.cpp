@@ -16,6 +16,16 @@
 #include "x86.hpp"
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "tiles.hpp"
+#endif
+// Builds for tests put something in the place of units that the CPU lacks, under other names
+// (test/stand_ins.hpp).
+#if !defined(NF_STAND_INS)
+#define NF_STAND_IN_SUFFIX ""
+#define NF_HAS_AMX x86_has_amx
+#define NF_HAS_AVXVNNI x86_has_avxvnni
+#define NF_AVXVNNI_PREFIX "vex"
 #endif
 // clang-format off
 #include "hwy/foreach_target.h"  // before highway.h
@@ -49,6 +59,8 @@ namespace nearfield::cpu::HWY_NAMESPACE::avx512vnni {
 inline constexpr int kUnitQueries = 12, kUnitVectors = 2;  // 24 sums and 2 rows of 32 registers
 #include "codes-inl.hpp"
 inline constexpr CodeKernels kKernels = make("avx512vnni", "avx512", &x86_has_avx512vnni, true);
+#include "coded_tiles-inl.hpp"
+inline constexpr CodeKernels kTileKernels = with_tiles(kKernels, "amx" NF_STAND_IN_SUFFIX, &NF_HAS_AMX);
 }  // namespace nearfield::cpu::HWY_NAMESPACE::avx512vnni
 HWY_POP_ATTRIBUTES
 #undef NF_UNIT
@@ -59,7 +71,7 @@ HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avxvnni")
 namespace nearfield::cpu::HWY_NAMESPACE::avxvnni {
 inline constexpr int kUnitQueries = 6, kUnitVectors = 2;  // 12 sums and 2 rows of 16 registers
 #include "codes-inl.hpp"
-inline constexpr CodeKernels kKernels = make("avxvnni", "avx2", &x86_has_avxvnni, true);
+inline constexpr CodeKernels kKernels = make("avxvnni" NF_STAND_IN_SUFFIX, "avx2", &NF_HAS_AVXVNNI, true);
 }  // namespace nearfield::cpu::HWY_NAMESPACE::avxvnni
 HWY_POP_ATTRIBUTES
 #undef NF_UNIT
@@ -133,13 +145,13 @@ namespace nearfield::cpu {
 namespace {
 constexpr const CodeKernels* kUnits[] = {
 #if HWY_TARGETS & HWY_AVX3
-    &N_AVX3::avx512vnni::kKernels,
+    &N_AVX3::avx512vnni::kTileKernels, &N_AVX3::avx512vnni::kKernels,
 #endif
 #if HWY_TARGETS & HWY_AVX2
-    &N_AVX2::avxvnni::kKernels,    &N_AVX2::avx2::kKernels,
+    &N_AVX2::avxvnni::kKernels,        &N_AVX2::avx2::kKernels,
 #endif
 #if HWY_TARGETS & HWY_NEON
-    &N_NEON::neoni8mm::kKernels,   &N_NEON::neondot::kKernels, &N_NEON::neon::kKernels,
+    &N_NEON::neoni8mm::kKernels,       &N_NEON::neondot::kKernels,    &N_NEON::neon::kKernels,
 #endif
 #if HWY_TARGETS & HWY_EMU128
     &N_EMU128::plain::kKernels,

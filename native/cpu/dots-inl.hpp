@@ -33,7 +33,9 @@ struct Unit {
   static HWY_INLINE VI add(VI sum, Rows rows, const int8_t* query) {
     int32_t word;
     std::memcpy(&word, query, 4);
-    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.raw) : "x"(rows), "x"(_mm256_set1_epi32(word)));
+    asm("%{" NF_AVXVNNI_PREFIX "%} vpdpbusd %2, %1, %0"
+        : "+x"(sum.raw)
+        : "x"(rows), "x"(_mm256_set1_epi32(word)));
     return sum;
   }
 };

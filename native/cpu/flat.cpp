@@ -88,7 +88,9 @@ Status FlatSearch::part_size(int64_t* queries) {
                  "%s: k=%d over %lld rows needs %llu bytes of workspace, the limit is %llu bytes",
                  call_.operation(), plan_.k, static_cast<long long>(store_.rows()),
                  static_cast<unsigned long long>(decoding + direct), static_cast<unsigned long long>(limit));
-  const uint64_t fixed = decoding + (may_product_ ? packed : 0), each = may_product_ ? product : direct;
+  const uint64_t spare = may_coded_product_ ? bases_.size() * CodedQueries::spare_bytes(padded) : 0;
+  const uint64_t fixed = decoding + spare + (may_product_ ? packed : 0);
+  const uint64_t each = may_product_ ? product : direct;
   *queries = fitting(fixed, each);
   most_workspace_ = each * static_cast<uint64_t>(*queries) + fixed;
   return {};

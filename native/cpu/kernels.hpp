@@ -38,6 +38,7 @@ struct Panels {
 
   int64_t narrow() const { return queries / count; }
   int64_t wider() const { return queries % count; }  // panels of one query more
+  int64_t widest() const { return (queries + count - 1) / count; }
   int64_t first_query(int64_t panel) const { return panel * narrow() + std::min(panel, wider()); }
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <optional>
 
 #include "sample.hpp"
 
@@ -91,6 +92,8 @@ const float* Scan::rows_of(const Group& group, uint32_t wanted) {
 
 Status Scan::block(const Block& block) {
   if (part_.levels) return levels(block);
+  std::optional<ProductWork> work;
+  if (part_.coded_product) work.emplace(*part_.state.codes);
   const Slab& slab = *block.slab;
   const bool panels = part_.product || part_.coded_product;
   const int64_t tile = std::max<int64_t>(1, kTileBytes / (chunks_ * 16));

@@ -5,6 +5,10 @@
 #include <cpuid.h>
 
 #include <cstdint>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace nearfield::cpu {
 namespace {
@@ -34,8 +38,21 @@ bool offers(uint32_t leaf7, uint32_t state) {
   return has(saved, state);
 }
 
-constexpr uint32_t kAvx512Vnni = bits(11);  // leaf 7, ECX
-constexpr uint32_t kAvxVnni = bits(4);      // leaf 7, subleaf 1, EAX
+constexpr uint32_t kAvx512Vnni = bits(11);                                  // leaf 7, ECX
+constexpr uint32_t kAvxVnni = bits(4);                                      // leaf 7, subleaf 1, EAX
+constexpr uint32_t kAmx = bits(24 /* TILE */, 25 /* INT8 */);               // leaf 7, EDX
+constexpr uint32_t kTileState = bits(17 /* TILECFG */, 18 /* TILEDATA */);  // XCR0
+
+// Of the process, all threads; without it the first use ends in SIGILL. For good: nothing takes it back.
+bool request_tiles() {
+#if defined(__linux__)
+  // <asm/prctl.h> of Linux 5.16; the headers that we compile with are older.
+  constexpr long kArchReqXcompPerm = 0x1023, kXfeatureXtiledata = 18;
+  return syscall(SYS_arch_prctl, kArchReqXcompPerm, kXfeatureXtiledata) == 0;
+#else
+  return false;  // no other system is known to
+#endif
+}
 
 }  // namespace
 
@@ -48,6 +65,14 @@ bool x86_has_avxvnni() {
 bool x86_has_avx512vnni() {
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
   return x86_has_avx512() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && has(ecx, kAvx512Vnni);
+}
+bool x86_has_amx() {
+  static const bool has_amx = [] {
+    uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return x86_has_avx512vnni() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && has(edx, kAmx) &&
+           offers(0, kTileState) && request_tiles();
+  }();
+  return has_amx;
 }
 
 }  // namespace nearfield::cpu

@@ -10,5 +10,8 @@ bool x86_has_avx2();        // with FMA, BMI1 and BMI2
 bool x86_has_avx512();      // F, CD, BW, DQ and VL, and all of the above
 bool x86_has_avxvnni();     // and AVX2
 bool x86_has_avx512vnni();  // and AVX-512 as above
+// AMX with products of int8, beside AVX-512 VNNI. Asks the system once for the use of its registers by this
+// process, which Linux grants from 5.16 on, unless a sandbox refuses.
+bool x86_has_amx();
 
 }  // namespace nearfield::cpu
