@@ -201,6 +201,8 @@ const std::vector<Pair> kPairs = {
     {"search", {1, 20011, 128, 7}, Data::GAUSS, NF_COSINE},
     // Three blocks of 2,048 rows, two slices of queries.
     {"knn-steps", {3, 5000, 9, 130}, Data::CLUSTERED, NF_L2SQ},
+    // Seven, of a metric that keeps the rows' norms.
+    {"knn-steps", {16, 3400, 9, 20}, Data::CLUSTERED, NF_COSINE},
     {"model", {7, 200, 8, 2}, Data::GAUSS, NF_COSINE, true},
     // Whatever a bound of codes may get wrong: dimensions around the levels, of one, of two and of many, over
     // one slab and several; few

@@ -37,6 +37,29 @@ void test_knn(const Bench& bench) {
   blocks.check_same(filtered, "filtered knn in blocks and at once");
 }
 
+// One that may not be, at the end of the last block.
+static void names_bad_row(const Bench& bench, nf_context* context) {
+  const Problem& p = bench.problem;
+  Vectors vectors = p.data();
+  const int64_t bad = bench.spec.rows - 1;
+  vectors.row(bad)[bench.spec.dim - 1] = std::numeric_limits<float>::quiet_NaN();
+  const nf_matrix queries = p.queries().matrix(), dataset = vectors.matrix();
+  Results untouched(bench.spec.batch, bench.spec.k, true);
+  nf_knn request{};
+  request.struct_size = sizeof(request);
+  request.metric = p.metric();
+  request.queries = &queries;
+  request.dataset = &dataset;
+  request.result = untouched.abi();
+  CallBlock call;
+  const Answer answer = call.answer(bench.backend.api().knn(context, &request, nullptr, call.abi()));
+  fails(answer, NF_INVALID_ARGUMENT, "knn of a row with NaN");
+  const std::string name = "dataset row " + std::to_string(bad);
+  check(answer.message.find(name) != std::string::npos, "knn names not %s: %s", name.c_str(),
+        answer.message.c_str());
+  untouched.check_untouched();
+}
+
 // In steps, with all rows at hand or some of them, in one block or several: the same bits.
 void test_knn_steps(const Bench& bench) {
   const Problem& p = bench.problem;
@@ -67,6 +90,7 @@ void test_knn_steps(const Bench& bench) {
     same(small, rows / 3 + 7, 1, "knn at once and in pieces, blocks and steps");
     same(small, rows / 2 + 1, 0, "knn at once and in pieces and blocks");
   }
+  names_bad_row(bench, small);
 }
 
 // Added in three unequal parts, searched, and compared with the stateless search.

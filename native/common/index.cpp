@@ -12,19 +12,16 @@
 namespace nearfield {
 namespace {
 
+constexpr int64_t kCheckedRows = 4096;  // 32 KiB of squared norms
+
 // Checks vectors in blocks and leaves what the store keeps beside each row.
 Status check_and_derive(const Call& call, const VectorRules& rules, const StoreOptions& options,
                         const MatrixView& data, const char* noun, int64_t first, std::vector<float>* side) {
-  constexpr int64_t kBlockRows = 4096;  // 32 KiB of squared norms
-  std::vector<double> squared(static_cast<size_t>(std::min(kBlockRows, data.rows)));
   side->resize(static_cast<size_t>(data.rows));
-  for (int64_t begin = 0; begin < data.rows; begin += kBlockRows) {
-    const int64_t count = std::min(kBlockRows, data.rows - begin);
-    NF_TRY(check_vectors(call, noun, first + begin, rules, data.slice(begin, count), squared.data()));
-    for (int64_t i = 0; options.drop_rows && i < count; ++i)
-      NF_TRY(check_coded_norm(call, noun, first + begin + i, rules.metric, squared[static_cast<size_t>(i)]));
-    for (int64_t i = 0; i < count; ++i)
-      (*side)[static_cast<size_t>(begin + i)] = row_side(rules.metric, squared[static_cast<size_t>(i)]);
+  for (int64_t begin = 0; begin < data.rows; begin += kCheckedRows) {
+    const int64_t count = std::min(kCheckedRows, data.rows - begin);
+    NF_TRY(derive_sides(call, rules, data.slice(begin, count), noun, first + begin, side->data() + begin,
+                        options.drop_rows));
     call.progress(kPhaseCheck, begin + count, data.rows);
   }
   return {};
@@ -48,6 +45,21 @@ void follow_or_drop(std::unique_ptr<Compaction>* compaction, const Follow& follo
 }
 
 }  // namespace
+
+Status derive_sides(const Call& call, const VectorRules& rules, const MatrixView& data, const char* noun,
+                    int64_t first, float* side, bool coded_alone) {
+  std::vector<double> squared(static_cast<size_t>(std::min(kCheckedRows, data.rows)));
+  for (int64_t begin = 0; begin < data.rows; begin += kCheckedRows) {
+    const int64_t count = std::min(kCheckedRows, data.rows - begin);
+    NF_TRY(check_vectors(call, noun, first + begin, rules, data.slice(begin, count), squared.data()));
+    for (int64_t i = 0; i < count; ++i) {
+      const double of_row = squared[static_cast<size_t>(i)];
+      if (coded_alone) NF_TRY(check_coded_norm(call, noun, first + begin + i, rules.metric, of_row));
+      side[begin + i] = row_side(rules.metric, of_row);
+    }
+  }
+  return {};
+}
 
 Status Index::create(const Call& call, Context& context, const StoreOptions& options,
                      const VectorRules& rules, std::unique_ptr<Index>* out) {
@@ -100,16 +112,19 @@ Status Index::add(const Call& call, const MatrixView& data, bool live, const cha
   if (data.rows == 0) return {};
   std::vector<float> side;
   NF_TRY(check_and_derive(call, rules_, options_, data, noun, first, &side));
-  live_.reserve(data.rows);
-  call.progress(kPhaseCopy, 0, data.rows);
-  const HostRows from{data.data, data.rows, data.stride, side.data(), live};
+  return append(call, {data.data, data.rows, data.stride, side.data(), live});
+}
+
+Status Index::append(const Call& call, const HostRows& from) {
+  live_.reserve(from.rows);
+  call.progress(kPhaseCopy, 0, from.rows);
   NF_TRY(store_->append(from, call));
-  live_.append(data.rows, live);
+  live_.append(from.rows, from.live);
   try {
     if (options_.coded) loosening_.note(*store_->basis(), metric(), from);
   } catch (const std::bad_alloc&) {  // the add stands
   }
-  call.progress(kPhaseCopy, data.rows, data.rows);
+  call.progress(kPhaseCopy, from.rows, from.rows);
   return {};
 }
 

@@ -15,6 +15,11 @@
 
 namespace nearfield {
 
+// Checks vectors as `add` does, and leaves what a store keeps beside each. `coded_alone`: rows that are kept
+// as codes alone.
+Status derive_sides(const Call& call, const VectorRules& rules, const MatrixView& data, const char* noun,
+                    int64_t first, float* side, bool coded_alone = false);
+
 class Index {
  public:
   static Status create(const Call& call, Context& context, const StoreOptions& options,
@@ -38,6 +43,8 @@ class Index {
 
   // `noun` and `first` name a bad vector: "add: row 3, dimension 17 is NaN".
   Status add(const Call& call, const MatrixView& data, bool live, const char* noun, int64_t first);
+  // The same of at least one row that has been checked, with what derive_sides() has left of each.
+  Status append(const Call& call, const HostRows& from);
   Status replace(const Call& call, const int64_t* rows, const MatrixView& data);
   Status read(const Call& call, const int64_t* rows, const MatrixView& out);
   Status set_live(const Call& call, const int64_t* rows, int64_t count, bool live);

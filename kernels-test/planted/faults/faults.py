@@ -139,6 +139,14 @@ FAULTS = [
           [("native/common/knn.cpp", "request.filter.from_row(first_).fill_mask", "request.filter.from_row(PLANTED ? 0 : first_).fill_mask")],
           [(CPU, "knn-steps(metric=l2,dim=3,rows=5000")]),
 
+    Fault("knn-sides-overwritten",
+          [("native/common/lookahead.hpp", "return sides_[unit % 2];", "return sides_[unit % (PLANTED ? 1 : 2)];"),
+           ("native/common/lookahead.cpp", "    begin_ahead(++checked_);", "    begin_ahead(++checked_);\n    if (PLANTED && thread_.joinable()) thread_.join();")],
+          [(CPU, "knn-steps(metric=cosine,dim=16,rows=3400")]),
+    Fault("knn-bad-row-not-heard",
+          [("native/common/lookahead.cpp", "      NF_TRY(status_);", "      if (!PLANTED) NF_TRY(status_);")],
+          [(CPU, "knn-steps(metric=cosine,dim=16,rows=3400")]),
+
     # ---- CPU: ties, selection, store ----
     Fault("cpu-product-tie-at-limit",
           [("native/cpu/product-inl.hpp", "bits_of(d, hn::Le(value, cut))", "bits_of(d, PLANTED ? hn::Lt(value, cut) : hn::Le(value, cut))")],

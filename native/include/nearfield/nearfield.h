@@ -239,7 +239,7 @@ typedef nf_status nf_device_info_fn(int32_t device, nf_device_info *info, nf_cal
 typedef nf_status nf_context_create_fn(const nf_context_desc *desc, nf_context **out, nf_call *call);
 typedef void nf_context_destroy_fn(nf_context *context);
 typedef int32_t nf_supports_fn(nf_context *context, const nf_capability *what); /* 1 or 0 */
-typedef nf_status nf_knn_fn(nf_context *context, const nf_knn *knn, nf_step *step, nf_call *call); /* step NULL: finish in this call */
+typedef nf_status nf_knn_fn(nf_context *context, const nf_knn *knn, nf_step *step, nf_call *call); /* step NULL: finish in this call. A thread that reads ahead has ended when it returns: between steps rows may be unmapped */
 typedef nf_status nf_kmeans_fn(nf_context *context, const nf_kmeans *kmeans, nf_step *step, nf_call *call); /* likewise */
 typedef nf_status nf_assign_fn(nf_context *context, const nf_assign *request, nf_call *call);
 typedef nf_status nf_quantize_fn(nf_context *context, const nf_quantize *request, nf_call *call);
