@@ -8,21 +8,22 @@
 #include <string>
 
 #include "axes.hpp"
-#include "check.hpp"
 #include "coded_basis.hpp"
-#include "fixture.hpp"
+#include "codes_fixture.hpp"
 
 namespace nearfield::cpu::test {
 namespace {
 
+using namespace gpu::test;  // data and comparisons
 using Vector = std::vector<double>;
 
 // `count` orthonormal vectors of `dim`.
 Vector orthonormal(std::mt19937_64& random, size_t count, size_t dim) {
+  std::normal_distribution<double> normal;
   Vector all(count * dim);
   for (size_t i = 0; i < count; ++i) {
     double* const one = all.data() + i * dim;
-    for (size_t j = 0; j < dim; ++j) one[j] = static_cast<double>(near_normal(random));
+    for (size_t j = 0; j < dim; ++j) one[j] = normal(random);
     for (int pass = 0; pass < 2; ++pass)
       for (size_t h = 0; h <= i; ++h) {
         const double* const other = all.data() + h * dim;
@@ -48,6 +49,7 @@ std::shared_ptr<Basis> factored(std::mt19937_64& random, int32_t dim, int32_t co
   for (size_t i = 0; i < n; ++i)
     for (size_t k = 0; k < r; ++k)
       for (size_t h = 0; h < r; ++h) w[i * r + k] += p[h * n + i] * ((h == k ? 1 : 0) - q[h * r + k]);
+  std::normal_distribution<float> normal;
   auto basis = std::make_shared<Basis>();
   basis->dim = dim;
   for (size_t i = 0; i < n; ++i)
@@ -58,7 +60,7 @@ std::shared_ptr<Basis> factored(std::mt19937_64& random, int32_t dim, int32_t co
     }
   for (const double value : p) basis->factors.reduce.push_back(static_cast<float>(value));
   for (const double value : w) basis->factors.expand.push_back(static_cast<float>(value));
-  for (int32_t i = 0; i < dim; ++i) basis->mean.push_back(near_normal(random));
+  for (int32_t i = 0; i < dim; ++i) basis->mean.push_back(normal(random));
   basis->factors.count = count;
   const Stop stop = false;
   CHECK(measure_axes(basis->rotation, dim, stop, &basis->departure, &basis->frobenius));
@@ -169,16 +171,40 @@ void test_other_factors(const CodeKernels& kernels, std::mt19937_64& random) {
   CHECK_IN(name, wrong(kernels, NF_L2SQ, basis, rows) == 52);  // all but those that R turns
 }
 
+// Rows that come before the basis, with it, and a few at a time.
+void test_answers(const CodeKernels& kernels, std::mt19937_64& random) {
+  DeviceOptions options;
+  options.force_path = std::string("codes-") + kernels.name;
+  std::unique_ptr<Device> device;
+  CHECK_OK(make_backend()->create_device(options, &device, kCall));
+  if (device == nullptr) return;
+  for (const int32_t metric : {NF_L2SQ, NF_COSINE, NF_DOT, NF_POINCARE}) {
+    const Case c{metric, 67, 500, metric == NF_POINCARE ? Shape::kNormal : Shape::kDecaying, options};
+    const Rows rows = shaped_rows(random, c, c.rows);
+    const auto coded = make_store(*device, c, true), plain = make_store(*device, c, false);
+    CHECK_OK(coded->append(rows.host(0, 200), kCall));
+    coded->set_basis(factored(random, c.dim, 20));
+    int64_t left = -1;
+    CHECK_OK(coded->recode(c.rows, &left, kCall));
+    CHECK_IN(c.name(), left == 0);
+    CHECK_OK(coded->append(rows.host(200, 203), kCall));
+    CHECK_OK(coded->append(rows.host(203), kCall));
+    CHECK_OK(plain->append(rows.host(), kCall));
+    compare(c, "factored", *coded, *plain, make_queries(random, rows, 5), {});
+  }
+}
+
 }  // namespace
 }  // namespace nearfield::cpu::test
 
 int main(int argc, char** argv) {
   using namespace nearfield::cpu::test;
-  std::mt19937_64 random(seed_from(argc, argv, 1));
+  std::mt19937_64 random(nearfield::gpu::test::seed_from(argc, argv, 1));
   for (const nearfield::cpu::CodeKernels* const kernels : nearfield::cpu::compiled_code_kernels()) {
     if (!kernels->supported()) continue;
     test_rows(*kernels, random);
     test_other_factors(*kernels, random);
+    test_answers(*kernels, random);
   }
-  return finish();
+  return nearfield::gpu::test::finish();
 }
