@@ -48,6 +48,7 @@ FOOT = """
 |---|---|---|
 | `cpu` | the machine's own x86-64 CPU, AVX-512 or AVX2 | all operations and metrics, natively |
 | `wgpu+lavapipe` | Mesa's software Vulkan | the WGSL kernels and the host logic that all GPU backends share, on a CPU |
+| `wgpu+dawn` | the same, by Dawn in the place of wgpu-native | the WGSL kernels by a second compiler, and how WebGPU is called under a second implementation's rules |
 | `cuda+simt` | an emulator of CUDA's execution model on the host | the shipped library with its kernels' source; nothing of a GPU's speed, memory or compiler |
 | `metal+simt` | the same for Metal | the shipped host code over a stand-in device, the kernels' source; nothing of Apple's compiler |
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <cstring>
 
 #include "check.hpp"
@@ -25,11 +26,13 @@ struct Row {
   int32_t software;                  // 1: a GPU API on the CPU, 0: not that, -1: whatever comes first
   int32_t emulated;                  // 1: kernels run in the emulator of kernels-test/simt, 0: they do not
   bool library_is_emulated = false;  // the library itself is built for that, not only its driver
+  bool by_dawn = false;              // Dawn serves it, by kernels-test/dawn
 };
 constexpr Row kRows[] = {
     {"cpu", "cpu", -1, 0},
     {"wgpu", "wgpu", 0, 0},
     {"wgpu+lavapipe", "wgpu", 1, 0},
+    {.name = "wgpu+dawn", .library = "wgpu", .software = -1, .emulated = 0, .by_dawn = true},
     {"cuda", "cuda", 0, 0},
     {"metal", "metal", 0, 0},
     {"cuda+simt", "cuda", 0, 1},
@@ -80,7 +83,20 @@ std::vector<std::string> default_rows() {
   return names;
 }
 
-bool is_emulated(const std::string& row) { return find_row(row).emulated == 1; }
+bool has_own_process(const std::string& row) {
+  const Row found = find_row(row);
+  return found.emulated == 1 || found.by_dawn;
+}
+
+std::vector<std::pair<std::string, std::string>> environment_of(const std::string& row,
+                                                                const std::string& library_dir,
+                                                                bool checked) {
+  if (find_row(row).by_dawn) return {{"NEARFIELD_WGPU_NATIVE", library_dir + "/../dawn/libwgpu_dawn.so"}};
+  const char* const before = std::getenv("LD_LIBRARY_PATH");
+  std::string path = emulated_dir(library_dir, checked) + "/cuda";
+  if (before != nullptr && before[0] != 0) path += std::string(":") + before;
+  return {{"LD_LIBRARY_PATH", path}};
+}
 
 std::string emulated_dir(const std::string& library_dir, bool checked) {
   return library_dir + (checked ? "/../simt_checked" : "/../simt");

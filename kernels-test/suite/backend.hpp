@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nearfield/nearfield.h"
@@ -85,8 +86,12 @@ class Backend {
 
 // "cpu", "wgpu", "wgpu+lavapipe", ...: the rows that run when none are named.
 std::vector<std::string> default_rows();
-// Whether a row runs on an emulated device, in a process of its own (row_process.hpp).
-bool is_emulated(const std::string& row);
+// Whether a row runs in a process of its own (row_process.hpp): one whose library is to find the emulated
+// driver, or Dawn.
+bool has_own_process(const std::string& row);
+// What is set in that process's environment.
+std::vector<std::pair<std::string, std::string>> environment_of(const std::string& row,
+                                                                const std::string& library_dir, bool checked);
 // The folder of the emulated libraries that belong to those of `library_dir`.
 std::string emulated_dir(const std::string& library_dir, bool checked);
 

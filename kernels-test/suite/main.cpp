@@ -72,7 +72,7 @@ class Suite {
  private:
   void open() {
     for (const std::string& row : options_.rows) {
-      if (options_.outcomes < 0 && is_emulated(row)) {
+      if (options_.outcomes < 0 && has_own_process(row)) {
         processes_.push_back(std::make_unique<RowProcess>(options_, row));
         continue;
       }

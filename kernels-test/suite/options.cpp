@@ -12,9 +12,8 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: nearfield_suite [option]...\n"
-    "  --backend NAME[,NAME]  columns to run: cpu, wgpu, wgpu+lavapipe, cuda, metal, cuda+simt, metal+simt "
-    "(default:\n"
-    "                         all), planted\n"
+    "  --backend NAME[,NAME]  columns to run: cpu, wgpu, wgpu+lavapipe, wgpu+dawn, cuda, metal,\n"
+    "                         cuda+simt, metal+simt (default: all), planted\n"
     "  --case TEXT            only cases whose name contains TEXT\n"
     "  --seed N               seed of all data (default 1)\n"
     "  --smoke | --quick | --full\n"

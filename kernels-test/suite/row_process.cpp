@@ -32,11 +32,8 @@ void RowProcess::start(const Options& options) {
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  // Where the emulated driver is, should the row's library look for one.
-  const char* const before = std::getenv("LD_LIBRARY_PATH");
-  std::string path = emulated_dir(options.library_dir, options.checked) + "/cuda";
-  if (before != nullptr && before[0] != 0) path += std::string(":") + before;
-  setenv("LD_LIBRARY_PATH", path.c_str(), 1);
+  for (const auto& [name, value] : environment_of(row_, options.library_dir, options.checked))
+    setenv(name.c_str(), value.c_str(), 1);
   execv("/proc/self/exe", arguments.data());
   std::fprintf(stderr, "nearfield_suite: %s could not be started: %s\n", row_.c_str(), std::strerror(errno));
   _exit(2);

@@ -12,18 +12,24 @@ namespace nearfield::wgpu {
 
 namespace {
 
-// Where a kernel stands: its source file and entry point.
-struct Place {
-  const char* kernel;
-  const char* file;
-  const char* entry;
-  bool has_lists = false;  // select.wgsl, which wants a way to append
-};
+constexpr Shape kPlain[] = {{}};
+constexpr Shape kCodeBlocks[] = {{1, 1}, {gpu::kLevelsQueries, 1}};
+constexpr Shape kListBlocks[] = {
+    {1, kSmallList}, {kFlatQueries, kSmallList}, {1, kLargeList}};  // flat_shape()
+constexpr Shape kOneList[] = {{1, kSmallList}, {1, kLargeList}};
 constexpr Place kPlaces[] = {
-    {"flat", "flat", "main", true},   {"merge", "merge", "main", true}, {"histogram", "radix", "histogram"},
-    {"collect", "radix", "collect"},  {"score", "score", "main"},       {"move", "move", "main"},
-    {"rotate", "rotate", "main"},     {"code", "code", "main"},         {"decode", "decode", "main"},
-    {"transfer", "transfer", "main"}, {"levels", "levels", "main"},     {"rescore", "rescore", "main", true},
+    {gpu::kFlat, "flat", "main", true, true, kListBlocks},
+    {gpu::kMerge, "merge", "main", false, true, kOneList},
+    {gpu::kHistogram, "radix", "histogram", true, false, kPlain},
+    {gpu::kCollect, "radix", "collect", true, false, kPlain},
+    {gpu::kScore, "score", "main", true, false, kPlain},
+    {gpu::kMove, "move", "main", false, false, kPlain},
+    {gpu::kRotate, "rotate", "main", true, false, kPlain},
+    {gpu::kCode, "code", "main", true, false, kPlain},
+    {gpu::kDecode, "decode", "main", false, false, kPlain},
+    {gpu::kTransfer, "transfer", "main", false, false, kPlain},
+    {gpu::kLevels, "levels", "main", true, false, kCodeBlocks},
+    {gpu::kRescore, "rescore", "main", true, true, kOneList},
 };
 
 // The text of a source file, NULL when there is none.
@@ -33,7 +39,25 @@ const char* source_of(const char* file) {
   return source->text;
 }
 
+bool has(const Place& place, const gpu::Variant& variant) {
+  const auto all = variants(place);
+  return std::any_of(all.begin(), all.end(), [&](const gpu::Variant& v) {
+    return v.metric == variant.metric && v.query_block == variant.query_block &&
+           v.list_capacity == variant.list_capacity;
+  });
+}
+
 }  // namespace
+
+std::span<const Place> places() { return kPlaces; }
+
+std::vector<gpu::Variant> variants(const Place& place) {
+  std::vector<gpu::Variant> all;
+  for (const Shape& shape : place.shapes)
+    for (int32_t metric = NF_L2SQ; metric <= (place.by_metric ? NF_MANHATTAN : NF_L2SQ); ++metric)
+      all.push_back({metric, shape.query_block, shape.list_capacity});
+  return all;
+}
 
 void Pipelines::clear() {
   for (auto& [key, pipeline] : cache_) release(pipeline);
@@ -55,9 +79,13 @@ Status Pipelines::get(const gpu::Kernel& kernel, const gpu::Variant& variant, co
     *out = &found->second;
     return {};
   }
-  const Place* place = std::find_if(std::begin(kPlaces), std::end(kPlaces),
-                                    [&](const Place& p) { return std::strcmp(p.kernel, kernel.name) == 0; });
+  const Place* place = std::find_if(std::begin(kPlaces), std::end(kPlaces), [&](const Place& p) {
+    return std::strcmp(p.kernel.name, kernel.name) == 0;
+  });
   if (place == std::end(kPlaces)) return error(NF_INTERNAL, "no kernel is named %s", kernel.name);
+  if (!has(*place, variant))
+    return error(NF_INTERNAL, "kernel %s: there is none for metric %d, query block %u, list capacity %u",
+                 kernel.name, variant.metric, variant.query_block, variant.list_capacity);
   std::string text = constants;
   const char* const append = queue_.subgroups() ? "append_subgroups" : "append";
   for (const char* file : {place->has_lists ? append : nullptr, place->file}) {

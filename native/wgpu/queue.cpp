@@ -142,10 +142,8 @@ Status WebGpuQueue::take_error(const char* what) {
 }
 
 gpu::FlatShape WebGpuQueue::flat_shape(int64_t batch, int32_t k) const {
-  // Four queries by 256 entries and one by 1024 take 8 KiB of the 16 KiB of workgroup memory that every
-  // adapter has.
-  if (k > kSmallListK) return {1, 1024, limits_.workgroups};
-  return {batch > 1 ? 4u : 1u, 256, limits_.workgroups};
+  if (k > kSmallListK) return {1, kLargeList, limits_.workgroups};
+  return {batch > 1 ? kFlatQueries : 1u, kSmallList, limits_.workgroups};
 }
 
 void WebGpuQueue::end_pass() {

@@ -20,8 +20,13 @@ inline constexpr uint32_t kMostLoops = 50'000;
 // A lane of merge.wgsl keeps a bit for each list that it follows.
 inline constexpr uint32_t kMostLists = 32 * kLanes;
 
-// Lists hold k + kTileRows entries: 256 of them for small k, 1024 otherwise.
-inline constexpr int32_t kSmallListK = 256 - kTileRows;
+// Queries of a workgroup of flat, where a search has more than one.
+inline constexpr uint32_t kFlatQueries = 4;
+
+// Lists hold k + kTileRows entries. Four queries by 256 entries and one by 1024 take 8 KiB of the 16 KiB of
+// workgroup memory that every adapter has.
+inline constexpr uint32_t kSmallList = 256, kLargeList = 1024;
+inline constexpr int32_t kSmallListK = kSmallList - kTileRows;
 inline constexpr int32_t kMostListK = 512;
 
 }  // namespace nearfield::wgpu
