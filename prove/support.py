@@ -25,7 +25,7 @@ KERNELS = {
     "rotate": ("codes", "codes-model"),
     "code": ("codes", "codes-model"),
     "decode": ("codes-alone",),
-    "transfer": ("codes-alone",),
+    "transfer": ("codes", "codes-alone"),
     "levels": ("codes", "codes-capped"),
 }
 WITHOUT_MATRIX = ("wgpu",)  # backends where only `levels` proposes rows to `rescore`

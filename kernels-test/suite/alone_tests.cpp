@@ -174,6 +174,42 @@ void check_refusals(const Bench& bench, Alone* alone) {
   check(late.code == NF_FAILED_PRECONDITION, "a training after the first add answers %d", late.code);
 }
 
+// What rows of 2^48 decode to is longer or shorter, can be added all the same, in another basis too, and over
+// again; rows beyond 2^50 cannot.
+void check_longest(const Bench& bench, const ContextOptions& path) {
+  if (bench.spec.metric == NF_COSINE) return;
+  const int32_t dim = bench.spec.dim;
+  Vectors rows(64, dim, bench.spec.padded);
+  Random random(bench.problem.seed() + 5);
+  for (int64_t i = 0; i < rows.rows(); ++i) {
+    std::vector<double> row(static_cast<size_t>(dim));
+    double squared = 0;
+    for (double& x : row) {
+      // Half of them grow most: one element of 127 steps, and others that are rounded from a half up.
+      x = i % 2 != 0 ? random.gauss() : &x == row.data() ? 127 : 0.51;
+      squared += x * x;
+    }
+    const double scale = 0x1p48 * (1 - 0x1p-20) / std::sqrt(squared);  // each is rounded by 2^-24
+    for (int32_t j = 0; j < dim; ++j)
+      rows.row(i)[j] = static_cast<float>(row[static_cast<size_t>(j)] * scale);
+  }
+  nf_context* const context = bench.backend.context(path);
+  Vectors held = rows;
+  for (int generation = 0; generation < 3; ++generation) {
+    Index index(bench.backend, context, bench.spec.metric, dim, 0, NF_I8, NF_DROP_F32);
+    if (generation != 1) index.train_on(held.matrix(), 11);
+    index.add(held.matrix());
+    held = index.read(all_rows(held.rows()));
+  }
+  Index index(bench.backend, context, bench.spec.metric, dim, 0, NF_I8, NF_DROP_F32);
+  Vectors longer(1, dim, bench.spec.padded);
+  std::fill_n(longer.row(0), dim, 0.0f);
+  longer.row(0)[dim - 1] = 0x1.000002p50f;
+  int64_t first = -1;
+  const Answer answer = index.try_add(longer.matrix(), &first);
+  check(answer.code == NF_INVALID_ARGUMENT, "a row longer than 2^50 is answered %d", answer.code);
+}
+
 }  // namespace
 
 void test_codes_alone(const Bench& bench) {
@@ -195,6 +231,7 @@ void test_codes_alone(const Bench& bench) {
   std::vector<ContextOptions> paths;
   if (!bench.backend.paths().empty()) paths = code_paths(bench);
   paths.push_back({.threads = 2, .slab_bytes = bench.spec.tiny_slabs ? 1u : 0u});
+  check_longest(bench, paths.front());
   for (const ContextOptions& path : paths)
     for (const bool trained : {true, false}) {
       Alone alone(bench, path);

@@ -48,11 +48,12 @@ std::string Matrix::show(const std::string& test, int32_t metric, const Column& 
 
 // Operations whose metrics all fared the same share a line.
 void Matrix::print(const std::vector<std::string>& tests) const {
-  constexpr size_t kTest = 14;
+  size_t name = 14;
+  for (const std::string& test : tests) name = std::max(name, test.size() + 2);
   constexpr size_t kMetric = 40;
   size_t width = 14;
   for (const Column& column : columns_) width = std::max(width, column.name.size() + 2);
-  std::string head = pad("operation", kTest) + pad("metric", kMetric);
+  std::string head = pad("operation", name) + pad("metric", kMetric);
   for (const Column& column : columns_) head += pad(column.name, width);
   std::printf("\n%s\n%s\n", head.c_str(), std::string(head.size(), '-').c_str());
   for (const std::string& test : tests) {
@@ -70,7 +71,7 @@ void Matrix::print(const std::vector<std::string>& tests) const {
       }
     }
     for (const auto& [line, metrics] : lines)
-      std::printf("%s%s%s\n", pad(test, kTest).c_str(), pad(metrics, kMetric).c_str(), line.c_str());
+      std::printf("%s%s%s\n", pad(test, name).c_str(), pad(metrics, kMetric).c_str(), line.c_str());
   }
   std::printf(
       "\n\"ok 9\": nine cases passed on the device named; \"sim\": on an emulator; \"-\": not applicable.\n");

@@ -35,9 +35,8 @@ inline constexpr int32_t kTopAxes = 128;
 bool find_axes(const SampleRows& sample, const float* mean, uint64_t seed, const Stop& stop,
                std::vector<float>* axes, Factors* factors);
 
-// |R'R - I|_F and |R|_F of an f32 R, rounded up. False when stopped.
-bool measure_axes(const std::vector<float>& axes, int32_t dim, const Stop& stop, double* departure,
-                  double* frobenius);
+// |R'R - I|_F of an f32 R, rounded up. False when stopped.
+bool measure_axes(const std::vector<float>& axes, int32_t dim, const Stop& stop, double* departure);
 
 // Factors::rounding beside an R of that departure. False when stopped.
 bool measure_factors(const std::vector<float>& axes, int32_t dim, double departure, const Stop& stop,

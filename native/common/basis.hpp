@@ -29,7 +29,6 @@ struct Basis {
       rotation;          // R: dim x dim, an axis a row, the one of largest variance first; or empty: identity
   Factors factors;       // of R
   double departure = 0;  // |R'R - I|_F of the f32 R, in f64, rounded up; below 1/2
-  double frobenius = 0;  // |R|_F, rounded up
 
   bool is_rotated() const { return !rotation.empty(); }
   const float* axis(int64_t i) const { return rotation.data() + i * dim; }

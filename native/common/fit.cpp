@@ -224,8 +224,7 @@ bool Fit::fit() {
     if (!find_axes(shown, centred->mean.data(), seed_, stop_, &rotated->rotation, &rotated->factors))
       return false;
     if (rotated->is_rotated()) {
-      if (!measure_axes(rotated->rotation, dim_, stop_, &rotated->departure, &rotated->frobenius))
-        return false;
+      if (!measure_axes(rotated->rotation, dim_, stop_, &rotated->departure)) return false;
       if (rotated->factors.count != 0 &&
           !measure_factors(rotated->rotation, dim_, rotated->departure, stop_, &rotated->factors))
         return false;

@@ -147,8 +147,12 @@ struct TransferParams {
   uint32_t to_groups;
   uint32_t levels;
   uint32_t level_chunks;
+  uint32_t planes;  // of side values among the codes
   uint32_t has_side;
   uint32_t grid_x;
+  uint32_t reserved0;
+  uint32_t reserved1;
+  uint32_t reserved2;
 };
 
 // levels: a walk over the groups [group_begin, group_end) of the codes of one slab.

@@ -18,7 +18,8 @@ inline constexpr double kMaxNorm = 0x1p62;
 // flush denormals.
 inline constexpr double kMinCosineNorm = 0x1p-62;
 // A row that is kept as int8 codes alone is no longer than this: what it and any mean leave between them then
-// has a scale (code_layout.hpp), at up to 2^16 dimensions. Cosine codes rows of length 1.
+// has a scale (code_layout.hpp), at up to 2^16 dimensions. A row of a quarter of it decodes to one within it
+// (docs/numerics.md, "Codes alone"). Cosine codes rows of length 1.
 inline constexpr double kMaxCodedNorm = 0x1p50;
 // Poincaré: the default limit of |v| and the largest that a caller may choose (docs/numerics.md says what f32
 // storage costs there).

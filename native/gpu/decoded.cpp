@@ -18,8 +18,9 @@ namespace {
 constexpr uint64_t kWindowBytes = 64ull << 20;
 // New rows at a time: each goes to the device and back.
 constexpr uint64_t kKeptBytes = 4ull << 20;
-// Rows whose codes are moved at once; each may have a target of its own, 132 bytes.
+// Rows whose codes are moved at once.
 constexpr uint64_t kTransferRows = 1 << 15;
+// Each may have a target of its own.
 constexpr uint64_t kTargetBytes = NEARFIELD_TARGET_WORDS * sizeof(uint32_t);
 
 }  // namespace
@@ -143,8 +144,19 @@ Status GpuStore::decode_rows(std::span<const SlabMap::Place> places, const char*
   return {};
 }
 
+int64_t GpuStore::transferred_rows() const {
+  const uint64_t room = std::min(context_->free_workspace() / 4, context_->binding_limit());
+  return static_cast<int64_t>(std::clamp<uint64_t>(room / kTargetBytes, 1, kTransferRows));
+}
+
+void GpuStore::add_transfer_sizes(int64_t rows, WorkSizes* sizes) const {
+  uint64_t& moves = (*sizes)[kMoves];
+  moves = std::max(moves, static_cast<uint64_t>(rows) * kTargetBytes);
+}
+
 Status GpuStore::transfer(std::vector<Step>* steps, const GpuStore* source, int64_t fresh_groups,
                           bool is_growth, const char* what) {
+  if (steps->empty()) return {};
   struct Run {
     int64_t from_slab, to_slab;
     uint32_t begin, end;
@@ -174,6 +186,7 @@ Status GpuStore::transfer(std::vector<Step>* steps, const GpuStore* source, int6
   }
   Queue& queue = context_->queue();
   queue.write(context_->work(kMoves), 0, targets.data(), targets.size() * sizeof(uint32_t));
+  const bool takes_side = has_side() && !has_rows();  // beside rows they came with these
   uint32_t dispatches = 0;
   for (const Run& run : runs) {
     const bool is_fresh = run.from_slab < 0;
@@ -186,7 +199,8 @@ Status GpuStore::transfer(std::vector<Step>* steps, const GpuStore* source, int6
     p.to_groups = static_cast<uint32_t>(to.groups);
     p.levels = static_cast<uint32_t>(to.levels());
     p.level_chunks = static_cast<uint32_t>(to.level_dims / kChunkFloats);
-    p.has_side = has_side();
+    p.planes = static_cast<uint32_t>(to.side_planes());
+    p.has_side = takes_side;
     if (++dispatches == context_->limits().dispatches) {
       NF_TRY(queue.submit(0, what));
       dispatches = 1;
@@ -196,8 +210,8 @@ Status GpuStore::transfer(std::vector<Step>* steps, const GpuStore* source, int6
     NF_TRY(context_->dispatch(
         kTransfer, {}, p, context_->grid((run.end - run.begin + block - 1) / block),
         {&context_->work(kMoves), is_fresh ? &context_->work(kFresh) : &source->slabs_[run.from_slab].codes,
-         &slabs_[run.to_slab].codes, has_side() ? &from_side : &context_->work(kUnused),
-         has_side() ? &slabs_[run.to_slab].side : &context_->work(kUnusedWrite)}));
+         &slabs_[run.to_slab].codes, takes_side ? &from_side : &context_->work(kUnused),
+         takes_side ? &slabs_[run.to_slab].side : &context_->work(kUnusedWrite)}));
   }
   return queue.submit(0, what);
 }
@@ -282,11 +296,9 @@ Status GpuStore::copy_codes(const GpuStore& from, std::span<const int64_t> rows,
   if (basis_ != from.basis_)
     return error(NF_INTERNAL, "%s: codes without rows cannot change their basis", what);
   const auto count = static_cast<int64_t>(rows.size());
-  const auto most = static_cast<int64_t>(
-      std::clamp<uint64_t>(std::min(context_->free_workspace(), context_->binding_limit()) / kTargetBytes, 1,
-                           std::min(kTransferRows, static_cast<uint64_t>(count))));
+  const int64_t most = std::min(transferred_rows(), count);
   WorkSizes sizes{};
-  sizes[kMoves] = static_cast<uint64_t>(most) * kTargetBytes;
+  add_transfer_sizes(most, &sizes);
   NF_TRY(context_->reserve(sizes, what));
   std::vector<Step> steps;
   for (int64_t begin = 0; begin < count; begin += most) {

@@ -81,9 +81,11 @@ void GpuStore::add_copies(const GpuStore& from, std::span<const int64_t> rows, i
 Status GpuStore::copy_from(const GpuStore& from, std::span<const int64_t> rows, const Call& call,
                            const char* what) {
   const auto count = static_cast<int64_t>(rows.size());
-  const int64_t most = std::min(staged_rows() * 4, count);
+  int64_t most = std::min(staged_rows() * 4, count);
+  if (is_coded()) most = std::min(most, transferred_rows());
   WorkSizes sizes{};
   sizes[kMoves] = static_cast<uint64_t>(most) * sizeof(Move);
+  if (is_coded()) add_transfer_sizes(most, &sizes);
   add_coding_sizes(most, &sizes);
   NF_TRY(context_->reserve(sizes, what));
   std::vector<Step> steps;
@@ -96,7 +98,15 @@ Status GpuStore::copy_from(const GpuStore& from, std::span<const int64_t> rows, 
     });
     NF_TRY(encode_moves(steps, &from));
     NF_TRY(context_->queue().submit(0, what));
-    NF_TRY(code_moved(steps, &call, what));
+    if (!is_coded()) continue;
+    const auto other = std::stable_partition(steps.begin(), steps.end(), [&](const Step& s) {
+      return slabs_[s.to_slab].basis == from.slabs_[s.from_slab].basis && s.to_slab != shadow_.slab;
+    });
+    std::vector<Step> coded_anew(other, steps.end());
+    steps.erase(other, steps.end());
+    NF_TRY(transfer(&steps, &from, 0, true, what));
+    // Last, since it defines whole groups.
+    NF_TRY(code_moved(coded_anew, &call, what));
   }
   return {};
 }

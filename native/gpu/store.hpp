@@ -141,7 +141,11 @@ class GpuStore final : public Store {
   Status decode_window(int64_t slab, uint32_t group_begin, uint32_t group_end);
   // Rows, sorted by slab, to kDecoded and kDecodedSide in this order; nothing is gathered before.
   Status decode_rows(std::span<const SlabMap::Place> places, const char* what);
-  // Codes and side values to their places; of `source`, or of kFresh, which has `fresh_groups`.
+  // What transfer() takes at once, and the workspace for that.
+  int64_t transferred_rows() const;
+  void add_transfer_sizes(int64_t rows, WorkSizes* sizes) const;
+  // Codes and what lies beside them to their places; of `source`, in the same basis, or of kFresh, which has
+  // `fresh_groups`.
   Status transfer(std::vector<Step>* steps, const GpuStore* source, int64_t fresh_groups, bool is_growth,
                   const char* what);
   // As upload(); `errors` gets those of the rows.
@@ -151,6 +155,7 @@ class GpuStore final : public Store {
   Status read_codes(std::span<const int64_t> rows, float* out, int64_t stride, const Call& call);
   int64_t staged_rows() const;  // rows of one staging buffer
   bool has_rows() const { return !options_.drop_rows; }
+  bool is_coded() const { return basis_ != nullptr; }
   bool has_side() const { return context_->has_side(options_.metric); }
   uint32_t chunks() const { return static_cast<uint32_t>(padded_dim(options_.dim) / kChunkFloats); }
   uint64_t row_bytes() const { return static_cast<uint64_t>(padded_dim(options_.dim)) * sizeof(float); }

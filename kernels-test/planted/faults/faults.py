@@ -237,6 +237,9 @@ FAULTS = [
     Fault("cpu-codes-compacted",
           [("native/cpu/store.cpp", "codes.copy_row(to.row, old, at.row);", "codes.copy_row(to.row, old, PLANTED ? at.row ^ 1 : at.row);")],
           [(CPU, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=gauss")]),
+    Fault("gpu-codes-compacted",
+          [("native/gpu/decoded.cpp", "rows[in_group] = step.move.from;", "rows[in_group] = step.move.from ^ (PLANTED ? 1 : 0);")],
+          in_columns(GPUS, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=gauss")),
     Fault("cpu-codes-capped-certified",
           [("native/cpu/coded_flat.cpp", "plan_.certified[number] = certified ? 1 : 0;", "plan_.certified[number] = certified || PLANTED ? 1 : 0;")],
           [(CPU, "codes-capped(metric=l2")]),
@@ -260,6 +263,9 @@ FAULTS = [
           [(CPU, "codes-alone(metric=l2,dim=33")]),
 
     # ---- Codes alone ----
+    Fault("alone-decoded-refused",
+          [("native/common/checks.cpp", "norm <= kMaxCodedNorm) return {};", "norm <= kMaxCodedNorm / (PLANTED ? 4 : 1)) return {};")],
+          [(CPU, "codes-alone(metric=l2,dim=33")]),
     Fault("gpu-alone-side-of-given",
           [("native/gpu/decoded.cpp", "= kept.side;", "= PLANTED ? from.side[begin + i] : kept.side;")],
           in_columns(GPUS, "codes-alone(metric=cosine,")),

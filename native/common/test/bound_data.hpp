@@ -78,7 +78,7 @@ inline Basis basis_of(Generator& random, Kind kind, int32_t dim, const Vector& r
       basis.rotation[static_cast<size_t>(i)] += 0.01f * basis.rotation[static_cast<size_t>(dim + i)];
   }
   const Stop stop(false);
-  measure_axes(basis.rotation, dim, stop, &basis.departure, &basis.frobenius);
+  measure_axes(basis.rotation, dim, stop, &basis.departure);
   return basis;
 }
 

@@ -63,7 +63,7 @@ std::shared_ptr<Basis> factored(std::mt19937_64& random, int32_t dim, int32_t co
   for (int32_t i = 0; i < dim; ++i) basis->mean.push_back(normal(random));
   basis->factors.count = count;
   const Stop stop = false;
-  CHECK(measure_axes(basis->rotation, dim, stop, &basis->departure, &basis->frobenius));
+  CHECK(measure_axes(basis->rotation, dim, stop, &basis->departure));
   measure(basis.get());
   CHECK(basis->factors.rounding >= basis->rounding() && basis->factors.rounding <= 4 * basis->rounding());
   return basis;

@@ -51,10 +51,11 @@ __device__ inline void transfer(const TransferParams& p, const uint32_t* targets
   }
   for (uint32_t l = 0; l + 1 < p.levels; ++l)
     transfer_packed<8>(from.tails(l, 0), kWarp, to.tails(l, group), target + 1, bit);
-  constexpr uint32_t planes = kSidePlanes<kL2>;
-  for (uint32_t plane = 0; plane < planes; ++plane)
-    transfer_packed<16>(from.sides(0) + plane * kSidePlaneBytes, planes * kSidePlaneBytes,
-                        to.sides(group) + plane * kSidePlaneBytes, target + 1, bit);
+  const uint32_t sides_bytes = p.planes * kSidePlaneBytes;  // of a group
+  uint8_t* const sides = to.sides(0) + static_cast<uint64_t>(group) * sides_bytes;
+  for (uint32_t plane = 0; plane < p.planes; ++plane)
+    transfer_packed<16>(from.sides(0) + plane * kSidePlaneBytes, sides_bytes, sides + plane * kSidePlaneBytes,
+                        target + 1, bit);
 }
 
 }  // namespace nearfield::cuda

@@ -71,17 +71,15 @@ inline BasisPtr random_basis(std::mt19937_64& random, const Rows& rows, int32_t 
     }
   }
   for (const double value : r) basis->rotation.push_back(static_cast<float>(value * stretch));
-  double departure = 0, frobenius = 0;
+  double departure = 0;
   for (int64_t i = 0; i < dim; ++i)
     for (int64_t j = 0; j < dim; ++j) {
       double sum = i == j ? -1 : 0;
       for (int64_t h = 0; h < dim; ++h)
         sum += static_cast<double>(basis->axis(h)[i]) * static_cast<double>(basis->axis(h)[j]);
       departure += sum * sum;
-      frobenius += static_cast<double>(basis->axis(i)[j]) * static_cast<double>(basis->axis(i)[j]);
     }
   basis->departure = std::sqrt(departure) * (1 + 1e-6);
-  basis->frobenius = std::sqrt(frobenius) * (1 + 1e-6);
   for (int64_t j = 0; j < dim; ++j) {
     double sum = 0;
     for (int64_t i = 0; i < rows.count; ++i) {

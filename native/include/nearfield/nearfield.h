@@ -177,7 +177,8 @@ typedef struct nf_index_desc {
   uint32_t struct_size; int32_t kind, metric, dim;
   int32_t store_dtype;          /* F32; BF16 and F16 keep rows in 16 bits: exact over the stored values */
   int32_t scan_dtype;           /* F32; BF16 or I8 add a low-precision copy for the scan; NF_DROP_F32 keeps only that: a row is then what its
-                                   codes decode to (read, distances), certified is 0, NF_EXACT and a training after the first add are refused */
+                                   codes decode to (read, distances), certified is 0, NF_EXACT and a training after the first add are refused,
+                                   and so are, but under cosine, rows longer than 2^50: one of 2^48 at most decodes to one that is taken again */
   int32_t lists, probes;        /* IVF; lists 0: chosen from the rows; flat: both 0 */
   uint32_t flags, reserved;
   int64_t capacity;             /* rows expected; a hint */

@@ -32,8 +32,7 @@ inline void transfer_packed(device const uint* from, uint stride, device uint* t
   *out = kept == 0 ? word : word | (*out & kept);
 }
 
-// targets: NEARFIELD_TARGET_WORDS a group. codes: three planes of side values, which any metric but Poincare
-// has.
+// targets: NEARFIELD_TARGET_WORDS a group.
 template <int METRIC, uint QUERIES, uint CAPACITY>
 [[kernel]] void transfer(constant TransferParams& p [[buffer(0)]], device const uint* targets [[buffer(1)]],
                          device const uint* source [[buffer(2)]], device uint* destination [[buffer(3)]],
@@ -58,9 +57,12 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   for (uint l = 0; l + 1 < p.levels; ++l)
     transfer_packed(source + from.tails(l, 0) / 4, TAIL_BYTES / 4, destination + to.tails(l, mine) / 4,
                     target + 1, 8, bit);
-  for (uint plane = 0; plane < 3; ++plane)
-    transfer_packed(source + (from.sides(0) + plane * SIDE_PLANE_BYTES) / 4, 3 * SIDE_PLANE_BYTES / 4,
-                    destination + (to.sides(mine) + plane * SIDE_PLANE_BYTES) / 4, target + 1, 16, bit);
+  const uint side_words = p.planes * SIDE_PLANE_BYTES / 4;  // of a group
+  for (uint plane = 0; plane < p.planes; ++plane) {
+    const uint at = plane * SIDE_PLANE_BYTES / 4;
+    transfer_packed(source + from.sides(0) / 4 + at, side_words,
+                    destination + to.sides(0) / 4 + ulong(mine) * side_words + at, target + 1, 16, bit);
+  }
 }
 
 }  // namespace kernels

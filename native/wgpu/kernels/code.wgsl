@@ -3,12 +3,12 @@
 // scales that the host gives (gpu/coding.cpp), so that divisions and square roots may be inexact and small numbers
 // flushed.
 #include "coded_rows.wgsl"
+#include "code_layout.wgsl"
 
 const CODE_ZERO: u32 = 0x80808080u;
 const LEAST_SCALE: u32 = 27u << 23u; // 2^-100
 const ALWAYS_KEEP: u32 = 65535u;
 const BETA_UNITS: f32 = 65500.0;
-const PLANES: u32 = select(3u, 4u, METRIC == POINCARE);
 
 @group(0) @binding(5) var<storage, read> rotated: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> codes: array<u32>;
@@ -24,10 +24,6 @@ fn coordinates(P: CodingParams, base: u32, rotated_base: u32, c: u32, side: f32)
     return rotated[rotated_base + c * 32u];
   }
   return centred(P, base, c, side);
-}
-
-fn codes_of(word: u32) -> vec4<i32> {
-  return vec4<i32>(vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(255u)) - vec4<i32>(128);
 }
 
 fn squares(word: u32) -> u32 {
@@ -73,10 +69,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let most = max(max(most4.x, most4.y), max(most4.z, most4.w));
   // 1/127 and 2e-6 of it, for the rounding of the product.
   var scale_bits = max((bitcast<u32>(most * 0.00787403) + 0xffffu) & 0xffff0000u, LEAST_SCALE);
-  let row_words = P.level_chunks * 32u; // of a group and level
-  let sides_at = P.levels * P.groups * row_words + (P.levels - 1u) * P.groups * 8u + group * PLANES * 16u;
+  let slab = CodedSlab(P.groups, P.levels, P.level_chunks, PLANES);
+  let side_words = sides_at(slab, group);
   if (P.codes_stay != 0u) {
-    scale_bits = (codes[sides_at + bit / 2u] >> (bit % 2u * 16u)) << 16u;
+    scale_bits = (codes[side_words + bit / 2u] >> (bit % 2u * 16u)) << 16u;
   }
   // s = fraction * 2^E, the fraction of 8 bits: fraction * c and the difference from y * 2^-E are exact.
   let fraction = bitcast<f32>((scale_bits & 0x7fffffu) | 0x3f800000u);
@@ -87,7 +83,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   var residual = vec4<f32>(0.0);
   var length = vec4<f32>(0.0); // |x|^2, scaled
   for (var l = 0u; l < P.levels; l++) {
-    let to = (l * P.groups + group) * row_words + bit;
+    let to = level_at(slab, l, group) + bit;
     // Two chunks a step: llvmpipe counts the steps (workgroup.hpp); a level has at least two.
     for (var k = 0u; k < P.level_chunks; k += 2u) {
       for (var h = 0u; h < 2u; h++) {
@@ -129,12 +125,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
              bitcast<f32>(scale_bits) * (root + P.length_room) <= P.longest;
 
   if (P.codes_stay != 0u) {
-    put_packed(sides_at + 32u, select(ALWAYS_KEEP, u32(error), fits), 16u, lane, inside);
+    put_packed(side_words + 32u, select(ALWAYS_KEEP, u32(error), fits), 16u, lane, inside);
     return;
   }
   var rest = total;
   for (var l = 0u; l < P.levels; l++) {
-    let at = (l * P.groups + group) * row_words + bit;
+    let at = level_at(slab, l, group) + bit;
     for (var k = 0u; k < P.level_chunks; k += 2u) {
       for (var h = 0u; h < 2u; h++) {
         let word_at = at + (k + h) * 32u;
@@ -151,15 +147,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       if (fits && rest != 0u) {
         value = u32(ceil(sqrt(f32(rest)) * P.tail_scale / f32(norm)));
       }
-      put_packed(P.levels * P.groups * row_words + (l * P.groups + group) * 8u, value, 8u, lane, inside);
+      put_packed(tails_at(slab, l, group), value, 8u, lane, inside);
     }
   }
-  put_packed(sides_at, select(LEAST_SCALE, scale_bits, fits) >> 16u, 16u, lane, inside);
-  put_packed(sides_at + 16u, select(0u, norm, fits), 16u, lane, inside);
-  put_packed(sides_at + 32u, select(ALWAYS_KEEP, u32(error), fits), 16u, lane, inside);
+  put_packed(side_words, select(LEAST_SCALE, scale_bits, fits) >> 16u, 16u, lane, inside);
+  put_packed(side_words + 16u, select(0u, norm, fits), 16u, lane, inside);
+  put_packed(side_words + 32u, select(ALWAYS_KEEP, u32(error), fits), 16u, lane, inside);
   if (METRIC == POINCARE) {
     // 2^-18 above a root and a division that are 2^-19 off at most.
     let beta = ceil(inverseSqrt(side) * (1.0000039 * BETA_UNITS));
-    put_packed(sides_at + 48u, u32(min(beta, 65535.0)), 16u, lane, inside);
+    put_packed(side_words + 48u, u32(min(beta, 65535.0)), 16u, lane, inside);
   }
 }

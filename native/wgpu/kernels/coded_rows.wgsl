@@ -2,9 +2,6 @@
 // What `rotate` and `code` read: rows as codes see them.
 #include "common.wgsl"
 
-const COSINE: u32 = 2u;
-const POINCARE: u32 = 4u;
-
 // kernel_params.h: CodingParams.
 struct CodingParams {
   chunks: u32,     // of 4 dimensions of a row

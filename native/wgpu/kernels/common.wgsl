@@ -6,6 +6,12 @@
 // lavapipe compiles a kernel anew, 10 to 40 ms, for every value of a uniform that stands at a constant place and
 // decides a branch.
 
+const L2SQ: u32 = 1u;
+const COSINE: u32 = 2u;
+const DOT: u32 = 3u;
+const POINCARE: u32 = 4u;
+const MANHATTAN: u32 = 5u;
+
 // Marks "no entry": larger than the key of every finite rank and of +infinity (0xff800000).
 const EMPTY: u32 = 0xffffffffu;
 

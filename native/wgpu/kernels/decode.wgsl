@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows from their int8 codes (code_layout.hpp): v = m + R' (s c), a row a lane, by 8 dimensions. A coordinate is one
 // sum in the order of the axes.
-#include "common.wgsl"
+#include "code_layout.wgsl"
 
 const DIM_CHUNKS: u32 = 2u;
-const PLANES: u32 = 3u; // of side values: no Poincare
 
 // kernel_params.h: DecodingParams.
 struct DecodingParams {
@@ -35,11 +34,9 @@ struct DecodingParams {
 @group(0) @binding(6) var<storage, read_write> vector_sides: array<f32>;
 
 // Chunk c of s times the codes of a row: exact, 8 and 7 bits.
-fn scaled(P: DecodingParams, group: u32, bit: u32, c: u32, scale: f32) -> vec4<f32> {
-  let row_words = P.level_chunks * 32u;
-  let word = codes[(c / P.level_chunks * P.groups + group) * row_words + c % P.level_chunks * 32u + bit];
-  let c4 = vec4<i32>(vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(255u)) - vec4<i32>(128);
-  return scale * vec4<f32>(c4);
+fn scaled(slab: CodedSlab, group: u32, bit: u32, c: u32, scale: f32) -> vec4<f32> {
+  let word = codes[level_at(slab, c / slab.level_chunks, group) + c % slab.level_chunks * 32u + bit];
+  return scale * vec4<f32>(codes_of(word));
 }
 
 @compute @workgroup_size(WG)
@@ -57,8 +54,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
   let group = row >> 5u;
   let bit = row & 31u;
-  let sides_at = P.levels * P.groups * P.level_chunks * 32u + (P.levels - 1u) * P.groups * 8u + group * PLANES * 16u;
-  let scale = bitcast<f32>((codes[sides_at + bit / 2u] >> (bit % 2u * 16u)) << 16u);
+  let slab = CodedSlab(P.groups, P.levels, P.level_chunks, PLANES);
+  let scale = bitcast<f32>((codes[sides_at(slab, group) + bit / 2u] >> (bit % 2u * 16u)) << 16u);
   let to = P.to_begin + place;
   let base = (to >> 5u) * P.chunks * 32u + (to & 31u);
   let first = index % blocks * DIM_CHUNKS;
@@ -74,7 +71,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       }
     }
     for (var axis = P.axis_begin; axis < P.axis_end; axis += 4u) {
-      let y = scaled(P, group, bit, axis / 4u, scale);
+      let y = scaled(slab, group, bit, axis / 4u, scale);
       for (var i = 0u; i < 4u; i++) {
         let of_axis = (1u + axis - P.axis_begin + i) * P.chunks;
         // The last block may have one chunk: that is computed twice.
@@ -85,7 +82,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
   } else {
     for (var c = first; c < end; c++) {
-      v[c - first] = scaled(P, group, bit, c, scale);
+      v[c - first] = scaled(slab, group, bit, c, scale);
     }
   }
   for (var c = first; c < end; c++) {

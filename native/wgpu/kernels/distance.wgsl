@@ -2,12 +2,6 @@
 // The canonical final form (docs/numerics.md): four partial sums by dimension mod 4, each a chain of fma over
 // the chunks in ascending order, then (s0+s2)+(s1+s3). Every kernel computes ranks by these two functions.
 
-const L2SQ: u32 = 1u;
-const COSINE: u32 = 2u;
-const DOT: u32 = 3u;
-const POINCARE: u32 = 4u;
-const MANHATTAN: u32 = 5u;
-
 // `zero` is 0.0, but not to the compiler: fma(v, side, zero) is the rounded product, which cannot be
 // contracted with the subtraction that follows. So the cosine distance of a vector to itself is exactly 0.
 fn accumulate(q: vec4<f32>, v: vec4<f32>, side: f32, zero: f32, sum: vec4<f32>) -> vec4<f32> {

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A scan of int8 codes by levels: a lane owns a row and leaves it at the first level whose bound rules it out for all
 // of QB queries; what no level rules out becomes a candidate. Workgroup: one part of a slab's groups by QB queries.
-#include "common.wgsl"
+#include "code_layout.wgsl"
 
-const DOT: u32 = 3u;
-const POINCARE: u32 = 4u;
 const ALWAYS_KEEP: u32 = 65535u;
-const PLANES: u32 = select(3u, 4u, METRIC == POINCARE);
 const HEADER: u32 = 16u;     // words of CodeQuery
 const VALUE_WORDS: u32 = 5u; // of a candidate with its value
 
@@ -111,10 +108,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let begin = P.group_begin + part * P.groups_per_part;
   let end = min(begin + P.groups_per_part, P.group_end);
   let bit = lane & 31u;
-  let row_words = P.level_chunks * 32u; // of a group and level
+  let slab = CodedSlab(P.groups, P.levels, P.level_chunks, PLANES);
   let code_words = P.levels * P.level_chunks; // of a query and term
-  let tails_at = P.levels * P.groups * row_words;
-  let sides_at = tails_at + (P.levels - 1u) * P.groups * 8u;
 
   if (lane == 0u) {
     atomicStore(&levels_seen, 0u);
@@ -152,7 +147,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (alive == 0u) {
       continue;
     }
-    let side = sides_at + group * (PLANES * 16u) + (bit >> 1u);
+    let side = sides_at(slab, group) + (bit >> 1u);
     let shift = (bit & 1u) * 16u;
     let s = bitcast<f32>(((codes[side] >> shift) & 0xffffu) << 16u);
     let norm_units = f32((codes[side + 16u] >> shift) & 0xffffu);
@@ -174,11 +169,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       left[j] = 0.0;
     }
     for (var l = 0u; l < P.levels && alive != 0u; l++) {
-      let level_at = (l * P.groups + group) * row_words + bit;
+      let row_at = level_at(slab, l, group) + bit;
       for (var k = 0u; k < P.level_chunks; k += 2u) {
         // Two chunks a step: llvmpipe counts the steps (workgroup.hpp); a level has at least two.
-        let word0 = codes[level_at + k * 32u] ^ 0x80808080u;
-        let word1 = codes[level_at + k * 32u + 32u] ^ 0x80808080u;
+        let word0 = codes[row_at + k * 32u] ^ 0x80808080u;
+        let word1 = codes[row_at + k * 32u + 32u] ^ 0x80808080u;
         let at = l * P.level_chunks + k;
         for (var j = 0u; j < QB; j++) {
           a[j] += dot4I8Packed(word0, queries[first[j] + at]) + dot4I8Packed(word1, queries[first[j] + at + 1u]);
@@ -188,7 +183,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       }
       var tail = 0.0;
       if (l + 1u < P.levels) {
-        let word = codes[tails_at + (l * P.groups + group) * 8u + (bit >> 2u)];
+        let word = codes[tails_at(slab, l, group) + (bit >> 2u)];
         tail = f32((word >> ((bit & 3u) * 8u)) & 0xffu) * tail_unit;
       }
       seen++;

@@ -24,7 +24,7 @@ struct MergeParams {
 @group(0) @binding(1) var<storage, read> parts: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read_write> best: array<vec2<u32>>; // [batch][k], sorted
 @group(0) @binding(3) var<storage, read_write> limits: array<u32>;
-#include "select.wgsl"
+#include "best.wgsl"
 
 var<workgroup> found_any: atomic<u32>; // 1: some list had an entry of this rank
 
@@ -38,16 +38,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let limit = limits[q];
   select_init(lane);
   if (P.first == 0u) {
-    for (var start = 0u; start < P.k; start += WG) {
-      var entry = vec2<u32>(EMPTY, EMPTY);
-      if (start + lane < P.k) {
-        entry = best[q * P.k + start + lane];
-      }
-      offer(0u, entry.x, entry.y, EMPTY);
-      if (lists_full(lane)) {
-        prune(0u, P.k, lane);
-      }
-    }
+    offer_best(q, P.k, lane);
   }
   let base = q * P.part_stride * P.k;
   var open = EMPTY; // a bit per list of this lane (lane, lane + WG, ...) that may still have an entry; at most 32
@@ -84,14 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       break;
     }
   }
-  let n = prune(0u, P.k, lane);
-  for (var i = lane; i < P.k; i += WG) {
-    var entry = vec2<u32>(EMPTY, EMPTY);
-    if (i < n) {
-      entry = vec2<u32>(list_keys[i], list_rows[i]);
-    }
-    best[q * P.k + i] = entry;
-  }
+  let n = keep_best(q, P.k, lane);
   if (lane == 0u && n == P.k) {
     limits[q] = min(limit, bound_key[0]);
   }

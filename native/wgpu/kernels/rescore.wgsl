@@ -36,7 +36,7 @@ struct MatrixParams {
 @group(0) @binding(5) var<storage, read_write> counts: array<u32>;
 @group(0) @binding(6) var<storage, read_write> best: array<vec2<u32>>; // [batch][k], sorted
 @group(0) @binding(7) var<storage, read_write> limits: array<u32>;
-#include "select.wgsl"
+#include "best.wgsl"
 
 var<workgroup> shared_held: u32;
 
@@ -54,16 +54,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let held = workgroupUniformLoad(&shared_held);
   select_init(lane);
   if (P.first == 0u) {
-    for (var start = 0u; start < P.k; start += WG) {
-      var entry = vec2<u32>(EMPTY, EMPTY);
-      if (start + lane < P.k) {
-        entry = best[q * P.k + start + lane];
-      }
-      offer(0u, entry.x, entry.y, EMPTY);
-      if (lists_full(lane)) {
-        prune(0u, P.k, lane);
-      }
-    }
+    offer_best(q, P.k, lane);
   }
   for (var start = 0u; start < held; start += WG) {
     var key = EMPTY;
@@ -87,14 +78,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       prune(0u, P.k, lane);
     }
   }
-  let n = prune(0u, P.k, lane);
-  for (var i = lane; i < P.k; i += WG) {
-    var entry = vec2<u32>(EMPTY, EMPTY);
-    if (i < n) {
-      entry = vec2<u32>(list_keys[i], list_rows[i]);
-    }
-    best[q * P.k + i] = entry;
-  }
+  let n = keep_best(q, P.k, lane);
   if (lane == 0u) {
     let count = counts[q];
     let sum = counts[P.batch + q];

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Codes and side values of rows from slab to slab: a row of a target group a lane. Bits are copied.
-#include "common.wgsl"
+#include "code_layout.wgsl"
 
 const TARGET_WORDS: u32 = 33u; // NEARFIELD_TARGET_WORDS
-const PLANES: u32 = 3u;        // of side values: no Poincare
 
 // kernel_params.h: TransferParams.
 struct TransferParams {
@@ -13,8 +12,12 @@ struct TransferParams {
   to_groups: u32,
   levels: u32,
   level_chunks: u32,
+  planes: u32,     // of side values among the codes
   has_side: u32,
   grid_x: u32,
+  reserved0: u32,
+  reserved1: u32,
+  reserved2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: array<TransferParams, 2>; // see common.wgsl
@@ -61,27 +64,26 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let entry = place * TARGET_WORDS;
   let group = targets[entry];
   let row = targets[entry + 1u + bit];
-  let row_words = P.level_chunks * 32u; // of a group and level
+  let from_slab = CodedSlab(P.from_groups, P.levels, P.level_chunks, P.planes);
+  let to_slab = CodedSlab(P.to_groups, P.levels, P.level_chunks, P.planes);
   if (row != EMPTY) {
     for (var l = 0u; l < P.levels; l++) {
-      let begin = (l * P.from_groups + (row >> 5u)) * row_words + (row & 31u);
-      let to = (l * P.to_groups + group) * row_words + bit;
+      let read_at = level_at(from_slab, l, row >> 5u) + (row & 31u);
+      let write_at = level_at(to_slab, l, group) + bit;
       for (var k = 0u; k < P.level_chunks; k++) {
-        destination[to + k * 32u] = source[begin + k * 32u];
+        destination[write_at + k * 32u] = source[read_at + k * 32u];
       }
     }
     if (P.has_side != 0u) {
       destination_sides[group * 32u + bit] = source_sides[row];
     }
   }
-  let from_tails = P.levels * P.from_groups * row_words;
-  let to_tails = P.levels * P.to_groups * row_words;
   for (var l = 0u; l + 1u < P.levels; l++) {
-    transfer_packed(entry, from_tails + l * P.from_groups * 8u, 8u, to_tails + (l * P.to_groups + group) * 8u, 8u, bit);
+    transfer_packed(entry, tails_at(from_slab, l, 0u), 8u, tails_at(to_slab, l, group), 8u, bit);
   }
-  let from_sides = from_tails + (P.levels - 1u) * P.from_groups * 8u;
-  let to_sides = to_tails + (P.levels - 1u) * P.to_groups * 8u + group * PLANES * 16u;
-  for (var plane = 0u; plane < PLANES; plane++) {
-    transfer_packed(entry, from_sides + plane * 16u, PLANES * 16u, to_sides + plane * 16u, 16u, bit);
+  let side_words = P.planes * 16u; // of a group
+  for (var plane = 0u; plane < P.planes; plane++) {
+    let at = plane * 16u;
+    transfer_packed(entry, sides_at(from_slab, 0u) + at, side_words, sides_at(to_slab, group) + at, 16u, bit);
   }
 }

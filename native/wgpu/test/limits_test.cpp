@@ -85,7 +85,8 @@ void layouts() {
   using T = TransferParams;
   check_layout("transfer", "TransferParams", sizeof(T),
                {FIELD(T, list_begin), FIELD(T, list_end), FIELD(T, from_groups), FIELD(T, to_groups),
-                FIELD(T, levels), FIELD(T, level_chunks), FIELD(T, has_side), FIELD(T, grid_x)});
+                FIELD(T, levels), FIELD(T, level_chunks), FIELD(T, planes), FIELD(T, has_side),
+                FIELD(T, grid_x), FIELD(T, reserved0), FIELD(T, reserved1), FIELD(T, reserved2)});
   using L = LevelsParams;
   check_layout(
       "levels", "LevelsParams", sizeof(L),

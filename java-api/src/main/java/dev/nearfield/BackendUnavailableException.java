@@ -10,8 +10,18 @@ public final class BackendUnavailableException extends VectorIndexException {
   private final transient List<BackendStatus> statuses;
 
   public BackendUnavailableException(String message, List<BackendStatus> statuses) {
-    super(ErrorCode.BACKEND_UNAVAILABLE, message, null);
+    this(ErrorCode.BACKEND_UNAVAILABLE, message, statuses);
+  }
+
+  private BackendUnavailableException(
+      ErrorCode code, String message, List<BackendStatus> statuses) {
+    super(code, message, null);
     this.statuses = List.copyOf(statuses);
+  }
+
+  /** Of a device that is there, and lacks what was asked for. */
+  public static BackendUnavailableException unsupported(String message) {
+    return new BackendUnavailableException(ErrorCode.UNSUPPORTED, message, List.of());
   }
 
   /** The probe that led to this. */

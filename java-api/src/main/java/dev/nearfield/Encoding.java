@@ -30,8 +30,9 @@ public enum Encoding {
    * faster; it cannot be done later. When the index moves to another device its vectors are coded
    * once more, from what {@code get} gives, and may change by another rounding.
    *
-   * <p>For {@link Metric#L2_SQUARED} and {@link Metric#DOT}, of vectors no longer than 2^50, and
-   * for {@link Metric#COSINE}; not on plain Java. {@link #AUTO} never chooses it.
+   * <p>For {@link Metric#L2_SQUARED} and {@link Metric#DOT}, of vectors no longer than 2^48 (what
+   * {@code get} gives may be a little longer), and for {@link Metric#COSINE}; not on plain Java.
+   * {@link #AUTO} never chooses it.
    */
   INT8_ONLY,
   /**

@@ -5,6 +5,8 @@ package dev.nearfield;
 public enum ErrorCode {
   /** {@link BackendUnavailableException}. */
   BACKEND_UNAVAILABLE,
+  /** {@link BackendUnavailableException}: a device is there, and lacks what was asked for. */
+  UNSUPPORTED,
   /** {@link DeviceOutOfMemoryException}. */
   DEVICE_OOM,
   /** {@link DeviceLostException}. */

@@ -11,7 +11,6 @@ import static org.junit.jupiter.api.Assumptions.abort;
 
 import dev.nearfield.internal.index.IndexBuilder;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CancellationException;
@@ -20,7 +19,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
@@ -32,10 +30,9 @@ class CodesAloneTest {
   private static final int DIM = 40;
   private static final int ROWS = 3000;
   private static final int QUERIES = 12;
-  private static final int K = 10;
 
   static Stream<Arguments> cases() {
-    return Stream.of(BackendKind.CPU, BackendKind.CUDA, BackendKind.WGPU)
+    return Embeddings.backends()
         .flatMap(
             kind ->
                 Stream.of(Metric.L2_SQUARED, Metric.COSINE, Metric.DOT)
@@ -46,27 +43,14 @@ class CodesAloneTest {
   }
 
   private final Seed seed = new Seed("CodesAloneTest");
-
-  /** Variance falls from direction to direction, around a point far from the origin. */
-  private float[][] vectors(int use, int count) {
-    Random random = seed.random(use);
-    float[][] rows = new float[count][DIM];
-    for (float[] row : rows) {
-      double common = random.nextGaussian();
-      for (int d = 0; d < DIM; d++) {
-        row[d] = (float) (2 + common + random.nextGaussian() / (1 + d));
-      }
-    }
-    return rows;
-  }
+  private final Embeddings data = new Embeddings(seed, DIM, 2);
 
   private static AcceleratedVectorIndex floats(TestBackend backend, Metric metric) {
     return backend.builder(DIM, metric, 512).encoding(Encoding.F32).build();
   }
 
   /** Skips the test, with the reason, on a backend that has no such index yet. */
-  private static AcceleratedVectorIndex built(
-      BackendKind kind, AcceleratedVectorIndex.Builder builder) {
+  static AcceleratedVectorIndex built(BackendKind kind, AcceleratedVectorIndex.Builder builder) {
     try {
       return builder.encoding(Encoding.INT8_ONLY).build();
     } catch (BackendUnavailableException e) {
@@ -76,11 +60,7 @@ class CodesAloneTest {
     }
   }
 
-  private static SearchRequest.Builder request(float[]... queries) {
-    return SearchRequest.builder().queries(VectorBatch.of(queries)).topK(K);
-  }
-
-  private static float[] given(AcceleratedVectorIndex index, VectorHandle handle) {
+  static float[] given(AcceleratedVectorIndex index, VectorHandle handle) {
     return index.get(handle).orElseThrow().vector();
   }
 
@@ -119,13 +99,13 @@ class CodesAloneTest {
     }
 
     void compare(float[][] queries, String when) {
-      compare(request(queries), when);
-      compare(request(queries).topK(ROWS / 2), when + ", many");
+      compare(Embeddings.request(queries), when);
+      compare(Embeddings.request(queries).topK(ROWS / 2), when + ", many");
       for (float[] query : queries) {
-        compare(request(query), when + ", alone");
-        compare(request(query).maxOversample(1e6), when + ", a bound beyond all rows");
-        SearchResult capped = codes.search(request(query).maxOversample(1).build());
-        assertEquals(Math.min(K, coded.size()), capped.hitCount(0));
+        compare(Embeddings.request(query), when + ", alone");
+        compare(Embeddings.request(query).maxOversample(1e6), when + ", a bound beyond all rows");
+        SearchResult capped = codes.search(Embeddings.request(query).maxOversample(1).build());
+        assertEquals(Math.min(Embeddings.K, coded.size()), capped.hitCount(0));
         assertFalse(capped.certified(0));
       }
     }
@@ -134,16 +114,10 @@ class CodesAloneTest {
       SearchRequest request = builder.build();
       SearchResult expected = floats.search(request);
       SearchResult got = codes.search(request);
+      data.assertSame(expected, got, when);
       for (int q = 0; q < request.queryCount(); q++) {
         String where = when + ", query " + q + ", " + seed;
         assertFalse(got.certified(q) || got.execution().certified(q), where);
-        assertEquals(expected.hitCount(q), got.hitCount(q), where);
-        for (int i = 0; i < expected.hitCount(q); i++) {
-          assertEquals(
-              Float.floatToRawIntBits(expected.distance(q, i)),
-              Float.floatToRawIntBits(got.distance(q, i)),
-              where);
-        }
         assertEquals(
             expected.hits(q).stream().map(hit -> same.indexOf(hit.handle())).limit(3).toList(),
             got.hits(q).stream().map(hit -> coded.indexOf(hit.handle())).limit(3).toList(),
@@ -159,17 +133,17 @@ class CodesAloneTest {
     TestBackend backend = TestBackend.require(kind);
     AcceleratedVectorIndex.Builder builder = backend.builder(DIM, metric, 512);
     if (fitted) {
-      builder.codesFittedTo(VectorBatch.of(vectors(1, 1000)));
+      builder.codesFittedTo(VectorBatch.of(data.vectors(1, 1000, metric)));
     }
-    float[][] queries = vectors(2, QUERIES);
+    float[][] queries = data.vectors(2, QUERIES, metric);
     try (AcceleratedVectorIndex codes = built(kind, builder);
         AcceleratedVectorIndex floats = floats(backend, metric)) {
       assertEquals(Encoding.INT8_ONLY, codes.placement().encoding());
       Pair pair = new Pair(codes, floats);
       pair.compare(queries, "empty");
-      float[][] first = vectors(3, ROWS);
+      float[][] first = data.vectors(3, ROWS, metric);
       pair.add(first);
-      pair.add(vectors(4, 100));
+      pair.add(data.vectors(4, 100, metric));
       pair.compare(queries, "added");
       for (int i = 0; i < ROWS; i += 2) {
         pair.remove(i);
@@ -183,7 +157,7 @@ class CodesAloneTest {
       floats.compact().get();
       assertArrayEquals(before, given(codes, pair.coded.get(1)));
       pair.compare(queries, "after a compaction");
-      pair.add(vectors(5, 100));
+      pair.add(data.vectors(5, 100, metric));
       pair.compare(queries, "added again");
 
       IndexStats stats = codes.stats();
@@ -194,7 +168,7 @@ class CodesAloneTest {
     }
   }
 
-  private static double length(float[] vector, float[] from) {
+  static double length(float[] vector, float[] from) {
     double squared = 0;
     for (int d = 0; d < vector.length; d++) {
       squared += Math.pow((double) vector[d] - from[d], 2);
@@ -215,8 +189,8 @@ class CodesAloneTest {
   @MethodSource("cases")
   void whatIsGivenBackIsNear(BackendKind kind, Metric metric, boolean fitted) {
     TestBackend backend = TestBackend.require(kind);
-    float[][] vectors = vectors(6, 200);
-    float[][] sample = vectors(1, 1000);
+    float[][] vectors = data.vectors(6, 200, metric);
+    float[][] sample = data.vectors(1, 1000, metric);
     AcceleratedVectorIndex.Builder builder = backend.builder(DIM, metric);
     float[] mean = new float[DIM];
     if (fitted) {
@@ -248,83 +222,6 @@ class CodesAloneTest {
     }
   }
 
-  @ParameterizedTest
-  @EnumSource(names = {"CPU", "CUDA", "WGPU"})
-  void memoryIsAThird(BackendKind kind) {
-    TestBackend backend = TestBackend.require(kind);
-    int dim = 128;
-    int rows = 1 << 15;
-    float[][] vectors = new float[rows][dim];
-    Random random = seed.random(7);
-    for (float[] vector : vectors) {
-      for (int d = 0; d < dim; d++) {
-        vector[d] = (float) random.nextGaussian();
-      }
-    }
-    long[] bytes = new long[2];
-    for (int alone = 0; alone < 2; alone++) {
-      AcceleratedVectorIndex.Builder builder = backend.builder(dim, Metric.L2_SQUARED);
-      builder.expectedVectors(rows);
-      try (AcceleratedVectorIndex index =
-          alone == 1 ? built(kind, builder) : builder.encoding(Encoding.F32).build()) {
-        index.addAll(VectorBatch.of(vectors));
-        try (AcceleratedVectorIndex none = backend.builder(dim, Metric.L2_SQUARED).build()) {
-          // Without the workspace, which they share.
-          bytes[alone] = index.stats().deviceBytes() - none.stats().deviceBytes();
-        }
-        assertTrue(alone == 0 || index.stats().codeBytes() > (long) rows * dim);
-      }
-    }
-    double share = (double) bytes[1] / bytes[0];
-    assertTrue(share > .28 && share < .33, share + " of " + bytes[0] + " bytes");
-    // Room for the codes, and not for the floats.
-    long budget = (long) rows * dim * Float.BYTES / 3;
-    AcceleratedVectorIndex.Builder tight = backend.builder(dim, Metric.L2_SQUARED);
-    tight.expectedVectors(rows).deviceMemoryBudget(budget);
-    assertThrows(
-        DeviceOutOfMemoryException.class, () -> tight.encoding(Encoding.F32).build().close());
-    try (AcceleratedVectorIndex index = built(kind, tight)) {
-      assertEquals(Encoding.INT8_ONLY, index.placement().encoding());
-      VectorBatch half = VectorBatch.of(Arrays.copyOf(vectors, rows / 2));
-      index.addAll(half);
-      index.addAll(half);
-      assertThrows(DeviceOutOfMemoryException.class, () -> index.addAll(half));
-      assertEquals(rows, index.stats().live());
-    }
-  }
-
-  @ParameterizedTest
-  @EnumSource(names = {"CPU", "CUDA", "WGPU"})
-  void whatItCannotDoIsRefused(BackendKind kind) {
-    TestBackend backend = TestBackend.require(kind);
-    try (AcceleratedVectorIndex index = built(kind, backend.builder(2, Metric.DOT))) {
-      VectorHandle handle = index.add(new float[] {1, 2});
-      float[] huge = {0x1p50f, 0x1p30f};
-      for (IllegalArgumentException e :
-          List.of(
-              assertThrows(IllegalArgumentException.class, () -> index.add(huge)),
-              assertThrows(IllegalArgumentException.class, () -> index.replace(handle, huge)),
-              assertThrows(
-                  IllegalArgumentException.class,
-                  () -> index.addAll(VectorBatch.of(new float[][] {huge}))))) {
-        assertTrue(e.getMessage().contains("INT8_ONLY allows at most " + 0x1p50), e.getMessage());
-      }
-      VectorHandle longest = index.add(new float[] {0x1p50f, 0});
-      assertEquals(0x1p50f, given(index, longest)[0], 0x1p42f);
-      SearchResult far = index.search(request(new float[] {0x1p60f, 0}).build());
-      assertEquals(longest, far.hits(0).getFirst().handle(), "queries may be longer");
-      SearchRequest exact = request(new float[] {1, 0}).exact(true).build();
-      IllegalArgumentException e =
-          assertThrows(IllegalArgumentException.class, () -> index.search(exact));
-      assertTrue(e.getMessage().startsWith("search: exact [true]"), e.getMessage());
-      assertThrows(IllegalArgumentException.class, () -> index.searchAsync(exact));
-    }
-    try (AcceleratedVectorIndex index = built(kind, backend.builder(2, Metric.COSINE))) {
-      VectorHandle longer = index.add(new float[] {0x1p55f, 0}); // its length is not kept
-      assertEquals(1, given(index, longer)[0], 0x1p-8);
-    }
-  }
-
   @Test
   void plainJavaHasNone() {
     AcceleratedVectorIndex.Builder alone =
@@ -346,7 +243,9 @@ class CodesAloneTest {
     try (AcceleratedVectorIndex index = builder.build()) {
       assertEquals(Encoding.INT8_ONLY, index.placement().encoding());
       VectorHandle only = index.add(new float[] {1, 2});
-      assertEquals(only, index.search(request(new float[] {1, 1}).build()).hits(0).get(0).handle());
+      assertEquals(
+          only,
+          index.search(Embeddings.request(new float[] {1, 1}).build()).hits(0).get(0).handle());
     }
   }
 
@@ -378,7 +277,7 @@ class CodesAloneTest {
                   }
                 });
     try (AcceleratedVectorIndex other = floats(backend, Metric.DOT)) { // on the same device
-      VectorHandle handle = other.addAsync(vectors(9, 1)[0]).get();
+      VectorHandle handle = other.addAsync(data.vectors(9, 1, Metric.DOT)[0]).get();
       assertTrue(caller.isAlive(), "the fit took no longer than an insert");
       assertTrue(other.get(handle).isPresent());
       caller.interrupt();

@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.nearfield.internal.index.BatchingTest;
 import dev.nearfield.internal.index.IndexBuilder;
 import java.util.Arrays;
-import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -23,10 +22,9 @@ class CodesTest {
   private static final int DIM = 48;
   private static final int ROWS = 3000;
   private static final int QUERIES = 12;
-  private static final int K = 10;
 
   static Stream<Arguments> cases() {
-    return Stream.of(BackendKind.CPU, BackendKind.CUDA, BackendKind.WGPU)
+    return Embeddings.backends()
         .flatMap(
             kind ->
                 Arrays.stream(Metric.values())
@@ -34,35 +32,7 @@ class CodesTest {
                     .map(metric -> Arguments.of(kind, metric)));
   }
 
-  private final Seed seed = new Seed("CodesTest");
-
-  /** Clusters in a space of falling variance, as embeddings are: codes leave most rows out. */
-  private float[][] vectors(int use, int count, Metric metric) {
-    Random random = seed.random(use);
-    Random centres = seed.random(-1);
-    float[][] centre = new float[20][DIM];
-    for (float[] c : centre) {
-      for (int d = 0; d < DIM; d++) {
-        c[d] = (float) (centres.nextGaussian() / Math.sqrt(1 + d));
-      }
-    }
-    float[][] rows = new float[count][DIM];
-    for (float[] row : rows) {
-      float[] around = centre[random.nextInt(centre.length)];
-      double norm = 0;
-      for (int d = 0; d < DIM; d++) {
-        row[d] = (float) (around[d] + .3 * random.nextGaussian() / Math.sqrt(1 + d));
-        norm += row[d] * row[d];
-      }
-      if (metric == Metric.POINCARE) {
-        float to = (float) (random.nextDouble(.2, .95) / Math.sqrt(norm));
-        for (int d = 0; d < DIM; d++) {
-          row[d] *= to;
-        }
-      }
-    }
-    return rows;
-  }
+  private final Embeddings data = new Embeddings(new Seed("CodesTest"), DIM, 0);
 
   private static AcceleratedVectorIndex build(
       TestBackend backend, Metric metric, Encoding encoding) {
@@ -80,42 +50,26 @@ class CodesTest {
     return backend;
   }
 
-  private static SearchRequest.Builder request(float[][] queries) {
-    return SearchRequest.builder().queries(VectorBatch.of(queries)).topK(K);
-  }
-
-  private void assertSame(SearchResult expected, SearchResult got, String when) {
-    for (int q = 0; q < expected.queryCount(); q++) {
-      String where = when + ", query " + q + ", " + seed;
-      assertEquals(expected.hitCount(q), got.hitCount(q), where);
-      for (int i = 0; i < expected.hitCount(q); i++) {
-        assertEquals(
-            Float.floatToRawIntBits(expected.distance(q, i)),
-            Float.floatToRawIntBits(got.distance(q, i)),
-            where);
-      }
-    }
-  }
-
   /** The answers of both, for the same vectors in the same order. */
   private void compare(
       AcceleratedVectorIndex floats, AcceleratedVectorIndex codes, float[][] queries, String when) {
-    SearchResult expected = floats.search(request(queries).build());
-    SearchResult got = codes.search(request(queries).build());
-    assertSame(expected, got, when);
-    assertSame(expected, codes.search(request(queries).exact(true).build()), when + ", exact");
+    SearchResult expected = floats.search(Embeddings.request(queries).build());
+    SearchResult got = codes.search(Embeddings.request(queries).build());
+    data.assertSame(expected, got, when);
+    data.assertSame(
+        expected, codes.search(Embeddings.request(queries).exact(true).build()), when + ", exact");
     for (int q = 0; q < queries.length; q++) {
       assertTrue(got.certified(q) && got.execution().certified(q), when + ", query " + q);
-      float[][] one = {queries[q]};
-      SearchResult alone = codes.search(request(one).build());
-      SearchResult truth = floats.search(request(one).build());
-      assertSame(truth, alone, when + ", alone");
+      float[] one = queries[q];
+      SearchResult alone = codes.search(Embeddings.request(one).build());
+      SearchResult truth = floats.search(Embeddings.request(one).build());
+      data.assertSame(truth, alone, when + ", alone");
       assertTrue(alone.rescored(0) <= codes.stats().live(), when);
       for (double bound : new double[] {1, 3, 1e6}) {
-        SearchResult capped = codes.search(request(one).maxOversample(bound).build());
-        assertEquals(K, capped.hitCount(0));
+        SearchResult capped = codes.search(Embeddings.request(one).maxOversample(bound).build());
+        assertEquals(Embeddings.K, capped.hitCount(0));
         if (capped.certified(0)) {
-          assertSame(truth, capped, when + ", certified at " + bound);
+          data.assertSame(truth, capped, when + ", certified at " + bound);
         }
         assertTrue(bound < 1e6 || capped.certified(0), when + ": the bound is beyond all rows");
         assertTrue(
@@ -128,18 +82,18 @@ class CodesTest {
   @MethodSource("cases")
   void answersAreThoseOfFloats(BackendKind kind, Metric metric) throws Exception {
     TestBackend backend = coded(kind);
-    float[][] queries = vectors(1, QUERIES, metric);
+    float[][] queries = data.vectors(1, QUERIES, metric);
     try (AcceleratedVectorIndex floats = build(backend, metric, Encoding.F32);
         AcceleratedVectorIndex codes = build(backend, metric, Encoding.INT8)) {
       assertEquals(Encoding.INT8, codes.placement().encoding());
       assertEquals(0, floats.stats().codeBytes());
-      float[][] first = vectors(2, ROWS, metric);
+      float[][] first = data.vectors(2, ROWS, metric);
       VectorHandles both = codes.addAll(VectorBatch.of(first));
       VectorHandles same = floats.addAll(VectorBatch.of(first));
       compare(floats, codes, queries, "before the training");
       assertEquals(0, codes.stats().trainings());
 
-      float[][] more = vectors(3, ROWS, metric);
+      float[][] more = data.vectors(3, ROWS, metric);
       codes.addAll(VectorBatch.of(more));
       floats.addAll(VectorBatch.of(more));
       compare(floats, codes, queries, "around the training");

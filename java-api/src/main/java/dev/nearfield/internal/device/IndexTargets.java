@@ -70,24 +70,32 @@ public record IndexTargets(
   }
 
   /**
-   * The answer of the first device that can do it. When none can, throws what the last one threw.
+   * The answer of the first device that can do it. When none can, throws what the last one threw
+   * that does not simply lack what was asked for, if there is such a one.
    */
   public <T> T first(Attempt<T> attempt) {
     Optional<FallbackReason> reason = fallback;
     VectorIndexException cause = null;
+    VectorIndexException able = null; // what a device threw that might have done it
     Deque<Device> left = new ArrayDeque<>(devices); // at least one
     while (true) {
       Device device = left.removeFirst();
       try {
         return attempt.on(device, reason, cause);
       } catch (VectorIndexException e) {
-        if (automatic && isGpu(device) && e.code() == ErrorCode.BACKEND_UNAVAILABLE) {
+        if (automatic && isGpu(device) && e instanceof BackendUnavailableException) {
           DeviceChoice.gpuAfter(device.backend()).ifPresent(left::addFirst);
         }
         reason = reason(e);
+        boolean lacks = e.code() == ErrorCode.UNSUPPORTED;
         if (left.isEmpty() || reason.isEmpty()) {
-          throw e;
+          if (able == null || !lacks) {
+            throw e;
+          }
+          able.addSuppressed(e);
+          throw able;
         }
+        able = lacks ? able : e;
         cause = e;
       }
     }
@@ -97,6 +105,7 @@ public record IndexTargets(
   private static Optional<FallbackReason> reason(VectorIndexException failure) {
     return switch (failure.code()) {
       case DEVICE_OOM -> Optional.of(FallbackReason.MEMORY_BUDGET);
+      case UNSUPPORTED -> Optional.of(FallbackReason.UNSUPPORTED);
       case DEVICE_LOST, BACKEND_UNAVAILABLE -> Optional.of(FallbackReason.DEVICE_LOST);
       default -> Optional.empty();
     };

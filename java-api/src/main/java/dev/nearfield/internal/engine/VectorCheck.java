@@ -18,8 +18,11 @@ public final class VectorCheck {
   /** Cosine: 1/|v| and v/|v| stay normal f32 numbers from here on. */
   static final double MIN_COSINE_NORM = 0x1p-62;
 
-  /** Longer vectors have no codes that could stand for them alone. */
-  static final double MAX_CODED_NORM = 0x1p50;
+  /**
+   * A quarter of what the natives take as codes alone: what codes stand for may be longer than what
+   * was given, and has to find a place where the index moves to.
+   */
+  static final double MAX_CODED_NORM = 0x1p48;
 
   /** One element of this gives a norm of {@link #MIN_COSINE_NORM} at least. */
   private static final int PLAINLY_LARGE = Float.floatToRawIntBits(0x1p-62f);
@@ -50,7 +53,9 @@ public final class VectorCheck {
     this.limits = limits;
   }
 
-  /** Of vectors that become codes and nothing else; cosine scales them to length 1 before. */
+  /**
+   * Of vectors that are to become codes and nothing else; cosine scales them to length 1 before.
+   */
   public VectorCheck ofCodesAlone() {
     return metric == Metric.COSINE
         ? this

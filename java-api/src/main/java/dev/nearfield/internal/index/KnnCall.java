@@ -2,38 +2,30 @@
 package dev.nearfield.internal.index;
 
 import dev.nearfield.internal.engine.Engine;
-import dev.nearfield.internal.turn.CancelWord;
 import dev.nearfield.internal.turn.DeviceOwner;
-import dev.nearfield.internal.turn.Request;
-import dev.nearfield.internal.turn.Scratch;
 import dev.nearfield.internal.turn.StackRoom;
+import dev.nearfield.internal.turn.SteppedCall;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
-import java.util.concurrent.CancellationException;
 import org.jspecify.annotations.Nullable;
 
 /**
  * One stateless search on one device, in turn with the indexes there: a step after the other, as
  * the pieces of the dataset come. Once it has ended the device no longer touches the job's memory.
  */
-final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
+final class KnnCall extends SteppedCall<KnnCall.Times> {
   /** Until the first step, and from there to the end of the last. */
   record Times(Duration queued, Duration executed) {}
 
-  private final DeviceOwner owner;
   private final KnnJob job;
   private final KnnPieces pieces;
-  private final DeviceOwner.Seat seat;
   private Engine.@Nullable Knn knn; // this and below in a turn
-  private boolean started;
   private long startedNanos;
 
   private KnnCall(DeviceOwner owner, KnnJob job, @Nullable Duration timeout) {
-    super("Knn.search", timeout);
-    this.owner = owner;
+    super(owner, "Knn.search", timeout);
     this.job = job;
     this.pieces = job.newPieces();
-    this.seat = owner.seat(this);
   }
 
   /** Waits until the answers are written, and copies the dataset meanwhile. */
@@ -49,7 +41,7 @@ final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
   private void feed() {
     try {
       while (pieces.copyNext(remainingNanos())) {
-        seat.ready();
+        ready();
       }
     } catch (RuntimeException | Error e) { // a segment closed meanwhile
       if (!endIfQueued(e)) {
@@ -61,22 +53,12 @@ final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
 
   private void stop(Throwable cause) {
     pieces.fail();
-    seat.ready();
+    ready();
     try {
       await();
     } catch (RuntimeException expected) {
       cause.addSuppressed(expected);
     }
-  }
-
-  @Override
-  protected boolean abandonable() {
-    return false;
-  }
-
-  @Override
-  protected void onCancelRequested() {
-    seat.ready();
   }
 
   @Override
@@ -88,49 +70,16 @@ final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
   // ---- in a turn
 
   @Override
-  public long run(Engine engine, Scratch scratch, long untilNanos) {
-    if (ended()) {
-      return DeviceOwner.IDLE;
-    }
-    CancelWord cancel = owner.cancelWord();
-    try {
-      return begin(cancel.arm())
-          ? work(engine, new Engine.CallControl(0, cancel.segment()), untilNanos)
-          : DeviceOwner.IDLE;
-    } catch (RuntimeException | Error e) {
-      try {
-        close();
-      } finally {
-        fail(e); // whatever became of that: no other turn may go on with it
-      }
-      return DeviceOwner.IDLE;
-    } finally {
-      cancel.disarm();
-    }
-  }
-
-  /** False when it has ended before its first turn. */
-  private boolean begin(CancelWord.Batch batch) {
-    if (started) {
-      join(batch);
-    } else {
-      started = start(batch);
-      startedNanos = System.nanoTime();
-    }
-    batch.gathered();
-    return started;
-  }
-
-  /** A time-out needs no word to the device: the caller, who waits, asks it to stop. */
-  private long work(Engine engine, Engine.CallControl control, long untilNanos) {
+  protected long step(Engine engine, Engine.CallControl control, long untilNanos) {
     Engine.Knn running = knn;
     if (running == null) {
+      startedNanos = System.nanoTime();
       running = job.begin(engine);
       knn = running;
     }
     MemorySegment piece = pieces.from(running.position());
     while (piece != null) {
-      checkWanted();
+      checkComing();
       long budget = Math.max(1, untilNanos - System.nanoTime());
       if (running.step(piece, job.rowsIn(piece), budget, control)) {
         close();
@@ -145,18 +94,17 @@ final class KnnCall extends Request<KnnCall.Times> implements DeviceOwner.Turn {
         return DeviceOwner.AGAIN;
       }
     }
-    checkWanted();
+    checkComing();
     return DeviceOwner.IDLE; // the next piece comes with a turn of its own
   }
 
-  private void checkWanted() {
-    if (cancelRequested()) {
-      throw new CancellationException(operation() + ": cancelled by the caller");
-    }
+  private void checkComing() {
+    checkWanted();
     pieces.checkComing();
   }
 
-  private void close() {
+  @Override
+  protected void close() {
     Engine.Knn open = knn;
     knn = null;
     if (open != null) {

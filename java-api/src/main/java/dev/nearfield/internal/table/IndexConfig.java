@@ -7,7 +7,6 @@ import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.FitSample;
 import java.time.Duration;
-import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -97,10 +96,9 @@ public record IndexConfig(
   }
 
   private BackendUnavailableException unavailable(Engine engine, String instead) {
-    return new BackendUnavailableException(
+    return BackendUnavailableException.unsupported(
         "build: encoding [%s] is not to be had on %s with %s; %s"
-            .formatted(encoding, engine.device(), metric, instead),
-        List.of());
+            .formatted(encoding, engine.device(), metric, instead));
   }
 
   private boolean codesPay(Engine engine, Engine.IndexOptions coded) {

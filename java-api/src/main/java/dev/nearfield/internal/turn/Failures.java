@@ -33,6 +33,8 @@ public final class Failures {
           case IndexBusyException e -> new IndexBusyException(message);
           case SearchTimeoutException e -> new SearchTimeoutException(message);
           case NativeCallException e -> new NativeCallException(e.status(), e.function(), message);
+          case BackendUnavailableException e when e.code() == ErrorCode.UNSUPPORTED ->
+              BackendUnavailableException.unsupported(message);
           case BackendUnavailableException e ->
               new BackendUnavailableException(message, e.statuses());
           case IndexClosedException e -> new IndexClosedException(message);

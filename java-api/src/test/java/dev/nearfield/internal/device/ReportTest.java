@@ -30,7 +30,9 @@ import dev.nearfield.internal.table.IndexConfig;
 import dev.nearfield.internal.value.PlacementInfo;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
@@ -185,6 +187,40 @@ class ReportTest {
                 (device, fallback, cause) -> {
                   throw refused();
                 }));
+  }
+
+  /** The reason that is given for the next device, and what is thrown when there is none. */
+  @Test
+  void aDeviceThatLacksWhatIsAskedForIsPassedOver() {
+    withoutGpus();
+    properties.set("nearfield.cuda.enabled", "true");
+    use("cuda", "status");
+    BackendUnavailableException lacks = BackendUnavailableException.unsupported("planted");
+    DeviceOutOfMemoryException full = new DeviceOutOfMemoryException("planted", 1, 0, 0);
+    assertEquals(List.of("cuda:0", "cpu:0"), tried(Acceleration.PREFERRED, 1, () -> lacks));
+    IndexTargets targets = IndexTargets.of(Acceleration.PREFERRED, null, null);
+    List<Optional<FallbackReason>> reasons = new ArrayList<>();
+    Map<BackendKind, VectorIndexException> failures = new EnumMap<>(BackendKind.class);
+    IndexTargets.Attempt<Device> attempt =
+        (device, fallback, cause) -> {
+          reasons.add(fallback);
+          VectorIndexException failure = failures.get(device.backend());
+          if (failure != null) {
+            throw failure;
+          }
+          return device;
+        };
+    failures.put(BackendKind.CUDA, lacks);
+    assertEquals(BackendKind.CPU, targets.first(attempt).backend());
+    assertEquals(List.of(Optional.empty(), Optional.of(FallbackReason.UNSUPPORTED)), reasons);
+    failures.put(BackendKind.JAVA, BackendUnavailableException.unsupported("of plain Java"));
+    failures.put(BackendKind.CPU, full);
+    assertSame(full, assertThrows(DeviceOutOfMemoryException.class, () -> targets.first(attempt)));
+    assertSame(failures.get(BackendKind.JAVA), full.getSuppressed()[0]);
+    failures.put(BackendKind.CPU, lacks);
+    assertSame(
+        failures.get(BackendKind.JAVA),
+        assertThrows(BackendUnavailableException.class, () -> targets.first(attempt)));
   }
 
   private VectorIndexException refused() {

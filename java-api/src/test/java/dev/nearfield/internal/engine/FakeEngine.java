@@ -138,12 +138,16 @@ public final class FakeEngine implements Engine {
     return calls.stream().filter(call -> call.operation.equals(operation)).toList().getLast();
   }
 
-  private void enter(String operation, int batch, int k, int filters, CallControl control) {
+  void enter(String operation, int batch, int k, int filters, CallControl control) {
     calls.add(new Call(operation, batch, k, filters, Thread.currentThread()));
     if (gated.equals(operation)) {
       waiting.release();
       hang(operation, control);
     }
+    failIfWanted(operation);
+  }
+
+  void failIfWanted(String operation) {
     if (List.of(failing.split(",")).contains(operation)) {
       Throwable failure = failures.poll();
       lost |= failure instanceof DeviceLostException;
@@ -156,7 +160,7 @@ public final class FakeEngine implements Engine {
     }
   }
 
-  private CallControl heard(CallControl control) {
+  CallControl heard(CallControl control) {
     return deaf ? CallControl.NONE : control;
   }
 
@@ -241,7 +245,7 @@ public final class FakeEngine implements Engine {
             options.capacity(),
             options.memoryLimitBytes(),
             options.poincareMaxNorm());
-    return new FakeIndex(real.createIndex(plain, control), options);
+    return new FakeIndex(this, real.createIndex(plain, control), options);
   }
 
   @Override
@@ -291,138 +295,6 @@ public final class FakeEngine implements Engine {
       knnsClosed.incrementAndGet();
       enter("knnClose", 0, 0, 0, CallControl.NONE);
       knn.close();
-    }
-  }
-
-  private final class FakeIndex implements EngineIndex {
-    private final EngineIndex rows;
-    private final int dim;
-    private final boolean coded;
-    private final boolean alone;
-    private int slices;
-    private long whole;
-
-    FakeIndex(EngineIndex rows, IndexOptions options) {
-      this.rows = rows;
-      this.dim = options.dim();
-      this.coded = options.coded();
-      this.alone = options.codesAlone();
-    }
-
-    private MemorySegment kept(MemorySegment vectors, long count) {
-      if (!alone) {
-        return vectors;
-      }
-      float[] halves = new float[(int) count * dim];
-      MemorySegment.copy(vectors, ValueLayout.JAVA_FLOAT, 0, halves, 0, halves.length);
-      for (int i = 0; i < halves.length; i++) {
-        halves[i] = Math.round(halves[i] * 2) / 2f;
-      }
-      return MemorySegment.ofArray(halves);
-    }
-
-    /** Codes take a quarter of the rows, and searches read half of them. */
-    @Override
-    public Info info() {
-      Info info = rows.info();
-      long bytes = info.deviceBytes() / 4;
-      return coded
-          ? new Info(
-              info.rows(),
-              info.liveRows(),
-              info.deviceBytes() + bytes,
-              info.workspaceBytes(),
-              new Codes(bytes, whole / 2, whole, loosening))
-          : info;
-    }
-
-    @Override
-    public long add(MemorySegment vectors, long count, boolean hidden, CallControl control) {
-      enter("add", (int) count, 0, 0, control);
-      return rows.add(kept(vectors, count), count, hidden, heard(control));
-    }
-
-    @Override
-    public void replace(
-        MemorySegment numbers, long count, MemorySegment vectors, CallControl control) {
-      enter("replace", (int) count, 0, 0, control);
-      rows.replace(numbers, count, kept(vectors, count), heard(control));
-    }
-
-    @Override
-    public void read(MemorySegment numbers, long count, MemorySegment out, CallControl control) {
-      enter("read", (int) count, 0, 0, control);
-      rows.read(numbers, count, out, heard(control));
-    }
-
-    @Override
-    public void setLive(MemorySegment numbers, long count, boolean live, CallControl control) {
-      enter(live ? "revive" : "kill", (int) count, 0, 0, control);
-      rows.setLive(numbers, count, live, heard(control));
-    }
-
-    @Override
-    public void setLive(long first, long count, boolean live, CallControl control) {
-      enter(live ? "reveal" : "hide", (int) count, 0, 0, control);
-      rows.setLive(first, count, live, heard(control));
-    }
-
-    @Override
-    public void search(SearchCall search, CallControl control) {
-      enter("search", search.batch(), search.k(), search.filters().size(), control);
-      searches.add(search);
-      rows.search(search, heard(control));
-      if (coded) {
-        whole += 2L * search.batch() * rows.info().rows();
-        for (int q = 0; search.maxOversample() > 0 && q < search.batch(); q++) {
-          search.certified().set(ValueLayout.JAVA_BYTE, q, (byte) 0);
-          int looked = (int) Math.ceil((double) search.maxOversample() * search.k());
-          search.rescored().setAtIndex(ValueLayout.JAVA_INT, q, looked);
-        }
-      }
-      for (int q = 0; alone && q < search.batch(); q++) {
-        search.certified().set(ValueLayout.JAVA_BYTE, q, (byte) 0);
-      }
-    }
-
-    @Override
-    public TrainStep trainStep(
-        FitSample data, long position, long budgetNanos, CallControl control) {
-      enter(data == null ? "train" : "fit", (int) position, 0, 0, control);
-      boolean possible = alone ? data != null && rows.info().rows() == 0 : coded && data == null;
-      if (!possible || budgetNanos <= 0) {
-        throw new AssertionError("train: coded [" + coded + "], budget [" + budgetNanos + "]");
-      }
-      if (data != null) {
-        fittedTo.add(data);
-      }
-      boolean done = position + 1 == trainSteps;
-      if (done) {
-        loosening = 0;
-      }
-      return new TrainStep(position + 1, done);
-    }
-
-    @Override
-    public CompactStep compactStep(
-        MemorySegment newRow, long window, long position, long budgetNanos, CallControl control) {
-      enter("compact", (int) window, 0, 0, control);
-      if (++slices < compactSlices) {
-        return slices == 1 // some rows are copied before the others change
-            ? rows.compactStep(newRow, Math.clamp(rows.info().rows() / 2, 1, window), 0, 1, control)
-            : new CompactStep(position, position, false);
-      }
-      CompactStep step = rows.compactStep(newRow, window, position, 0, control);
-      if (step.done()) {
-        slices = 0;
-      }
-      return step;
-    }
-
-    @Override
-    public void close() {
-      indexesClosed.incrementAndGet();
-      rows.close();
     }
   }
 }

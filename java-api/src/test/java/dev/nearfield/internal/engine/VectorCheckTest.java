@@ -89,16 +89,16 @@ class VectorCheckTest {
   /** Cosine keeps the direction only. */
   @Test
   void codesAloneStandForNothingLonger() {
-    float[] longest = {0x1p50f, 0};
-    float[] longer = {0x1p50f, 0x1p40f};
+    float[] longest = {0x1p48f, 0};
+    float[] longer = {0x1p48f, 0x1p38f};
     for (Metric metric : List.of(Metric.L2_SQUARED, Metric.DOT)) {
       VectorCheck check = new VectorCheck(metric, 2, 0).ofCodesAlone();
       check.check("test", "vector", 0, longest, 0);
       assertEquals(
           "test: vector [7] has norm ["
-              + Math.sqrt(0x1p100 + 0x1p80)
+              + Math.sqrt(0x1p96 + 0x1p76)
               + "], INT8_ONLY allows at most "
-              + 0x1p50,
+              + 0x1p48,
           assertThrows(
                   IllegalArgumentException.class, () -> check.check("test", "vector", 7, longer, 0))
               .getMessage());

@@ -3,6 +3,7 @@ package dev.nearfield.internal.index;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -264,10 +265,11 @@ class KnnCallTest {
   @Test
   void aFailureThatCannotEvenBeClosedEndsTheCall() {
     engine.failing = "knnStep,knnClose";
-    engine.failures.add(new IllegalStateException("a bug"));
-    engine.failures.add(new OutOfMemoryError("made up, logged in this test on purpose"));
+    OutOfMemoryError untidy = new OutOfMemoryError("made up");
+    engine.failures.addAll(List.of(new IllegalStateException("a bug"), untidy));
     VectorIndexException e = assertThrows(VectorIndexException.class, this::search);
     assertEquals("a bug", e.getMessage());
+    assertSame(untidy, e.getCause().getSuppressed()[0]);
     check(search());
     assertEquals(2, engine.count("knn"));
   }
