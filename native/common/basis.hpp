@@ -12,6 +12,14 @@
 
 namespace nearfield {
 
+// R x as x - W (P x), where R is a product of `count` reflectors: 4 count operations a dimension, not 2 dim.
+struct Factors {
+  int32_t count = 0;          // 0: none
+  std::vector<float> reduce;  // P: count x dim
+  std::vector<float> expand;  // W: dim x count
+  double rounding = 0;        // as Basis::rounding(), of a row rotated by these, beside the R of all others
+};
+
 // Immutable: stores and fits share it.
 struct Basis {
   int32_t dim = 0;
@@ -19,6 +27,7 @@ struct Basis {
   std::vector<float> mean;  // m: dim floats, or empty: zero
   std::vector<float>
       rotation;          // R: dim x dim, an axis a row, the one of largest variance first; or empty: identity
+  Factors factors;       // of R
   double departure = 0;  // |R'R - I|_F of the f32 R, in f64, rounded up; below 1/2
 
   bool is_rotated() const { return !rotation.empty(); }

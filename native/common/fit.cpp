@@ -27,6 +27,8 @@ constexpr double kWorthRotating = 0.95;
 constexpr int64_t kJudges = 4;
 // More than rounding to f32 can leave, which is 2^-24 sqrt(dim): an R that is none.
 constexpr double kLargestDeparture = 0x1p-10;
+// Factors that round more than so many times what R does, in place of 2 to 3, are not worth their speed.
+constexpr double kRoughest = 4;
 // Of read_share(): queries, and the largest number of multiplications for rotating the other rows (1 s).
 constexpr int64_t kQueries = 32;
 constexpr int64_t kRotations = int64_t{1} << 31;
@@ -219,9 +221,14 @@ bool Fit::fit() {
     const std::span<const float> judges = std::span(sample_).subspan(static_cast<size_t>(judged_from * dim_));
     const auto seen = std::lower_bound(kept.begin(), kept.end(), judged_from) - kept.begin();
     const SampleRows shown{sample_.data(), dim_, std::span(kept).first(static_cast<size_t>(seen))};
-    if (!find_axes(shown, centred->mean.data(), seed_, stop_, &rotated->rotation)) return false;
+    if (!find_axes(shown, centred->mean.data(), seed_, stop_, &rotated->rotation, &rotated->factors))
+      return false;
     if (rotated->is_rotated()) {
       if (!measure_axes(rotated->rotation, dim_, stop_, &rotated->departure)) return false;
+      if (rotated->factors.count != 0 &&
+          !measure_factors(rotated->rotation, dim_, rotated->departure, stop_, &rotated->factors))
+        return false;
+      if (rotated->factors.rounding > kRoughest * rotated->rounding()) rotated->factors = {};
       if (rotated->departure <= kLargestDeparture &&
           read_share(*rotated, judges) < kWorthRotating * read_share(*centred, judges))
         basis_ = std::move(rotated);

@@ -34,7 +34,11 @@ struct CodeShape {
   const float* mean = nullptr;      // padded_dim floats, NULL: zero
   const float* rotation = nullptr;  // dim x dim, NULL: identity
   const float* panels =
-      nullptr;             // the rotation for the matrix product: [panel][dimension mod 4][chunk][its axes]
+      nullptr;  // the rotation for the matrix product: [panel][dimension mod 4][chunk][its axes]
+  // Or that of its factors: `reduce` as above, `expand` [panel][factor][its axes].
+  int64_t factors = 0;
+  const float* reduce = nullptr;
+  const float* expand = nullptr;
   float rounding = 0;      // of the rotation, as a share of |y|
   bool keeps_all = false;  // the rotation is so far from orthogonal that nothing can be said of lengths
 

@@ -10,6 +10,24 @@
 
 namespace nearfield::cpu {
 
+namespace {
+// A matrix of `rows` rows of `columns` as [panel][place][its rows], column column_at(place) at each of
+// `places`.
+template <typename ColumnAt>
+void to_panels(const float* matrix, int64_t rows, int64_t columns, int32_t panel_rows, int64_t places,
+               const ColumnAt& column_at, AlignedFloats* out) {
+  const Panels panels{rows, (rows + panel_rows - 1) / panel_rows};
+  out->fit(rows * places);
+  float* to = out->get();
+  for (int64_t panel = 0; panel < panels.count; ++panel)
+    for (int64_t place = 0; place < places; ++place)
+      for (int64_t row = panels.first_query(panel); row < panels.first_query(panel + 1); ++row) {
+        const int64_t column = column_at(place);
+        *to++ = column < columns ? matrix[row * columns + column] : 0.0f;
+      }
+}
+}  // namespace
+
 CodedBasis::CodedBasis(int32_t metric, BasisPtr basis, int32_t panel_axes)
     : metric_(metric), basis_(std::move(basis)), bound_(metric, *basis_) {
   const Basis& b = *basis_;
@@ -30,22 +48,27 @@ CodedBasis::CodedBasis(int32_t metric, BasisPtr basis, int32_t panel_axes)
   }
   // |y| as computed is at least (sqrt(1 - d) - rounding) |x|: how much of |y| the rounding of the rotation
   // may be.
-  const double least = std::sqrt(std::max(0.0, 1 - b.departure)) - b.rounding();
+  const double rounding = std::max(b.rounding(), b.factors.rounding);
+  const double least = std::sqrt(std::max(0.0, 1 - b.departure)) - rounding;
   shape_.keeps_all = least < 0.25;
-  if (!shape_.keeps_all) shape_.rounding = static_cast<float>(b.rounding() / least * 1.001);
+  if (!shape_.keeps_all) shape_.rounding = static_cast<float>(rounding / least * 1.001);
   if (!b.is_rotated()) return;
   shape_.rotation = b.rotation.data();
-  const Panels panels{b.dim, (b.dim + panel_axes - 1) / panel_axes};
-  panels_.fit(b.dim * padded_dim(b.dim));
-  float* to = panels_.get();
-  for (int64_t panel = 0; panel < panels.count; ++panel)
-    for (int64_t residue = 0; residue < kChunkFloats; ++residue)
-      for (int64_t chunk = 0; chunk < shape_.chunks; ++chunk)
-        for (int64_t axis = panels.first_query(panel); axis < panels.first_query(panel + 1); ++axis) {
-          const int64_t i = chunk * kChunkFloats + residue;
-          *to++ = i < b.dim ? b.axis(axis)[i] : 0.0f;
-        }
-  shape_.panels = panels_.get();
+  // Dimensions lie as product-inl.hpp packs them; the factors' axes one after the other.
+  const auto packed = [&](int64_t i) { return i % shape_.chunks * kChunkFloats + i / shape_.chunks; };
+  const int64_t padded = shape_.chunks * kChunkFloats;
+  if (b.factors.count == 0) {
+    to_panels(b.rotation.data(), b.dim, b.dim, panel_axes, padded, packed, &panels_);
+    shape_.panels = panels_.get();
+    return;
+  }
+  shape_.factors = b.factors.count;
+  to_panels(b.factors.reduce.data(), shape_.factors, b.dim, panel_axes, padded, packed, &panels_);
+  to_panels(
+      b.factors.expand.data(), b.dim, shape_.factors, panel_axes, shape_.factors, [](int64_t i) { return i; },
+      &expand_);
+  shape_.reduce = panels_.get();
+  shape_.expand = expand_.get();
 }
 
 namespace {

@@ -27,7 +27,7 @@ class CodedBasis {
   int32_t metric_;
   BasisPtr basis_;
   CodeBound bound_;
-  AlignedFloats mean_, panels_;
+  AlignedFloats mean_, panels_, expand_;
   CodeShape shape_;
 };
 using CodedBasisPtr = std::shared_ptr<const CodedBasis>;

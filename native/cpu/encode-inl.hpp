@@ -89,8 +89,14 @@ class Encoder {
                   y_ + axis * kGroupRows + pass * kPassPlaces + i);
   }
 
+  // What becomes of the sums of a panel: coordinates, in the order of rows; places of a pass; or what x
+  // leaves of coordinates when they are taken off.
+  enum class Sums { kCoordinates, kReduced, kTakenOff };
+
+  // `panel` [length][Q], `rows` [length][places of a pass].
   template <int Q>
-  HWY_NOINLINE void rotate_panel(const float* rows, const float* panel, float* y) const {
+  HWY_NOINLINE void sum_panel(Sums kind, const float* rows, const float* panel, int64_t length,
+                              const float* const* x, float* to) const {
     const D d;
     V sums[Q][kPanelVectors];
     NF_UNROLL
@@ -98,41 +104,64 @@ class Encoder {
       NF_UNROLL
       for (int i = 0; i < kPanelVectors; ++i) sums[q][i] = hn::Zero(d);
     }
-    for (int64_t left = shape_.chunks * kChunkFloats; left != 0; --left, rows += kPassPlaces, panel += Q) {
+    for (int64_t left = length; left != 0; --left, rows += kPassPlaces, panel += Q) {
       V v[kPanelVectors];
       NF_UNROLL
       for (int i = 0; i < kPanelVectors; ++i) v[i] = hn::Load(d, rows + i * kLanes);
       NF_UNROLL
       for (int q = 0; q < Q; ++q) {
-        const V x = hn::Set(d, panel[q]);
+        const V factor = hn::Set(d, panel[q]);
         NF_UNROLL
-        for (int i = 0; i < kPanelVectors; ++i) sums[q][i] = hn::MulAdd(x, v[i], sums[q][i]);
+        for (int i = 0; i < kPanelVectors; ++i) sums[q][i] = hn::MulAdd(factor, v[i], sums[q][i]);
       }
     }
+    const bool reduced = kind == Sums::kReduced, taken_off = kind == Sums::kTakenOff;
     NF_UNROLL
     for (int q = 0; q < Q; ++q) {
       NF_UNROLL
-      for (int i = 0; i < kPanelVectors; ++i)
-        hn::Store(in_row_order(sums[q][i]), d, y + q * kGroupRows + i * kLanes);
+      for (int i = 0; i < kPanelVectors; ++i) {
+        V v = sums[q][i];
+        if (taken_off) v = hn::Sub(hn::Load(d, x[q] + i * kLanes), v);
+        if (reduced)
+          hn::Store(v, d, to + q * kPassPlaces + i * kLanes);
+        else
+          hn::Store(in_row_order(v), d, to + q * kGroupRows + i * kLanes);
+      }
     }
   }
   template <int Q>
-  HWY_INLINE void rotate_some(int64_t axes, const float* rows, const float* panel, float* y) const {
+  HWY_INLINE void sum_some(int64_t count, Sums kind, const float* rows, const float* panel, int64_t length,
+                           const float* const* x, float* to) const {
     if constexpr (Q > 1) {
-      if (axes < Q) return rotate_some<Q - 1>(axes, rows, panel, y);
+      if (count < Q) return sum_some<Q - 1>(count, kind, rows, panel, length, x, to);
     }
-    rotate_panel<Q>(rows, panel, y);
+    sum_panel<Q>(kind, rows, panel, length, x, to);
+  }
+  // A matrix of `count` x `length` in panels, times `rows`.
+  void multiply(Sums kind, const float* panel, int64_t count, const float* rows, int64_t length, int64_t pass,
+                float* to) const {
+    const Panels panels{count, (count + kPanelQueries - 1) / kPanelQueries};
+    for (int64_t i = 0; i < panels.count; ++i) {
+      const int64_t first = panels.first_query(i), some = panels.first_query(i + 1) - first;
+      const float* x[kPanelQueries] = {};
+      for (int64_t q = 0; kind == Sums::kTakenOff && q < some; ++q) x[q] = packed(pass, first + q);
+      sum_some<kPanelQueries>(some, kind, rows, panel, length, x,
+                              to + first * (kind == Sums::kReduced ? kPassPlaces : kGroupRows));
+      panel += some * length;
+    }
   }
   void rotate_group() const {
-    const Panels panels{shape_.dim, (shape_.dim + kPanelQueries - 1) / kPanelQueries};
+    const int64_t dims = shape_.chunks * kChunkFloats;
     for (int64_t pass = 0; pass < kGroupRows / kPassPlaces; ++pass) {
-      const float* panel = shape_.panels;
-      for (int64_t i = 0; i < panels.count; ++i) {
-        const int64_t first = panels.first_query(i), axes = panels.first_query(i + 1) - first;
-        rotate_some<kPanelQueries>(axes, packed(pass, 0), panel,
-                                   y_ + first * kGroupRows + pass * kPassPlaces);
-        panel += axes * shape_.chunks * kChunkFloats;
+      const float* const x = packed(pass, 0);
+      float* const y = y_ + pass * kPassPlaces;
+      if (shape_.factors == 0) {
+        multiply(Sums::kCoordinates, shape_.panels, shape_.dim, x, dims, pass, y);
+        continue;
       }
+      float* const reduced = sums_;  // of which nothing is used yet; with the spare part it is larger
+      multiply(Sums::kReduced, shape_.reduce, shape_.factors, x, dims, pass, reduced);
+      multiply(Sums::kTakenOff, shape_.expand, shape_.dim, reduced, shape_.factors, pass, y);
     }
   }
 

@@ -103,6 +103,15 @@ Status CpuStore::recode(int64_t rows, int64_t* left, const Call& call) {
   const auto filled = [&](int64_t slab) {
     return std::clamp<int64_t>(rows_ - slabs_[slab].first, 0, slabs_[slab].groups * kGroupRows);
   };
+  // A slab without rows has no codes to keep.
+  for (int64_t i = 0; i < count; ++i) {
+    if (filled(i) != 0 || slabs_[i].codes.basis == basis_) continue;
+    SlabCodes fresh;
+    if (!fresh.allocate(slabs_[i].groups * kGroupRows, basis_))
+      return error(NF_RESOURCE_EXHAUSTED, "%s: the system refused the codes of a slab of %lld rows",
+                   call.operation(), static_cast<long long>(slabs_[i].groups * kGroupRows));
+    slabs_.at(i).codes = std::move(fresh);
+  }
   int64_t slab = 0;
   while (slab < count && slabs_[slab].codes.basis == basis_) ++slab;
   while (rows > 0 && slab < count) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "axes.hpp"
 #include "check.hpp"
 
 namespace nearfield {
@@ -205,6 +206,37 @@ void test_determinism(uint64_t seed) {
         "the same twice");
 }
 
+// Rows as the factors of R turn them, in f32 and any order, are R (w - m) up to the rounding they state.
+void test_factors(const Basis& basis, const Vector& rows) {
+  const Factors& factors = basis.factors;
+  const auto dim = static_cast<size_t>(basis.dim), count = static_cast<size_t>(factors.count);
+  check(factors.count == kTopAxes && factors.reduce.size() == count * dim &&
+            factors.expand.size() == dim * count && factors.rounding < 4 * basis.rounding(),
+        "factors", std::to_string(factors.count) + ", " + std::to_string(factors.rounding));
+  double worst = 0;
+  for (size_t r = 0; r < 8; ++r) {
+    Vector x(dim), reduced(count), y(dim);
+    for (size_t j = 0; j < dim; ++j) x[j] = rows[r * dim + j] - basis.mean[j];
+    for (size_t k = 0; k < count; ++k)
+      for (size_t j = 0; j < dim; ++j) reduced[k] += factors.reduce[k * dim + j] * x[j];
+    double off = 0, length = 0;
+    for (size_t i = 0; i < dim; ++i) {
+      float taken = 0;
+      for (size_t k = 0; k < count; ++k) taken += factors.expand[i * count + k] * reduced[k];
+      double wanted = 0;
+      for (size_t j = 0; j < dim; ++j) {
+        const double moved = static_cast<double>(rows[r * dim + j]) - static_cast<double>(basis.mean[j]);
+        wanted += static_cast<double>(basis.axis(static_cast<int64_t>(i))[j]) * moved;
+        if (i == 0) length += moved * moved;
+      }
+      off += std::pow(static_cast<double>(x[i] - taken) - wanted, 2);
+    }
+    worst = std::max(worst, std::sqrt(off / length));
+  }
+  // Roundings are of either sign: far below the bound, but more than one.
+  check(worst <= factors.rounding && worst > 0x1p-24, "a row turned by factors", std::to_string(worst));
+}
+
 // Above the dimensions whose axes are all found.
 void test_many_dimensions(uint64_t seed) {
   Generator random(seed);
@@ -225,6 +257,7 @@ void test_many_dimensions(uint64_t seed) {
     check(std::fabs(found[i] / std::pow(i + 1.0, -3) - 1) < 0.4,
           "1040 dimensions: variance of axis " + std::to_string(i), std::to_string(found[i]));
   check(fit(sample, dim).basis->rotation == first.basis->rotation, "1040 dimensions: the same twice");
+  test_factors(*first.basis, unseen);
   const Vector wide = decaying(random, 20, kMostRotatedDim + 1, 1, 1, 1);
   const Fitted centred = fit(wide, kMostRotatedDim + 1);
   check(centred.status.ok() && !centred.basis->is_rotated() && !centred.basis->mean.empty(),
