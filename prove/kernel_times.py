@@ -25,8 +25,9 @@ CALLS = 5  # searches of a run
 WARM_UP = 1  # searches before them, whose launches do not count
 SECONDS = {"ns": 1e-9, "nsecond": 1e-9, "us": 1e-6, "usecond": 1e-6, "ms": 1e-3, "msecond": 1e-3, "s": 1, "second": 1}
 BYTES = {"byte": 1, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
-# All others lay rows out when they are added: hundreds of launches, which would take ncu longer than the searches.
-SEARCHING = ("flat", "merge", "histogram", "collect", "matrix", "rescore", "levels")
+# All others lay rows out when they are added: hundreds of launches, which would take ncu longer than the searches. `move`, `rotate` and
+# `code` of a product's queries are left out with them.
+SEARCHING = ("flat", "merge", "histogram", "collect", "matrix", "matrix_tf32", "rescore", "levels", "coded_product", "prune")
 
 
 @dataclass
@@ -59,7 +60,7 @@ def measure(session: Session, entry: dict, seconds: float) -> str:
     wanted += [Workload(dim, shape.batches[-1], shape.ks[0], of) for dim, of in session.data.items()]
     coded = [(dim, ISOTROPIC, of) for dim, of in session.data.items() if dim <= codes.MOST_DIM] if session.spectra else []
     coded += [(dim, spectrum, of) for (dim, spectrum), of in session.spectra.items()]
-    wanted += [Workload(dim, 1, shape.ks[0], of, spectrum) for dim, spectrum, of in coded]
+    wanted += [Workload(dim, batch, shape.ks[0], of, spectrum) for batch in (1, shape.batches[-1]) for dim, spectrum, of in coded]
     for workload in wanted:
         left = end - time.monotonic()
         if left < 5:

@@ -19,6 +19,8 @@ KERNELS = {
     "histogram": ("search", "prefix"),
     "collect": ("search", "prefix"),
     "matrix": ("search", "bits-paths"),
+    "matrix_tf32": ("search", "bits-paths"),
+    "residual": ("search", "bits-paths"),
     "rescore": ("search", "bits-paths"),
     "score": ("score",),
     "move": ("add", "read", "replace", "compact"),
@@ -27,8 +29,10 @@ KERNELS = {
     "decode": ("codes-alone",),
     "transfer": ("codes", "codes-alone"),
     "levels": ("codes", "codes-capped"),
+    "coded_product": ("codes", "codes-model"),
+    "prune": ("codes", "codes-model"),
 }
-WITHOUT_MATRIX = ("wgpu",)  # backends where only `levels` proposes rows to `rescore`
+WITHOUT = {"matrix": ("wgpu",), "matrix_tf32": ("metal", "wgpu"), "residual": ("metal", "wgpu")}  # kernel, backends
 GPUS = ("cuda", "metal", "wgpu")
 NOT_YET = "not yet run"
 
@@ -101,11 +105,11 @@ def state(operations: tuple[str, ...], column: dict) -> str:
 
 
 def _kernels(backend: str) -> list[str]:
-    return [kernel for kernel in KERNELS if kernel != "matrix" or backend not in WITHOUT_MATRIX]
+    return [kernel for kernel in KERNELS if backend not in WITHOUT.get(kernel, ())]
 
 
 def _operations(backend: str, kernel: str) -> tuple[str, ...]:
-    return KERNELS["levels"] if backend in WITHOUT_MATRIX and kernel == "rescore" else KERNELS[kernel]
+    return KERNELS["levels"] if backend in WITHOUT["matrix"] and kernel == "rescore" else KERNELS[kernel]
 
 
 def rows(records: list[dict]) -> list[list[str]]:

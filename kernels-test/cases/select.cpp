@@ -179,6 +179,8 @@ const std::vector<Pair> kPairs = {
     // GPU.
     {"bits-paths", {64, 1000, 10, 20}, Data::DIRECTED},
     {"bits-paths", {64, 1000, 10, 20}, Data::UNDERFLOW},
+    // So many near the limit that what TF32 leaves out of an element changes their order.
+    {"bits-paths", {48, 1000, 129, 40}, Data::GAUSS, NF_L2SQ},
     // A step of a compaction copies 2^20 floats, 256 of these rows: two whole steps, and one of a part of a
     // group.
     {"compact", {4096, 2 * 256 + 24, 10, 2}, Data::GAUSS, NF_COSINE},
@@ -227,6 +229,13 @@ const std::vector<Pair> kPairs = {
     {"codes", {64, 600, 10, 5}, Data::UNDERFLOW},
     // Enough groups that the product of codes goes on after the first, which keep everything.
     {"codes", {24, 4000, 5, 30}, Data::GAUSS, NF_L2SQ},
+    // A GPU's products of codes. k so small that a tile is a sample of a quarter of the rows, of one slab and
+    // of
+    // each. More queries than a tile, and rows of which, before a training, all are within their error of the
+    // limit: no candidates find room, not eight times as many either.
+    {"codes", {20, 900, 2, 20}, Data::CLUSTERED},
+    {"codes", {9, 600, 2, 20}, Data::GAUSS, NF_DOT, true},
+    {"codes", {1, 900, 10, 140}, Data::OFFSET, NF_L2SQ},
     {"codes", {8, 300, 10, 5}, Data::GAUSS, NF_L2SQ},
     {"codes", {9, 300, 10, 20}, Data::GAUSS, NF_DOT, true},
     {"codes", {33, 300, 10, 5}, Data::CLUSTERED, NF_L2SQ, true},

@@ -61,8 +61,13 @@ bool fault_strikes(const char* name) { return faults().strikes(name); }
 Options options_of(const char* kernel, const std::vector<void*>& buffers) {
   Options options{.name = kernel};
   // gpu::kMatrix: vectors and queries in tile32.
-  if (std::strncmp(kernel, "matrix_", 7) == 0 && buffers.size() > 3)
+  if (std::strncmp(kernel, "matrix_m", 8) == 0 && buffers.size() > 3)
     options.padded = {buffers[0], buffers[3]};
+  // gpu::kMatrixTf32: vectors, their sides and queries. gpu::kResidual: whole groups of vectors and sides.
+  if (std::strncmp(kernel, "matrix_tf32_", 12) == 0 && buffers.size() > 4)
+    options.padded = {buffers[0], buffers[1], buffers[4]};
+  if (std::strncmp(kernel, "residual_", 9) == 0 && buffers.size() > 1)
+    options.padded = {buffers[0], buffers[1]};
   // gpu::kRotate, gpu::kCode: whole groups of vectors, their sides and what was rotated of them.
   if ((std::strncmp(kernel, "rotate_", 7) == 0 || std::strncmp(kernel, "code_", 5) == 0) &&
       buffers.size() > 4)

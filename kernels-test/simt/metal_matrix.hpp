@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// simdgroup_matrix of the Metal Shading Language, 8 x 8 floats. The specification leaves open which lane
-// holds which element; here it is the arrangement of today's GPUs: two neighbours of a row in each lane,
+// simdgroup_matrix of the Metal Shading Language, 8 x 8 floats or halves. The specification leaves open which
+// lane holds which element; here it is the arrangement of today's GPUs: two neighbours of a row in each lane,
 // quads of lanes in 4 x 4 corners. Kernels that depend on it would not be portable: they go through memory.
 #pragma once
 
@@ -13,10 +13,11 @@ namespace metal {
 
 template <class T, int COLUMNS, int ROWS>
 struct simdgroup_matrix {
-  static_assert(COLUMNS == 8 && ROWS == 8 && sizeof(T) == 4);
+  static_assert(COLUMNS == 8 && ROWS == 8 && (sizeof(T) == 4 || sizeof(T) == 2));
   T elements[2];  // of this lane
 };
 using simdgroup_float8x8 = simdgroup_matrix<float, 8, 8>;
+using simdgroup_half8x8 = simdgroup_matrix<half, 8, 8>;
 
 // Row and first column of a lane's two elements.
 struct FragmentPlace {
@@ -61,15 +62,17 @@ void simdgroup_store(const simdgroup_matrix<T, 8, 8>& m, T* to, ulong stride, ul
   }
 }
 
-// d = a b + c: a chain of fma over the eight products of an element. A device may add in another order.
-template <class T>
-void simdgroup_multiply_accumulate(simdgroup_matrix<T, 8, 8>& d, const simdgroup_matrix<T, 8, 8>& a,
-                                   const simdgroup_matrix<T, 8, 8>& b, const simdgroup_matrix<T, 8, 8>& c,
+// d = a b + c: a chain of fma over the eight products of an element, in the sums' type. A device may add in
+// another order.
+template <class T, class Operand>
+void simdgroup_multiply_accumulate(simdgroup_matrix<T, 8, 8>& d, const simdgroup_matrix<Operand, 8, 8>& a,
+                                   const simdgroup_matrix<Operand, 8, 8>& b,
+                                   const simdgroup_matrix<T, 8, 8>& c,
                                    nearfield::simt::Site where = nearfield::simt::Site::current()) {
   struct Offer {
     T a[2], b[2];
   };
-  const Offer mine{{a.elements[0], a.elements[1]}, {b.elements[0], b.elements[1]}};
+  const Offer mine{{T(a.elements[0]), T(a.elements[1])}, {T(b.elements[0]), T(b.elements[1])}};
   nearfield::simt::exchange(0, mine, where);
   const FragmentPlace at = fragment_place(nearfield::simt::thread().lane);
   T sums[2] = {c.elements[0], c.elements[1]};

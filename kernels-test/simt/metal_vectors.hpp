@@ -17,6 +17,34 @@ using uint = uint32_t;
 using ulong = unsigned long;
 static_assert(sizeof(ulong) == 8);
 
+// binary16. A difference is exact in float, whose rounding to half is then the only one.
+struct half {
+  uint16_t bits;
+  half() = default;
+  // To the nearest, ties to even.
+  explicit half(float value) {
+    const auto word = std::bit_cast<uint32_t>(value);
+    const auto sign = static_cast<uint16_t>(word >> 16 & 0x8000);
+    const float size = std::fabs(value);
+    if (!(size < 65520.0f)) {  // rounds to infinity, or is NaN
+      bits = static_cast<uint16_t>(sign | (std::isnan(value) ? 0x7e00 : 0x7c00));
+    } else if (size < 0x1p-14f) {  // multiples of 2^-24
+      bits = static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(size * 0x1p24f)));
+    } else {
+      const uint32_t rounded = (word & 0x7fffffff) + 0xfff + (word >> 13 & 1);
+      bits = static_cast<uint16_t>(sign | ((rounded - (112u << 23)) >> 13));
+    }
+  }
+  operator float() const {
+    const uint32_t sign = uint32_t{bits} << 16 & 0x80000000u, rest = bits & 0x7fffu;
+    const uint32_t size = rest >= 0x7c00
+                              ? rest << 13 | 0x7f800000u
+                              : std::bit_cast<uint32_t>(std::bit_cast<float>(rest << 13) * 0x1p112f);
+    return std::bit_cast<float>(sign | size);
+  }
+};
+inline half operator-(half a, half b) { return half(float(a) - float(b)); }
+
 template <class T>
 struct alignas(2 * sizeof(T)) vec2 {
   T x, y;
@@ -39,6 +67,7 @@ struct alignas(4 * sizeof(T)) vec4 {
   constexpr vec4(T x, T y, T z, T w) : x(x), y(y), z(z), w(w) {}
 };
 
+using half2 = vec2<half>;
 using float2 = vec2<float>;
 using float3 = vec3<float>;
 using float4 = vec4<float>;

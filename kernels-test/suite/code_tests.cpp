@@ -27,7 +27,7 @@ std::vector<ContextOptions> code_paths(const Bench& bench) {
   std::vector<ContextOptions> paths;
   if (bench.backend.paths().empty()) throw NotApplicable("one path is forced in every context");
   for (const std::string& path : bench.backend.paths())
-    if (path.find("codes") != std::string::npos)
+    if (path.find("code") != std::string::npos)
       paths.push_back({.threads = 2, .slab_bytes = bench.spec.tiny_slabs ? 1u : 0u, .path = path});
   check(!paths.empty(), "no path forces codes");
   return paths;

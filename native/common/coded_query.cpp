@@ -19,6 +19,8 @@ constexpr double kLongest = 0x1p60;
 // Of dot, where rows have the least scale: a unit of |c| is below 1/2, so that |y^_v| lacks less than 2^-101,
 // and a device that flushes subnormal numbers loses at most D^(3/2) 2^-126 of a row it rotates.
 constexpr double kLeastRows = 0x1p-99;
+// Poincare: alpha of the longest row that there may be, 5.0e6.
+constexpr double kMostAlpha = 1 / (1 - kPoincareLargestMaxNorm * kPoincareLargestMaxNorm) * kUp;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 float up(double value) {
@@ -123,7 +125,8 @@ CodeBound::CodeBound(int32_t metric, const Basis& basis, int64_t canonical_round
       dim_(basis.dim),
       chunks_(static_cast<double>(padded_dim(basis.dim) / kChunkFloats)),
       stretch_(basis.stretch()),
-      departure_(basis.departure / std::sqrt(1 - basis.departure) * kUp),
+      shorter_(1 / std::sqrt(1 - basis.departure) * kUp),
+      departure_(basis.departure * shorter_),
       mean_norm_(basis.mean.empty() ? 0 : std::sqrt(squared_norm(basis.mean.data(), basis.dim)) * kUp) {
   const double roundings = canonical_roundings != 0 ? static_cast<double>(canonical_roundings) : chunks_ + 4;
   widen_ = 1 / (1 - (roundings + 2) * u);
@@ -147,7 +150,14 @@ double CodeBound::norm_up() const {
 }
 
 double CodeBound::dot_slack(const CodedQuery& query) const {
-  return (departure_ + (15 + chunks_ + 4 * query.rho) * u) * query.norm;
+  return (departure_ + (15 + chunks_ + 4 * query.rho) * u * shorter_) * query.norm;
+}
+
+// The canonical form's error on the mean's share; what is flushed of products and sums, of rows of the least
+// scale, and of a query's elements, which the mean may multiply.
+double CodeBound::dot_constant(double norm) const {
+  return (chunks_ + 8) * u * norm * mean_norm_ + tiny_ + norm * kLeastRows +
+         std::sqrt(dim_) * 0x1p-126 * mean_norm_;
 }
 
 CodeTest CodeBound::test(const CodedQuery& query, float limit) const {
@@ -171,8 +181,8 @@ void CodeBound::set_limit(const CodedQuery& query, float limit, CodeTest* test) 
   switch (metric_) {
     case NF_DOT: {
       const double rank = static_cast<double>(limit) + query.offset;
-      test->base = up(rank + std::fabs(rank) * 0x1p-22 + (chunks_ + 8) * u * query.norm * mean_norm_ + tiny_ +
-                      std::fabs(query.offset) * 0x1p-36 + query.norm * kLeastRows);
+      test->base =
+          up(rank + std::fabs(rank) * 0x1p-22 + dot_constant(query.norm) + std::fabs(query.offset) * 0x1p-36);
       break;
     }
     case NF_POINCARE:
@@ -190,13 +200,42 @@ void CodeBound::set_limit(const CodedQuery& query, float limit, CodeTest* test) 
 // of which is in 2^-20 of it; the offset's own rounding and what of t it may cancel are 2^-22 of it.
 CodeBound::LimitTerms CodeBound::limit_terms(const CodedQuery& query) const {
   if (metric_ == NF_DOT) {
-    const double fixed = (chunks_ + 8) * u * query.norm * mean_norm_ + tiny_ + query.norm * kLeastRows;
-    return {0, up((fixed + std::fabs(query.offset) * 0x1p-22) * kUp), static_cast<float>(query.offset)};
+    return {0, up((dot_constant(query.norm) + std::fabs(query.offset) * 0x1p-22) * kUp),
+            static_cast<float>(query.offset)};
   }
   const double room = widen_ * stretch_ * stretch_ * (1 + 0x1p-16);
   if (metric_ == NF_POINCARE)
     return {up(room), 0x1p-124f, up((std::sqrt(tiny_) * stretch_ + query.error) * kUp)};
   return {up(room * (metric_ == NF_COSINE ? 2 : 1)), up(room * tiny_), up(query.error * kUp)};
+}
+
+// The query's norm is a lower bound in units too, which costs 5 u N beside c with rho = 1; a kernel's
+// rearranged test has 16 u N (numerics-cpu.md), and 6 are to spare: 48 u of both norms. From above they may
+// lack 2^-19 beside their unit (numerics-gpu.md, "Norm"), 64 u of their squares, and some 16 u are rounded:
+// 96 u. Roots are 2^-19 off at most, sums and products of the reach a few u of it: slope, lower and upper
+// have 2^-16.
+CodeBound::PairTerms CodeBound::pair_terms() const {
+  constexpr double kBelow = 48 * u, kAbove = 96 * u, kReach = 0x1p-16;
+  const double rank = metric_ == NF_COSINE ? 0.5 : 1, square = stretch_ * stretch_;  // 1 + d
+  PairTerms terms{};
+  terms.shrink = down(1 - kBelow);
+  terms.grow = up(1 + kAbove);
+  terms.slope = up(widen_ * square * (1 + kReach) / rank);
+  terms.addend = metric_ == NF_POINCARE ? 0x1p-124f : up(widen_ * square * (1 + kReach) * tiny_);
+  terms.fixed = metric_ == NF_POINCARE ? up(std::sqrt(tiny_) * stretch_ * kUp) : 0;
+  terms.lower = down((1 - kReach) / (widen_ * square) * rank);
+  // |x| is at most |R x| / sqrt(1 - d), and the canonical form errs by as much upwards.
+  terms.upper = up(widen_ / (2 - square) * (1 + kReach) * rank);
+  // Beside the upper bound, which has what far lost divided by beta^2.
+  terms.tiny = up(tiny_ * (metric_ == NF_POINCARE ? kMostAlpha : 1));
+  terms.stretch = up(stretch_ * kUp);
+  terms.slack = up((departure_ + (15 + chunks_ + 4 + 16) * u * shorter_) * kUp);
+  terms.norm_up = up(norm_up() * kUp);
+  return terms;
+}
+
+float CodeBound::pair_addend(double norm, double offset) const {
+  return up((dot_constant(norm) + std::fabs(offset) * 0x1p-22) * kUp);
 }
 
 // The left side at a level, (1 - 3c) N - 2 z_l within c N, is at most V = (1 - 3c) N - 2 z + 2c N at the last

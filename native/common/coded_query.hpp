@@ -62,6 +62,20 @@ class CodeBound {
   };
   LimitTerms limit_terms(const CodedQuery& query) const;
 
+  // For a device that bounds the ranks of pairs of a row and a query, both coded like rows, one term each
+  // (kernel_params.h: CodedProductParams has what the fields mean).
+  struct PairTerms {
+    float shrink, grow;             // of squares of norms, below and above
+    float slope, addend;            // of a limit: how far a row may be, errors left out
+    float fixed;                    // beside the errors
+    float lower, upper;             // of a square of a distance: the canonical rank is between
+    float tiny;                     // what a device may have flushed
+    float stretch, slack, norm_up;  // of dot
+  };
+  PairTerms pair_terms() const;
+  // Of dot and one query: the constant of its reach.
+  float pair_addend(double norm, double offset) const;
+
   // A capped search rescores the rows of least (bound, row). The bound of a row, from the kernel's left side
   // (dot: -z) at the last level under capped_test(), is a lower bound of what its rank is compared with
   // below, the same however the search went.
@@ -81,9 +95,13 @@ class CodeBound {
       float limit) const;  // sqrt((T + t) (1 + d) W): how far a row within the limit may be, e left out
   double norm_up() const;  // |y^_v| is at most so many v^
   double dot_slack(const CodedQuery& query) const;
+  double dot_constant(double norm) const;
 
   int32_t metric_;
-  double dim_, chunks_, stretch_, departure_, mean_norm_, widen_, tiny_;
+  double dim_, chunks_, stretch_;
+  double shorter_;    // |x| <= |R x| shorter_
+  double departure_;  // d shorter_
+  double mean_norm_, widen_, tiny_;
 };
 
 }  // namespace nearfield

@@ -190,8 +190,10 @@ void Fit::run() {
   Status status;
   try {
     if (!fit()) status = Status(NF_CANCELLED, "the fit was given up");
-  } catch (const std::bad_alloc&) {
-    status = Status(NF_RESOURCE_EXHAUSTED, "the host has no memory left for the fit");
+  } catch (const std::bad_alloc&) {  // texts so short that they need none
+    status = Status(NF_RESOURCE_EXHAUSTED, "no host memory");
+  } catch (...) {
+    status = Status(NF_INTERNAL, "exception");
   }
   sample_ = {};
   const std::lock_guard lock(mutex_);

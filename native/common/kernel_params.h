@@ -82,10 +82,10 @@ struct MatrixParams {
   uint32_t workgroups;   // matrix: row tiles * query_tiles; rescore: batch
   uint32_t grid_x;
   uint32_t has_masks;
-  uint32_t first;  // rescore: 1: there is no best so far
-  uint32_t reserved0;
-  uint32_t reserved1;
-  float scale;  // matrix: of the limit, see Bound
+  uint32_t first;      // rescore: 1: there is no best so far
+  uint32_t slab_rows;  // rescore: candidates beyond these rows from first_row on are another slab's
+  uint32_t goes_on;    // rescore: 1: the candidates are still needed
+  float scale;         // matrix: of the limit, see Bound
   float zero;
 };
 
@@ -196,6 +196,106 @@ struct CodeQuery {
   uint32_t keeps_all;  // is_capped: base is infinite
   float slope, addend, offset;
   uint32_t reserved0, reserved1, reserved2;
+};
+
+// coded_product: pairs of a row and a query of int8 codes, a tile of rows by a tile of queries, both coded
+// alike (code_layout.hpp) in the same basis, the queries by kRotate and kCode as rows of L2; of dot without
+// the mean.
+//
+// Of a pair: A the dot of the codes, s, v, e the row's scale, norm (v^, rounded down) and error, sq, vq, eq
+// the query's, z = sq (s A). Its canonical rank is between two bounds, every operation in f32, fused or not:
+//   L2, cosine, Poincare
+//     near = shrink (v^2 + vq^2) - 2 z, far = grow ((v + norm_unit s)^2 + (vq + norm_unit sq)^2) - 2 z
+//     d = sqrt(near) (1 - 2^-18) - e - eq - fixed, D = sqrt(far) (1 + 2^-18) + e + eq; roots of 0 if negative
+//     lower: d^2 lower (Poincare: / beta^2) - tiny (not Poincare), at least 0, 0 where d is negative
+//     upper: D^2 upper (Poincare: / (beta - 2 beta_unit)^2, infinite where that is not positive) + tiny
+//   dot, with the query's terms
+//     E = (stretch + slack) norm e + (eq + slack norm) norm_up v + addend + (|z| + |offset|) 2^-21
+//     lower: -z - offset - E, upper: -z - offset + E
+// A row (or query) that is always kept: lower the least rank, upper infinite.
+//
+// A row whose lower bound is beyond the rank r of limits[query] goes; the test may be rearranged so that
+// little is left for a pair: with b = sqrt(r slope + addend) + eq + fixed (Poincare: b = eq + fixed and
+// g = sqrt(r slope + addend)) and w = 1 + 2^-18 a row stays where
+//     2 z + (w e^2 - shrink v^2) + (w b^2 - shrink vq^2) + 2 w b e + w g^2 beta^2 + 2 w g beta (b + e) >= 0
+// of dot where z + (stretch + slack) norm e + (eq + slack norm) norm_up v + t + |t| 2^-21 + addend >= 0,
+// t = r + offset.
+struct CodedProductParams {
+  uint32_t first_row;    // of the slab, in the store
+  uint32_t group_begin;  // tiles of rows begin here and every `apart` groups, `tiles` of them
+  uint32_t group_end;
+  uint32_t apart;
+  uint32_t tiles;
+  uint32_t tiles_per_workgroup;
+  uint32_t groups;        // of the slab: what planes are apart
+  uint32_t query_groups;  // of the queries' codes
+  uint32_t levels;
+  uint32_t level_chunks;
+  uint32_t batch;
+  uint32_t query_tiles;  // ceil(batch / query tile)
+  uint32_t workgroups;
+  uint32_t grid_x;
+  uint32_t has_masks;
+  uint32_t capacity;     // candidates that a query has room for
+  uint32_t is_sample;    // 1: the least upper bounds are written in place of candidates
+  uint32_t part_base;    // of a sample: the first of this dispatch's parts
+  uint32_t part_stride;  // parts of a query
+  float norm_unit;       // code_layout.hpp
+  float error_unit;
+  float beta_unit;
+  float shrink, grow;  // coded_query.hpp: PairTerms
+  float slope, addend, fixed, lower, upper, tiny, stretch, slack, norm_up;
+  uint32_t reserved0, reserved1, reserved2;
+};
+
+// matrix_tf32: the same of rows and queries as TF32. levels is 1, level_chunks the chunks of a row, norm_unit
+// 0. A is what the unit makes of the product of v~ and q~, s is 1 (cosine: 1/|v|), sq 1, v and vq the norms
+// and e and eq the errors of Tf32Values; gpu/tf32_bounds.hpp has the terms.
+
+// Per row or query of matrix_tf32; v~ is what the unit takes of it.
+struct Tf32Values {
+  float norm;   // |s v~|
+  float error;  // |s (v - v~)|, not less
+};
+
+// residual: Tf32Values of all 32 rows of each group of a list. s is 1, of rows with has_side their side
+// value.
+//   row    v~ has the low 13 bits of each element 0, as the unit ignores them
+//   query  v~ is rounded to the nearest TF32, ties away from zero, and written: [group][chunk][2][2][8][4],
+//   for
+//          each half of a group's queries, each half of a chunk and g < 8 the two elements there of the
+//          queries g and g + 8, in the order g, g + 8, g, g + 8
+//   norm   the root of the sum of (s v~)^2, in any order, fused or not
+//   error  |s (v - v~)| error_scale + norm norm_scale + error_room
+struct ResidualParams {
+  uint32_t chunks;  // of 4 dimensions
+  uint32_t list_count;
+  uint32_t has_side;
+  uint32_t is_query;
+  uint32_t workgroups;
+  uint32_t grid_x;
+  float error_scale, norm_scale, error_room;
+  uint32_t reserved0, reserved1, reserved2;
+};
+
+// Per query of coded_product and matrix_tf32; of dot, else 0.
+struct ProductQuery {
+  float norm;    // |q|, not less
+  float offset;  // q . mean
+  float addend;
+  float reserved;
+};
+
+// prune: limits from upper bounds, and candidates that are beyond them.
+struct PruneParams {
+  uint32_t batch;
+  uint32_t k;
+  uint32_t capacity;
+  uint32_t workgroups;  // batch
+  uint32_t grid_x;
+  uint32_t parts;  // of a sample: upper bounds of a query, in place of candidates; 0: candidates
+  uint32_t reserved0;
+  uint32_t reserved1;
 };
 
 // Per query of the radix selection.

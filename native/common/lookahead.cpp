@@ -38,8 +38,10 @@ void Lookahead::begin_ahead(int64_t unit) {
       const DefaultFloatMode mode;
       try {
         status_ = check(unit);
-      } catch (const std::bad_alloc&) {
-        status_ = Status(NF_RESOURCE_EXHAUSTED, "the host has no memory left for this call");
+      } catch (const std::bad_alloc&) {  // texts so short that they need none
+        status_ = Status(NF_RESOURCE_EXHAUSTED, "no host memory");
+      } catch (...) {
+        status_ = Status(NF_INTERNAL, "exception");
       }
     });
   } catch (const std::system_error&) {  // no thread to be had: it is checked when it is come to

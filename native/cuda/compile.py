@@ -176,7 +176,7 @@ def main():
         nvcc, ptxas = pathlib.Path(arguments.nvcc), None
     versions = [version_of(program) for program in (nvcc, ptxas) if program is not None]
     inputs = hashlib.sha256(repr((FLAGS, versions, arguments.arch)).encode())
-    for path in [pathlib.Path(__file__), arguments.common / "kernel_params.h", *sorted(arguments.kernels.iterdir())]:
+    for path in [pathlib.Path(__file__), arguments.common / "kernel_params.h", arguments.common / "tf32.hpp", *sorted(arguments.kernels.iterdir())]:
         inputs.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     kept = arguments.cache / ("images-" + inputs.hexdigest()[:16])
     with locked(arguments.cache / "images.lock"):

@@ -78,8 +78,8 @@ bool Driver::load(const char* file) {
   }
   symbols_.cuMemPoolTrimTo =
       reinterpret_cast<decltype(symbols_.cuMemPoolTrimTo)>(find(library, "cuMemPoolTrimTo"));
-  symbols_.cuTensorMapEncodeTiled = reinterpret_cast<decltype(symbols_.cuTensorMapEncodeTiled)>(
-      find(library, "cuTensorMapEncodeTiled"));
+  symbols_.cuTensorMapEncodeTiled =
+      reinterpret_cast<decltype(symbols_.cuTensorMapEncodeTiled)>(find(library, "cuTensorMapEncodeTiled"));
   emulated_ = find(library, "nearfield_simt_version") != nullptr;
   using Silence = int (*)();
   if (const auto silence = reinterpret_cast<Silence>(find(library, "nearfield_simt_silence_ms"));

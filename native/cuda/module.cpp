@@ -21,12 +21,15 @@ std::string entry_name(const gpu::Kernel& kernel, const gpu::Variant& variant) {
 
 uint32_t block_threads(const gpu::Kernel& kernel, const gpu::Variant& variant) {
   const auto is = [&](const gpu::Kernel& other) { return std::strcmp(kernel.name, other.name) == 0; };
-  if (is(gpu::kFlat) || is(gpu::kHistogram) || is(gpu::kCollect) || is(gpu::kRescore) || is(gpu::kLevels))
+  if (is(gpu::kFlat) || is(gpu::kHistogram) || is(gpu::kCollect) || is(gpu::kRescore) || is(gpu::kLevels) ||
+      is(gpu::kPrune))
     return kScanThreads;
   if (is(gpu::kMatrix)) return variant.query_block == 128 ? kMatrixThreads<128> : kMatrixThreads<32>;
+  if (is(gpu::kCodedProduct)) return variant.query_block == 128 ? kProductThreads<128> : kProductThreads<64>;
+  if (is(gpu::kMatrixTf32)) return kTf32Threads;
   if (is(gpu::kMerge)) return kMergeThreads;
   if (is(gpu::kScore) || is(gpu::kMove) || is(gpu::kRotate) || is(gpu::kCode) || is(gpu::kDecode) ||
-      is(gpu::kTransfer))
+      is(gpu::kTransfer) || is(gpu::kResidual))
     return kLaneThreads;
   return 0;
 }

@@ -62,7 +62,8 @@ CudaQueue::CudaQueue(std::shared_ptr<Driver> driver, const Gpu& gpu)
   limits_.most_lists = kMostLists;
   limits_.most_list_k = kMostListK;
   limits_.sides_of_products = true;
-  limits_.codes = true;
+  limits_.codes = limits_.coded_products = true;
+  limits_.tf32_products = gpu_.capability >= kTf32Capability;
   limits_.least_coded_bytes = kLeastCodedBytes;
   limits_.most_coded_k = kMostCodedK;
 }
@@ -126,6 +127,12 @@ gpu::FlatShape CudaQueue::flat_shape(int64_t batch, int32_t k) const {
 gpu::MatrixShape CudaQueue::matrix_shape(int32_t metric, int32_t, int64_t batch, int32_t k) const {
   return cuda::matrix_shape(metric, batch, k);
 }
+
+gpu::CodedProductShape CudaQueue::coded_product_shape(int32_t, int32_t, int64_t batch, int32_t k) const {
+  return cuda::coded_product_shape(batch, k);
+}
+
+gpu::CodedProductShape CudaQueue::tf32_shape(int32_t k) const { return cuda::tf32_shape(gpu_, k); }
 
 Status CudaQueue::health() const {
   if (lost_.empty()) return {};

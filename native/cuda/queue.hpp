@@ -27,6 +27,9 @@ class CudaQueue final : public gpu::Queue {
   const gpu::Limits& limits() const override { return limits_; }
   gpu::FlatShape flat_shape(int64_t batch, int32_t k) const override;
   gpu::MatrixShape matrix_shape(int32_t metric, int32_t dim, int64_t batch, int32_t k) const override;
+  gpu::CodedProductShape coded_product_shape(int32_t metric, int32_t dim, int64_t batch,
+                                             int32_t k) const override;
+  gpu::CodedProductShape tf32_shape(int32_t k) const override;
   void info(nf_device_info* out) const override;
   Status health() const override;
   Status take_error(const char* what) override;
@@ -50,7 +53,7 @@ class CudaQueue final : public gpu::Queue {
   struct Command {
     const Function* function = nullptr;  // NULL: a copy of `bytes` from addresses[0] to addresses[1]
     gpu::Grid grid{};
-    alignas(16) unsigned char params[96] = {};
+    alignas(16) unsigned char params[160] = {};
     DevicePointer addresses[kMostBuffers] = {};
     size_t buffers = 0;
     uint64_t bytes = 0;

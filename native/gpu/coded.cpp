@@ -16,11 +16,9 @@ namespace {
 
 // A filter that allows fewer rows than this many for each of the k leaves nothing to leave out.
 constexpr int64_t kLeastAllowed = 512;
-// Candidates that a query has room for: within what one workgroup rescores.
+// Candidates that a query has room for.
 uint32_t capacity_for(const Scan& scan, const FlatShape& shape) {
-  const Limits& limits = scan.context().limits();
-  const uint32_t steps = limits.loops / (scan.chunks() + sort_loops(shape, limits.lanes) + 16);
-  const uint64_t most = uint64_t{std::max(1u, steps)} * static_cast<uint64_t>(kGroupRows);
+  const uint64_t most = most_candidates(scan, shape.list_capacity);
   const auto k = static_cast<uint64_t>(scan.plan().k);
   const uint64_t wanted = forces_codes(scan.context().path()) ? std::max<uint64_t>(2 * k, 128)
                                                               : std::clamp<uint64_t>(256 * k, 8192, 32768);
@@ -69,6 +67,7 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
   p.k = static_cast<uint32_t>(scan->plan().k);
   p.capacity = capacity;
   p.first = 1;
+  p.slab_rows = kEmpty;
   std::vector<Scan::Range> ranges;
   // Without limits every row is a candidate.
   int64_t window = std::max<int64_t>(capacity, coded_window_rows(seen, capacity, scan->plan().k));
@@ -103,6 +102,8 @@ Status pass(Scan* scan, QueryCodes* codes, int64_t first, int64_t count, const F
 // All queries of the plan, none of which is too long for the bound.
 Status passes(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned) {
   if (!scan->has_rows()) return alone_search(scan, hits, rescored, scanned);
+  if (const CodedProductShape shape = coded_product_shape(*scan); shape.query_tile != 0)
+    return coded_product_search(scan, shape, hits, rescored, scanned);
   const SearchPlan& plan = scan->plan();
   const auto k = static_cast<size_t>(plan.k);
   std::vector<uint8_t> back;
@@ -150,6 +151,7 @@ bool codes_pay(const Scan& scan) {
   const Path path = context.path();
   if (!scan.is_coded() || scan.rows() == 0 || plan.k > context.limits().most_list_k) return false;
   if (path == Path::kDirect || path == Path::kMatrix) return false;
+  if (coded_product_shape(scan).query_tile != 0) return true;
   const auto bytes = static_cast<uint64_t>(scan.rows()) * scan.row_bytes();
   const bool is_worth = scan.has_rows()
                             ? plan.batch <= kPassQueries && plan.k <= context.limits().most_coded_k &&

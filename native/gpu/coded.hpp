@@ -36,6 +36,23 @@ inline int64_t coded_window_rows(int64_t seen, uint32_t capacity, int32_t k) {
 
 inline uint32_t levels_block(int64_t count) { return count > 1 ? kLevelsQueries : 1; }
 
+// Roundings of the canonical form (coded_query.hpp): WGSL may make two of a fused multiply-add, those of a
+// square, a product and a difference more than the n + 4 that fuse.
+inline int64_t canonical_roundings(const Scan& scan) { return int64_t{scan.chunks()} + 8; }
+
+// Candidates of a query that one workgroup rescores within its loops.
+inline uint32_t most_candidates(const Scan& scan, uint32_t list_capacity) {
+  const Limits& limits = scan.context().limits();
+  const uint32_t step = scan.chunks() + sort_loops(FlatShape{1, list_capacity, 1}, limits.lanes) + 16;
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(uint64_t{std::max(1u, limits.loops / step)} * uint64_t{kGroupRows}, 1u << 31));
+}
+
+// By products of codes, where there are any and they are faster; query_tile 0: not so.
+CodedProductShape coded_product_shape(const Scan& scan);
+Status coded_product_search(Scan* scan, const CodedProductShape& shape, Hit* hits, int32_t* rescored,
+                            ScanCount* scanned);
+
 // coded_search() of codes alone, of queries that are not too long: the candidates of a window come to the
 // host, are decoded and scored.
 Status alone_search(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned);

@@ -4,6 +4,7 @@
 // same bits, so that nobody sees it. docs/numerics-gpu.md derives the scales.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "store.hpp"
 
@@ -134,7 +135,9 @@ Status GpuStore::code_groups(const PlainRows& rows, const Buffer& codes, const B
   const Buffer &list = context_->work(kGroups), &axes_buffer = context_->work(kBasis);
   const bool rotates = basis->is_rotated();
   const Buffer& rotated = context_->work(rotates ? kRotated : kUnused);
-  const Buffer& side = has_side() ? *rows.side : context_->work(kUnused);
+  const bool has_side = this->has_side() && !rows.are_queries;
+  const Buffer& side = has_side ? *rows.side : context_->work(kUnused);
+  const int32_t metric = rows.are_queries ? NF_L2SQ : options_.metric;
   const int64_t axes = rotates ? round_up(options_.dim, kAxisBlock) : 0;
   const int64_t piece = axes_at_once(axes);
   // Groups of a dispatch: of about the target duration, a unit being a chunk of a row and an axis.
@@ -143,6 +146,7 @@ Status GpuStore::code_groups(const PlainRows& rows, const Buffer& codes, const B
   if (rotates) most = std::min<size_t>(most, rotated.size() / (row_bytes() * kGroupRows));
   const uint32_t block = context_->limits().lanes / static_cast<uint32_t>(kGroupRows);
   CodingParams p = coding_params(rows.layout, *basis, codes_stay);
+  if (rows.are_queries && options_.metric == NF_DOT) p.has_mean = 0;
   queue.write(list, 0, groups.data(), groups.size_bytes());
   if (!rotates && !basis->mean.empty()) NF_TRY(load_axes(basis, 0, 0));
   for (size_t begin = 0; begin < groups.size(); begin += most) {
@@ -156,21 +160,38 @@ Status GpuStore::code_groups(const PlainRows& rows, const Buffer& codes, const B
       p.axis_begin = static_cast<uint32_t>(axis);
       p.axis_end = static_cast<uint32_t>(end);
       p.workgroups = blocks * static_cast<uint32_t>((end - axis) / kAxisBlock);
-      NF_TRY(context_->dispatch(kRotate, {options_.metric, 1, 1}, p, context_->grid(p.workgroups),
+      NF_TRY(context_->dispatch(kRotate, {metric, 1, 1}, p, context_->grid(p.workgroups),
                                 {rows.vectors, &side, &axes_buffer, &list, &rotated}));
       if (piece < axes) NF_TRY(queue.submit(0, what));
     }
     p.workgroups = blocks;
     NF_TRY(context_->dispatch(
-        kCode, {options_.metric, 1, 1}, p, context_->grid(blocks),
+        kCode, {metric, 1, 1}, p, context_->grid(blocks),
         {rows.vectors, &side, &axes_buffer, &list, &context_->work(rotates ? kRotated : kUnused), &codes}));
     NF_TRY(queue.submit(0, what));
   }
   return {};
 }
 
-Status GpuStore::code_moved(const std::vector<Step>& steps, const Call* call, const char* what) {
-  if (basis_ == nullptr) return {};
+void GpuStore::add_query_coding_sizes(int64_t groups, WorkSizes* sizes) const {
+  add_coding_sizes(groups, sizes);
+  int64_t bytes = 0;
+  for (const SlabBuffers& slab : slabs_.all())
+    bytes = std::max(bytes, CodeLayout{NF_L2SQ, options_.dim, slab.basis->level_dims, groups}.bytes());
+  (*sizes)[kCoded] = static_cast<uint64_t>(bytes);
+}
+
+Status GpuStore::code_queries(const BasisPtr& basis, int64_t groups, const Call& call) {
+  std::vector<uint32_t> list(static_cast<size_t>(groups));
+  std::iota(list.begin(), list.end(), 0u);
+  const CodeLayout layout{NF_L2SQ, options_.dim, basis->level_dims, groups};
+  return code_groups({&context_->work(kTileQueries), nullptr, layout, true}, context_->work(kCoded), basis,
+                     list, false, &call, call.operation());
+}
+
+Status GpuStore::for_moved_groups(
+    const std::vector<Step>& steps,
+    const std::function<Status(int64_t slab, std::vector<uint32_t>& groups)>& change) {
   std::vector<Place> places;
   for (const Step& step : steps)
     places.push_back({step.to_slab, step.move.to / static_cast<uint32_t>(kGroupRows)});
@@ -184,18 +205,25 @@ Status GpuStore::code_moved(const std::vector<Step>& steps, const Call* call, co
     groups.clear();
     for (end = begin; end < places.size() && places[end].slab == slab; ++end)
       if (groups.empty() || groups.back() != places[end].group) groups.push_back(places[end].group);
+    NF_TRY(change(slab, groups));
+  }
+  return {};
+}
+
+Status GpuStore::code_moved(const std::vector<Step>& steps, const Call* call, const char* what) {
+  if (basis_ == nullptr) return {};
+  return for_moved_groups(steps, [&](int64_t slab, std::vector<uint32_t>& groups) -> Status {
     const auto rows = [&](const Basis& basis) {
       return PlainRows{&slabs_[slab].vectors, &slabs_[slab].side, layout(slab, basis)};
     };
     const BasisPtr& basis = slabs_[slab].basis;
     NF_TRY(code_groups(rows(*basis), slabs_[slab].codes, basis, groups, false, call, what));
-    if (slab != shadow_.slab) continue;
+    if (slab != shadow_.slab) return {};
     // What the shadow holds of these rows is stale now; the rest of it is still to come.
     std::erase_if(groups, [&](uint32_t group) { return group >= shadow_.next_group; });
-    if (!groups.empty())
-      NF_TRY(code_groups(rows(*shadow_.basis), shadow_.codes, shadow_.basis, groups, false, call, what));
-  }
-  return {};
+    if (groups.empty()) return {};
+    return code_groups(rows(*shadow_.basis), shadow_.codes, shadow_.basis, groups, false, call, what);
+  });
 }
 
 void GpuStore::set_basis(BasisPtr basis) {

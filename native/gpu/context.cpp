@@ -32,7 +32,10 @@ Status parse_path(const std::string& name, const char* backend, const Limits& li
                {"hardware", Path::kHardware},
                {"direct", Path::kDirect, limits.sides_of_products},
                {"matrix", Path::kMatrix, limits.sides_of_products},
+               {"tf32", Path::kTf32, limits.tf32_products},
                {"codes", Path::kCodes, limits.codes},
+               {"coded-product", Path::kCodedProduct, limits.coded_products},
+               {"codes-unpacked", Path::kCodes, limits.packed_dots},
                {"no-subgroups", Path::kNoSubgroups, limits.subgroups}};
   *out = Path::kAutomatic;
   if (name.empty()) return {};
@@ -97,6 +100,15 @@ bool Context::has_side(int32_t metric) const {
     default:
       return false;
   }
+}
+
+bool Context::has_residuals(const StoreOptions& options) const {
+  return limits_.tf32_products && !options.drop_rows && !options.coded &&
+         (options.metric == NF_L2SQ || options.metric == NF_COSINE || options.metric == NF_DOT);
+}
+
+uint64_t Context::bytes_beside_row(const StoreOptions& options) const {
+  return (has_side(options.metric) ? sizeof(float) : 0) + (has_residuals(options) ? sizeof(Tf32Values) : 0);
 }
 
 uint64_t Context::workspace_bytes() const {

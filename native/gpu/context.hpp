@@ -20,9 +20,10 @@ enum Work : uint32_t {
   kUnusedWrite,  // likewise, writable
   kQueries,
   kTileQueries,  // matrix: the queries in tile32
-  kBounds,       // matrix: Bound per query
+  kBounds,       // matrix: Bound per query; coded_product: ProductQuery
   kMasks,
-  kParts,    // flat: lists of the parts of a scan; radix: collected entries; matrix: candidates; score: keys
+  kParts,    // flat: lists of the parts of a scan; radix: collected entries; score: keys; matrix,
+             // coded_product: candidates
   kCounts,   // matrix: candidates per query
   kBest,     // flat, matrix: the k best so far; radix: bins
   kLimits,   // flat, matrix: per query a key that k rows do not exceed; radix: digits
@@ -32,11 +33,13 @@ enum Work : uint32_t {
   kGroups,   // coding: groups of a slab; decoding: rows of one
   kBasis,    // coding: mean and axes
   kRotated,  // coding: rows in the axes
-  kCoded,    // codes: CodeQuery and codes per query
+  kCoded,    // codes: CodeQuery and codes per query; coded_product: their codes;
+             // matrix_tf32: rounded queries
   kFresh,    // codes alone: codes of new rows
   kDecoded,  // codes alone: rows in tile32, their side values, live words
   kDecodedSide,
   kDecodedLive,
+  kQueryResiduals,  // matrix_tf32: Tf32Values per query
   kReadback,
   kWorkCount
 };
@@ -50,8 +53,10 @@ enum class Path : uint8_t {
   // Where a matrix form is served:
   kDirect,  // "direct": never the matrix form
   kMatrix,  // "matrix": the matrix form for every batch, where the metric has one
+  kTf32,    // "tf32": products of TF32 for every batch, where there are any
   // Where stores may be coded:
-  kCodes,  // "codes": codes for every search of a coded store
+  kCodes,         // "codes": codes for every search of a coded store
+  kCodedProduct,  // "coded-product": by products of codes, where there are any
   // Where the device has subgroups and kernels need none:
   kNoSubgroups,  // "no-subgroups": the kernels for devices without; chosen by the queue's maker
 };
@@ -76,6 +81,9 @@ class Context {
 
   // Whether a value is kept beside each row (metric.hpp: row_side).
   bool has_side(int32_t metric) const;
+  // Whether Tf32Values are: of rows that are there and have no codes, which serve as many queries.
+  bool has_residuals(const StoreOptions& options) const;
+  uint64_t bytes_beside_row(const StoreOptions& options) const;
 
   // Makes every buffer at least `wanted` bytes large, freeing others when the limit asks for it.
   Status reserve(const WorkSizes& wanted, const char* what);

@@ -23,7 +23,7 @@ bool GpuDevice::supports_codes_alone(int32_t metric) const {
 uint64_t GpuDevice::estimate(const StoreOptions& options) const {
   return SlabMap(options.dim, slab_vector_bytes(*context_, options))
       .fresh_bytes(options.capacity, [&](const SlabMap::Slab& slab) {
-        return slab_device_bytes(slab, context_->has_side(options.metric), options);
+        return slab_device_bytes(slab, context_->bytes_beside_row(options), options);
       });
 }
 

@@ -151,6 +151,8 @@ Status GpuStore::search(const SearchPlan& plan, const Call& call) {
     NF_TRY(capped_search(&scan, hits.data(), rescored.data(), certified.data(), &scanned));
   else if (codes_pay(scan))
     NF_TRY(coded_search(&scan, hits.data(), rescored.data(), &scanned));
+  else if (const CodedProductShape tf32 = tf32_shape(scan); tf32.query_tile != 0)
+    NF_TRY(tf32_search(&scan, tf32, hits.data(), rescored.data()));
   else if (plan.k <= context_->limits().most_list_k && shape.query_tile != 0 && matrix_fits(scan, shape))
     NF_TRY(matrix_search(&scan, shape, hits.data(), rescored.data()));
   else

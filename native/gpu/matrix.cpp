@@ -133,6 +133,7 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
     p.capacity = capacity;
     p.scale = bounds.scale();
     p.first = 1;
+    p.slab_rows = kEmpty;
     std::vector<Scan::Range> ranges;
     // Without limits every row is a candidate.
     int64_t window = std::max<int64_t>(capacity, window_rows(seen, capacity, plan.k));

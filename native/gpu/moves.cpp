@@ -30,6 +30,7 @@ Status GpuStore::upload(const HostRows& from, const std::function<int64_t(int64_
   sizes[kStagingSide] = static_cast<uint64_t>(most) * sizeof(float);
   sizes[kMoves] = static_cast<uint64_t>(most) * sizeof(Move);
   add_coding_sizes(most, &sizes);
+  add_residual_sizes(most, &sizes);
   NF_TRY(context_->reserve(sizes, what));
   const int64_t width = padded_dim(options_.dim);
   // Rows already padded with nothing between them are sent from where they are.
@@ -63,6 +64,7 @@ Status GpuStore::upload(const HostRows& from, const std::function<int64_t(int64_
                      [](const Step& a, const Step& b) { return a.to_slab < b.to_slab; });
     NF_TRY(encode_moves(steps, nullptr));
     NF_TRY(context_->queue().submit(0, what));
+    NF_TRY(residuals_moved(steps, what));
     NF_TRY(code_moved(steps, call, what));
   }
   return {};
@@ -87,6 +89,7 @@ Status GpuStore::copy_from(const GpuStore& from, std::span<const int64_t> rows, 
   sizes[kMoves] = static_cast<uint64_t>(most) * sizeof(Move);
   if (is_coded()) add_transfer_sizes(most, &sizes);
   add_coding_sizes(most, &sizes);
+  add_residual_sizes(most, &sizes);
   NF_TRY(context_->reserve(sizes, what));
   std::vector<Step> steps;
   for (int64_t begin = 0; begin < count; begin += most) {
@@ -98,6 +101,7 @@ Status GpuStore::copy_from(const GpuStore& from, std::span<const int64_t> rows, 
     });
     NF_TRY(encode_moves(steps, &from));
     NF_TRY(context_->queue().submit(0, what));
+    NF_TRY(residuals_moved(steps, what));
     if (!is_coded()) continue;
     const auto other = std::stable_partition(steps.begin(), steps.end(), [&](const Step& s) {
       return slabs_[s.to_slab].basis == from.slabs_[s.from_slab].basis && s.to_slab != shadow_.slab;

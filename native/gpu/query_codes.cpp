@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "coded.hpp"
 #include "metric.hpp"
 
 namespace nearfield::gpu {
@@ -15,9 +16,6 @@ namespace {
 constexpr int32_t kTerms = 2;
 // So that CodedQuery::direct is set of none, whatever the basis.
 constexpr double kLongestQuery = 0x1p59;
-// WGSL may make two roundings of a fused multiply-add: those of a square, a product and a difference more
-// than the n + 4 that fuse.
-constexpr int64_t kCanonicalRoundings = 8;
 
 }  // namespace
 
@@ -47,7 +45,7 @@ QueryCodes::QueryCodes(const Scan& scan) : scan_(scan) {
     if (set == sets_.size())
       sets_.push_back({slab.basis,
                        {scan.metric(), scan.dim(), slab.basis->level_dims, 1},
-                       CodeBound(scan.metric(), *slab.basis, int64_t{scan.chunks()} + kCanonicalRoundings),
+                       CodeBound(scan.metric(), *slab.basis, canonical_roundings(scan)),
                        {},
                        {}});
     set_of_slab_.push_back(set);

@@ -108,6 +108,21 @@ inline constexpr Kernel kTransfer{"transfer", "rrwrw"};
 // block of queries, rounded as it comes: a figure, on which no answer depends.
 inline constexpr Kernel kLevels{"levels", "rrrrrww"};
 
+// codes, live, masks, queries (their codes), terms (ProductQuery), limits, counts, candidates (out). Bounds
+// of the ranks of all pairs by products of one term: per query `capacity` candidates in any order, planes
+// [3][batch][capacity] of the row in the store and the keys of its lower and upper bound. Of a sample: keys
+// [batch][part_stride] of the least upper bound of each tile's parts.
+inline constexpr Kernel kCodedProduct{"coded_product", "rrrrrrww"};
+// counts, candidates, limits: limits fall to the k-th upper bound, candidates whose lower bound is beyond
+// them go. A count beyond the capacity marks the query (NEARFIELD_CUT_SHORT) among the sums after the counts.
+inline constexpr Kernel kPrune{"prune", "www"};
+
+// vectors, sides, groups, values (out, Tf32Values of the slab's rows), rounded (out, of queries)
+inline constexpr Kernel kResidual{"residual", "rrrww"};
+// vectors, sides, live, masks, queries (as residual rounds them), values of the rows, of the queries
+// (Tf32Values), terms (ProductQuery), limits, counts, candidates (out): as of kCodedProduct
+inline constexpr Kernel kMatrixTf32{"matrix_tf32", "rrrrrrrrrww"};
+
 // Constants a kernel is compiled for; 1 where it has no use for one.
 struct Variant {
   int32_t metric = 1;
@@ -147,6 +162,10 @@ struct Limits {
       false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
   // rotate, code, decode, transfer, levels (query blocks of 1 and kLevelsQueries) and rescore are there
   bool codes = false;
+  bool coded_products = false;  // and coded_product and prune
+  bool tf32_products = false;   // residual, matrix_tf32, prune and rescore: Tf32Values are kept beside rows
+  int64_t least_product_batch = 17;  // queries from which on they are faster than the direct form
+  bool packed_dots = false;          // of int8, in the language of kernels that do without too
   // Largest k of scans of codes, where those of rows are not asked for. At k = 100 some 600 rows are
   // rescored.
   int32_t most_coded_k = 128;
@@ -165,6 +184,12 @@ struct MatrixShape {
   uint32_t query_tile = 0, row_tile = 0, list_capacity = 0;
 };
 
+// Tiles of `coded_product` or `matrix_tf32` and the list of `rescore`; query_tile 0: there is none. A tile of
+// rows has so many parts in a sample.
+struct CodedProductShape {
+  uint32_t query_tile = 0, row_tile = 0, parts = 0, list_capacity = 0;
+};
+
 class Queue {
  public:
   virtual ~Queue() = default;
@@ -172,6 +197,10 @@ class Queue {
   virtual const Limits& limits() const = 0;
   virtual FlatShape flat_shape(int64_t batch, int32_t k) const = 0;
   virtual MatrixShape matrix_shape(int32_t metric, int32_t dim, int64_t batch, int32_t k) const = 0;
+
+  virtual CodedProductShape coded_product_shape(int32_t, int32_t, int64_t, int32_t) const { return {}; }
+  // Where Limits::tf32_products.
+  virtual CodedProductShape tf32_shape(int32_t /*k*/) const { return {}; }
 
   // What nf_device_info tells; struct_size is set.
   virtual void info(nf_device_info* out) const = 0;

@@ -76,17 +76,21 @@ class Scan {
   int64_t rows() const { return store_.rows_; }
   GpuStore& store() const { return store_; }
   uint32_t chunks() const { return store_.chunks(); }
-  uint32_t first_row(const Range& range) const {
-    return static_cast<uint32_t>(store_.slabs_.map().slabs()[range.slab].first);
+  uint32_t first_row_of(size_t slab) const {
+    return static_cast<uint32_t>(store_.slabs_.map().slabs()[slab].first);
   }
-  uint32_t slab_groups(const Range& range) const {
-    return static_cast<uint32_t>(store_.slabs_.map().slabs()[range.slab].capacity / kGroupRows);
+  uint32_t first_row(const Range& range) const { return first_row_of(range.slab); }
+  uint32_t slab_groups_of(size_t slab) const {
+    return static_cast<uint32_t>(store_.slabs_.map().slabs()[slab].capacity / kGroupRows);
   }
+  uint32_t slab_groups(const Range& range) const { return slab_groups_of(range.slab); }
   const std::vector<SlabBuffers>& slabs() const { return store_.slabs_.all(); }
   // Groups of a slab that hold rows.
   uint32_t groups_in(size_t slab) const;
   size_t slab_of(int64_t row) const { return static_cast<size_t>(store_.slabs_.place(row).slab); }
   bool has_rows() const { return store_.has_rows(); }
+  bool has_side() const { return store_.has_side(); }
+  bool has_residuals() const { return store_.has_residuals(); }
   int64_t decoding_axes() const { return store_.decoding_axes(); }
   bool is_coded() const { return store_.basis_ != nullptr; }
   // Live rows that query q may return.
@@ -152,6 +156,10 @@ Status radix_search(Scan* scan, Hit* hits);  // any k
 // direct form needs less.
 bool matrix_fits(const Scan& scan, const MatrixShape& shape);
 Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* rescored);
+// By products of TF32, where the device and the store have any; query_tile 0: not so.
+inline constexpr int64_t kLeastTf32Batch = 17;  // more than a pass of the direct form has
+CodedProductShape tf32_shape(const Scan& scan);
+Status tf32_search(Scan* scan, const CodedProductShape& shape, Hit* hits, int32_t* rescored);
 // Of a coded store: whether a scan of its codes is taken for this plan, and that scan.
 bool codes_pay(const Scan& scan);
 Status coded_search(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned);

@@ -16,12 +16,12 @@ StoreOptions indexable(StoreOptions options) {
 
 }  // namespace
 
-uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, const StoreOptions& options) {
+uint64_t slab_device_bytes(const SlabMap::Slab& slab, uint64_t beside_row, const StoreOptions& options) {
   const auto rows = static_cast<uint64_t>(slab.capacity);
   const CodeLayout codes{options.metric, options.dim, default_level_dims(options.dim),
                          slab.capacity / kGroupRows};
   return (options.drop_rows ? 0 : rows * static_cast<uint64_t>(padded_dim(options.dim)) * sizeof(float)) +
-         (has_side ? rows * sizeof(float) : 0) + rows / 32 * sizeof(uint32_t) +
+         rows * beside_row + rows / 32 * sizeof(uint32_t) +
          (options.coded ? static_cast<uint64_t>(codes.bytes()) : 0);
 }
 
@@ -29,8 +29,8 @@ GpuStore::GpuStore(std::shared_ptr<Context> context, const StoreOptions& options
     : context_(std::move(context)),
       options_(options),
       slabs_(indexable(options), slab_vector_bytes(*context_, options), &context_->memory,
-             [side = has_side(), options](const SlabMap::Slab& slab) {
-               return slab_device_bytes(slab, side, options);
+             [beside_row = context_->bytes_beside_row(options), options](const SlabMap::Slab& slab) {
+               return slab_device_bytes(slab, beside_row, options);
              }),
       basis_(options.coded ? identity_basis(options.dim) : nullptr) {}
 
@@ -42,6 +42,8 @@ Status GpuStore::allocate(const SlabMap::Slab& place, const char* what, SlabBuff
   if (has_rows()) NF_TRY(queue.allocate(capacity * row_bytes(), Use::kStorage, what, &out->vectors));
   NF_TRY(queue.allocate(capacity / 32 * sizeof(uint32_t), Use::kStorage, what, &out->live));
   if (has_side()) NF_TRY(queue.allocate(capacity * sizeof(float), Use::kStorage, what, &out->side));
+  if (has_residuals())
+    NF_TRY(queue.allocate(capacity * sizeof(Tf32Values), Use::kStorage, what, &out->residuals));
   if (basis_ == nullptr) return {};
   out->basis = basis_;
   const CodeLayout codes{options_.metric, options_.dim, basis_->level_dims, place.capacity / kGroupRows};

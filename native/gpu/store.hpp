@@ -19,15 +19,16 @@ inline constexpr int64_t kPhaseCopy = 2;
 inline constexpr int64_t kAxisBlock = 8;
 
 struct SlabBuffers {
-  Buffer vectors;  // but of codes alone
-  Buffer side;     // where Context::has_side(metric)
-  Buffer live;     // one word per group
-  Buffer codes;    // of a coded store, as code_layout.hpp has them
-  BasisPtr basis;  // that they are coded in
+  Buffer vectors;    // but of codes alone
+  Buffer side;       // where Context::has_side(metric)
+  Buffer residuals;  // where Context::has_residuals(): Tf32Values
+  Buffer live;       // one word per group
+  Buffer codes;      // of a coded store, as code_layout.hpp has them
+  BasisPtr basis;    // that they are coded in
 };
 
 // Bytes of a slab on the device; of a coded store as it is before the first set_basis().
-uint64_t slab_device_bytes(const SlabMap::Slab& slab, bool has_side, const StoreOptions& options);
+uint64_t slab_device_bytes(const SlabMap::Slab& slab, uint64_t beside_row, const StoreOptions& options);
 // Upper bound of a slab's vectors: its codes must fit a binding too, whatever their basis.
 uint64_t slab_vector_bytes(const Context& context, const StoreOptions& options);
 
@@ -51,6 +52,12 @@ class GpuStore final : public Store {
   BasisPtr basis() const override { return basis_; }
   Status recode(int64_t rows, int64_t* left, const Call& call) override;
   uint64_t code_bytes() const override;
+  // Codes the queries of kTileQueries like rows, into kCoded.
+  Status code_queries(const BasisPtr& basis, int64_t groups, const Call& call);
+  void add_query_coding_sizes(int64_t groups, WorkSizes* sizes) const;
+  // Rounds the queries of kTileQueries to TF32, into kCoded and kQueryResiduals.
+  Status round_queries(int64_t groups, const char* what);
+  void add_query_rounding_sizes(int64_t groups, WorkSizes* sizes) const;
 
  private:
   friend class Scan;
@@ -78,6 +85,7 @@ class GpuStore final : public Store {
   struct PlainRows {
     const Buffer *vectors, *side;
     CodeLayout layout;
+    bool are_queries = false;  // coded as rows of L2, of dot without the mean
   };
   // Codes of rows, and their side values.
   struct CodedRows {
@@ -110,6 +118,18 @@ class GpuStore final : public Store {
   CodeLayout layout(int64_t slab, const Basis& basis) const;
   // Adds what coding so many groups at once takes.
   void add_coding_sizes(int64_t groups, WorkSizes* sizes) const;
+  // Calls `change` with each slab that rows of `steps` went to and the groups there, which it may change.
+  Status for_moved_groups(const std::vector<Step>& steps,
+                          const std::function<Status(int64_t slab, std::vector<uint32_t>& groups)>& change);
+  // residuals.cpp.
+  struct ResidualRows {
+    const Buffer *vectors, *side;
+    const Buffer* rounded;  // of queries
+  };
+  Status add_residuals(const ResidualRows& rows, std::span<const uint32_t> groups, const Buffer& values,
+                       const char* what);
+  void add_residual_sizes(int64_t groups, WorkSizes* sizes) const;
+  Status residuals_moved(const std::vector<Step>& steps, const char* what);
   // Codes the groups that the rows of `steps` went to. Of a store that is not coded nothing.
   Status code_moved(const std::vector<Step>& steps, const Call* call, const char* what);
   // `codes_stay`: CodingParams.
@@ -157,6 +177,7 @@ class GpuStore final : public Store {
   bool has_rows() const { return !options_.drop_rows; }
   bool is_coded() const { return basis_ != nullptr; }
   bool has_side() const { return context_->has_side(options_.metric); }
+  bool has_residuals() const { return context_->has_residuals(options_); }
   uint32_t chunks() const { return static_cast<uint32_t>(padded_dim(options_.dim) / kChunkFloats); }
   uint64_t row_bytes() const { return static_cast<uint64_t>(padded_dim(options_.dim)) * sizeof(float); }
 

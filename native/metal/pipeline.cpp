@@ -19,12 +19,14 @@ bool has_math_mode() {
 
 // flat_m1_q4_c256 as the text has it: X(flat, 1, 4, 256).
 std::string wanted(const std::string& name) {
-  char kernel[32];
+  const size_t at = name.rfind("_m");
   unsigned metric = 0, query_block = 0, list_capacity = 0;
-  if (std::sscanf(name.c_str(), "%31[a-z]_m%u_q%u_c%u", kernel, &metric, &query_block, &list_capacity) != 4)
+  if (at == std::string::npos ||
+      std::sscanf(name.c_str() + at, "_m%u_q%u_c%u", &metric, &query_block, &list_capacity) != 3)
     return "";
-  return std::string("#define NEARFIELD_METAL_WANTED(X) X(") + kernel + ", " + std::to_string(metric) + ", " +
-         std::to_string(query_block) + ", " + std::to_string(list_capacity) + ")\n";
+  return std::string("#define NEARFIELD_METAL_WANTED(X) X(") + name.substr(0, at) + ", " +
+         std::to_string(metric) + ", " + std::to_string(query_block) + ", " + std::to_string(list_capacity) +
+         ")\n";
 }
 
 }  // namespace

@@ -12,10 +12,12 @@
 namespace nearfield::metal {
 namespace {
 
-// Constants of kernels/common.h and kernels/matrix.h.
+// Constants of kernels/common.h, kernels/matrix.h and kernels/coded_product.h.
 constexpr uint32_t kLanes = 128;
 constexpr uint32_t kQueryTile = 64;
 constexpr uint32_t kRowTile = 64;
+constexpr uint32_t kSmallQueryTile = 32;  // of products of codes
+constexpr int32_t kPieceDims = 1024;      // that they sum up in f32; more in small tiles of queries
 // A lane of kernels/merge.h keeps a bit for each list that it follows.
 constexpr uint32_t kMostLists = 32 * kLanes;
 // Below it most of a query tile would be padding, and the direct form reads the rows four times at most.
@@ -77,7 +79,7 @@ MetalQueue::MetalQueue(std::unique_ptr<Device> device)
   limits_.most_lists = kMostLists;
   limits_.most_list_k = kMostListK;
   limits_.sides_of_products = true;
-  limits_.codes = true;
+  limits_.codes = limits_.coded_products = true;
   limits_.least_coded_bytes = kLeastCodedBytes;
 }
 
@@ -96,6 +98,12 @@ gpu::MatrixShape MetalQueue::matrix_shape(int32_t metric, int32_t, int64_t batch
   const bool product = metric == NF_L2SQ || metric == NF_COSINE || metric == NF_DOT;
   if (!product || batch < kLeastMatrixBatch || k > kMostListK) return {};
   return {kQueryTile, kRowTile, list_capacity(k)};
+}
+
+gpu::CodedProductShape MetalQueue::coded_product_shape(int32_t, int32_t dim, int64_t batch, int32_t k) const {
+  if (k > kMostListK) return {};
+  const bool is_small = dim > kPieceDims || batch <= kSmallQueryTile;
+  return {is_small ? kSmallQueryTile : kQueryTile, kRowTile, 1, list_capacity(k)};
 }
 
 void MetalQueue::note(Fault fault, const std::string& reason) {

@@ -26,6 +26,8 @@ class MetalQueue final : public gpu::Queue {
   const gpu::Limits& limits() const override { return limits_; }
   gpu::FlatShape flat_shape(int64_t batch, int32_t k) const override;
   gpu::MatrixShape matrix_shape(int32_t metric, int32_t dim, int64_t batch, int32_t k) const override;
+  gpu::CodedProductShape coded_product_shape(int32_t metric, int32_t dim, int64_t batch,
+                                             int32_t k) const override;
   void info(nf_device_info* out) const override { fill_info(device_->adapter(), out); }
   Status health() const override;
   Status take_error(const char* what) override;

@@ -42,7 +42,8 @@ class WgpuBackend final : public Backend {
                    count == 0 ? ": " : "", count == 0 ? native->why_none().c_str() : "");
     std::unique_ptr<WebGpuQueue> queue;
     const Adapter& adapter = adapters[static_cast<size_t>(options.device)];
-    NF_TRY(WebGpuQueue::create(native, adapter, options.force_path != "no-subgroups", &queue));
+    const KernelOptions kernels{options.force_path != "no-subgroups", options.force_path != "codes-unpacked"};
+    NF_TRY(WebGpuQueue::create(native, adapter, kernels, &queue));
     std::shared_ptr<gpu::Context> context;
     NF_TRY(gpu::Context::create(std::move(queue), name(), options, &context));
     *out = std::make_unique<gpu::GpuDevice>(std::move(context));

@@ -17,19 +17,24 @@ constexpr Shape kCodeBlocks[] = {{1, 1}, {gpu::kLevelsQueries, 1}};
 constexpr Shape kListBlocks[] = {
     {1, kSmallList}, {kFlatQueries, kSmallList}, {1, kLargeList}};  // flat_shape()
 constexpr Shape kOneList[] = {{1, kSmallList}, {1, kLargeList}};
+constexpr Shape kProductTiles[] = {{kSmallProductTile, 1}, {kProductTile, 1}};  // coded_product_shape()
+// Of WGSL, for dot4_packed.wgsl.
+constexpr const char* kPackedFeature = "packed_4x8_integer_dot_product";
 constexpr Place kPlaces[] = {
-    {gpu::kFlat, "flat", "main", true, true, kListBlocks},
-    {gpu::kMerge, "merge", "main", false, true, kOneList},
-    {gpu::kHistogram, "radix", "histogram", true, false, kPlain},
-    {gpu::kCollect, "radix", "collect", true, false, kPlain},
-    {gpu::kScore, "score", "main", true, false, kPlain},
-    {gpu::kMove, "move", "main", false, false, kPlain},
-    {gpu::kRotate, "rotate", "main", true, false, kPlain},
-    {gpu::kCode, "code", "main", true, false, kPlain},
-    {gpu::kDecode, "decode", "main", false, false, kPlain},
-    {gpu::kTransfer, "transfer", "main", false, false, kPlain},
-    {gpu::kLevels, "levels", "main", true, false, kCodeBlocks},
-    {gpu::kRescore, "rescore", "main", true, true, kOneList},
+    {gpu::kFlat, "flat", "main", true, true, false, kListBlocks},
+    {gpu::kMerge, "merge", "main", false, true, false, kOneList},
+    {gpu::kHistogram, "radix", "histogram", true, false, false, kPlain},
+    {gpu::kCollect, "radix", "collect", true, false, false, kPlain},
+    {gpu::kScore, "score", "main", true, false, false, kPlain},
+    {gpu::kMove, "move", "main", false, false, false, kPlain},
+    {gpu::kRotate, "rotate", "main", true, false, false, kPlain},
+    {gpu::kCode, "code", "main", true, false, false, kPlain},
+    {gpu::kDecode, "decode", "main", false, false, false, kPlain},
+    {gpu::kTransfer, "transfer", "main", false, false, false, kPlain},
+    {gpu::kLevels, "levels", "main", true, false, true, kCodeBlocks},
+    {gpu::kRescore, "rescore", "main", true, true, false, kOneList},
+    {gpu::kCodedProduct, "coded_product", "main", true, false, true, kProductTiles},
+    {gpu::kPrune, "prune", "main", false, false, false, kPlain},
 };
 
 // The text of a source file, NULL when there is none.
@@ -86,9 +91,12 @@ Status Pipelines::get(const gpu::Kernel& kernel, const gpu::Variant& variant, co
   if (!has(*place, variant))
     return error(NF_INTERNAL, "kernel %s: there is none for metric %d, query block %u, list capacity %u",
                  kernel.name, variant.metric, variant.query_block, variant.list_capacity);
-  std::string text = constants;
+  const bool packed = place->has_dots && queue_.packed_dots();
+  std::string text = packed ? std::string("requires ") + kPackedFeature + ";\n" + constants : constants;
   const char* const append = queue_.subgroups() ? "append_subgroups" : "append";
-  for (const char* file : {place->has_lists ? append : nullptr, place->file}) {
+  const char* const dots = packed ? "dot4_packed" : "dot4_unpacked";
+  for (const char* file :
+       {place->has_lists ? append : nullptr, place->has_dots ? dots : nullptr, place->file}) {
     if (file == nullptr) continue;
     const char* const source = source_of(file);
     if (source == nullptr) return error(NF_INTERNAL, "no kernel source is named %s", file);
@@ -98,6 +106,15 @@ Status Pipelines::get(const gpu::Kernel& kernel, const gpu::Variant& variant, co
   NF_TRY(compile(text, place->entry, kernel, &pipeline));
   *out = &cache_.emplace(key, pipeline).first->second;
   return {};
+}
+
+bool Pipelines::has_packed_dots() {
+  const std::string text =
+      std::string("requires ") + kPackedFeature + "; @compute @workgroup_size(1) fn main() {}";
+  Pipeline pipeline;
+  const Status status = compile(text, "main", gpu::kPrune, &pipeline);
+  release(pipeline);
+  return status.ok();
 }
 
 Status Pipelines::compile(const std::string& source, const char* entry, const gpu::Kernel& kernel,

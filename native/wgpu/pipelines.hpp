@@ -31,6 +31,7 @@ struct Place {
   const char* entry;
   bool by_metric;  // its text looks at METRIC
   bool has_lists;  // select.wgsl, which wants a way to append
+  bool has_dots;   // of int8
   std::span<const Shape> shapes;
 };
 std::span<const Place> places();
@@ -55,6 +56,8 @@ class Pipelines {
   Pipelines& operator=(const Pipelines&) = delete;
 
   Status get(const gpu::Kernel& kernel, const gpu::Variant& variant, const Pipeline** out);
+  // Whether texts may have dot4I8Packed.
+  bool has_packed_dots();
   // From source text; a kernel that does not compile is a status. Public for its test.
   Status compile(const std::string& source, const char* entry, const gpu::Kernel& kernel, Pipeline* out);
   // Releases all of them; the queue does so before its device goes.

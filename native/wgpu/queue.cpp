@@ -16,6 +16,8 @@ namespace {
 
 constexpr uint64_t kSlotBytes = 256;  // the largest minUniformBufferOffsetAlignment there is
 constexpr uint32_t kSlots = 256;
+// What a kernel sees of the slots: an array of two of its parameters, the second never read (common.wgsl).
+constexpr uint64_t kSeenBytes = 2 * kSlotBytes;
 
 }  // namespace
 
@@ -38,8 +40,8 @@ WebGpuQueue::WebGpuQueue(std::shared_ptr<Native> native, const Adapter& adapter)
       tuning_(tuning_of(adapter.type, std::thread::hardware_concurrency())),
       pace_(tuning_.first_units_per_ns) {}
 
-Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapter, bool subgroups,
-                           std::unique_ptr<WebGpuQueue>* out) {
+Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapter,
+                           const KernelOptions& kernels, std::unique_ptr<WebGpuQueue>* out) {
   auto queue = std::make_unique<WebGpuQueue>(std::move(native), adapter);
   const Symbols& s = queue->symbols();
   // All that the adapter has: the defaults would cap buffers at 256 MiB.
@@ -48,7 +50,7 @@ Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapte
   queue->errors_ = new DeviceErrors;
   WGPUDeviceDescriptor descriptor{};
   descriptor.requiredLimits = &wanted;
-  queue->subgroups_ = subgroups && adapter.subgroups;
+  queue->subgroups_ = kernels.subgroups && adapter.subgroups;
   const auto feature = static_cast<WGPUFeatureName>(WGPUNativeFeature_Subgroup);
   descriptor.requiredFeatureCount = queue->subgroups_;
   descriptor.requiredFeatures = &feature;
@@ -74,7 +76,7 @@ Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapte
   limits.binding_bytes =
       std::min({tuning.binding_bytes, wanted.maxStorageBufferBindingSize, wanted.maxBufferSize});
   limits.slab_bytes = limits.binding_bytes;
-  limits.fixed_bytes = kSlotBytes * kSlots;
+  limits.fixed_bytes = kSlotBytes * (kSlots - 1) + kSeenBytes;
   limits.grid = wanted.maxComputeWorkgroupsPerDimension;
   limits.dispatches = kSlots;
   limits.workgroups = tuning.workgroups;
@@ -88,12 +90,16 @@ Status WebGpuQueue::create(std::shared_ptr<Native> native, const Adapter& adapte
   limits.codes = true;
   limits.least_coded_bytes = tuning.coded_bytes;
   limits.most_coded_k = tuning.coded_k;
+  limits.coded_products = true;
+  limits.least_product_batch = tuning.product_batch;
   WGPUBufferDescriptor params{};
   params.size = limits.fixed_bytes;
   params.usage = WGPUBufferUsage_Uniform | WGPUBufferUsage_CopyDst;
   WGPUBuffer handle = s.wgpuDeviceCreateBuffer(answer.device, &params);
   NF_TRY(queue->take_error("context_create"));
   queue->params_ = gpu::Buffer(std::make_unique<DeviceMemory>(s, handle), params.size);
+  limits.packed_dots = queue->pipelines_.has_packed_dots();
+  queue->packed_dots_ = kernels.packed_dots && limits.packed_dots;
   *out = std::move(queue);
   return {};
 }
@@ -146,6 +152,12 @@ gpu::FlatShape WebGpuQueue::flat_shape(int64_t batch, int32_t k) const {
   return {batch > 1 ? kFlatQueries : 1u, kSmallList, limits_.workgroups};
 }
 
+gpu::CodedProductShape WebGpuQueue::coded_product_shape(int32_t, int32_t, int64_t batch, int32_t k) const {
+  if (k > kMostListK) return {};
+  return {batch > kSmallProductTile ? kProductTile : kSmallProductTile, kProductRows, kProductParts,
+          k > kSmallListK ? kLargeList : kSmallList};
+}
+
 void WebGpuQueue::end_pass() {
   if (pass_ == nullptr) return;
   symbols().wgpuComputePassEncoderEnd(pass_);
@@ -160,7 +172,7 @@ Status WebGpuQueue::dispatch(const gpu::Dispatch& dispatch) {
   NF_TRY(pipelines_.get(dispatch.kernel, dispatch.variant, &pipeline));
   WGPUBindGroupEntry entries[kMostBindings]{};
   entries[0].buffer = handle_of(params_);
-  entries[0].size = kSlotBytes;
+  entries[0].size = kSeenBytes;
   const size_t count = dispatch.buffers.size();
   for (size_t i = 0; i < count; ++i) {
     entries[i + 1].binding = static_cast<uint32_t>(i + 1);

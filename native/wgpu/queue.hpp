@@ -19,10 +19,14 @@ namespace nearfield::wgpu {
 
 void fill_info(const Adapter& adapter, nf_device_info* out);
 
+// What kernels use where it is there; they do without it too.
+struct KernelOptions {
+  bool subgroups = true, packed_dots = true;
+};
+
 class WebGpuQueue final : public gpu::Queue {
  public:
-  // `subgroups`: kernels use them where the adapter has them.
-  static Status create(std::shared_ptr<Native> native, const Adapter& adapter, bool subgroups,
+  static Status create(std::shared_ptr<Native> native, const Adapter& adapter, const KernelOptions& kernels,
                        std::unique_ptr<WebGpuQueue>* out);
   WebGpuQueue(std::shared_ptr<Native> native, const Adapter& adapter);
   ~WebGpuQueue() override;
@@ -32,6 +36,8 @@ class WebGpuQueue final : public gpu::Queue {
   const gpu::Limits& limits() const override { return limits_; }
   gpu::FlatShape flat_shape(int64_t batch, int32_t k) const override;
   gpu::MatrixShape matrix_shape(int32_t, int32_t, int64_t, int32_t) const override { return {}; }
+  gpu::CodedProductShape coded_product_shape(int32_t metric, int32_t dim, int64_t batch,
+                                             int32_t k) const override;
   void info(nf_device_info* out) const override { fill_info(adapter_, out); }
   Status health() const override;
   Status take_error(const char* what) override;
@@ -48,6 +54,7 @@ class WebGpuQueue final : public gpu::Queue {
 
   const Symbols& symbols() const { return native_->symbols(); }
   bool subgroups() const { return subgroups_; }
+  bool packed_dots() const { return packed_dots_; }
   WGPUDevice device() const { return device_; }
   Pipelines& pipelines() { return pipelines_; }
   // Marks the device lost as a driver would; for tests.
@@ -70,7 +77,7 @@ class WebGpuQueue final : public gpu::Queue {
   WGPULimits device_limits_{};
   gpu::Limits limits_;
   Tuning tuning_;
-  bool subgroups_ = false;
+  bool subgroups_ = false, packed_dots_ = false;
   gpu::Pace pace_;
   DeviceErrors* errors_ = nullptr;
   WGPUDevice device_ = nullptr;

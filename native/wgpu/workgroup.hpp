@@ -29,4 +29,9 @@ inline constexpr uint32_t kSmallList = 256, kLargeList = 1024;
 inline constexpr int32_t kSmallListK = kSmallList - kTileRows;
 inline constexpr int32_t kMostListK = 512;
 
+// Tiles of coded_product: queries, and with two lanes a query as many lanes again; 64 of them take 11.5 KiB
+// of workgroup memory. Rows, each group of which is a part of a sample.
+inline constexpr uint32_t kSmallProductTile = 32, kProductTile = 64;
+inline constexpr uint32_t kProductRows = 64, kProductParts = kProductRows / 32;
+
 }  // namespace nearfield::wgpu

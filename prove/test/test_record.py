@@ -210,7 +210,7 @@ class SupportTest(StandInTest):
         self.assertEqual(support.PAGE.read_text(encoding="utf-8"), support.text())
 
     def test_nothing_has_run(self):
-        self.assertEqual([len(self.lines(b)) for b in support.GPUS], [13, 13, 12])
+        self.assertEqual([len(self.lines(b)) for b in support.GPUS], [17, 15, 14])
         for backend in support.GPUS:
             for line in self.lines(backend):
                 self.assertIn(support.NOT_YET, line)
@@ -247,15 +247,16 @@ class SupportTest(StandInTest):
         self.put("a", content)
         of_each = {backend: {line.split("|")[2].strip(): line.split("|")[4].strip() for line in self.lines(backend)} for backend in ("cuda", "wgpu")}
         self.assertEqual([of_each["wgpu"][kernel] for kernel in ("flat", "rescore", "levels", "code")], ["passed", "", "", ""])
-        self.assertEqual([of_each["cuda"][kernel] for kernel in ("rescore", "levels", "code")], ["passed"] * 3)
+        self.assertNotIn("coded_product", of_each["wgpu"])
+        self.assertEqual([of_each["cuda"][kernel] for kernel in ("rescore", "levels", "code", "coded_product")], ["passed"] * 4)
 
     def test_the_latest_counts_on_each_device(self):
         self.put("old", made())
         self.put("new", {**made(), "started": "2027-01-01T00:00:00Z", "commit": "feedfeedfeed"})
         self.put("other", {**made(), "device": {"name": "NVIDIA L4", "driver": "x"}})
         lines = self.lines("cuda")
-        self.assertEqual(len(lines), 26)
-        self.assertEqual(sum("feedfeedfeed" in line for line in lines), 13)
+        self.assertEqual(len(lines), 34)
+        self.assertEqual(sum("feedfeedfeed" in line for line in lines), 17)
         self.assertFalse(any("proof/old" in line for line in lines))
 
     def test_what_is_no_record(self):

@@ -164,8 +164,9 @@ class NcuTest(StandInTest):
         self.assertEqual(list(first["kernels"]), ["flat_m1_q4_c256"])
         with session.workers(30):
             session.dataset(8, session.ours(), "decaying")
-        self.assertEqual(kernel_times.measure(session, entry, 30), "4 workloads")
-        self.assertEqual([(w.get("scan_dtype"), w.get("spectrum"), w["batch"]) for w in entry["workloads"][2:]], [("i8", "isotropic", 1), ("i8", "decaying", 1)])
+        self.assertEqual(kernel_times.measure(session, entry, 30), "6 workloads")
+        self.assertEqual([(w.get("scan_dtype"), w.get("spectrum"), w["batch"]) for w in entry["workloads"][2:]],
+                         [("i8", spectrum, batch) for batch in (1, session.shape.batches[-1]) for spectrum in ("isotropic", "decaying")])
 
     def test_what_ncu_could_not_do(self):
         session = self.session()

@@ -4,6 +4,7 @@
 #include "metal_dialect.hpp"
 using namespace metal;
 #include "kernels/code.h"
+#include "kernels/coded_product.h"
 #include "kernels/decode.h"
 #include "kernels/flat.h"
 #include "kernels/instances.h"
@@ -11,6 +12,7 @@ using namespace metal;
 #include "kernels/matrix.h"
 #include "kernels/merge.h"
 #include "kernels/move.h"
+#include "kernels/prune.h"
 #include "kernels/radix.h"
 #include "kernels/rescore.h"
 #include "kernels/rotate.h"

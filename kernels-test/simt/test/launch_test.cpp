@@ -100,6 +100,18 @@ void arithmetic(Report& report) {
       least.x == 1 && least.y == -3.5f && least.z == 1 && most.x == 2.5f && most.y == 1 && most.z == 1,
       "fmin and fmax of MSL take the number that is none for missing");
   report.check(whole.x == 2 && whole.y == -4 && whole.w == 1, "rint of MSL");
+  bool back = true;
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const auto h = std::bit_cast<metal::half>(static_cast<uint16_t>(bits));
+    back &= (bits & 0x7fff) > 0x7c00 ? std::isnan(float(h)) && std::isnan(float(metal::half(float(h))))
+                                     : metal::half(float(h)).bits == bits;
+  }
+  report.check(back, "every half is the half of its float");
+  const auto rounded = [](float x) { return float(metal::half(x)); };
+  report.check(rounded(2049) == 2048 && rounded(2051) == 2052 && rounded(65519) == 65504 &&
+                   std::isinf(rounded(65520)) && rounded(0x1.8p-24f) == 0x1p-23f && rounded(0x1p-25f) == 0 &&
+                   rounded(-1.0f / 3) == -0x1.554p-2f && float(metal::half(0x1p-14f)) == 0x1p-14f,
+               "halves round to the nearest, ties to even");
 }
 
 void matrix_fragments(Report& report, const NamedSchedule& s) {
@@ -131,6 +143,24 @@ void matrix_fragments(Report& report, const NamedSchedule& s) {
       right &= back[r * 10 + c] == (r < 8 && c >= 1 && c < 9 ? a[(c - 1) * 10 + r] : -1);
     }
   report.check(right, std::string("simdgroup_matrix: load, transposed load, product, store, ") + s.name);
+
+  // Of halves, whose products and sums only a float has: 2047 * 2047 each.
+  const std::vector<metal::half> large(64, metal::half(2047.0f));
+  launch({1}, {32},
+         [&] {
+           metal::simdgroup_half8x8 x, y;
+           metal::simdgroup_float8x8 sum = metal::make_filled_simdgroup_matrix<float, 8, 8>(-1.0f);
+           metal::simdgroup_load(x, large.data(), 8);
+           metal::simdgroup_load(y, large.data(), 8);
+           for (int i = 0; i < 2; ++i) metal::simdgroup_multiply_accumulate(sum, x, y, sum);
+           metal::simdgroup_store(sum, product.data(), 8);
+         },
+         {.schedule = s.schedule});
+  // The chain as it is: beyond 2^24 it rounds.
+  float chain = -1;
+  for (int k = 0; k < 16; ++k) chain += 2047.0f * 2047.0f;
+  report.check(std::count(product.begin(), product.begin() + 64, chain) == 64,
+               std::string("simdgroup_matrix: halves add up in float, ") + s.name);
 }
 
 void async_copies(Report& report, const NamedSchedule& s) {

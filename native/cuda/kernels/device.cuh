@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernel_params.h"
+#include "tf32.hpp"
 
 #ifdef __CUDACC__
 // An array of the block; the emulator has its own definition.
@@ -25,6 +26,8 @@
 namespace nearfield::cuda {
 
 inline constexpr uint32_t kWarp = 32;  // also the rows of a group
+inline constexpr uint32_t kTf32Ignored =
+    (1u << kTf32DroppedBits) - 1;  // of an f32 that a unit takes for TF32
 
 // 16 bytes that this launch reads once: they stay out of L1, which holds the queries.
 __device__ inline float4 load_stream(const float4* from) {

@@ -2,14 +2,18 @@
 // The entry points. Arguments: the parameter struct by value, then one pointer per buffer in the order of
 // gpu/queue.hpp.
 #include "code.cuh"
+#include "coded_product.cuh"
 #include "decode.cuh"
 #include "flat.cuh"
 #include "levels.cuh"
 #include "matrix.cuh"
+#include "matrix_tf32.cuh"
 #include "merge.cuh"
 #include "move.cuh"
+#include "prune.cuh"
 #include "radix.cuh"
 #include "rescore.cuh"
+#include "residual.cuh"
 #include "rotate.cuh"
 #include "score.cuh"
 #include "transfer.cuh"
@@ -89,6 +93,38 @@ namespace nearfield::cuda {
       name(const LevelsParams p, const uint8_t* codes, const uint32_t* live, const uint32_t* masks,   \
            const uint32_t* queries, const uint32_t* limits, uint32_t* counts, uint32_t* candidates) { \
     levels<m, q>(p, codes, live, masks, queries, limits, counts, candidates);                         \
+  }
+#define NF_ENTRY_coded_product(name, m, q, c)                                                             \
+  extern "C" __global__ void __launch_bounds__(kProductThreads<q>, 256 / kProductThreads<q>)              \
+      name(const CodedProductParams p, const uint8_t* codes, const uint32_t* live, const uint32_t* masks, \
+           const uint8_t* queries, const ProductQuery* terms, const uint32_t* limits, uint32_t* counts,   \
+           uint32_t* candidates) {                                                                        \
+    coded_product<m, q>(p, codes, live, masks, queries, terms, limits, counts, candidates);               \
+  }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#define NF_TF32(call)  // never launched there
+#else
+#define NF_TF32(call) call
+#endif
+#define NF_ENTRY_residual(name, m, q, c)                                                              \
+  extern "C" __global__ void __launch_bounds__(kLaneThreads)                                          \
+      name(const ResidualParams p, const float4* vectors, const float* sides, const uint32_t* groups, \
+           Tf32Values* values, float* rounded) {                                                      \
+    NF_TF32(residual(p, vectors, sides, groups, values, rounded));                                    \
+  }
+#define NF_ENTRY_matrix_tf32(name, m, q, c)                                                                  \
+  extern "C" __global__ void __launch_bounds__(kTf32Threads, 1)                                              \
+      name(const CodedProductParams p, const float4* vectors, const float* sides, const uint32_t* live,      \
+           const uint32_t* masks, const float4* queries, const Tf32Values* row_values,                       \
+           const Tf32Values* query_values, const ProductQuery* terms, const uint32_t* limits,                \
+           uint32_t* counts, uint32_t* candidates) {                                                         \
+    NF_TF32(matrix_tf32<m>(p, vectors, sides, live, masks, queries, row_values, query_values, terms, limits, \
+                           counts, candidates));                                                             \
+  }
+#define NF_ENTRY_prune(name, m, q, c)                                                       \
+  extern "C" __global__ void __launch_bounds__(kScanThreads)                                \
+      name(const PruneParams p, uint32_t* counts, uint32_t* candidates, uint32_t* limits) { \
+    prune(p, counts, candidates, limits);                                                   \
   }
 #define NF_ENTRY_merge(name, m, q, c)                                                \
   extern "C" __global__ void __launch_bounds__(kMergeThreads)                        \

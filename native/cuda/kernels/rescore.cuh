@@ -40,18 +40,20 @@ __device__ inline void rescore(const MatrixParams& p, const float4* vectors, con
     bool full = false;
     if (start + threadIdx.x < held) {
       const uint32_t row = rows[start + threadIdx.x];
-      full = list.offer(0, row_key<METRIC>(slab, row - p.first_row, query), row, limit);
+      if (row - p.first_row < p.slab_rows)
+        full = list.offer(0, row_key<METRIC>(slab, row - p.first_row, query), row, limit);
     }
     if (__syncthreads_or(full)) list.prune(0, p.k);
   }
   const uint32_t kept = list.prune(0, p.k);
   list.write(0, kept, p.k, mine);
   if (threadIdx.x == 0) {
+    if (kept == p.k) limits[q] = list.bound_key(0) < limit ? list.bound_key(0) : limit;
+    if (p.goes_on != 0) return;
     counts_of[q] = 0;
     const uint32_t sum = counts_of[p.batch + q];
     counts_of[p.batch + q] =
         (sum + held) | (count > p.capacity ? NEARFIELD_CUT_SHORT : sum & NEARFIELD_CUT_SHORT);
-    if (kept == p.k) limits[q] = list.bound_key(0) < limit ? list.bound_key(0) : limit;
   }
 }
 

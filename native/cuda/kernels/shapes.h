@@ -40,4 +40,22 @@ template <uint32_t QUERY_TILE>
 inline constexpr uint32_t kMatrixRowTile = kMatrixThreads<QUERY_TILE> /
                                            (QUERY_TILE / kThreadTile) * kThreadTile;
 
+// `coded_product`: a warp owns 64 rows by 64 queries; kProductStep chunks of 4 dimensions of both lie in
+// shared memory at once, twice.
+inline constexpr uint32_t kProductRowTile = 128;
+inline constexpr uint32_t kProductStep = 16;
+template <uint32_t QUERY_TILE>
+inline constexpr uint32_t kProductThreads = QUERY_TILE* kProductRowTile / (64 * 64) * 32;
+
+// `matrix_tf32`: a warp owns 64 rows by 64 queries. So large a tile because both operands come through L2,
+// which would be the limit of a smaller one. kTf32Step chunks of 4 dimensions of both lie in shared memory at
+// once, kTf32Stages times. From chunk to chunk two elements of 16 bytes more than there are rows, so that the
+// eight lanes of a pass, two rows by four chunks, meet eight different quads of banks.
+inline constexpr uint32_t kTf32RowTile = 256, kTf32QueryTile = 128;
+inline constexpr uint32_t kTf32Threads = kTf32RowTile * kTf32QueryTile / (64 * 64) * 32;
+inline constexpr uint32_t kTf32Step = 4, kTf32Stages = 3;
+inline constexpr uint32_t kTf32RowStride = kTf32RowTile + 2, kTf32QueryStride = kTf32QueryTile + 2;
+inline constexpr uint32_t kTf32StageElements = kTf32Step * (kTf32RowStride + kTf32QueryStride);
+inline constexpr uint32_t kTf32GivenBytes = kTf32Stages * kTf32StageElements * 16;
+
 }  // namespace nearfield::cuda

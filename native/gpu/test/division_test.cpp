@@ -2,10 +2,7 @@
 // How the host divides a search, over a queue that notes what it is asked for: no submission has more lists
 // than merge follows, nor more dispatches than there is room for; and the cases of the suite's
 // "bits-hardware" reach every branch that divides work on a large GPU, so that none of them waits for one.
-#include <algorithm>
-#include <bit>
 #include <cstdio>
-#include <cstring>
 #include <map>
 #include <set>
 #include <string>
@@ -14,79 +11,14 @@
 #include "case.hpp"
 #include "gpu/device.hpp"
 #include "metric.hpp"
+#include "noting_queue.hpp"
 #include "tile32.hpp"
 #include "wgpu/workgroup.hpp"
 
 namespace nearfield::gpu {
 namespace {
 
-int passed = 0, failed = 0;
-void check(bool ok, const std::string& what) {
-  ok ? ++passed : ++failed;
-  if (!ok) std::printf("FAIL %s\n", what.c_str());
-}
-
-struct Noted {
-  std::string kernel;
-  Variant variant;
-  ScanParams scan{};
-  MergeParams merge{};
-};
-using Submission = std::vector<Noted>;
-
-class NoMemory final : public Memory {};
-
-// Nothing is computed: what is read back is zero.
-class NotingQueue final : public Queue {
- public:
-  NotingQueue(const Limits& limits, FlatShape flat, std::vector<Submission>* log)
-      : limits_(limits), flat_(flat), log_(log) {}
-  const Limits& limits() const override { return limits_; }
-  FlatShape flat_shape(int64_t batch, int32_t k) const override {
-    const uint32_t capacity = std::max(256u, std::bit_ceil(static_cast<uint32_t>(k) + limits_.tile_rows));
-    return {batch > 1 && capacity == 256 ? flat_.query_block : 1, capacity, flat_.workgroups};
-  }
-  MatrixShape matrix_shape(int32_t metric, int32_t, int64_t batch, int32_t) const override {
-    const bool product = metric == NF_L2SQ || metric == NF_COSINE || metric == NF_DOT;
-    if (!limits_.sides_of_products || !product || batch < 32) return {};
-    return {32, 64, 1024};
-  }
-  void info(nf_device_info*) const override {}
-  Status health() const override { return {}; }
-  Status take_error(const char*) override { return {}; }
-  Status allocate(uint64_t bytes, Use, const char*, Buffer* out) override {
-    *out = Buffer(std::make_unique<NoMemory>(), bytes);
-    return {};
-  }
-  void write(const Buffer&, uint64_t, const void*, uint64_t) override {}
-  Status dispatch(const Dispatch& dispatch) override {
-    Noted noted{dispatch.kernel.name, dispatch.variant, {}, {}};
-    if (dispatch.params_bytes == sizeof(ScanParams))
-      std::memcpy(&noted.scan, dispatch.params, sizeof(ScanParams));
-    if (noted.kernel == kMerge.name) std::memcpy(&noted.merge, dispatch.params, sizeof(MergeParams));
-    gathered_.push_back(noted);
-    return {};
-  }
-  void copy(const Buffer&, uint64_t, const Buffer&, uint64_t, uint64_t) override {}
-  Status submit(double, const char*) override {
-    if (!gathered_.empty()) log_->push_back(std::exchange(gathered_, {}));
-    return {};
-  }
-  void discard() override { gathered_.clear(); }
-  void drain() override {}
-  Status read(const Buffer&, uint64_t bytes, void* to, const char*) override {
-    std::memset(to, 0, bytes);
-    return {};
-  }
-  // What an H200 reads in 10 ms at 4.3 TB/s, 16 bytes a unit.
-  double units_per_dispatch() const override { return 2.7e9; }
-
- private:
-  Limits limits_;
-  FlatShape flat_;
-  std::vector<Submission>* log_;
-  Submission gathered_;
-};
+using namespace test;
 
 struct Gpu {
   const char* name;
@@ -215,7 +147,7 @@ void judge(const std::string& what, const Run& run, std::map<std::string, int>* 
 
 void suite_reaches_all(const Gpu& gpu) {
   std::map<std::string, int> reached;
-  for (const test::Case& c : test::all_cases(test::Effort::QUICK)) {
+  for (const nearfield::test::Case& c : nearfield::test::all_cases(nearfield::test::Effort::QUICK)) {
     if (c.test != "bits-hardware") continue;
     judge(std::string(gpu.name) + " " + c.name(),
           search(gpu, "hardware", c.metric, c.dim, c.rows, static_cast<int32_t>(c.k), c.batch), &reached);
@@ -255,6 +187,7 @@ void real_sizes(const Gpu& gpu) {
 
 int main() {
   using namespace nearfield::gpu;
+  using namespace nearfield::gpu::test;
   for (const Gpu& gpu : gpus()) {
     suite_reaches_all(gpu);
     real_sizes(gpu);

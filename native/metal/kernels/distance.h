@@ -9,7 +9,8 @@
 namespace nearfield {
 namespace kernels {
 
-// nearfield.h's numbers; 1 is L2.
+// nearfield.h's numbers.
+constant constexpr int L2 = 1;
 constant constexpr int COSINE = 2;
 constant constexpr int DOT = 3;
 constant constexpr int POINCARE = 4;

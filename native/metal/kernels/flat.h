@@ -50,7 +50,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
     parity ^= 1;
   }
   for (uint j = 0; j < QUERIES; ++j) {
-    const uint n = prune(lists, j, p.k, lane);
+    const uint n = prune_list(lists, j, p.k, lane);
     if (q0 + j >= p.batch) continue;
     write_list(lists, j, n, p.k, lane, parts + (ulong(q0 + j) * p.part_stride + p.part_base + part) * p.k);
     if (lane == 0 && n == p.k)

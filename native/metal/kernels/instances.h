@@ -22,28 +22,31 @@
   NEARFIELD_METAL_PRODUCTS(X, name, query_block, list_capacity)    \
   X(name, 4, query_block, list_capacity)
 
-#define NEARFIELD_METAL_INSTANCES(X)         \
-  NEARFIELD_METAL_EACH(X, flat, 1, 256)      \
-  NEARFIELD_METAL_EACH(X, flat, 4, 256)      \
-  NEARFIELD_METAL_EACH(X, flat, 8, 256)      \
-  NEARFIELD_METAL_EACH(X, flat, 1, 1024)     \
-  NEARFIELD_METAL_EACH(X, flat, 1, 2048)     \
-  X(merge, 1, 1, 256)                        \
-  X(merge, 1, 1, 1024)                       \
-  X(merge, 1, 1, 2048)                       \
-  NEARFIELD_METAL_EACH(X, histogram, 1, 1)   \
-  NEARFIELD_METAL_EACH(X, collect, 1, 1)     \
-  NEARFIELD_METAL_EACH(X, score, 1, 1)       \
-  X(move, 1, 1, 1)                           \
-  X(decode, 1, 1, 1)                         \
-  X(transfer, 1, 1, 1)                       \
-  NEARFIELD_METAL_PRODUCTS(X, matrix, 64, 1) \
-  NEARFIELD_METAL_CODES(X, rotate, 1, 1)     \
-  NEARFIELD_METAL_CODES(X, code, 1, 1)       \
-  NEARFIELD_METAL_CODES(X, levels, 1, 1)     \
-  NEARFIELD_METAL_CODES(X, levels, 4, 1)     \
-  NEARFIELD_METAL_CODES(X, rescore, 1, 256)  \
-  NEARFIELD_METAL_CODES(X, rescore, 1, 1024) \
+#define NEARFIELD_METAL_INSTANCES(X)             \
+  NEARFIELD_METAL_EACH(X, flat, 1, 256)          \
+  NEARFIELD_METAL_EACH(X, flat, 4, 256)          \
+  NEARFIELD_METAL_EACH(X, flat, 8, 256)          \
+  NEARFIELD_METAL_EACH(X, flat, 1, 1024)         \
+  NEARFIELD_METAL_EACH(X, flat, 1, 2048)         \
+  X(merge, 1, 1, 256)                            \
+  X(merge, 1, 1, 1024)                           \
+  X(merge, 1, 1, 2048)                           \
+  NEARFIELD_METAL_EACH(X, histogram, 1, 1)       \
+  NEARFIELD_METAL_EACH(X, collect, 1, 1)         \
+  NEARFIELD_METAL_EACH(X, score, 1, 1)           \
+  X(move, 1, 1, 1)                               \
+  X(decode, 1, 1, 1)                             \
+  X(transfer, 1, 1, 1)                           \
+  X(prune, 1, 1, 1)                              \
+  NEARFIELD_METAL_PRODUCTS(X, matrix, 64, 1)     \
+  NEARFIELD_METAL_CODES(X, rotate, 1, 1)         \
+  NEARFIELD_METAL_CODES(X, code, 1, 1)           \
+  NEARFIELD_METAL_CODES(X, levels, 1, 1)         \
+  NEARFIELD_METAL_CODES(X, levels, 4, 1)         \
+  NEARFIELD_METAL_CODES(X, coded_product, 32, 1) \
+  NEARFIELD_METAL_CODES(X, coded_product, 64, 1) \
+  NEARFIELD_METAL_CODES(X, rescore, 1, 256)      \
+  NEARFIELD_METAL_CODES(X, rescore, 1, 1024)     \
   NEARFIELD_METAL_CODES(X, rescore, 1, 2048)
 
 #endif  // NEARFIELD_METAL_INSTANCES_H

@@ -12,6 +12,7 @@ using namespace metal;
 #endif
 
 #include "code.h"
+#include "coded_product.h"
 #include "decode.h"
 #include "flat.h"
 #include "instances.h"
@@ -19,6 +20,7 @@ using namespace metal;
 #include "matrix.h"
 #include "merge.h"
 #include "move.h"
+#include "prune.h"
 #include "radix.h"
 #include "rescore.h"
 #include "rotate.h"

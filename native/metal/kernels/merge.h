@@ -80,7 +80,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   uint parity = 0;
   if (p.first == 0) parity = offer_all(lists, mine, p.k, NEARFIELD_EMPTY, p.k, parity, lane);
   offer_sorted(lists, parts + ulong(q) * p.part_stride * p.k, p.lists, limit, p.k, parity, lane, found);
-  const uint n = prune(lists, 0, p.k, lane);
+  const uint n = prune_list(lists, 0, p.k, lane);
   threadgroup_barrier(mem_flags::mem_device);  // all have read what is overwritten now
   write_list(lists, 0, n, p.k, lane, mine);
   if (lane == 0 && n == p.k) limits[q] = min(limit, key_of(lists.bounds[0]));

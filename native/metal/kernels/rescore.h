@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One threadgroup per query: canonical ranks of the rows that `matrix` or `levels` kept, merged with the best
-// so far.
+// One threadgroup per query: canonical ranks of the rows that `matrix`, `levels` or `coded_product` kept,
+// merged with the best so far.
 #ifndef NEARFIELD_METAL_RESCORE_H
 #define NEARFIELD_METAL_RESCORE_H
 
@@ -10,7 +10,7 @@
 namespace nearfield {
 namespace kernels {
 
-// candidates: [batch][capacity], rows of the store; counts: [batch], 0 afterwards, then [batch] sums of the
+// candidates: [batch][capacity], rows of the store; counts: [batch], 0 afterwards unless goes_on, then [batch] sums of the
 // rows rescored, with NEARFIELD_CUT_SHORT where candidates found no room: the best are then real rows, but
 // not surely the best; best: [batch][k], sorted.
 template <int METRIC, uint QUERIES, uint CAPACITY>
@@ -36,9 +36,9 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   const uint held = min(count, p.capacity);
   for (uint at = 0; at < held; at += LANES) {
     ulong entry = NO_ENTRY;
-    if (at + lane < held) {
-      const uint in_store = candidates[ulong(q) * p.capacity + at + lane];
-      const uint row = in_store - p.first_row;
+    const uint in_store = at + lane < held ? candidates[ulong(q) * p.capacity + at + lane] : NEARFIELD_EMPTY;
+    const uint row = in_store - p.first_row;
+    if (in_store != NEARFIELD_EMPTY && row < p.slab_rows) {
       const float side = side_of<METRIC>(sides, row);
       float4 sum[1];
       sum_row<METRIC, 1>(vectors + ulong(row >> 5) * p.chunks * 32 + (row & 31),
@@ -49,16 +49,15 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
     if (tile_done(lists, parity)) prune_full(lists, p.k, parity, lane);
     parity ^= 1;
   }
-  const uint n = prune(lists, 0, p.k, lane);
+  const uint n = prune_list(lists, 0, p.k, lane);
   threadgroup_barrier(mem_flags::mem_device);  // all have read what is overwritten now
   write_list(lists, 0, n, p.k, lane, mine);
-  if (lane == 0) {
-    counts[q] = 0;
-    const uint sum = counts[p.batch + q];
-    counts[p.batch + q] =
-        (sum + held) | (count > p.capacity ? NEARFIELD_CUT_SHORT : sum & NEARFIELD_CUT_SHORT);
-    if (n == p.k) limits[q] = min(limit, key_of(lists.bounds[0]));
-  }
+  if (lane != 0) return;
+  if (n == p.k) limits[q] = min(limit, key_of(lists.bounds[0]));
+  if (p.goes_on != 0) return;
+  counts[q] = 0;
+  const uint sum = counts[p.batch + q];
+  counts[p.batch + q] = (sum + held) | (count > p.capacity ? NEARFIELD_CUT_SHORT : sum & NEARFIELD_CUT_SHORT);
 }
 
 }  // namespace kernels

@@ -68,7 +68,7 @@ inline uint size_of(thread const Lists<QUERIES, CAPACITY>& lists, uint j) {
 
 // All lanes, after a barrier. Sorts list j and cuts it to k entries; returns how many remain.
 template <uint QUERIES, uint CAPACITY>
-inline uint prune(thread const Lists<QUERIES, CAPACITY>& lists, uint j, uint k, uint lane) {
+inline uint prune_list(thread const Lists<QUERIES, CAPACITY>& lists, uint j, uint k, uint lane) {
   threadgroup ulong* list = lists.entries + j * CAPACITY;
   const uint n = size_of(lists, j);
   if (n > 1) {
@@ -106,13 +106,13 @@ inline uint prune(thread const Lists<QUERIES, CAPACITY>& lists, uint j, uint k, 
 template <uint QUERIES, uint CAPACITY>
 inline void prune_full(thread const Lists<QUERIES, CAPACITY>& lists, uint k, uint parity, uint lane) {
   for (uint j = 0; j < QUERIES; ++j)
-    if (size_of(lists, j) > CAPACITY - TILE_ROWS) prune(lists, j, k, lane);
+    if (size_of(lists, j) > CAPACITY - TILE_ROWS) prune_list(lists, j, k, lane);
   if (lane == 0) atomic_store_explicit(&lists.full[parity], 0u, memory_order_relaxed);
   // Nobody may offer entries of the next tile while another still asks for the sizes.
   threadgroup_barrier(mem_flags::mem_threadgroup);
 }
 
-// All lanes, after prune(): its `n` entries, padded to k by EMPTY.
+// All lanes, after prune_list(): its `n` entries, padded to k by EMPTY.
 template <uint QUERIES, uint CAPACITY>
 inline void write_list(thread const Lists<QUERIES, CAPACITY>& lists, uint j, uint n, uint k, uint lane,
                        device uint2* to) {

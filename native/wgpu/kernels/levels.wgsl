@@ -176,9 +176,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let word1 = codes[row_at + k * 32u + 32u] ^ 0x80808080u;
         let at = l * P.level_chunks + k;
         for (var j = 0u; j < QB; j++) {
-          a[j] += dot4I8Packed(word0, queries[first[j] + at]) + dot4I8Packed(word1, queries[first[j] + at + 1u]);
-          b[j] += dot4I8Packed(word0, queries[first[j] + code_words + at]) +
-                  dot4I8Packed(word1, queries[first[j] + code_words + at + 1u]);
+          a[j] += dot4(word0, queries[first[j] + at]) + dot4(word1, queries[first[j] + at + 1u]);
+          b[j] += dot4(word0, queries[first[j] + code_words + at]) +
+                  dot4(word1, queries[first[j] + code_words + at + 1u]);
         }
       }
       var tail = 0.0;

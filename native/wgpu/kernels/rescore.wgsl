@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One workgroup per query: canonical ranks of its candidates of a window, merged with the best so far.
-// counts: [batch] candidates of this window, set to 0 for the next; then [batch] sums of the rows rescored, with
-// CUT_SHORT where candidates found no room: the best are then real rows, but not surely the best.
+// counts: [batch] candidates of this window, set to 0 for the next unless this goes on; then [batch] sums of the rows
+// rescored, with CUT_SHORT where candidates found no room: the best are then real rows, but not surely the best.
 #include "common.wgsl"
 #include "distance.wgsl"
 
@@ -22,8 +22,8 @@ struct MatrixParams {
   grid_x: u32,
   has_masks: u32,
   first: u32,     // 1: there is no best so far
-  reserved0: u32,
-  reserved1: u32,
+  slab_rows: u32, // candidates beyond these rows from first_row on are another slab's
+  goes_on: u32,   // 1: the candidates are still needed
   scale: f32,
   zero: f32,
 }
@@ -62,16 +62,18 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (start + lane < held) {
       row = candidates[q * P.capacity + start + lane];
       let local = row - P.first_row;
-      let base = (local >> 5u) * P.chunks * 32u + (local & 31u);
-      var side = 0.0;
-      if (METRIC == COSINE || METRIC == POINCARE) {
-        side = sides[local];
+      if (local < P.slab_rows) {
+        let base = (local >> 5u) * P.chunks * 32u + (local & 31u);
+        var side = 0.0;
+        if (METRIC == COSINE || METRIC == POINCARE) {
+          side = sides[local];
+        }
+        var sum = vec4<f32>(0.0);
+        for (var c = 0u; c < P.chunks; c++) {
+          sum = accumulate(queries[q * P.chunks + c], vectors[base + c * 32u], side, P.zero, sum);
+        }
+        key = finish(sum, side);
       }
-      var sum = vec4<f32>(0.0);
-      for (var c = 0u; c < P.chunks; c++) {
-        sum = accumulate(queries[q * P.chunks + c], vectors[base + c * 32u], side, P.zero, sum);
-      }
-      key = finish(sum, side);
     }
     offer(0u, key, row, limit);
     if (lists_full(lane)) {
@@ -80,12 +82,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
   let n = keep_best(q, P.k, lane);
   if (lane == 0u) {
-    let count = counts[q];
-    let sum = counts[P.batch + q];
-    counts[q] = 0u;
-    counts[P.batch + q] = (sum + held) | select(sum & CUT_SHORT, CUT_SHORT, count > P.capacity);
     if (n == P.k) {
       limits[q] = min(limit, bound_key[0]);
+    }
+    if (P.goes_on == 0u) {
+      let count = counts[q];
+      let sum = counts[P.batch + q];
+      counts[q] = 0u;
+      counts[P.batch + q] = (sum + held) | select(sum & CUT_SHORT, CUT_SHORT, count > P.capacity);
     }
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every kernel that stands in kernels/ becomes a pipeline, in every variant that the backend can ask for,
-// with subgroups and without; and texts that are wrong do not. "dawn" as the second argument: by Dawn's
-// compiler, which kernels-test/dawn brings, and under its stricter rules.
+// with subgroups and packed dots and without; and texts that are wrong do not. "dawn" as the second argument:
+// by Dawn's compiler, which kernels-test/dawn brings, and under its stricter rules.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -48,8 +48,8 @@ void all_compile(WebGpuQueue& queue) {
       ++count;
     }
   }
-  std::printf("%zu pipelines of %zu kernels %s subgroups\n", count, places().size(),
-              queue.subgroups() ? "with" : "without");
+  std::printf("%zu pipelines of %zu kernels, %s subgroups, dots %s\n", count, places().size(),
+              queue.subgroups() ? "with" : "without", queue.packed_dots() ? "packed" : "unpacked");
   const Pipeline* none = nullptr;
   CHECK(queue.pipelines().get(gpu::kFlat, {NF_L2SQ, 3, kSmallList}, &none).code() == NF_INTERNAL);
 }
@@ -118,10 +118,11 @@ int main(int argc, char** argv) {
   const Adapter& adapter = native->adapters()[0];
   std::printf("%s, %s\n", adapter.name.c_str(), adapter.driver.c_str());
   CHECK_IN(adapter.driver, (adapter.driver.find("Dawn") != std::string::npos) == dawn);
-  for (const bool subgroups : {false, true}) {
-    if (subgroups && !adapter.subgroups) continue;
+  for (const bool plain : {true, false}) {
     std::unique_ptr<WebGpuQueue> queue;
-    CHECK_OK(WebGpuQueue::create(native, adapter, subgroups, &queue));
+    CHECK_OK(WebGpuQueue::create(native, adapter, {!plain, !plain}, &queue));
+    // Both of our compilers have the language feature.
+    CHECK(queue->limits().packed_dots && queue->packed_dots() != plain);
     all_compile(*queue);
     broken_do_not(*queue, dawn);
   }

@@ -103,8 +103,29 @@ void layouts() {
   check_layout("rescore", "MatrixParams", sizeof(X),
                {FIELD(X, chunks), FIELD(X, first_row), FIELD(X, group_begin), FIELD(X, group_end),
                 FIELD(X, batch), FIELD(X, query_tiles), FIELD(X, k), FIELD(X, capacity), FIELD(X, workgroups),
-                FIELD(X, grid_x), FIELD(X, has_masks), FIELD(X, first), FIELD(X, reserved0),
-                FIELD(X, reserved1), FIELD(X, scale), FIELD(X, zero)});
+                FIELD(X, grid_x), FIELD(X, has_masks), FIELD(X, first), FIELD(X, slab_rows),
+                FIELD(X, goes_on), FIELD(X, scale), FIELD(X, zero)});
+  using O = CodedProductParams;
+  check_layout("coded_product", "CodedProductParams", sizeof(O),
+               {FIELD(O, first_row),    FIELD(O, group_begin),  FIELD(O, group_end),
+                FIELD(O, apart),        FIELD(O, tiles),        FIELD(O, tiles_per_workgroup),
+                FIELD(O, groups),       FIELD(O, query_groups), FIELD(O, levels),
+                FIELD(O, level_chunks), FIELD(O, batch),        FIELD(O, query_tiles),
+                FIELD(O, workgroups),   FIELD(O, grid_x),       FIELD(O, has_masks),
+                FIELD(O, capacity),     FIELD(O, is_sample),    FIELD(O, part_base),
+                FIELD(O, part_stride),  FIELD(O, norm_unit),    FIELD(O, error_unit),
+                FIELD(O, beta_unit),    FIELD(O, shrink),       FIELD(O, grow),
+                FIELD(O, slope),        FIELD(O, addend),       FIELD(O, fixed),
+                FIELD(O, lower),        FIELD(O, upper),        FIELD(O, tiny),
+                FIELD(O, stretch),      FIELD(O, slack),        FIELD(O, norm_up),
+                FIELD(O, reserved0),    FIELD(O, reserved1),    FIELD(O, reserved2)});
+  using Y = ProductQuery;
+  check_layout("coded_product", "ProductQuery", sizeof(Y),
+               {FIELD(Y, norm), FIELD(Y, offset), FIELD(Y, addend), FIELD(Y, reserved)});
+  using P = PruneParams;
+  check_layout("prune", "PruneParams", sizeof(P),
+               {FIELD(P, batch), FIELD(P, k), FIELD(P, capacity), FIELD(P, workgroups), FIELD(P, grid_x),
+                FIELD(P, parts), FIELD(P, reserved0), FIELD(P, reserved1)});
   using D = Digits;
   check_layout("radix", "Digits", sizeof(D),
                {FIELD(D, key), FIELD(D, row), FIELD(D, key_mask), FIELD(D, row_mask)});

@@ -18,7 +18,7 @@ void silence_is_a_loss(const std::shared_ptr<Native>& native, std::mt19937_64& r
   Adapter adapter = native->adapters()[0];
   adapter.silence = std::chrono::nanoseconds(0);
   std::unique_ptr<WebGpuQueue> queue;
-  CHECK_OK(WebGpuQueue::create(native, adapter, true, &queue));
+  CHECK_OK(WebGpuQueue::create(native, adapter, {}, &queue));
   std::shared_ptr<gpu::Context> context;
   CHECK_OK(gpu::Context::create(std::move(queue), "wgpu", {}, &context));
   gpu::GpuDevice device(context);

@@ -5,8 +5,6 @@ package dev.nearfield;
 public enum ErrorCode {
   /** {@link BackendUnavailableException}. */
   BACKEND_UNAVAILABLE,
-  /** {@link BackendUnavailableException}: a device is there, and lacks what was asked for. */
-  UNSUPPORTED,
   /** {@link DeviceOutOfMemoryException}. */
   DEVICE_OOM,
   /** {@link DeviceLostException}. */
@@ -16,5 +14,7 @@ public enum ErrorCode {
   /** {@link SearchTimeoutException}. */
   TIMEOUT,
   /** {@link NativeCallException}. */
-  NATIVE
+  NATIVE,
+  /** {@link BackendUnavailableException}: a device is there, and lacks what was asked for. */
+  UNSUPPORTED
 }

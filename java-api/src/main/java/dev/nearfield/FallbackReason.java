@@ -9,8 +9,8 @@ public enum FallbackReason {
   NO_DEVICE,
   /** The vectors do not fit the device or its budget. */
   MEMORY_BUDGET,
-  /** The device lacks what was asked for: codes for the metric. */
-  UNSUPPORTED,
   /** The device was refused by its backend, or lost, when the index was made. */
-  DEVICE_LOST
+  DEVICE_LOST,
+  /** The device lacks what was asked for: codes for the metric. */
+  UNSUPPORTED
 }

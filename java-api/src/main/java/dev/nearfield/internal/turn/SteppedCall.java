@@ -70,7 +70,9 @@ public abstract class SteppedCall<T> extends Request<T> implements DeviceOwner.T
       try {
         close();
       } catch (RuntimeException | Error untidy) {
-        e.addSuppressed(untidy);
+        if (untidy != e) {
+          e.addSuppressed(untidy);
+        }
       } finally {
         fail(e); // whatever became of that: no other turn may go on with it
       }
