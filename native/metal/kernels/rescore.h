@@ -10,9 +10,9 @@
 namespace nearfield {
 namespace kernels {
 
-// candidates: [batch][capacity], rows of the store; counts: [batch], 0 afterwards unless goes_on, then [batch] sums of the
-// rows rescored, with NEARFIELD_CUT_SHORT where candidates found no room: the best are then real rows, but
-// not surely the best; best: [batch][k], sorted.
+// candidates: [batch][capacity], rows of the store; counts: [batch], 0 afterwards unless goes_on, then
+// [batch] sums of the rows rescored, with NEARFIELD_CUT_SHORT where candidates found no room: the best are
+// then real rows, but not surely the best; best: [batch][k], sorted.
 template <int METRIC, uint QUERIES, uint CAPACITY>
 [[kernel]] void rescore(constant MatrixParams& p [[buffer(0)]], device const float4* vectors [[buffer(1)]],
                         device const float* sides [[buffer(2)]], device const float4* queries [[buffer(3)]],
