@@ -33,7 +33,7 @@ constexpr Row kRows[] = {
     {"cpu", "cpu", -1, 0},
     {"wgpu", "wgpu", 0, 0},
     {"wgpu+lavapipe", "wgpu", 1, 0},
-    {.name = "wgpu+dawn", .library = "wgpu", .software = -1, .emulated = 0, .by_dawn = true},
+    {.name = "wgpu+dawn", .library = "wgpu", .software = -1, .emulated = 0, .by_dawn = true, .by_name = true},
     {"cuda", "cuda", 0, 0},
     {"metal", "metal", 0, 0},
     {"cuda+simt", "cuda", 0, 1},

@@ -246,8 +246,8 @@ class SupportTest(StandInTest):
         content["phases"].append(wgpu)
         self.put("a", content)
         of_each = {backend: {line.split("|")[2].strip(): line.split("|")[4].strip() for line in self.lines(backend)} for backend in ("cuda", "wgpu")}
-        self.assertEqual([of_each["wgpu"][kernel] for kernel in ("flat", "rescore", "levels", "code")], ["passed", "", "", ""])
-        self.assertNotIn("coded_product", of_each["wgpu"])
+        self.assertEqual([of_each["wgpu"][kernel] for kernel in ("flat", "rescore", "levels", "code", "coded_product")], ["passed", "", "", "", ""])
+        self.assertNotIn("matrix_tf32", of_each["wgpu"])
         self.assertEqual([of_each["cuda"][kernel] for kernel in ("rescore", "levels", "code", "coded_product")], ["passed"] * 4)
 
     def test_the_latest_counts_on_each_device(self):
