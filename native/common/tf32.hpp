@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // TF32: f32 with 10 bits of fraction instead of 23, as matrix units multiply it. What becomes of the sums is
 // not documented. Published measurements (Fasi, Higham, Mikaitis, Pranesh, "Numerical behavior of NVIDIA
-// tensor cores", PeerJ CS 7:e330, 2021; Khattak, Mikaitis, arXiv:2512.07004, 2025) agree on the form: products
-// are exact; a block of products and the accumulator are shifted to the largest exponent among them, cut off
-// there, and added; the sum is cut off to f32. They find blocks of 4 products on Ampere and Ada and of 8 on
-// Hopper, and 25 bits kept on the former, 26 on the latter. The worst of each and a bit to spare stand here,
-// for the bound and for the emulated unit alike.
+// tensor cores", PeerJ CS 7:e330, 2021; Khattak, Mikaitis, arXiv:2512.07004, 2025) agree on the form:
+// products are exact; a block of products and the accumulator are shifted to the largest exponent among them,
+// cut off there, and added; the sum is cut off to f32. They find blocks of 4 products on Ampere and Ada and
+// of 8 on Hopper, and 25 bits kept on the former, 26 on the latter. The worst of each and a bit to spare
+// stand here, for the bound and for the emulated unit alike.
 #pragma once
 
 namespace nearfield {
