@@ -59,22 +59,10 @@ Status prepare(Scan* scan, int64_t first, int64_t count, const MatrixShape& shap
     bound[q] = bounds.of(squared_norm(from, scan->dim()));
   }
   const std::vector<uint32_t> no_limits(n, kEmpty), zeros(2 * n, 0);
-  const auto padded = static_cast<size_t>(round_up(count, shape.query_tile));
-  std::vector<Move> moves(padded);
-  for (size_t i = 0; i < padded; ++i) moves[i] = {static_cast<uint32_t>(i), static_cast<uint32_t>(i)};
   queue.write(context.work(kBounds), 0, bound.data(), n * sizeof(Bound));
   queue.write(context.work(kLimits), 0, no_limits.data(), n * sizeof(uint32_t));
   queue.write(context.work(kCounts), 0, zeros.data(), 2 * n * sizeof(uint32_t));
-  queue.write(context.work(kMoves), 0, moves.data(), padded * sizeof(Move));
-  MoveParams m{};
-  m.chunks = scan->chunks();
-  m.count = static_cast<uint32_t>(padded);
-  m.to_tile = 1;
-  const uint64_t lanes = context.limits().lanes;
-  const Grid grid = context.grid((uint64_t{m.count} * m.chunks + lanes - 1) / lanes);
-  return context.dispatch(kMove, {}, m, grid,
-                          {&context.work(kMoves), &context.work(kQueries), &context.work(kTileQueries),
-                           &context.work(kUnused), &context.work(kUnusedWrite)});
+  return scan->tile_queries(round_up(count, shape.query_tile));
 }
 
 Status dispatch_window(Scan* scan, const Scan::Range& range, const MatrixShape& shape, MatrixParams p) {

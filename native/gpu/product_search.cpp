@@ -126,18 +126,7 @@ Status Pass::send(const uint32_t* limits) {
   const std::vector<uint32_t> zeros(2 * n, 0);
   queue.write(context().work(kLimits), 0, limits + first_, n * sizeof(uint32_t));
   queue.write(context().work(kCounts), 0, zeros.data(), zeros.size() * sizeof(uint32_t));
-  std::vector<Move> moves(static_cast<size_t>(padded()));
-  for (size_t i = 0; i < moves.size(); ++i) moves[i] = {static_cast<uint32_t>(i), static_cast<uint32_t>(i)};
-  queue.write(context().work(kMoves), 0, moves.data(), moves.size() * sizeof(Move));
-  MoveParams m{};
-  m.chunks = scan_.chunks();
-  m.count = static_cast<uint32_t>(moves.size());
-  m.to_tile = 1;
-  const uint64_t lanes = context().limits().lanes;
-  NF_TRY(
-      context().dispatch(kMove, {}, m, context().grid((uint64_t{m.count} * m.chunks + lanes - 1) / lanes),
-                         {&context().work(kMoves), &context().work(kQueries), &context().work(kTileQueries),
-                          &context().work(kUnused), &context().work(kUnusedWrite)}));
+  NF_TRY(scan_.tile_queries(padded()));
   form_.take(first_, count_, padded() / kGroupRows);
   return submit(0);
 }

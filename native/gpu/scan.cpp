@@ -83,6 +83,21 @@ Status Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t w
   return store_.has_rows() ? Status() : store_.load_basis();
 }
 
+Status Scan::tile_queries(int64_t queries) const {
+  std::vector<Move> moves(static_cast<size_t>(queries));
+  for (size_t i = 0; i < moves.size(); ++i) moves[i] = {static_cast<uint32_t>(i), static_cast<uint32_t>(i)};
+  context().queue().write(context().work(kMoves), 0, moves.data(), moves.size() * sizeof(Move));
+  MoveParams m{};
+  m.chunks = chunks();
+  m.count = static_cast<uint32_t>(moves.size());
+  m.to_tile = 1;
+  const uint64_t lanes = context().limits().lanes;
+  return context().dispatch(
+      kMove, {}, m, context().grid((uint64_t{m.count} * m.chunks + lanes - 1) / lanes),
+      {&context().work(kMoves), &context().work(kQueries), &context().work(kTileQueries),
+       &context().work(kUnused), &context().work(kUnusedWrite)});
+}
+
 uint32_t Scan::groups_in(size_t slab) const {
   const SlabMap::Slab& s = store_.slabs_.map().slabs()[slab];
   return static_cast<uint32_t>(groups_of(std::clamp<int64_t>(store_.rows_ - s.first, 0, s.capacity)));

@@ -31,6 +31,9 @@ class Scan {
   // Sends the queries, their masks and what decoding needs; the workspace is reserved. `workgroups` fill the
   // device; `tile_loops`: loop iterations that the kernel may spend on a tile beside the chunks of its rows.
   Status load(int64_t first, int64_t count, uint32_t query_block, uint32_t workgroups, uint32_t tile_loops);
+  // Encodes the move of the first `queries` of them, padding included, to kTileQueries; nothing was gathered
+  // before.
+  Status tile_queries(int64_t queries) const;
 
   // From here on in blocks of so many queries; the queries were padded to a multiple of it.
   void take_blocks_of(uint32_t query_block, uint32_t workgroups) {
