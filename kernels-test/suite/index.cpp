@@ -44,10 +44,10 @@ void Filters::attach(nf_search* to) const {
 }
 
 Index::Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit,
-             int32_t scan_dtype, uint32_t flags)
+             int32_t scan_dtype, uint32_t flags, int32_t kind)
     : api_(backend.api()), dim_(dim), alone_((flags & NF_DROP_F32) != 0) {
   auto desc = sized<nf_index_desc>();
-  desc.kind = NF_FLAT;
+  desc.kind = kind;
   desc.metric = metric;
   desc.dim = dim;
   desc.store_dtype = NF_F32;
@@ -84,6 +84,7 @@ Answer Index::try_search(const nf_matrix& queries, Results* to, const SearchOpti
   if (options.filters != nullptr) options.filters->attach(&search);
   search.max_distance = options.limit;
   search.max_oversample = options.max_oversample;
+  search.probes = options.probes;
   search.result = to->abi();
   CallBlock block;
   if (call != nullptr) {
@@ -224,6 +225,30 @@ void Index::train_on(const nf_matrix& data, uint64_t seed) {
   CallBlock call;
   ok(call.answer(api_.index_train(index_, &request, &step, call.abi())), "index_train");
   check(step.done == 1, "index_train without a budget is not done");
+}
+
+Index::Lists Index::read_lists() {
+  const nf_index_info now = info();
+  Lists lists{Vectors(now.lists, dim_, true), std::vector<int32_t>(static_cast<size_t>(now.rows), -1)};
+  nf_matrix centroids = lists.centroids.matrix();
+  auto request = sized<nf_lists>();
+  request.centroids = &centroids;
+  request.list_of_row = lists.of_row.data();
+  request.row_count = now.rows;
+  CallBlock call;
+  ok(call.answer(api_.index_read_lists(index_, &request, call.abi())), "index_read_lists");
+  return lists;
+}
+
+Answer Index::try_write_lists(const nf_matrix& centroids, const std::vector<int32_t>& of_row) {
+  nf_matrix given = centroids;
+  std::vector<int32_t> lists = of_row;
+  auto request = sized<nf_lists>();
+  request.centroids = &given;
+  request.list_of_row = lists.data();
+  request.row_count = static_cast<int64_t>(lists.size());
+  CallBlock call;
+  return call.answer(api_.index_write_lists(index_, &request, call.abi()));
 }
 
 nf_index_info Index::info() {

@@ -80,6 +80,7 @@ struct SearchOptions {
   float limit = 0;  // max_distance
   uint32_t flags = 0;
   float max_oversample = 0;
+  int32_t probes = 0;
 };
 
 // The numbers that a compaction has given out so far, and where it stands.
@@ -91,7 +92,7 @@ struct NewRows {
 class Index {
  public:
   Index(Backend& backend, nf_context* context, int32_t metric, int32_t dim, uint64_t memory_limit = 0,
-        int32_t scan_dtype = NF_F32, uint32_t flags = 0);
+        int32_t scan_dtype = NF_F32, uint32_t flags = 0, int32_t kind = NF_FLAT);
   ~Index();
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
@@ -121,6 +122,13 @@ class Index {
   void train(uint64_t seed);
   // On other rows, in one call.
   void train_on(const nf_matrix& data, uint64_t seed);
+  // Centroids and the list of each row.
+  struct Lists {
+    Vectors centroids;
+    std::vector<int32_t> of_row;
+  };
+  Lists read_lists();
+  Answer try_write_lists(const nf_matrix& centroids, const std::vector<int32_t>& of_row);
   nf_index_info info();
   nf_index* handle() { return index_; }
   const nf_api& api() const { return api_; }

@@ -198,6 +198,8 @@ const std::vector<Test>& all_tests() {
       {"codes-capped", NF_OP_INDEX, test_codes_capped},
       {"codes-model", NF_OP_INDEX, test_codes_model},
       {"codes-alone", NF_OP_INDEX, test_codes_alone},
+      {"lists", NF_OP_INDEX, test_lists},
+      {"lists-model", NF_OP_INDEX, test_lists_model},
   };
   return tests;
 }

@@ -44,8 +44,8 @@ void Model::compact(const std::vector<int64_t>& new_row, const std::vector<uint8
   live_ = std::move(stayed);
 }
 
-void Model::check_search(Index& index, const Vectors& queries, int64_t k,
-                         const std::vector<uint32_t>* bits) const {
+void Model::check_search(Index& index, const Vectors& queries, int64_t k, const std::vector<uint32_t>* bits,
+                         SearchOptions options) const {
   const nf_index_info info = index.info();
   check(info.rows == rows() && info.live_rows == live_rows(),
         "info: %lld rows, %lld live; expected %lld and %lld", static_cast<long long>(info.rows),
@@ -54,7 +54,8 @@ void Model::check_search(Index& index, const Vectors& queries, int64_t k,
   Results results(queries.rows(), k);
   Filters filters;
   if (bits != nullptr) filters.add_bits(*bits);
-  index.search(queries.matrix(), &results, {.filters = bits == nullptr ? nullptr : &filters});
+  options.filters = bits == nullptr ? nullptr : &filters;
+  index.search(queries.matrix(), &results, options);
   Problem(metric_, data_, queries).check_ranking(results, [&](int64_t, int64_t row) {
     const auto word = static_cast<size_t>(row / 32);
     const bool kept = bits == nullptr || (word < bits->size() && ((*bits)[word] >> (row % 32) & 1) != 0);

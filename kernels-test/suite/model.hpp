@@ -25,7 +25,8 @@ class Model {
   // stayed.
   void compact(const std::vector<int64_t>& new_row, const std::vector<uint8_t>& since);
   // Counts, the ranking over live rows (of those that the filter keeps) and the stored bits.
-  void check_search(Index& index, const Vectors& queries, int64_t k, const std::vector<uint32_t>* bits) const;
+  void check_search(Index& index, const Vectors& queries, int64_t k, const std::vector<uint32_t>* bits,
+                    SearchOptions options = {}) const;
   void check_stored(Index& index) const;
 
  private:

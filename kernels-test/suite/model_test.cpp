@@ -42,8 +42,13 @@ struct Operation {
   }
 };
 
-Kind draw(Random* random, bool coded) {
-  if (coded && random->below(4) == 0) return Kind::TRAIN_STEP;
+// What index is tried.
+struct Made {
+  bool coded = false, listed = false;
+};
+
+Kind draw(Random* random, const Made& made) {
+  if ((made.coded || made.listed) && random->below(4) == 0) return Kind::TRAIN_STEP;
   constexpr Kind kWeighted[] = {
       Kind::ADD,    Kind::ADD,      Kind::ADD,          Kind::REMOVE,       Kind::REMOVE,
       Kind::REMOVE, Kind::REVIVE,   Kind::REPLACE,      Kind::REPLACE,      Kind::COMPACT,
@@ -55,9 +60,11 @@ Kind draw(Random* random, bool coded) {
 
 class Runner {
  public:
-  Runner(const Bench& bench, nf_context* context, bool coded)
+  Runner(const Bench& bench, nf_context* context, const Made& made)
       : bench_(bench),
-        index_(bench.backend, context, bench.spec.metric, bench.spec.dim, 0, coded ? NF_I8 : NF_F32),
+        made_(made),
+        index_(bench.backend, context, bench.spec.metric, bench.spec.dim, 0, made.coded ? NF_I8 : NF_F32, 0,
+               made.listed ? NF_IVF : NF_FLAT),
         model_(bench.spec.metric, bench.spec.dim) {}
 
   void apply(const Operation& operation) {
@@ -160,7 +167,13 @@ class Runner {
       word = static_cast<uint32_t>(random->next());
       if (sparse) word &= static_cast<uint32_t>(random->next() & random->next() & random->next());
     }
-    model_.check_search(index_, queries, 1 + random->below(bench_.spec.k), filtered ? &bits : nullptr);
+    SearchOptions options;
+    if (made_.listed && random->below(2) == 0)
+      options.flags = NF_EXACT;
+    else if (made_.listed)
+      options.probes = index_.info().lists;
+    model_.check_search(index_, queries, 1 + random->below(bench_.spec.k), filtered ? &bits : nullptr,
+                        options);
   }
   void refused(Random* random) {
     Vectors rows = make(1 + random->below(9), random);
@@ -170,6 +183,7 @@ class Runner {
   }
 
   const Bench& bench_;
+  const Made made_;
   Index index_;
   Model model_;
   NewRows numbers_;
@@ -179,11 +193,11 @@ class Runner {
 };
 
 // What failed, at which operation; empty: nothing.
-std::optional<std::string> run(const Bench& bench, nf_context* context, bool coded,
+std::optional<std::string> run(const Bench& bench, nf_context* context, const Made& made,
                                const std::vector<Operation>& operations) {
   std::string at = "the end";
   try {
-    Runner runner(bench, context, coded);
+    Runner runner(bench, context, made);
     for (const Operation& operation : operations) {
       at = operation.show();
       runner.apply(operation);
@@ -197,7 +211,7 @@ std::optional<std::string> run(const Bench& bench, nf_context* context, bool cod
 }
 
 // Leaves out ever smaller parts while the rest still fails (Zeller's ddmin, without its complement step).
-std::vector<Operation> shrink(const Bench& bench, nf_context* context, bool coded,
+std::vector<Operation> shrink(const Bench& bench, nf_context* context, const Made& made,
                               std::vector<Operation> operations, std::string* why) {
   int budget = 300;  // runs
   for (size_t part = operations.size() / 2; part > 0; part /= 2) {
@@ -206,7 +220,7 @@ std::vector<Operation> shrink(const Bench& bench, nf_context* context, bool code
       const size_t to = std::min(operations.size(), from + part);
       fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(from),
                   fewer.begin() + static_cast<std::ptrdiff_t>(to));
-      if (const auto failure = run(bench, context, coded, fewer)) {
+      if (const auto failure = run(bench, context, made, fewer)) {
         operations = fewer;
         *why = *failure;
       } else {
@@ -217,17 +231,17 @@ std::vector<Operation> shrink(const Bench& bench, nf_context* context, bool code
   return operations;
 }
 
-void check_model(const Bench& bench, nf_context* context, bool coded) {
+void check_model(const Bench& bench, nf_context* context, const Made& made) {
   Random random(bench.problem.seed());
   std::vector<Operation> operations;
   for (int i = 0; i < 60; ++i) {
-    const Kind kind = draw(&random, coded);
+    const Kind kind = draw(&random, made);
     operations.push_back({kind, random.next()});
   }
-  const auto failure = run(bench, context, coded, operations);
+  const auto failure = run(bench, context, made, operations);
   if (!failure) return;
   std::string why = *failure;
-  const std::vector<Operation> few = shrink(bench, context, coded, operations, &why);
+  const std::vector<Operation> few = shrink(bench, context, made, operations, &why);
   std::string list;
   for (const Operation& operation : few) {
     list += " ";
@@ -239,11 +253,19 @@ void check_model(const Bench& bench, nf_context* context, bool coded) {
 
 }  // namespace
 
-void test_model(const Bench& bench) { check_model(bench, bench.context(), false); }
+void test_model(const Bench& bench) { check_model(bench, bench.context(), {}); }
 
 void test_codes_model(const Bench& bench) {
   require_codes(bench);
-  for (const ContextOptions& path : code_paths(bench)) check_model(bench, bench.backend.context(path), true);
+  for (const ContextOptions& path : code_paths(bench))
+    check_model(bench, bench.backend.context(path), {.coded = true});
+}
+
+void test_lists_model(const Bench& bench) {
+  require_lists(bench);
+  check_model(bench, bench.context(), {.listed = true});
+  for (const ContextOptions& path : code_paths(bench))
+    check_model(bench, bench.backend.context(path), {.coded = true, .listed = true});
 }
 
 }  // namespace nearfield::test

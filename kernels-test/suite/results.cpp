@@ -27,7 +27,8 @@ Results::Results(int64_t batch, int64_t k, bool padded)
       distances_(rows_.size(), kDistance),
       counts_(2 * kGuard + static_cast<size_t>(batch), kCount),
       certified_(counts_.size(), kFlag),
-      rescored_(counts_.size(), kCount) {
+      rescored_(counts_.size(), kCount),
+      lists_(counts_.size(), kCount) {
   abi_.struct_size = sizeof(abi_);
   abi_.k = static_cast<int32_t>(k);
   abi_.rows = rows_.data() + kGuard;
@@ -36,6 +37,7 @@ Results::Results(int64_t batch, int64_t k, bool padded)
   abi_.count = counts_.data() + kGuard;
   abi_.certified = certified_.data() + kGuard;
   abi_.rescored = rescored_.data() + kGuard;
+  abi_.lists_scanned = lists_.data() + kGuard;
 }
 
 nf_result* Results::abi() { return &abi_; }
@@ -57,6 +59,7 @@ void Results::check_guards(bool untouched) const {
     check(counts_[i] == kCount, "count[%lld] was written to", static_cast<long long>(at));
     check(certified_[i] == kFlag, "certified[%lld] was written to", static_cast<long long>(at));
     check(rescored_[i] == kCount, "rescored[%lld] was written to", static_cast<long long>(at));
+    check(lists_[i] == kCount, "lists_scanned[%lld] was written to", static_cast<long long>(at));
   }
 }
 
@@ -71,6 +74,7 @@ void Results::check_form(bool capped) const {
           capped ? "under" : "without");
     const int32_t rescored = rescored_[kGuard + static_cast<size_t>(q)];
     check(rescored >= 0 && rescored != kCount, "rescored[%lld]=%d", query, rescored);
+    check(lists(q) >= 0 && lists(q) != kCount, "lists_scanned[%lld]=%d", query, lists(q));
     for (int64_t i = found; i < k_; ++i) {
       check(row(q, i) == -1 && std::isnan(distance(q, i)),
             "query %lld: count is %d, but result %lld is row %lld at %g instead of -1 at NaN", query, found,

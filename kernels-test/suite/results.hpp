@@ -23,6 +23,7 @@ class Results {
   float distance(int64_t query, int64_t i) const { return distances_[slot(query, i)]; }
   bool certified(int64_t query) const { return certified_[kGuard + static_cast<size_t>(query)] == 1; }
   int32_t rescored(int64_t query) const { return rescored_[kGuard + static_cast<size_t>(query)]; }
+  int32_t lists(int64_t query) const { return lists_[kGuard + static_cast<size_t>(query)]; }
   int32_t count(int64_t query) const { return counts_[kGuard + static_cast<size_t>(query)]; }
 
   // After a successful call: everything but the results is as it was, the counts are in 0..k, entries beyond
@@ -48,7 +49,7 @@ class Results {
   std::vector<float> distances_;
   std::vector<int32_t> counts_;
   std::vector<uint8_t> certified_;
-  std::vector<int32_t> rescored_;
+  std::vector<int32_t> rescored_, lists_;
   nf_result abi_{};
 };
 

@@ -31,6 +31,8 @@ const std::vector<Test>& all_tests();
 
 // Throws NotApplicable unless the backend has indexes of this metric with int8 codes.
 void require_codes(const Bench& bench);
+// Throws NotApplicable unless the backend has indexes of this metric with lists, of coded rows, too.
+void require_lists(const Bench& bench);
 // The paths that force a coded index to be searched by its codes, however few its rows.
 std::vector<ContextOptions> code_paths(const Bench& bench);
 
@@ -64,5 +66,7 @@ void test_codes(const Bench& bench);
 void test_codes_capped(const Bench& bench);
 void test_codes_model(const Bench& bench);
 void test_codes_alone(const Bench& bench);
+void test_lists(const Bench& bench);
+void test_lists_model(const Bench& bench);
 
 }  // namespace nearfield::test

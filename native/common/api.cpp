@@ -115,9 +115,12 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
     const bool alone = what.store_dtype == NF_I8 && what.scan_dtype == NF_I8 &&
                        handle->context->serves_codes_alone(what.metric);
     const bool flat_index = ((what.store_dtype == NF_F32 && scanned) || alone) && what.index_kind == NF_FLAT;
+    const bool listed_index = what.store_dtype == NF_F32 && scanned && what.index_kind == NF_IVF &&
+                              handle->context->serves_lists(what.metric);
     const bool f32_knn = f32_or_unset(what.store_dtype) && f32_or_unset(what.scan_dtype) &&
                          (what.index_kind == 0 || what.index_kind == NF_FLAT);
-    const bool built = (what.op == NF_OP_INDEX && flat_index) || (what.op == NF_OP_KNN && f32_knn);
+    const bool built =
+        (what.op == NF_OP_INDEX && (flat_index || listed_index)) || (what.op == NF_OP_KNN && f32_knn);
     const bool codes = what.op == NF_OP_QUANTIZE && what.index_kind == 0 && what.metric == 0 &&
                        (what.store_dtype == NF_I8 || what.store_dtype == NF_BF16) && what.scan_dtype == 0;
     answer = (codes || (built && handle->context->serves(what.metric))) && what.input_dtype == NF_F32 &&
@@ -165,20 +168,45 @@ Status check_index_flags(const Call& call, const Context& context, const nf_inde
                call.operation(), desc.flags, library().backend->name());
 }
 
+// Of an index with lists.
+Status check_lists(const Call& call, const Context& context, const nf_index_desc& desc) {
+  if (!context.serves_lists(desc.metric))
+    return error(
+        NF_UNIMPLEMENTED,
+        "%s: kind=%d (NF_IVF) with metric=%d (%s), lists are not built in this version of the %s backend",
+        call.operation(), desc.kind, desc.metric, metric_name(desc.metric), library().backend->name());
+  if (desc.flags != 0)
+    return error(NF_UNIMPLEMENTED,
+                 "%s: flags=0x%x (NF_DROP_F32) with kind=%d (NF_IVF), lists keep their rows in f32",
+                 call.operation(), desc.flags, desc.kind);
+  NF_TRY(check_count(call, "lists", desc.lists, kMostLists));
+  NF_TRY(check_count(call, "probes", desc.probes, kMostLists));
+  if (desc.lists != 0 && desc.probes > desc.lists)
+    return error(NF_INVALID_ARGUMENT, "%s: probes=%d, there are lists=%d", call.operation(), desc.probes,
+                 desc.lists);
+  return {};
+}
+
 Status read_desc(const Call& call, const Context& context, const nf_index_desc* from, StoreOptions* options,
-                 VectorRules* rules) {
+                 VectorRules* rules, ListOptions* lists) {
   nf_index_desc desc;
   NF_TRY(read_struct(call, "desc", from, &desc));
-  if (desc.kind != NF_FLAT)
+  if (desc.kind != NF_FLAT && desc.kind != NF_IVF)
     return error(desc.kind <= 0 ? NF_INVALID_ARGUMENT : NF_UNIMPLEMENTED,
-                 "%s: kind=%d, this library serves NF_FLAT (%d) only", call.operation(), desc.kind, NF_FLAT);
+                 "%s: kind=%d, this library serves NF_FLAT (%d) and NF_IVF (%d)", call.operation(), desc.kind,
+                 NF_FLAT, NF_IVF);
+  lists->has_lists = desc.kind == NF_IVF;
+  lists->lists = desc.lists;
+  lists->probes = desc.probes;
   NF_TRY(context.check_served(call, desc.metric));
   NF_TRY(check_dim(call, "dim", desc.dim));
   NF_TRY(check_dtype(call, "store_dtype", desc.store_dtype));
   NF_TRY(check_scan_dtype(call, context, desc));
   NF_TRY(check_index_flags(call, context, desc));
   NF_TRY(check_flags(call, "reserved", desc.reserved, 0));
-  if (desc.lists != 0 || desc.probes != 0)
+  if (lists->has_lists)
+    NF_TRY(check_lists(call, context, desc));
+  else if (desc.lists != 0 || desc.probes != 0)
     return error(NF_INVALID_ARGUMENT, "%s: lists=%d and probes=%d, a flat index has no lists",
                  call.operation(), desc.lists, desc.probes);
   NF_TRY(check_count(call, "capacity", desc.capacity, kMaxRows));
@@ -198,7 +226,8 @@ nf_status index_estimate(nf_context* context, const nf_index_desc* desc, uint64_
   return on_context("index_estimate", context, call, [&](const Call& c, Context& context) -> Status {
     StoreOptions options;
     VectorRules rules;
-    NF_TRY(read_desc(c, context, desc, &options, &rules));
+    ListOptions lists;
+    NF_TRY(read_desc(c, context, desc, &options, &rules, &lists));
     NF_TRY(check_pointer(c, "peak_bytes", peak_bytes));
     NF_TRY(check_pointer(c, "bytes", bytes));
     // Slabs never move, so building takes no more than what stays.
@@ -212,10 +241,11 @@ nf_status index_create(nf_context* handle, const nf_index_desc* desc, nf_index**
   return on_context("index_create", handle, call, [&](const Call& c, Context& context) -> Status {
     StoreOptions options;
     VectorRules rules;
-    NF_TRY(read_desc(c, context, desc, &options, &rules));
+    ListOptions lists;
+    NF_TRY(read_desc(c, context, desc, &options, &rules, &lists));
     NF_TRY(check_pointer(c, "out", out));
     std::unique_ptr<Index> index;
-    NF_TRY(Index::create(c, context, options, rules, &index));
+    NF_TRY(Index::create(c, context, options, rules, lists, &index));
     *out = new nf_index{handle->context, std::move(index)};
     return {};
   });
@@ -253,30 +283,45 @@ Status read_train(const Call& call, const Index& index, const nf_train* from, Tr
   nf_train request;
   NF_TRY(read_struct(call, "request", from, &request));
   NF_TRY(check_flags(call, "flags", request.flags, 0));
-  if (request.lists != 0 || request.iterations != 0)
+  const ListOptions& options = index.list_options();
+  if (!options.has_lists && (request.lists != 0 || request.iterations != 0))
     return error(NF_INVALID_ARGUMENT, "%s: lists=%d and iterations=%d, a flat index has no lists",
                  call.operation(), request.lists, request.iterations);
   NF_TRY(check_count(call, "sample", request.sample, kMaxRows));
   if (request.sample == 1)
     return error(NF_INVALID_ARGUMENT, "%s: sample=1, it must be 0 or at least 2", call.operation());
   to->own_rows = request.data == nullptr;
-  to->sample = request.sample;
+  if (options.has_lists) {
+    NF_TRY(check_count(call, "lists", request.lists, kMostLists));
+    NF_TRY(check_count(call, "iterations", request.iterations, std::numeric_limits<int32_t>::max()));
+    to->lists = request.lists != 0 ? request.lists : options.lists;
+    to->iterations = request.iterations;
+    to->list_sample = request.sample;
+  } else {
+    to->sample = request.sample;
+  }
   to->seed = request.seed;
   if (to->own_rows) return {};
   NF_TRY(read_matrix(call, "data", request.data, &to->data));
   NF_TRY(check_cols(call, "data", to->data, index.dim()));
   if (to->data.rows < 2)
-    return error(NF_INVALID_ARGUMENT, "%s: data->rows=%lld, a basis is fitted to at least 2",
-                 call.operation(), static_cast<long long>(to->data.rows));
+    return error(NF_INVALID_ARGUMENT, "%s: data->rows=%lld, %s at least 2", call.operation(),
+                 static_cast<long long>(to->data.rows),
+                 options.has_lists ? "lists are trained on" : "a basis is fitted to");
   return {};
 }
 
 nf_status index_train(nf_index* index, const nf_train* from, nf_step* step, nf_call* call) {
-  return on_index("train", index, call, [&](const Call& c, Context&, Index& index) -> Status {
+  return on_index("train", index, call, [&](const Call& c, Context& context, Index& index) -> Status {
     TrainRequest request;
     nf_step slice;
     NF_TRY(read_train(c, index, from, &request));
     NF_TRY(read_step(c, step, "a training", &slice));
+    if (index.list_options().has_lists) {
+      NF_TRY(index.train_lists(c, context, request, &slice));
+      write_struct(slice, step);
+      return {};
+    }
     if (!index.options().coded)
       return error(NF_FAILED_PRECONDITION,
                    "%s: this index is flat and has scan_dtype=%d (NF_F32), training is for int8 codes, "
@@ -369,12 +414,39 @@ nf_status index_score(nf_index* index, const nf_score* request, nf_call* call) {
   });
 }
 
-nf_status index_read_lists(nf_index*, nf_lists*, nf_call* call) {
-  return unimplemented("read_lists", call, "lists of an IVF index are");
+Status read_list_request(const Call& call, const Index& index, const nf_lists* from, nf_lists* to,
+                         MatrixView* centroids) {
+  NF_TRY(read_struct(call, "lists", from, to));
+  NF_TRY(check_flags(call, "flags", to->flags, 0));
+  if (!index.list_options().has_lists)
+    return error(NF_FAILED_PRECONDITION, "%s: the index is flat (NF_FLAT), it has no lists",
+                 call.operation());
+  NF_TRY(read_matrix(call, "centroids", to->centroids, centroids));
+  NF_TRY(check_cols(call, "centroids", *centroids, index.dim()));
+  NF_TRY(check_count(call, "row_count", to->row_count, kMaxRows));
+  NF_TRY(check_array(call, "list_of_row", to->list_of_row, to->row_count));
+  return check_optional(call, "calibration", to->calibration);
 }
 
-nf_status index_write_lists(nf_index*, const nf_lists*, nf_call* call) {
-  return unimplemented("write_lists", call, "lists of an IVF index are");
+nf_status index_read_lists(nf_index* index, nf_lists* from, nf_call* call) {
+  return on_index("read_lists", index, call, [&](const Call& c, Context&, Index& index) -> Status {
+    nf_lists request;
+    MatrixView centroids;
+    NF_TRY(read_list_request(c, index, from, &request, &centroids));
+    return index.read_lists(c, centroids, request.list_of_row, request.row_count);
+  });
+}
+
+nf_status index_write_lists(nf_index* index, const nf_lists* from, nf_call* call) {
+  return on_index("write_lists", index, call, [&](const Call& c, Context& context, Index& index) -> Status {
+    nf_lists request;
+    MatrixView centroids;
+    NF_TRY(read_list_request(c, index, from, &request, &centroids));
+    if (centroids.rows < 1 || centroids.rows > kMostLists)
+      return error(NF_INVALID_ARGUMENT, "%s: centroids->rows=%lld, it must be at least 1 and at most %lld",
+                   c.operation(), static_cast<long long>(centroids.rows), static_cast<long long>(kMostLists));
+    return index.write_lists(c, context, centroids, request.list_of_row, request.row_count);
+  });
 }
 
 const nf_api* make_table() {

@@ -68,7 +68,12 @@ struct ScanCount {
   uint64_t read = 0, whole = 0;  // bytes
 };
 
-// A batch of queries over all live rows of a store.
+// Groups of 32 rows that lie side by side in a store.
+struct GroupRun {
+  int64_t first = 0, count = 0;
+};
+
+// A batch of queries over the live rows of a store, all of them or those of some groups.
 struct SearchPlan {
   const float* queries = nullptr;  // batch x query_stride floats; prepared by metric.hpp (cosine:
                                    // normalised), zero-padded to padded_dim(dim)
@@ -80,6 +85,14 @@ struct SearchPlan {
   const uint32_t* const* mask_of_query = nullptr;
   // NULL, or per query a rank: hits above it are not wanted. They may be among `hits` all the same.
   const float* limits = nullptr;
+  // NULL: every query meets all groups. Else query i meets those of runs[run_offsets[i] .. run_offsets[i + 1]
+  // - 1] alone, which are disjoint, the most promising first. Where Device::serves_runs().
+  const int64_t* run_offsets = nullptr;  // batch + 1
+  const GroupRun* runs = nullptr;
+  // NULL: Hit::row is the row's number in the store, its place. Else the number of each place, by which hits
+  // are named and equal ranks ordered; and the place of each number. Masks are of places all the same.
+  const uint32_t* number_of_place = nullptr;
+  const uint32_t* place_of_number = nullptr;
   Hit* hits = nullptr;          // out: batch x k, best first; unused tail has row kNoRow
   int32_t* rescored = nullptr;  // out, may be NULL: per query, rows whose final form was computed after a
                                 // scan that left rows out
@@ -120,8 +133,8 @@ class Store {
   virtual uint64_t workspace_bytes() const = 0;  // of the context, shared by its stores
   // Appends. All slabs are allocated before anything is copied; dead rows are at no time live.
   virtual Status append(const HostRows& from, const Call& call) = 0;
-  // Appends rows of another store of the same device, dim and metric; live bits come along. For compaction,
-  // device to device.
+  // Appends rows of another store of the same device, dim and metric; live bits come along. kNoRow: a dead
+  // row of unspecified content. For compaction and lists, device to device.
   virtual Status append_from(Store& from, std::span<const int64_t> rows, const Call& call) = 0;
   // Overwrites rows in place (unique numbers); live bits stay.
   virtual Status write(std::span<const int64_t> rows, const HostRows& from, const Call& call) = 0;
@@ -160,6 +173,8 @@ class Device {
   virtual bool supports_codes(int32_t) const { return false; }
   // Metrics whose stores may do without rows.
   virtual bool supports_codes_alone(int32_t) const { return false; }
+  // Metrics whose stores search runs of groups, with numbers for places: SearchPlan::runs.
+  virtual bool serves_runs(int32_t) const { return false; }
   // Whether the rows of a search without an index are coded, which so many queries then meet.
   virtual bool codes_pay(int32_t, int64_t) const { return false; }
   // Bytes a store would take for options.capacity rows, without allocating: what device_bytes() will answer

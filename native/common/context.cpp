@@ -16,13 +16,15 @@ uint64_t bytes_of(const std::vector<T>& vector) {
 uint64_t Workspace::bytes() const {
   return bytes_of(queries) + bytes_of(squared) + bytes_of(hits) + bytes_of(batch_hits) +
          bytes_of(candidates) + bytes_of(rescored) + bytes_of(batch_rescored) + bytes_of(certified) +
-         bytes_of(batch_certified) + bytes_of(masks) + bytes_of(offsets) + bytes_of(rows) + bytes_of(ranks);
+         bytes_of(batch_certified) + bytes_of(masks) + bytes_of(number_mask) + bytes_of(offsets) +
+         bytes_of(rows) + bytes_of(places) + bytes_of(ranks);
 }
 
 Context::Context(std::unique_ptr<Device> device, DeviceOptions options, uint64_t memory_bytes)
     : device_(std::move(device)), options_(std::move(options)), memory_bytes_(memory_bytes) {
   for (int32_t metric = NF_L2SQ; metric <= NF_MANHATTAN; ++metric) {
     if (device_->supports(metric)) metrics_ |= uint32_t{1} << metric;
+    if (device_->serves_runs(metric) && metric != NF_MANHATTAN) listed_metrics_ |= uint32_t{1} << metric;
     if (device_->supports_codes(metric)) coded_metrics_ |= uint32_t{1} << metric;
     if (device_->supports_codes_alone(metric)) codes_alone_metrics_ |= uint32_t{1} << metric;
   }

@@ -26,7 +26,8 @@ struct Workspace {
   std::vector<int32_t> batch_rescored;
   std::vector<uint8_t> certified, batch_certified;  // likewise
   std::vector<uint32_t> masks;
-  std::vector<int64_t> offsets, rows;  // gathered rows
+  std::vector<uint32_t> number_mask;           // of a filter, where the rows lie in lists
+  std::vector<int64_t> offsets, rows, places;  // gathered rows
   std::vector<float> ranks;
 
   uint64_t bytes() const;
@@ -56,6 +57,8 @@ class Context {
   Status check_served(const Call& call, int32_t metric) const;
   // Metrics whose indexes may be coded. Needs no turn.
   bool serves_codes(int32_t metric) const { return serves(metric) && (coded_metrics_ >> metric & 1) != 0; }
+  // Metrics whose indexes may have lists. Needs no turn.
+  bool serves_lists(int32_t metric) const { return serves(metric) && (listed_metrics_ >> metric & 1) != 0; }
   // Those of them that may do without f32 rows.
   bool serves_codes_alone(int32_t metric) const {
     return serves_codes(metric) && (codes_alone_metrics_ >> metric & 1) != 0;
@@ -86,7 +89,7 @@ class Context {
   uint64_t memory_bytes_;
   Workspace workspace_;
   Works works_;  // after the device, whose stores they hold
-  uint32_t metrics_ = 0, coded_metrics_ = 0, codes_alone_metrics_ = 0;  // bit per metric
+  uint32_t metrics_ = 0, coded_metrics_ = 0, codes_alone_metrics_ = 0, listed_metrics_ = 0;  // bit per metric
   bool closed_ = false;
   bool lost_ = false;
   std::string why_lost_;

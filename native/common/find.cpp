@@ -28,6 +28,7 @@ class Finder {
   Finder(const Call& call, Context& context, Index& index, const QueryBatch& batch, int32_t k,
          const Found& found)
       : call_(call),
+        context_(context),
         work_(context.workspace()),
         target_(static_cast<int64_t>(context.workspace_target())),
         index_(index),
@@ -38,6 +39,10 @@ class Finder {
   Status run() {
     std::vector<int64_t> scanned, gathered;
     NF_TRY(split(&scanned, &gathered));
+    if (index_.listed() != nullptr && batch_.probes != nullptr) {
+      if (!scanned.empty()) NF_TRY(find_in_lists(call_, context_, index_, batch_, scanned, k_, found_));
+      scanned.clear();
+    }
     for (auto rest = std::span<const int64_t>(scanned); !rest.empty();) {
       const size_t taken = scan_batch_size(rest);
       NF_TRY(scan(rest.first(taken)));
@@ -83,7 +88,7 @@ class Finder {
   // True when the kernel needs words that the caller's filter does not have.
   bool needs_mask(int32_t filter) const {
     return filter >= 0 && !filter_at(filter).keeps_all() &&
-           filter_at(filter).whole_mask(index_.live()) == nullptr;
+           (index_.listed() != nullptr || filter_at(filter).whole_mask(index_.live()) == nullptr);
   }
 
   int64_t query_bytes() const {
@@ -92,7 +97,7 @@ class Finder {
   }
 
   size_t scan_batch_size(std::span<const int64_t> numbers) const {
-    const int64_t mask_bytes = index_.live().word_count() * static_cast<int64_t>(sizeof(uint32_t));
+    const int64_t mask_bytes = index_.mask_words() * static_cast<int64_t>(sizeof(uint32_t));
     int64_t bytes = 0;
     int32_t last = -1;
     for (size_t i = 0; i < numbers.size(); ++i) {
@@ -106,7 +111,7 @@ class Finder {
 
   // One mask pointer per query; queries of one filter share it.
   Status fill_masks(std::span<const int64_t> numbers, std::vector<const uint32_t*>* masks) {
-    const auto words = static_cast<size_t>(index_.live().word_count());
+    const auto words = static_cast<size_t>(index_.mask_words());
     size_t made = 0;
     int32_t last = -1;
     for (const int64_t number : numbers) {
@@ -124,7 +129,7 @@ class Finder {
         mask = nullptr;
         if (needs_mask(filter)) {
           NF_TRY(call_.poll());
-          filter_at(filter).fill_mask(index_.live(), next);
+          fill_mask(filter_at(filter), next);
           mask = next;
           next += words;
         } else if (filter >= 0) {
@@ -135,6 +140,18 @@ class Finder {
       masks->push_back(mask);
     }
     return {};
+  }
+
+  // All words of it.
+  void fill_mask(const RowFilter& filter, uint32_t* words) {
+    if (index_.listed() == nullptr) return filter.fill_mask(index_.live(), words);
+    const uint32_t* of_numbers = filter.whole_mask(index_.live());
+    if (of_numbers == nullptr) {
+      work_.number_mask.resize(static_cast<size_t>(index_.live().word_count()));
+      filter.fill_mask(index_.live(), work_.number_mask.data());
+      of_numbers = work_.number_mask.data();
+    }
+    index_.fill_mask(of_numbers, {0, index_.mask_words()}, words);
   }
 
   Status scan(std::span<const int64_t> numbers) {
@@ -164,6 +181,7 @@ class Finder {
     plan.hits = consecutive ? hits_of(numbers.front()) : work_.batch_hits.data();
     plan.rescored = work_.batch_rescored.data();
     plan.cap = batch_.cap;
+    index_.name_places(&plan);
     plan.certified = batch_.cap != 0 ? work_.batch_certified.data() : nullptr;
     plan.scanned = found_.scanned;
     NF_TRY(index_.store().search(plan, call_));
@@ -205,6 +223,7 @@ class Finder {
       last = filter;
     }
     work_.ranks.resize(work_.rows.size());
+    const std::span<const int64_t> places = index_.places(work_.rows, &work_.places);
     prepare_queries(index_.metric(), batch_.queries, batch_.squared, numbers, &work_.queries);
     if (!work_.rows.empty()) {
       ScorePlan plan;
@@ -212,7 +231,7 @@ class Finder {
       plan.query_stride = padded_dim(index_.dim());
       plan.batch = static_cast<int64_t>(numbers.size());
       plan.offsets = work_.offsets.data();
-      plan.rows = work_.rows.data();
+      plan.rows = places.data();
       plan.ranks = work_.ranks.data();
       NF_TRY(index_.store().score(plan, call_));
     }
@@ -235,6 +254,7 @@ class Finder {
   Hit* hits_of(int64_t query) const { return found_.hits + query * k_; }
 
   const Call& call_;
+  Context& context_;
   Workspace& work_;
   const int64_t target_;  // bytes of workspace that a batch aims at
   Index& index_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <new>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,19 @@ void follow_or_drop(std::unique_ptr<Compaction>* compaction, const Follow& follo
 
 }  // namespace
 
+template <typename Follow>
+void Index::for_each_build(const Follow& follow) {
+  const auto follows = [&](ListBuild* build) {
+    try {
+      return build == nullptr || follow(*build);
+    } catch (const std::bad_alloc&) {  // the change itself stands
+      return false;
+    }
+  };
+  if (!follows(list_compaction_.get())) list_compaction_.reset();
+  if (list_training_ != nullptr && !follows(list_training_->build())) list_training_->renumber();
+}
+
 Status derive_sides(const Call& call, const VectorRules& rules, const MatrixView& data, const char* noun,
                     int64_t first, float* side, bool coded_alone) {
   std::vector<double> squared(static_cast<size_t>(std::min(kCheckedRows, data.rows)));
@@ -62,7 +76,7 @@ Status derive_sides(const Call& call, const VectorRules& rules, const MatrixView
 }
 
 Status Index::create(const Call& call, Context& context, const StoreOptions& options,
-                     const VectorRules& rules, std::unique_ptr<Index>* out) {
+                     const VectorRules& rules, const ListOptions& lists, std::unique_ptr<Index>* out) {
   const uint64_t needed = context.device().estimate(options);
   if (options.memory_limit != 0) {
     if (needed > options.memory_limit)
@@ -71,7 +85,7 @@ Status Index::create(const Call& call, Context& context, const StoreOptions& opt
                    static_cast<long long>(options.capacity), static_cast<unsigned long long>(needed),
                    static_cast<unsigned long long>(options.memory_limit));
   }
-  std::unique_ptr<Index> index(new Index(options, rules));
+  std::unique_ptr<Index> index(new Index(options, rules, lists));
   // The capacity is a hint: one that the device can never hold must not make it prepare for so many slabs.
   constexpr uint64_t kLargestMemory = uint64_t{1} << 40;  // where the device cannot say: more than any has
   StoreOptions usable = options;
@@ -88,6 +102,18 @@ nf_index_info Index::info(const Context& context) const {
   info.live_rows = live_.live();
   info.capacity = std::max(options_.capacity, live_.rows());
   info.device_bytes = store_->device_bytes() + (compaction_ != nullptr ? compaction_->device_bytes() : 0);
+  if (list_compaction_ != nullptr) info.device_bytes += list_compaction_->device_bytes();
+  if (list_training_ != nullptr) info.device_bytes += list_training_->device_bytes();
+  if (listed_ != nullptr) {
+    info.device_bytes += listed_->coarse->device_bytes();
+    info.trained = 1;
+    info.lists = listed_->lists.count();
+    info.smallest_list = info.largest_list = listed_->lists.rows_of(0);
+    for (int32_t list = 1; list < listed_->lists.count(); ++list) {
+      info.smallest_list = std::min(info.smallest_list, listed_->lists.rows_of(list));
+      info.largest_list = std::max(info.largest_list, listed_->lists.rows_of(list));
+    }
+  }
   info.workspace_bytes = store_->workspace_bytes() + context.workspace_bytes();
   if (!options_.coded) return info;
   info.code_bytes = store_->code_bytes() + (compaction_ != nullptr ? compaction_->code_bytes() : 0);
@@ -95,7 +121,7 @@ nf_index_info Index::info(const Context& context) const {
   info.whole_bytes = scanned_.whole;
   info.searched = searched_;
   info.certified = certified_;
-  info.trained = trained_ ? 1 : 0;
+  if (!list_options_.has_lists) info.trained = trained_ ? 1 : 0;
   info.loosening = loosening_.value();
   if (const BasisPtr basis = store_->basis()) {
     info.rotated = basis->is_rotated() ? 1 : 0;
@@ -118,7 +144,7 @@ Status Index::add(const Call& call, const MatrixView& data, bool live, const cha
 Status Index::append(const Call& call, const HostRows& from) {
   live_.reserve(from.rows);
   call.progress(kPhaseCopy, 0, from.rows);
-  NF_TRY(store_->append(from, call));
+  NF_TRY(listed_ != nullptr ? append_listed(call, from) : store_->append(from, call));
   live_.append(from.rows, from.live);
   try {
     if (options_.coded) loosening_.note(*store_->basis(), metric(), from);
@@ -136,7 +162,11 @@ Status Index::replace(const Call& call, const int64_t* numbers, const MatrixView
   NF_TRY(check_and_derive(call, rules_, options_, data, "row", 0, &side));
   const auto replaced = span_of(numbers, data.rows);
   const HostRows from{data.data, data.rows, data.stride, side.data(), true};
-  NF_TRY(store_->write(replaced, from, call));
+  NF_TRY(listed_ != nullptr ? replace_listed(call, replaced, from) : store_->write(replaced, from, call));
+  for_each_build([&](ListBuild& build) {
+    build.follow_write(replaced);
+    return true;
+  });
   follow_or_drop(&compaction_, [&](Compaction& c) { return c.follow_write(call, replaced, from, dim()); });
   return {};
 }
@@ -144,7 +174,8 @@ Status Index::replace(const Call& call, const int64_t* numbers, const MatrixView
 Status Index::read(const Call& call, const int64_t* numbers, const MatrixView& out) {
   NF_TRY(check_row_numbers(call, numbers, out.rows, rows()));
   if (out.rows == 0) return {};
-  return store_->read(span_of(numbers, out.rows), out.data, out.stride, call);
+  std::vector<int64_t> scratch;
+  return store_->read(places(span_of(numbers, out.rows), &scratch), out.data, out.stride, call);
 }
 
 Status Index::set_live(const Call& call, const int64_t* numbers, int64_t count, bool live) {
@@ -155,8 +186,10 @@ Status Index::set_live(const Call& call, const int64_t* numbers, int64_t count, 
   if (!std::is_sorted(changed.begin(), changed.end())) std::sort(changed.begin(), changed.end());
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
   if (changed.empty()) return {};
-  NF_TRY(store_->set_live(changed, live, call));
+  std::vector<int64_t> scratch;
+  NF_TRY(store_->set_live(places(changed, &scratch), live, call));
   for (const int64_t row : changed) live_.set(row, live);
+  for_each_build([&](ListBuild& build) { return build.follow_live(call, changed, live); });
   follow_or_drop(&compaction_, [&](Compaction& c) { return c.follow_live(call, changed, live); });
   return {};
 }
@@ -167,6 +200,11 @@ Status Index::set_live_range(const Call& call, int64_t first, int64_t count, boo
                  call.operation(), static_cast<long long>(first), static_cast<long long>(count),
                  static_cast<long long>(rows()));
   if (live_.live_in(first, count) == (live ? count : 0)) return {};
+  if (listed_ != nullptr || list_training_ != nullptr) {
+    std::vector<int64_t> rows(static_cast<size_t>(count));
+    std::iota(rows.begin(), rows.end(), first);
+    return set_live(call, rows.data(), count, live);
+  }
   NF_TRY(store_->set_live_range(first, count, live, call));
   live_.set_range(first, count, live);
   follow_or_drop(&compaction_, [&](Compaction& c) { return c.follow_live_range(call, first, count, live); });
@@ -178,31 +216,21 @@ Status Index::begin_compaction(const Call& call, Context& context) {
     compaction_ = std::make_unique<Compaction>(nullptr, rows());
     return {};
   }
-  StoreOptions options = options_;
-  options.capacity = live_.live();
-  if (options.memory_limit != 0) {
-    const uint64_t used = store_->device_bytes();
-    const uint64_t needed = context.device().estimate(options);
-    if (used + needed > options.memory_limit)
-      return error(
-          NF_RESOURCE_EXHAUSTED,
-          "%s: the index holds %llu bytes and its compacted copy needs %llu more, memory_limit is %llu bytes",
-          call.operation(), static_cast<unsigned long long>(used), static_cast<unsigned long long>(needed),
-          static_cast<unsigned long long>(options.memory_limit));
-  }
   std::unique_ptr<Store> shadow;
-  NF_TRY(context.device().create_store(options, &shadow, call));
-  if (options.coded && store_->basis() != nullptr) shadow->set_basis(store_->basis());
+  NF_TRY(new_store(call, context, live_.live(), "its compacted copy", &shadow));
   compaction_ = std::make_unique<Compaction>(std::move(shadow), rows());
   return {};
 }
-
 Status Index::compact(const Call& call, Context& context, nf_compact* request, nf_step* step) {
   if (request->new_row_count == 0 && rows() != 0)
     return error(NF_INVALID_ARGUMENT, "%s: new_row_count=0, it must be at least 1 for an index of %lld rows",
                  call.operation(), static_cast<long long>(rows()));
   // Where the caller has not seen this compaction's numbers so far, they must be given out again.
   if (compaction_ != nullptr && compaction_->cursor() != step->position) compaction_.reset();
+  // Lists that have lost nothing stay as they are.
+  const bool is_whole = live_.live() == rows() && list_compaction_ == nullptr;
+  if (listed_ != nullptr && compaction_ == nullptr && !is_whole)
+    return compact_lists(call, context, request, step);
   if (compaction_ == nullptr) NF_TRY(begin_compaction(call, context));
 
   // 4 MiB of vectors: about 1 ms on a host, so that a budget of 10 ms is kept.
@@ -232,6 +260,7 @@ Status Index::compact(const Call& call, Context& context, nf_compact* request, n
   if (step->done == 0) return {};
   compaction_->finish(&store_, &live_);
   if (training_ != nullptr) training_->renumber();
+  if (list_training_ != nullptr) list_training_->renumber();
   compaction_.reset();
   return {};
 }

@@ -10,6 +10,9 @@
 #include "checks.hpp"
 #include "compaction.hpp"
 #include "context.hpp"
+#include "filter.hpp"
+#include "list_build.hpp"
+#include "list_train.hpp"
 #include "live_bits.hpp"
 #include "train.hpp"
 
@@ -20,10 +23,17 @@ namespace nearfield {
 Status derive_sides(const Call& call, const VectorRules& rules, const MatrixView& data, const char* noun,
                     int64_t first, float* side, bool coded_alone = false);
 
+// Of an index with lists (NF_IVF).
+struct ListOptions {
+  bool has_lists = false;
+  int32_t lists = 0;   // that a training makes; 0: from the rows
+  int32_t probes = 0;  // of a search that says nothing; 0: the library's default
+};
+
 class Index {
  public:
   static Status create(const Call& call, Context& context, const StoreOptions& options,
-                       const VectorRules& rules, std::unique_ptr<Index>* out);
+                       const VectorRules& rules, const ListOptions& lists, std::unique_ptr<Index>* out);
 
   const StoreOptions& options() const { return options_; }
   const VectorRules& rules() const { return rules_; }
@@ -32,6 +42,22 @@ class Index {
   int64_t rows() const { return live_.rows(); }
   const LiveBits& live() const { return live_; }
   Store& store() { return *store_; }
+  const ListOptions& list_options() const { return list_options_; }
+  // NULL: a flat index, or one that is not trained. Then a row's number is its place in the store.
+  const ListedRows* listed() const { return listed_.get(); }
+  // In the place of row numbers where the rows lie in lists.
+  void to_places(std::vector<int64_t>* rows) const;
+  std::span<const int64_t> places(std::span<const int64_t> rows, std::vector<int64_t>* scratch) const;
+  // Hits of a search are named by numbers.
+  void name_places(SearchPlan* plan) const {
+    if (listed_ == nullptr) return;
+    plan->number_of_place = listed_->lists.number_of_place();
+    plan->place_of_number = listed_->lists.place_of_number();
+  }
+  // Words of a mask of places.
+  int64_t mask_words() const;
+  // With lists: a mask of places, those of a run of groups, from one of numbers.
+  void fill_mask(const uint32_t* numbers, const GroupRun& run, uint32_t* words) const;
   nf_index_info info(const Context& context) const;
   // Of a search, for info().
   void count_answers(int64_t answers, int64_t certified, const ScanCount& scanned) {
@@ -53,15 +79,41 @@ class Index {
   Status compact(const Call& call, Context& context, nf_compact* request, nf_step* step);
   // One step of a training of coded rows.
   Status train(const Call& call, const TrainRequest& request, nf_step* step);
+  // list_index.cpp: of lists.
+  Status train_lists(const Call& call, Context& context, const TrainRequest& request, nf_step* step);
+  // nf_lists: all of it, as snapshots have it; and lists made from that.
+  Status read_lists(const Call& call, const MatrixView& centroids, int32_t* list_of_row,
+                    int64_t row_count) const;
+  Status write_lists(const Call& call, Context& context, const MatrixView& centroids,
+                     const int32_t* list_of_row, int64_t row_count);
+  Status compact_lists(const Call& call, Context& context, nf_compact* request, nf_step* step);
 
  private:
-  Index(StoreOptions options, VectorRules rules) : options_(options), rules_(rules) {}
+  Index(StoreOptions options, VectorRules rules, ListOptions lists)
+      : options_(options), rules_(rules), list_options_(lists) {}
   Status begin_compaction(const Call& call, Context& context);
+  // Calls `follow` with each lists that are being built; one that answers false cannot follow and begins
+  // anew.
+  template <typename Follow>
+  void for_each_build(const Follow& follow);
+  Status append_listed(const Call& call, const HostRows& from);
+  Status replace_listed(const Call& call, std::span<const int64_t> rows, const HostRows& from);
+  void take_lists(ListBuild* build);
+  // Copies rows to the places that lists have for them; the lists do not know yet.
+  Status put_listed(const Call& call, const Lists::Plan& plan, const HostRows& from);
+  Status new_store(const Call& call, Context& context, int64_t capacity, const char* what,
+                   std::unique_ptr<Store>* out);
+  ListBuild::Source build_source() { return {*store_, live_, rules_, listed_.get(), dim()}; }
 
   StoreOptions options_;
   VectorRules rules_;
+  ListOptions list_options_;
   std::unique_ptr<Store> store_;
   LiveBits live_;
+  std::unique_ptr<ListedRows> listed_;
+  std::unique_ptr<ListTraining> list_training_;
+  std::unique_ptr<ListBuild> list_compaction_;
+  int64_t list_cursor_ = 0;  // of a compaction of lists: rows passed
   std::unique_ptr<Compaction> compaction_;
   std::unique_ptr<Training> training_;
   std::unique_ptr<Fit> given_up_;  // of a training that failed; its thread may still be at work

@@ -64,27 +64,6 @@ Status read_request(const Call& call, const Context& context, const nf_knn* from
   return read_result(call, request.result, to->queries.rows, &to->result);
 }
 
-// Merges the block's hits, numbered from `first`, into those of the blocks before it.
-void merge(int64_t queries, const Hit* block, int32_t block_k, int64_t first, Hit* hits, int32_t k) {
-  std::vector<Hit> merged(static_cast<size_t>(k));
-  for (int64_t query = 0; query < queries; ++query) {
-    Hit* const best = hits + query * k;
-    const Hit* const added = block + query * block_k;
-    auto* end = merged.data();
-    int32_t i = 0, j = 0;
-    while (end - merged.data() < k) {
-      const bool has_old = i < k && best[i].row != kNoRow;
-      const bool has_new = j < block_k && added[j].row != kNoRow;
-      if (!has_old && !has_new) break;
-      const Hit renumbered = has_new ? Hit{added[j].row + first, added[j].rank, 0} : Hit{};
-      const bool take_new = has_new && (!has_old || better(renumbered, best[i]));
-      *end++ = take_new ? renumbered : best[i];
-      ++(take_new ? j : i);
-    }
-    std::copy(merged.data(), end, best);
-  }
-}
-
 class KnnRun final : public Work {
  public:
   // Checks every query.
@@ -199,7 +178,7 @@ Status KnnRun::fill(const Call& call, Context& context, const KnnRequest& reques
     options.dim = static_cast<int32_t>(shape_.queries.cols);
     options.capacity = block_rows_;
     options.coded = context.device().codes_pay(shape_.metric, shape_.queries.rows);
-    NF_TRY(Index::create(call, context, options, rules_, &index_));
+    NF_TRY(Index::create(call, context, options, rules_, {}, &index_));
   }
   std::span<const float> side;
   NF_TRY(rows->take(offset, block_rows_ - index_->rows(), &side));
@@ -247,7 +226,7 @@ Status KnnRun::search(const Call& call, Context& context, const KnnRequest& requ
     batch.limits = limits.data();
     std::vector<Hit> added(static_cast<size_t>(count * block_k));
     NF_TRY(find_hits(call, context, *index_, batch, block_k, {added.data(), rescored.data()}));
-    merge(count, added.data(), block_k, first_, hits, k_);
+    merge_hits(count, added.data(), block_k, first_, hits, k_);
   }
   for (int64_t i = 0; i < count; ++i)
     rescored_[static_cast<size_t>(first + i)] += rescored[static_cast<size_t>(i)];

@@ -81,6 +81,7 @@ Status score(const Call& call, Context& context, Index& index, const nf_score* f
     plan.query_stride = padded_dim(index.dim());
     plan.batch = static_cast<int64_t>(numbers.size());
     plan.offsets = work.offsets.data();
+    index.to_places(&work.rows);
     plan.rows = work.rows.data();
     plan.ranks = work.ranks.data();
     of_batch.resize(has_errors ? places.size() : 0);

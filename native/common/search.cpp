@@ -11,6 +11,9 @@
 namespace nearfield {
 namespace {
 
+// Of the lists, where nothing else is said.
+constexpr int32_t kDefaultShare = 16;
+
 // Settings of approximate indexes. A flat index answers exactly, which is at least what they ask for; they
 // are checked, so that a request does not become invalid when the index is trained.
 Status check_approximation(const Call& call, const nf_search& request) {
@@ -44,6 +47,25 @@ Status read_filters(const Call& call, const nf_search& request, int64_t queries,
       return error(NF_INVALID_ARGUMENT, "%s: filter_of_query[%lld]=%d, it must be at least -1 and below %d",
                    call.operation(), static_cast<long long>(i), request.filter_of_query[i],
                    request.filter_count);
+  return {};
+}
+
+// How many lists the queries look into.
+Status read_probes(const Call& call, const nf_search& request, const Index& index, int64_t queries,
+                   Probes* to) {
+  const int32_t lists = index.listed()->lists.count();
+  if (request.probes > lists)
+    return error(NF_INVALID_ARGUMENT, "%s: probes=%d, the index has %d lists", call.operation(),
+                 request.probes, lists);
+  to->of_query = request.probes_of_query;
+  for (int64_t i = 0; to->of_query != nullptr && i < queries; ++i)
+    if (to->of_query[i] < 1 || to->of_query[i] > lists)
+      return error(NF_INVALID_ARGUMENT, "%s: probes_of_query[%lld]=%d, it must be at least 1 and at most %d",
+                   call.operation(), static_cast<long long>(i), to->of_query[i], lists);
+  to->probes = request.probes;
+  if (to->probes == 0) to->probes = index.list_options().probes;
+  if (to->probes == 0) to->probes = (lists + kDefaultShare - 1) / kDefaultShare;
+  to->probes = std::min(to->probes, lists);
   return {};
 }
 
@@ -96,13 +118,20 @@ Status search(const Call& call, Context& context, Index& index, const nf_search*
 
   const auto count = static_cast<int32_t>(std::min<int64_t>(result.k, index.live().live()));
   batch.cap = cap_of(request, result.k, index);
+  Probes probes;
+  if (index.listed() != nullptr && (request.flags & NF_EXACT) == 0) {
+    NF_TRY(read_probes(call, request, index, queries, &probes));
+    batch.probes = &probes;
+  }
+  std::vector<int32_t> lists(static_cast<size_t>(queries),
+                             index.listed() != nullptr ? index.listed()->lists.count() : 0);
   work.hits.resize(static_cast<size_t>(queries * count));
   work.rescored.assign(static_cast<size_t>(queries), 0);
   const bool uncertain = batch.cap != 0 || index.options().drop_rows;
   work.certified.assign(uncertain ? static_cast<size_t>(queries) : 0, 1);
   ScanCount scanned;
   const Found found{work.hits.data(), work.rescored.data(), uncertain ? work.certified.data() : nullptr,
-                    &scanned};
+                    &scanned, lists.data()};
   if (count > 0) NF_TRY(find_hits(call, context, index, batch, count, found));
   // Of what the rows were nothing is certain.
   if (index.options().drop_rows) std::fill(work.certified.begin(), work.certified.end(), uint8_t{0});
@@ -111,6 +140,26 @@ Status search(const Call& call, Context& context, Index& index, const nf_search*
   write_result(result, index.metric(), work.squared.data(), queries, found, count,
                within ? &request.max_distance : nullptr);
   return {};
+}
+
+void merge_hits(int64_t queries, const Hit* block, int32_t block_k, int64_t first, Hit* hits, int32_t k) {
+  std::vector<Hit> merged(static_cast<size_t>(k));
+  for (int64_t query = 0; query < queries; ++query) {
+    Hit* const best = hits + query * k;
+    const Hit* const added = block + query * block_k;
+    auto* end = merged.data();
+    int32_t i = 0, j = 0;
+    while (end - merged.data() < k) {
+      const bool has_old = i < k && best[i].row != kNoRow;
+      const bool has_new = j < block_k && added[j].row != kNoRow;
+      if (!has_old && !has_new) break;
+      const Hit renumbered = has_new ? Hit{added[j].row + first, added[j].rank, 0} : Hit{};
+      const bool take_new = has_new && (!has_old || better(renumbered, best[i]));
+      *end++ = take_new ? renumbered : best[i];
+      ++(take_new ? j : i);
+    }
+    std::copy(merged.data(), end, best);
+  }
 }
 
 void write_result(const ResultView& result, int32_t metric, const double* squared, int64_t queries,
@@ -134,7 +183,8 @@ void write_result(const ResultView& result, int32_t metric, const double* square
     if (result.certified != nullptr)
       result.certified[query] = found.certified != nullptr ? found.certified[query] : uint8_t{1};
     if (result.rescored != nullptr) result.rescored[query] = found.rescored[query];
-    if (result.lists_scanned != nullptr) result.lists_scanned[query] = 0;
+    if (result.lists_scanned != nullptr)
+      result.lists_scanned[query] = found.lists != nullptr ? found.lists[query] : 0;
   }
 }
 

@@ -20,6 +20,14 @@ Status knn(const Call& call, Context& context, const nf_knn* request, nf_step* s
 
 // The steps they share.
 
+// How many lists queries look into.
+struct Probes {
+  const int32_t* of_query = nullptr;  // NULL: `probes` for all
+  int32_t probes = 0;
+
+  int32_t of(int64_t query) const { return of_query != nullptr ? of_query[query] : probes; }
+};
+
 // Checked queries and the filter of each.
 struct QueryBatch {
   MatrixView queries;
@@ -28,6 +36,7 @@ struct QueryBatch {
   const int32_t* filter_of_query = nullptr;  // NULL: the first filter, if any, for all; -1: none
   const float* limits = nullptr;             // as in SearchPlan
   int64_t cap = 0;                           // likewise
+  const Probes* probes = nullptr;            // NULL: all rows are looked at
 
   // Index into `filters`, or -1.
   int32_t filter_of(int64_t query) const {
@@ -50,12 +59,21 @@ struct Found {
   int32_t* rescored = nullptr;   // per query
   uint8_t* certified = nullptr;  // per query; NULL where batch.cap is 0: all are
   ScanCount* scanned = nullptr;  // may be NULL: of codes
+  int32_t* lists = nullptr;      // may be NULL: per query, lists that were looked into
 };
 
 // The k best live rows of each query by (rank, row) to hits + query * k; unused entries have row kNoRow.
 // 1 <= k <= live rows; at least one query.
 Status find_hits(const Call& call, Context& context, Index& index, const QueryBatch& batch, int32_t k,
                  const Found& found);
+
+// list_find.cpp: the same of those queries of the batch whose numbers are given, sorted by filter, from their
+// lists. Queries that find fewer than k rows go on to further lists.
+Status find_in_lists(const Call& call, Context& context, Index& index, const QueryBatch& batch,
+                     std::span<const int64_t> numbers, int32_t k, const Found& found);
+
+// Merges hits, `added_k` a query, whose rows count from `first`, into those there are.
+void merge_hits(int64_t queries, const Hit* added, int32_t added_k, int64_t first, Hit* hits, int32_t k);
 
 // Hits to the caller's arrays: final distances, the trim of NF_WITHIN (max_distance NULL: none), missing
 // entries. `found.hits` holds `count` entries per query, count <= k.

@@ -33,18 +33,8 @@ int64_t recoded_at_once(const Basis& basis) {
   return std::max(kGroupRows, rows / kGroupRows * kGroupRows);
 }
 
-// `count` of the numbers below `all`, ascending: one of every stratum.
-std::vector<int64_t> strata(int64_t all, int64_t count, Random* random) {
-  std::vector<int64_t> chosen(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t begin = all / count * i + all % count * i / count;
-    const int64_t end = all / count * (i + 1) + all % count * (i + 1) / count;
-    chosen[static_cast<size_t>(i)] = begin + random->below(end - begin);
-  }
-  return chosen;
-}
+}  // namespace
 
-// Row numbers in the place of their ranks among the live rows, which ascend.
 void to_live_rows(const LiveBits& live, std::vector<int64_t>* ranks) {
   int64_t before = 0, word = -1;
   uint32_t bits = 0;
@@ -60,8 +50,6 @@ void to_live_rows(const LiveBits& live, std::vector<int64_t>* ranks) {
     rank = word * kGroupRows + std::countr_zero(left);
   }
 }
-
-}  // namespace
 
 void Training::renumber() {
   if (phase_ != Phase::kRead || !request_.own_rows) return;
@@ -99,7 +87,12 @@ Status Training::read(const Call& call, const Rows& rows, const TrainRequest& no
   sample_.resize((first + count) * dim);
   float* const to = sample_.data() + first * dim;
   const std::span<const int64_t> block(numbers_.data() + first, count);
-  if (request_.own_rows) NF_TRY(rows.store.read(block, to, rows.dim, call));
+  if (request_.own_rows) {
+    std::vector<int64_t> places(block.begin(), block.end());
+    if (rows.lists != nullptr)
+      for (int64_t& place : places) place = rows.lists->place_of(place);
+    NF_TRY(rows.store.read(places, to, rows.dim, call));
+  }
   for (size_t i = 0; i < count; ++i) {
     float* const row = to + i * dim;
     double squared = 0;
@@ -154,7 +147,7 @@ Status Training::advance(const Call& call, const Rows& rows, const TrainRequest&
       return {};
     case Phase::kCode:
       NF_TRY(rows.store.recode(recoded_at_once(*rows.store.basis()), &left, call));
-      position_ = rows.live.rows() - left;
+      position_ = std::max<int64_t>(0, rows.live.rows() - left);
       if (left == 0) phase_ = Phase::kDone;
       return {};
     case Phase::kDone:
@@ -192,9 +185,10 @@ Status Index::train(const Call& call, const TrainRequest& request, nf_step* step
     const std::chrono::nanoseconds budget(step->budget_ns);
     bool waits = false, fitted = false;
     NF_TRY(training->advance(
-        call, {*store_, live_, rules_, dim(), options_.drop_rows}, request,
-        step->budget_ns != 0 ? std::min<std::chrono::nanoseconds>(budget, kPatience) : kPatience, &waits,
-        &fitted));
+        call,
+        {*store_, live_, rules_, dim(), options_.drop_rows, listed_ != nullptr ? &listed_->lists : nullptr},
+        request, step->budget_ns != 0 ? std::min<std::chrono::nanoseconds>(budget, kPatience) : kPatience,
+        &waits, &fitted));
     if (fitted) {
       compaction_.reset();  // its copies have the codes of before
       store_->set_basis(training->basis());

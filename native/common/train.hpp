@@ -10,6 +10,7 @@
 #include "backend.hpp"
 #include "checks.hpp"
 #include "fit.hpp"
+#include "lists.hpp"
 #include "live_bits.hpp"
 
 namespace nearfield {
@@ -20,11 +21,15 @@ struct TrainRequest {
   MatrixView data;
   int64_t sample = 0;  // rows, 0: default_sample_rows()
   uint64_t seed = 0;
+  // Of an index with lists, whose sample is list_sample.
+  int32_t lists = 0, iterations = 0;
+  int64_t list_sample = 0;
 
   // Of two steps' requests: whether they are of one training.
   bool matches(const TrainRequest& other) const {
     return own_rows == other.own_rows && data.rows == other.data.rows && sample == other.sample &&
-           seed == other.seed;
+           seed == other.seed && lists == other.lists && iterations == other.iterations &&
+           list_sample == other.list_sample;
   }
 };
 
@@ -35,6 +40,9 @@ constexpr int64_t default_sample_rows(int64_t dim) {
   return wanted < most ? wanted : most;
 }
 
+// Row numbers in the place of their ranks among the live rows, which ascend.
+void to_live_rows(const LiveBits& live, std::vector<int64_t>* ranks);
+
 class Training {
  public:
   // What a step works on.
@@ -43,7 +51,8 @@ class Training {
     const LiveBits& live;
     const VectorRules& rules;
     int32_t dim;
-    bool dropped;  // codes alone
+    bool dropped;        // codes alone
+    const Lists* lists;  // NULL: a row's place is its number
   };
 
   // `before`: a fit that was given up, or NULL. It is waited for first, so that there is one at a time.

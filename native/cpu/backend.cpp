@@ -63,6 +63,7 @@ class CpuDevice final : public Device {
   }
   bool supports(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_MANHATTAN; }
   bool supports_codes(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_POINCARE; }
+  bool serves_runs(int32_t) const override { return true; }
   bool supports_codes_alone(int32_t metric) const override { return metric >= NF_L2SQ && metric <= NF_DOT; }
   // Coding a row costs what the product of codes saves at some 200 queries (128 dimensions, identity basis).
   bool codes_pay(int32_t metric, int64_t queries) const override {

@@ -33,8 +33,8 @@ void FlatSearch::choose_codes() {
     if (slab.first < store_.rows() &&
         std::find(bases_.begin(), bases_.end(), slab.codes.basis) == bases_.end())
       bases_.push_back(slab.codes.basis);
-  may_levels_ =
-      plan_.cap != 0 || (plan_.batch <= kMostLevelQueries && levels_pay(plan_.batch, store_.level_share()));
+  may_levels_ = plan_.cap != 0 || plan_.runs != nullptr ||
+                (plan_.batch <= kMostLevelQueries && levels_pay(plan_.batch, store_.level_share()));
   may_coded_product_ =
       !may_levels_ && (state_.codes->product_pays || state_.codes_always || !store_.has_rows());
 }
@@ -98,7 +98,10 @@ Status FlatSearch::answer_capped(int64_t query, std::vector<Hit>* bounds, Worker
   const std::vector<const float*> queries(static_cast<size_t>(kept), part_.query(query));
   std::vector<int64_t> rows(static_cast<size_t>(kept));
   std::vector<float> ranks(static_cast<size_t>(kept));
-  for (size_t i = 0; i < rows.size(); ++i) rows[i] = (*bounds)[i].row;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i] = (*bounds)[i].row;
+    if (plan_.place_of_number != nullptr) rows[i] = plan_.place_of_number[rows[i]];
+  }
   NF_TRY(store_.rank_pairs(queries.data(), rows.data(), kept, ranks.data(), space, call_));
   bounds->resize(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) (*bounds)[i].rank = ranks[i];

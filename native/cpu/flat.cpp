@@ -36,7 +36,8 @@ FlatSearch::FlatSearch(SharedState& shared, const CpuStore& store, const SearchP
       chunks_(store.chunks()),
       bound_(store.options().metric, chunks_),
       part_{shared, store, plan, call, bound_},
-      may_sample_(may_sample && plan.limits == nullptr && pays_to_sample(plan.k, store.rows())) {
+      may_sample_(may_sample && plan.runs == nullptr && plan.limits == nullptr &&
+                  pays_to_sample(plan.k, store.rows())) {
   const double products = static_cast<double>(plan.batch) * static_cast<double>(store.rows()) *
                           static_cast<double>(chunks_ * kChunkFloats);
   workers_ = products < static_cast<double>(kParallelProducts) ? 1 : shared.pool->threads();
@@ -48,11 +49,13 @@ Status FlatSearch::run() {
   NF_TRY(call_.poll());
   int64_t part = 0;
   NF_TRY(part_size(&part));
-  cut_into_blocks();
+  if (plan_.runs == nullptr) cut_into_blocks();
   for (int64_t first = 0; first < plan_.batch; first += part) {
     NF_TRY(prepare(first, std::min(part, plan_.batch - first)));
     // Fewer queries wait for memory, which a second pass over the blocks would read less in order.
-    if (may_sample_ && !part_.levels && part_.queries >= kProductBatch) {
+    if (plan_.runs != nullptr) {
+      NF_TRY(scan_runs());
+    } else if (may_sample_ && !part_.levels && part_.queries >= kProductBatch) {
       NF_TRY(scan_blocks(Pass::kSample));
       NF_TRY(limit_by_sample());
       NF_TRY(scan_blocks(Pass::kRest));
@@ -114,7 +117,7 @@ void FlatSearch::cut_into_blocks() {
 Status FlatSearch::prepare(int64_t first, int64_t queries) {
   part_.first = first;
   part_.queries = queries;
-  part_.product = may_product_ && queries >= kProductBatch;
+  part_.product = may_product_ && queries >= kProductBatch && plan_.runs == nullptr;
   part_.levels = may_levels_;
   part_.coded_product = may_coded_product_;
   if (part_.levels) part_.product = false;

@@ -29,9 +29,16 @@ class FlatSearch {
   ScanCount scanned() const {
     return {scanned_read_.load(std::memory_order_relaxed), scanned_whole_.load(std::memory_order_relaxed)};
   }
-  bool by_levels() const { return may_levels_ && plan_.cap == 0; }
+  // Of all rows.
+  bool by_levels() const { return may_levels_ && plan_.cap == 0 && plan_.runs == nullptr; }
 
  private:
+  // A query and some of its groups.
+  struct Visit {
+    Block block;
+    int32_t query;  // of the part
+  };
+
   Status part_size(int64_t* queries);
   void cut_into_blocks();
   Status prepare(int64_t first, int64_t queries);
@@ -48,6 +55,11 @@ class FlatSearch {
   Status limit_by_sample();
   Status scan_blocks(Pass pass);
   Status scan(int32_t worker);
+  // run_scan.cpp: the part's queries, each over its own groups.
+  void cut_runs();
+  void add_run(int64_t query, const GroupRun& run, std::vector<Visit>* to) const;
+  Status scan_runs();
+  Status scan_visits(const std::vector<Visit>& visits, bool by_codes);
   Status collect();
   // What a worker has of a query of the part.
   const QueryState& found(int32_t worker, int64_t query) const {
@@ -67,6 +79,7 @@ class FlatSearch {
   bool may_levels_ = false, may_coded_product_ = false;
   std::vector<CodedBasisPtr> bases_;  // alive, with codes
   std::vector<Block> blocks_;
+  std::vector<Visit> near_, rest_;  // of queries with runs: those that limits come from first
   std::vector<int64_t> misled_;
   uint64_t most_workspace_ = 0;
   std::atomic<int64_t> ticket_{0};

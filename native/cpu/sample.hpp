@@ -39,7 +39,7 @@ inline bool in_sample(int64_t group) {
 }
 
 inline bool visits(Pass pass, int64_t group) {
-  return pass == Pass::kAll || in_sample(group) == (pass == Pass::kSample);
+  return pass == Pass::kAll || pass == Pass::kMore || in_sample(group) == (pass == Pass::kSample);
 }
 
 }  // namespace nearfield::cpu

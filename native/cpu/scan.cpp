@@ -51,7 +51,7 @@ Scan::Scan(const Part& part, WorkerSpace& space)
   space_.cuts.assign(static_cast<size_t>(part.queries), kNone);
   for (int64_t i = 0; i < part.queries; ++i) {
     QueryState& state = space_.states[static_cast<size_t>(i)];
-    if (part.pass == Pass::kRest) {
+    if (part.pass == Pass::kRest || part.pass == Pass::kMore) {
       state.queue.resume(part.plan.k, part.state.workspace.limits[static_cast<size_t>(i)].get());
       continue;
     }

@@ -10,8 +10,9 @@
 
 namespace nearfield::cpu {
 
-// Which groups of rows a scan visits (sample.hpp).
-enum class Pass : uint8_t { kAll, kSample, kRest };
+// Which groups of rows a scan visits (sample.hpp). kMore: all of those it is given, beside those of a scan
+// before.
+enum class Pass : uint8_t { kAll, kSample, kRest, kMore };
 
 // What the workers of a part share; read only but for the limits.
 struct Part {
@@ -53,6 +54,8 @@ class Scan {
   // With levels: limits from a sample, before the first block. Worker `worker` of the part's.
   Status sample_limits(int32_t worker);
   Status block(const Block& block);
+  // run_scan.cpp: groups that one query meets. `by_codes`: level by level.
+  Status run(const Block& block, int64_t query, bool by_codes);
   const ScanCount& scanned() const { return scanned_; }
 
  private:
@@ -104,7 +107,10 @@ class Scan {
   void keep_ranks(const Group& group, int64_t query, uint32_t wanted, uint32_t places, const float* ranks);
   void rescore(const Group& group, int64_t query, uint32_t rows);
   void rescore_pairs();
-  void push(int64_t query, const Hit& hit) { space_.states[static_cast<size_t>(query)].queue.push(hit); }
+  void push(int64_t query, Hit hit) {
+    if (part_.plan.number_of_place != nullptr) hit.row = part_.plan.number_of_place[hit.row];
+    space_.states[static_cast<size_t>(query)].queue.push(hit);
+  }
   void share_limit(int64_t query);
 
   const Part& part_;

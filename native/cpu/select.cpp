@@ -21,6 +21,8 @@ void Queue::resume(int64_t k, float limit) {
   k_ = k;
   worst_ = last_of(limit);
   std::erase_if(hits_, [&](const Hit& hit) { return !better(hit, worst_); });
+  if (static_cast<int64_t>(hits_.size()) >= k_)
+    worst_ = *std::max_element(hits_.begin(), hits_.end(), kBetter);
 }
 
 void Queue::insert(const Hit& hit) {

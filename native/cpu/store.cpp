@@ -146,6 +146,7 @@ Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const C
   return append_rows(
       static_cast<int64_t>(rows.size()), call,
       [&](int64_t i, const Slab& slab, int64_t row) {
+        if (rows[static_cast<size_t>(i)] == kNoRow) return;
         if (options_.drop_rows) {
           const SlabMap::Place at = source.slabs_.place(rows[static_cast<size_t>(i)]);
           slab.side[row] = source.slabs_[at.slab].side[at.row];
@@ -159,6 +160,7 @@ Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const C
       },
       [&](int64_t first, int64_t end, int32_t worker) {
         for (int64_t row = first; row < end; ++row) {
+          if (rows[static_cast<size_t>(row - rows_)] == kNoRow) continue;
           const SlabMap::Place to = slabs_.place(row);
           const SlabMap::Place at = source.slabs_.place(rows[static_cast<size_t>(row - rows_)]);
           const SlabCodes &codes = slabs_[to.slab].codes, &old = source.slabs_[at.slab].codes;
@@ -169,6 +171,7 @@ Status CpuStore::append_from(Store& from, std::span<const int64_t> rows, const C
         }
       },
       [&](int64_t i) {
+        if (rows[static_cast<size_t>(i)] == kNoRow) return false;
         const SlabMap::Place place = source.slabs_.place(rows[static_cast<size_t>(i)]);
         const uint32_t word = source.slabs_[place.slab].live[place.row / kGroupRows];
         return (word >> (place.row % kGroupRows) & 1u) != 0;

@@ -231,6 +231,7 @@ typedef struct nf_index_info {
   int32_t rotated, level_dims;  /* of the basis: 1 when it has a rotation; dimensions of a level */
   double loosening;             /* the share of |y|^2 beyond the first quarter of the coordinates, of rows added since the training, over that of
                                    its sample. From about 2 on a new training pays; 0: not trained, or nothing added since */
+  int32_t lists, reserved;      /* IVF: how many there are; 0: not trained */
 } nf_index_info;
 
 /* One typedef per function: jextract keeps parameter names of typedefs, not of inline pointers. */

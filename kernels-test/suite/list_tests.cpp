@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Indexes with lists answer, over the lists that a query looks into, as a flat index over the same rows does,
+// bit for bit, whatever has changed since they were trained.
+#include <algorithm>
+#include <numeric>
+
+#include "check.hpp"
+#include "index.hpp"
+#include "tests.hpp"
+
+namespace nearfield::test {
+
+void require_lists(const Bench& bench) {
+  for (const int32_t scan_dtype : {NF_F32, NF_I8}) {
+    nf_capability what{};
+    what.struct_size = sizeof(what);
+    what.op = NF_OP_INDEX;
+    what.index_kind = NF_IVF;
+    what.metric = bench.spec.metric;
+    what.input_dtype = what.store_dtype = NF_F32;
+    what.scan_dtype = scan_dtype;
+    if (bench.backend.api().supports(bench.context(), &what) != 1)
+      throw NotApplicable(text("no lists for %s", metric_name(bench.spec.metric)));
+  }
+}
+
+namespace {
+
+// An index with lists and a flat one, through the same changes.
+class Twins {
+ public:
+  Twins(const Bench& bench, const ContextOptions& path, int32_t scan_dtype)
+      : bench_(bench),
+        context_(bench.backend.context(path)),
+        name_(path.path + (scan_dtype == NF_I8 ? " codes" : " rows")),
+        listed_(bench.backend, context_, bench.spec.metric, bench.spec.dim, 0, scan_dtype, 0, NF_IVF),
+        plain_(bench.backend, context_, bench.spec.metric, bench.spec.dim) {}
+
+  void add(const nf_matrix& rows, uint32_t flags = 0) {
+    listed_.add(rows, flags);
+    plain_.add(rows, flags);
+  }
+  void set_live(std::span<const int64_t> rows, bool live) {
+    listed_.set_live(rows, live);
+    plain_.set_live(rows, live);
+  }
+  void replace(std::span<const int64_t> rows, const nf_matrix& data) {
+    listed_.replace(rows, data);
+    plain_.replace(rows, data);
+  }
+  void compact() {
+    const std::vector<int64_t> numbers = listed_.compact();
+    check(numbers == plain_.compact(), "%s: a compaction gives other numbers than a flat index's",
+          name_.c_str());
+  }
+  Index& listed() { return listed_; }
+
+  void compare(const char* when) {
+    const std::string what = text("%s, %s: lists and flat", name_.c_str(), when);
+    const int32_t lists = listed_.info().lists;
+    compare(what + ", all lists", {.probes = lists});
+    compare(what + ", exact", {.flags = NF_EXACT});
+    Filters half, few;
+    half.add_bits(bitset(listed_.info().rows, [](int64_t row) { return row % 3 != 1; }));
+    few.add_rows({listed_.info().rows / 2, listed_.info().rows - 1});
+    compare(what + ", filtered", {.filters = &half, .probes = lists});
+    compare(what + ", filtered and exact", {.filters = &half, .flags = NF_EXACT});
+    compare(what + ", few rows", {.filters = &few, .probes = std::min(lists, 1)});
+    compare_stored(what);
+    if (lists == 0) return;
+    const Index::Lists of = listed_.read_lists();
+    for (const int32_t probes : {1, 2, (lists + 1) / 2})
+      if (probes <= lists) compare_probes(what, of, probes);
+  }
+
+ private:
+  void compare(const std::string& what, const SearchOptions& options) {
+    const Vectors& queries = bench_.problem.queries();
+    const int64_t batch = bench_.spec.batch, k = bench_.spec.k;
+    Results wanted(batch, k), found(batch, k);
+    SearchOptions plain = options;
+    plain.probes = 0;
+    plain_.search(queries.matrix(), &wanted, plain);
+    listed_.search(queries.matrix(), &found, options);
+    found.check_same(wanted, what.c_str());
+    for (int64_t q = 0; q < std::min<int64_t>(2, batch); ++q) {
+      Results one(1, k);
+      listed_.search(queries.matrix(q, 1), &one, options);
+      one.check_same(0, wanted, q, k, (what + ", alone").c_str());
+    }
+  }
+
+  void compare_stored(const std::string& what) {
+    std::vector<int64_t> rows(static_cast<size_t>(listed_.info().rows));
+    std::iota(rows.begin(), rows.end(), 0);
+    const Vectors stored = listed_.read(rows), wanted = plain_.read(rows);
+    for (const int64_t row : rows)
+      check(std::equal(stored.row(row), stored.row(row) + bench_.spec.dim, wanted.row(row)),
+            "%s: row %lld reads other values", what.c_str(), static_cast<long long>(row));
+    const std::vector<int64_t> offsets = {0, static_cast<int64_t>(rows.size())};
+    const nf_matrix query = bench_.problem.queries().matrix(0, 1);
+    const std::vector<float> distances = listed_.score(query, offsets, rows),
+                             right = plain_.score(query, offsets, rows);
+    check(std::equal(distances.begin(), distances.end(), right.begin(),
+                     [](float a, float b) { return a == b || (a != a && b != b); }),
+          "%s: rows score other distances", what.c_str());
+  }
+
+  // A query's answer is that of the flat index over the rows of the lists it says to have looked into, which
+  // are the nearest ones.
+  void compare_probes(const std::string& what, const Index::Lists& lists, int32_t probes) {
+    const Vectors& queries = bench_.problem.queries();
+    const int64_t batch = bench_.spec.batch, k = bench_.spec.k;
+    const auto count = static_cast<int64_t>(lists.centroids.rows());
+    Results order(batch, count);
+    knn(bench_.backend, context_, bench_.spec.metric, queries.matrix(), lists.centroids.matrix(), &order);
+    Results found(batch, k);
+    listed_.search(queries.matrix(), &found, {.probes = probes});
+    Filters filters;
+    std::vector<int32_t> filter_of_query;
+    for (int64_t q = 0; q < batch; ++q) {
+      const auto looked = [&](int32_t first) {
+        std::vector<uint8_t> in(static_cast<size_t>(count));
+        for (int32_t i = 0; i < first; ++i) in[static_cast<size_t>(order.row(q, i))] = 1;
+        return bitset(static_cast<int64_t>(lists.of_row.size()), [&](int64_t row) {
+          return in[static_cast<size_t>(lists.of_row[static_cast<size_t>(row)])] != 0;
+        });
+      };
+      check(found.lists(q) >= probes && found.lists(q) <= count, "%s: query %lld looked into %d lists of %d",
+            what.c_str(), static_cast<long long>(q), found.lists(q), probes);
+      check(found.count(q) == k || found.lists(q) == count,
+            "%s: query %lld found %d rows in %d lists of %lld", what.c_str(), static_cast<long long>(q),
+            found.count(q), found.lists(q), static_cast<long long>(count));
+      filter_of_query.push_back(filters.add_bits(looked(found.lists(q))));
+    }
+    filters.per_query(filter_of_query);
+    Results wanted(batch, k);
+    plain_.search(queries.matrix(), &wanted, {.filters = &filters});
+    found.check_same(wanted, text("%s, %d probes", what.c_str(), probes).c_str());
+    for (int64_t q = 0; q < std::min<int64_t>(2, batch); ++q) {
+      Results one(1, k);
+      listed_.search(queries.matrix(q, 1), &one, {.probes = probes});
+      one.check_same(0, found, q, k, text("%s, %d probes, alone", what.c_str(), probes).c_str());
+      check(one.lists(0) == found.lists(q), "%s: query %lld alone looked into %d lists, in a batch into %d",
+            what.c_str(), static_cast<long long>(q), one.lists(0), found.lists(q));
+    }
+  }
+
+  const Bench& bench_;
+  nf_context* context_;
+  std::string name_;
+  Index listed_, plain_;
+};
+
+std::vector<int64_t> every(int64_t rows, int64_t step, int64_t first) {
+  std::vector<int64_t> list;
+  for (int64_t row = first; row < rows; row += step) list.push_back(row);
+  return list;
+}
+
+}  // namespace
+
+void test_lists(const Bench& bench) {
+  require_lists(bench);
+  const Problem& p = bench.problem;
+  const int64_t rows = bench.spec.rows, first = rows * 2 / 3 + 1;
+  Vectors fresh((rows + 4) / 5, bench.spec.dim, bench.spec.padded);
+  generate(bench.spec.data, p.metric(), p.seed(), p.seed() + 3, &fresh);
+  std::vector<std::pair<ContextOptions, int32_t>> ways;
+  ways.push_back({{.threads = 2, .slab_bytes = bench.spec.tiny_slabs ? 1u : 0u, .path = {}}, NF_F32});
+  for (const ContextOptions& path : code_paths(bench)) ways.push_back({path, NF_I8});
+  for (const auto& [path, scan_dtype] : ways) {
+    Twins twins(bench, path, scan_dtype);
+    twins.add(p.data().matrix(0, first));
+    twins.compare("before training");
+    twins.listed().train(7);
+    check(twins.listed().info().trained == 1 && twins.listed().info().lists > 0, "trained=%d with %d lists",
+          twins.listed().info().trained, twins.listed().info().lists);
+    twins.compare("trained");
+    twins.add(p.data().matrix(first, rows - first));
+    twins.compare("rows added after training");
+    twins.set_live(every(rows, 4, 3), false);
+    twins.replace(every(rows, 5, 2), fresh.matrix(0, static_cast<int64_t>(every(rows, 5, 2).size())));
+    twins.compare("rows removed and replaced");
+    twins.compact();
+    twins.compare("compacted");
+    // Changes meet lists that are being built.
+    nf_step step{};
+    int steps = 0;
+    for (; steps < 400 && step.done == 0; ++steps) {
+      ok(twins.listed().try_train(1, 8, &step), "index_train");
+      const int64_t number[] = {steps % twins.listed().info().rows};
+      if (steps % 3 == 0) twins.replace(number, fresh.matrix(steps % fresh.rows(), 1));
+      if (steps % 5 == 0) twins.add(fresh.matrix(steps % fresh.rows(), 1), steps % 2 == 0 ? NF_HIDDEN : 0);
+      if (steps % 4 == 0) twins.set_live(number, steps % 8 == 0);
+    }
+    while (step.done == 0) ok(twins.listed().try_train(0, 8, &step), "index_train");
+    twins.compare("trained again among changes");
+    const Index::Lists saved = twins.listed().read_lists();
+    ok(twins.listed().try_write_lists(saved.centroids.matrix(), saved.of_row), "index_write_lists");
+    check(twins.listed().read_lists().of_row == saved.of_row, "rows are in other lists than were written");
+    twins.compare("lists written");
+  }
+  p.check_inputs_unchanged();
+}
+
+}  // namespace nearfield::test

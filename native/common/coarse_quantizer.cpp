@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coarse_quantizer.hpp"
+
+#include <algorithm>
+
+#include "metric.hpp"
+
+namespace nearfield {
+
+namespace {
+// Vector bytes that are prepared at once: the assignment of a block that stays in a cache.
+constexpr int64_t kBlockBytes = int64_t{1} << 20;
+}  // namespace
+
+CoarseQuantizer::CoarseQuantizer(int32_t metric, int32_t dim, std::vector<float> values)
+    : metric_(metric),
+      dim_(dim),
+      count_(static_cast<int32_t>(static_cast<int64_t>(values.size()) / dim)),
+      values_(std::move(values)) {}
+
+Status CoarseQuantizer::create(const Call& call, Device& device, int32_t metric, int32_t dim,
+                               std::vector<float> values, std::shared_ptr<CoarseQuantizer>* out) {
+  std::shared_ptr<CoarseQuantizer> made(new CoarseQuantizer(metric, dim, std::move(values)));
+  NF_TRY(made->fill(call, device, metric, &made->probed_));
+  if (metric == NF_POINCARE) NF_TRY(made->fill(call, device, NF_L2SQ, &made->assigned_));
+  *out = std::move(made);
+  return {};
+}
+
+Status CoarseQuantizer::fill(const Call& call, Device& device, int32_t metric,
+                             std::unique_ptr<Store>* store) {
+  StoreOptions options;
+  options.metric = metric;
+  options.dim = dim_;
+  options.capacity = count_;
+  // Every row that is added, and every row of a training, meets them.
+  options.coded = device.codes_pay(metric, kBlockBytes / (dim_ * static_cast<int64_t>(sizeof(float))));
+  NF_TRY(device.create_store(options, store, call));
+  std::vector<float> side(static_cast<size_t>(count_));
+  for (int32_t i = 0; i < count_; ++i)
+    side[static_cast<size_t>(i)] = row_side(metric, squared_norm(values_.data() + int64_t{i} * dim_, dim_));
+  return (*store)->append({values_.data(), count_, dim_, side.data(), true}, call);
+}
+
+uint64_t CoarseQuantizer::device_bytes() const {
+  return probed_->device_bytes() + (assigned_ != nullptr ? assigned_->device_bytes() : 0);
+}
+
+Status CoarseQuantizer::assign(const Call& call, const MatrixView& rows, const double* squared,
+                               int32_t* list_of_row) {
+  Store& store = assigned_ != nullptr ? *assigned_ : *probed_;
+  const int64_t stride = padded_dim(dim_);
+  const int64_t most = std::max<int64_t>(1, kBlockBytes / (stride * static_cast<int64_t>(sizeof(float))));
+  std::vector<Hit> hits;
+  for (int64_t first = 0; first < rows.rows; first += most) {
+    NF_TRY(call.poll());
+    const int64_t count = std::min(most, rows.rows - first);
+    prepared_.assign(static_cast<size_t>(count * stride), 0.0f);
+    for (int64_t i = 0; i < count; ++i)
+      prepare_query(metric_, rows.row(first + i), dim_, squared[first + i], prepared_.data() + i * stride);
+    hits.assign(static_cast<size_t>(count), Hit{});
+    SearchPlan plan;
+    plan.queries = prepared_.data();
+    plan.query_stride = stride;
+    plan.batch = count;
+    plan.k = 1;
+    plan.hits = hits.data();
+    NF_TRY(store.search(plan, call));
+    for (int64_t i = 0; i < count; ++i)
+      list_of_row[first + i] = static_cast<int32_t>(hits[static_cast<size_t>(i)].row);
+  }
+  return {};
+}
+
+Status CoarseQuantizer::nearest(const Call& call, const float* queries, int64_t stride, int64_t batch,
+                                int32_t probes, Hit* hits) {
+  SearchPlan plan;
+  plan.queries = queries;
+  plan.query_stride = stride;
+  plan.batch = batch;
+  plan.k = probes;
+  plan.hits = hits;
+  return probed_->search(plan, call);
+}
+
+}  // namespace nearfield

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The centroids of lists on the device: which list a row belongs to, and which lists a query should look
+// into.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend.hpp"
+#include "checks.hpp"
+
+namespace nearfield {
+
+class CoarseQuantizer {
+ public:
+  // `values`: count x dim, checked by the rules of the metric. Rows go to the nearest centroid, of cosine to
+  // that of least angle, of dot to that of greatest product. On the ball they go to the nearest in the
+  // Euclidean sense, as the centroids are Euclidean means, and queries ask by rank |q-c|^2 alpha_c
+  // (docs/numerics.md).
+  static Status create(const Call& call, Device& device, int32_t metric, int32_t dim,
+                       std::vector<float> values, std::shared_ptr<CoarseQuantizer>* out);
+
+  int32_t count() const { return count_; }
+  int32_t metric() const { return metric_; }
+  const float* values() const { return values_.data(); }
+  uint64_t device_bytes() const;
+
+  // The list of each row, which has been checked; `squared`: its squared norm.
+  Status assign(const Call& call, const MatrixView& rows, const double* squared, int32_t* list_of_row);
+  // The `probes` lists that each query should look into first, best first, batch x probes. Queries are
+  // prepared as SearchPlan has them.
+  Status nearest(const Call& call, const float* queries, int64_t stride, int64_t batch, int32_t probes,
+                 Hit* hits);
+
+ private:
+  CoarseQuantizer(int32_t metric, int32_t dim, std::vector<float> values);
+  Status fill(const Call& call, Device& device, int32_t metric, std::unique_ptr<Store>* store);
+
+  int32_t metric_, dim_, count_;
+  std::vector<float> values_;
+  std::unique_ptr<Store> probed_, assigned_;  // NULL: the same
+  std::vector<float> prepared_;
+};
+
+}  // namespace nearfield
