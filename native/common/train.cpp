@@ -33,17 +33,6 @@ int64_t recoded_at_once(const Basis& basis) {
   return std::max(kGroupRows, rows / kGroupRows * kGroupRows);
 }
 
-// `count` of the numbers below `all`, ascending: one of every stratum.
-std::vector<int64_t> strata(int64_t all, int64_t count, Random* random) {
-  std::vector<int64_t> chosen(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t begin = all / count * i + all % count * i / count;
-    const int64_t end = all / count * (i + 1) + all % count * (i + 1) / count;
-    chosen[static_cast<size_t>(i)] = begin + random->below(end - begin);
-  }
-  return chosen;
-}
-
 // Row numbers in the place of their ranks among the live rows, which ascend.
 void to_live_rows(const LiveBits& live, std::vector<int64_t>* ranks) {
   int64_t before = 0, word = -1;
