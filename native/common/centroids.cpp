@@ -49,8 +49,8 @@ Status Centroids::replace(const Call& call, std::vector<float> rows) {
   return {};
 }
 
-Status Centroids::nearest(const Call& call, const float* rows, int64_t count, const float* limits,
-                          Hit* hits) {
+Status Centroids::nearest(const Call& call, const float* rows, int64_t count, const float* limits, Hit* hits,
+                          int64_t number) {
   SearchPlan plan;
   plan.queries = rows;
   plan.query_stride = padded_dim(dim_);
@@ -58,6 +58,10 @@ Status Centroids::nearest(const Call& call, const float* rows, int64_t count, co
   plan.k = 1;
   plan.limits = limits;
   plan.hits = hits;
+  if (number >= 0) {
+    plan.kept = &kept_;
+    plan.kept_first = number;
+  }
   return store_->search(plan, call);
 }
 

@@ -23,7 +23,9 @@ class Centroids {
   // In the place of the old ones; those that differ are written.
   Status replace(const Call& call, std::vector<float> rows);
   // Prepared rows, padded_dim apart, to the nearest of each by (rank, row). `limits`: as in SearchPlan.
-  Status nearest(const Call& call, const float* rows, int64_t count, const float* limits, Hit* hits);
+  // `number`: of the first row, where these are the same whenever they come; -1: they do not come again.
+  Status nearest(const Call& call, const float* rows, int64_t count, const float* limits, Hit* hits,
+                 int64_t number = -1);
   // The rank of each row and the centroid of its number.
   Status ranks(const Call& call, const float* rows, int64_t count, const int32_t* numbers, float* ranks);
 
@@ -36,6 +38,7 @@ class Centroids {
   int64_t dim_;
   std::vector<float> rows_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<KeptQueries> kept_;
   std::vector<int64_t> offsets_, numbers_;  // of ranks(), kept
 };
 

@@ -18,7 +18,7 @@ constexpr int64_t kThreadAdds = int64_t{1} << 20;
 constexpr int32_t kMostThreads = 8;
 // Dimensions of a thread's share: a cache line of floats.
 constexpr int64_t kShareDims = 16;
-// |sum| below this share of the sum of lengths is what normalising in f32 leaves of rows that cancel out.
+// |sum| below this share of the sum of weights is what normalising in f32 leaves of rows that cancel out.
 constexpr double kNoDirection = 0x1p-20;
 
 void add_dims(const Points& points, int64_t first, int64_t count, const int32_t* labels, int64_t begin,
@@ -50,7 +50,6 @@ void ClusterSums::reset(int64_t clusters, int64_t dim) {
   const auto count = static_cast<size_t>(clusters);
   sums_.assign(count * static_cast<size_t>(dim), 0.0);
   masses_.assign(count, 0.0);
-  lengths_.assign(count, 0.0);
   members_.assign(count, 0);
 }
 
@@ -58,7 +57,6 @@ void ClusterSums::count(const Points& points, int64_t row, int32_t cluster, int 
   const auto at = static_cast<size_t>(cluster);
   const double weight = points.weight(row);
   masses_[at] += sign * weight;
-  lengths_[at] += sign * weight * points.norm(row);
   if (weight > 0) members_[at] += sign;
 }
 
@@ -104,7 +102,7 @@ bool ClusterSums::centroid(int32_t metric, int64_t cluster, float* to) const {
   double squared = 0;
   for (int64_t j = 0; j < dim_; ++j) squared += sum[j] * sum[j];
   const double norm = std::sqrt(squared);
-  if (norm <= lengths_[static_cast<size_t>(cluster)] * kNoDirection) return false;
+  if (norm <= mass(cluster) * kNoDirection) return false;
   normalise(sum, norm, dim_, to);
   return true;
 }

@@ -22,20 +22,20 @@ class ClusterSums {
   int64_t members(int64_t cluster) const {                                              // of a weight above 0
     return members_[static_cast<size_t>(cluster)];
   }
-  // The centroid, to dim floats: the mean, of cosine and dot its direction. False where the rows have none:
-  // `to` is untouched.
+  // The centroid, to dim floats: the mean, of cosine its direction. False where the rows have none: `to` is
+  // untouched.
   bool centroid(int32_t metric, int64_t cluster, float* to) const;
 
  private:
   void count(const Points& points, int64_t row, int32_t cluster, int sign);
 
   int64_t dim_ = 0;
-  std::vector<double> sums_;              // weight x row
-  std::vector<double> masses_, lengths_;  // weights, and weight x |row|
+  std::vector<double> sums_;  // weight x row
+  std::vector<double> masses_;
   std::vector<int64_t> members_;
 };
 
-// `from` at length 1; of dot centroids and seeds.
+// `from` at length 1.
 void normalise(const double* from, double norm, int64_t dim, float* to);
 
 }  // namespace nearfield

@@ -106,10 +106,11 @@ class KmeansRun final : public Work {
   Status advance(const Call& call, Context& context, const KmeansRequest& request, const Piece& piece);
   Status read(const Call& call, const KmeansRequest& request);
   Status begin_clustering(const Call& call);
-  Status label(const Call& call, const KmeansRequest& request, const Piece& piece);
+  Status label(const Call& call, Context& context, const KmeansRequest& request, const Piece& piece);
   bool has_all() const { return shape_.sample == shape_.data.rows; }
-  // What is kept of rows: prepared, padded, `to` is zero.
-  void prepare(const MatrixView& rows, const double* squared, float* to) const;
+  // Whether those of the clustering are those of all rows.
+  bool has_labels() const { return has_all() && points_.metric == shape_.metric; }
+  void keep(const float* row, double squared, float weight);
 
   KmeansRequest shape_;  // of the first step: its numbers, none of its pointers
   VectorRules rules_;
@@ -122,7 +123,9 @@ class KmeansRun final : public Work {
   std::vector<float> start_;     // a warm one
   std::unique_ptr<TwoLevels> levels_;
   std::unique_ptr<Clustering> clustering_;
-  std::vector<int32_t> labels_;  // of all rows, where not all are in the sample
+  // Of all rows, where those of the clustering are not.
+  std::unique_ptr<Centroids> final_;
+  std::vector<int32_t> labels_;
   double inertia_ = 0;
 };
 
@@ -131,17 +134,16 @@ Status KmeansRun::begin(const Call& call, const KmeansRequest& request) {
   rules_ = {request.metric, 0};
   Random random(request.seed);
   if (!has_all()) numbers_ = strata(request.data.rows, request.sample, &random);
-  points_.metric = request.metric;
+  points_.metric = clustered_as(request.metric);
   points_.dim = request.data.cols;
   const auto rows = static_cast<size_t>(request.sample);
   points_.rows.resize(rows * static_cast<size_t>(points_.stride()));
   points_.weights.resize(rows);
-  if (request.metric == NF_DOT) points_.norms.resize(rows);
   if (request.warm) NF_TRY(read_start(call, request));
   const bool levels = !request.warm && request.clusters > TwoLevels::kMostOfOneLevel;
   const int64_t seeded = Clustering::planned(request.sample, request.iterations, !request.warm);
   planned_ = request.data.rows + (levels ? 3 : 1) * seeded;
-  if (!has_all() && request.wants_rows()) planned_ += request.data.rows;
+  if (!has_labels() && request.wants_rows()) planned_ += request.data.rows;
   return {};
 }
 
@@ -220,15 +222,12 @@ Status KmeansRun::advance(const Call& call, Context& context, const KmeansReques
     case Phase::kCluster:
       NF_TRY(clustering_->advance(call, context, piece, &passed));
       if (!clustering_->is_done()) break;
-      inertia_ = clustering_->lloyd().inertia();
-      phase_ = request.wants_rows() && !has_all() ? Phase::kLabel : Phase::kDone;
-      if (phase_ == Phase::kDone) break;
-      inertia_ = 0;
+      if (has_labels()) inertia_ = clustering_->lloyd().inertia();
+      phase_ = request.wants_rows() && !has_labels() ? Phase::kLabel : Phase::kDone;
       next_ = 0;
-      labels_.resize(static_cast<size_t>(request.data.rows));
       break;
     case Phase::kLabel:
-      return label(call, request, piece);
+      return label(call, context, request, piece);
     case Phase::kDone:
       break;
   }
@@ -236,9 +235,19 @@ Status KmeansRun::advance(const Call& call, Context& context, const KmeansReques
   return {};
 }
 
-void KmeansRun::prepare(const MatrixView& rows, const double* squared, float* to) const {
-  for (int64_t i = 0; i < rows.rows; ++i)
-    prepare_query(shape_.metric, rows.row(i), rows.cols, squared[i], to + i * points_.stride());
+// The next row of the sample; the memory it comes to is zero.
+void KmeansRun::keep(const float* row, double squared, float weight) {
+  float* const to = points_.rows.data() + kept_ * points_.stride();
+  double counts = static_cast<double>(weight);
+  if (shape_.metric == NF_DOT) {
+    const double norm = std::sqrt(squared);
+    counts *= norm;  // 0: without a direction
+    for (int64_t i = 0; i < points_.dim && norm > 0; ++i)
+      to[i] = static_cast<float>(static_cast<double>(row[i]) / norm);
+  } else {
+    prepare_query(shape_.metric, row, points_.dim, squared, to);
+  }
+  points_.weights[static_cast<size_t>(kept_++)] = counts;
 }
 
 Status KmeansRun::read(const Call& call, const KmeansRequest& request) {
@@ -253,12 +262,7 @@ Status KmeansRun::read(const Call& call, const KmeansRequest& request) {
       return error(NF_INVALID_ARGUMENT, "%s: weights[%lld]=%g, a weight must be finite and at least 0",
                    call.operation(), static_cast<long long>(row), static_cast<double>(weight));
     if (!has_all() && (kept_ == points_.count() || numbers_[static_cast<size_t>(kept_)] != row)) continue;
-    const auto at = static_cast<size_t>(kept_);
-    const double norm = squared[static_cast<size_t>(row - first)];
-    prepare(request.data.slice(row, 1), &norm, points_.rows.data() + kept_ * points_.stride());
-    points_.weights[at] = weight;
-    if (request.metric == NF_DOT) points_.norms[at] = static_cast<float>(std::sqrt(norm));
-    ++kept_;
+    keep(request.data.row(row), squared[static_cast<size_t>(row - first)], weight);
   }
   next_ += count;
   position_ += count;
@@ -272,7 +276,7 @@ Status KmeansRun::begin_clustering(const Call& call) {
   options.seed = shape_.seed;
   if (phase_ == Phase::kRead) {
     const auto counting = std::count_if(points_.weights.begin(), points_.weights.end(),
-                                        [](float weight) { return weight > 0; });
+                                        [](double weight) { return weight > 0; });
     if (counting < shape_.clusters)
       return error(NF_INVALID_ARGUMENT, "%s: clusters=%lld, the sample has %lld rows of a weight above 0",
                    call.operation(), static_cast<long long>(shape_.clusters),
@@ -292,18 +296,24 @@ Status KmeansRun::begin_clustering(const Call& call) {
 }
 
 // Rows that have been out of sight since they were checked.
-Status KmeansRun::label(const Call& call, const KmeansRequest& request, const Piece& piece) {
-  Centroids& centroids = clustering_->lloyd().centroids();
-  const int64_t first = next_;
-  const int64_t count =
-      std::min(request.data.rows - first, piece.rows_against(shape_.clusters, request.data.cols));
+Status KmeansRun::label(const Call& call, Context& context, const KmeansRequest& request,
+                        const Piece& piece) {
+  const int64_t first = next_, dim = request.data.cols;
+  if (first == 0) {
+    labels_.resize(static_cast<size_t>(request.data.rows));
+    NF_TRY(Centroids::create(call, context, request.metric, dim, clustering_->lloyd().centroids().rows(),
+                             request.data.rows, &final_));
+  }
+  const int64_t count = std::min(request.data.rows - first, piece.rows_against(shape_.clusters, dim));
   const MatrixView rows = request.data.slice(first, count);
   std::vector<double> squared(static_cast<size_t>(count));
   NF_TRY(check_vectors(call, "data row", first, rules_, rows, squared.data()));
   std::vector<float> prepared(static_cast<size_t>(count * points_.stride()));
-  prepare(rows, squared.data(), prepared.data());
+  for (int64_t i = 0; i < count; ++i)
+    prepare_query(request.metric, rows.row(i), dim, squared[static_cast<size_t>(i)],
+                  prepared.data() + i * points_.stride());
   std::vector<Hit> hits(static_cast<size_t>(count));
-  NF_TRY(centroids.nearest(call, prepared.data(), count, nullptr, hits.data()));
+  NF_TRY(final_->nearest(call, prepared.data(), count, nullptr, hits.data()));
   for (int64_t i = 0; i < count; ++i) {
     const Hit& hit = hits[static_cast<size_t>(i)];
     labels_[static_cast<size_t>(first + i)] = static_cast<int32_t>(hit.row);
@@ -319,7 +329,7 @@ void KmeansRun::write(const KmeansRequest& request) const {
   Lloyd& lloyd = clustering_->lloyd();
   const std::vector<float>& centroids = lloyd.centroids().rows();
   std::copy(centroids.begin(), centroids.end(), request.centroids);
-  const std::vector<int32_t>& labels = has_all() ? lloyd.labels() : labels_;
+  const std::vector<int32_t>& labels = has_labels() ? lloyd.labels() : labels_;
   if (request.labels != nullptr) std::copy(labels.begin(), labels.end(), request.labels);
   if (request.inertia != nullptr) *request.inertia = inertia_;
 }

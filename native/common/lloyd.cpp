@@ -43,7 +43,7 @@ Status Lloyd::advance(const Call& call, Context& context, const Piece& piece, in
   // Nothing farther than the centroid of before is wanted, wherever that has moved.
   limits_.resize(size);
   if (labelled_) NF_TRY(centroids_->ranks(call, from, count, labels, limits_.data()));
-  NF_TRY(centroids_->nearest(call, from, count, labelled_ ? limits_.data() : nullptr, hits_.data()));
+  NF_TRY(centroids_->nearest(call, from, count, labelled_ ? limits_.data() : nullptr, hits_.data(), first));
   for (int64_t i = 0; i < count; ++i) {
     const Hit& hit = hits_[static_cast<size_t>(i)];
     if (hit.row == kNoRow)
@@ -52,7 +52,7 @@ Status Lloyd::advance(const Call& call, Context& context, const Piece& piece, in
     changed_ += label != labels[i] || !labelled_ ? 1 : 0;
     labels[i] = label;
     ranks_[static_cast<size_t>(first + i)] = hit.rank;
-    costs_[static_cast<size_t>(label)] += points_.weight(first + i) * points_.cost(first + i, hit.rank);
+    costs_[static_cast<size_t>(label)] += points_.weight(first + i) * points_.cost(hit.rank);
   }
   sums_.add(points_, first, count, labels, host_threads(context));
   next_ += count;

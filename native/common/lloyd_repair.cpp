@@ -36,7 +36,7 @@ Lloyd::Members Lloyd::members() const {
 double Lloyd::share_of(int64_t cluster, int64_t row) const {
   const auto i = static_cast<size_t>(row);
   if (labels_[i] != cluster) return 0;
-  return points_.weight(row) * points_.cost(row, ranks_[i]);
+  return points_.weight(row) * points_.cost(ranks_[i]);
 }
 
 // A row of the cluster, by chance in proportion to its share; -1 where none counts.
@@ -115,10 +115,9 @@ void Lloyd::rebalance(std::vector<float>* centroids) const {
     float* const to = centroids->data() + given_up * points_.dim;
     std::vector<double> at(static_cast<size_t>(points_.dim));
     double squared = 0;
-    const double scale = points_.metric == NF_DOT ? points_.norm(row) : 1;
     for (size_t j = 0; j < at.size(); ++j) {
       const auto c = static_cast<double>(centre[j]);
-      at[j] = c + (static_cast<double>(points_.row(row)[j]) / scale - c) / 8;
+      at[j] = c + (static_cast<double>(points_.row(row)[j]) - c) / 8;
       squared += at[j] * at[j];
     }
     normalise(at.data(), points_.metric == NF_L2SQ ? 1 : std::sqrt(squared), points_.dim, to);

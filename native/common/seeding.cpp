@@ -85,23 +85,18 @@ Status Seeding::advance(const Call& call, Context& context, const Piece& piece, 
 
 void Seeding::draw_first() {
   const int64_t row = draw(
-      points_.count(), [this](int64_t i) { return weight(i); }, &random_);
+      points_.count(), [this](int64_t i) { return points_.weight(i); }, &random_);
   candidates_.push_back(std::max<int64_t>(0, row));
 }
 
 void Seeding::append(int64_t row, std::vector<float>* to) const {
-  const float* const from = points_.row(row);
-  const double norm = points_.norm(row);
-  for (int64_t i = 0; i < points_.dim; ++i)
-    to->push_back(points_.metric == NF_DOT && norm > 0
-                      ? static_cast<float>(static_cast<double>(from[i]) / norm)
-                      : from[i]);
+  to->insert(to->end(), points_.row(row), points_.row(row) + points_.dim);
 }
 
 int64_t Seeding::places() const {
   std::vector<bool> met(candidates_.size());
   for (int64_t i = 0; i < points_.count(); ++i)
-    if (weight(i) > 0) met[static_cast<size_t>(nearest_[static_cast<size_t>(i)])] = true;
+    if (points_.weight(i) > 0) met[static_cast<size_t>(nearest_[static_cast<size_t>(i)])] = true;
   return std::count(met.begin(), met.end(), true);
 }
 
@@ -110,7 +105,7 @@ Status Seeding::end_round(const Call& call) {
   next_ = 0;
   fresh_ = static_cast<int64_t>(candidates_.size());
   double left = 0;
-  for (int64_t i = 0; i < points_.count(); ++i) left += points_.weight(i) * cost(i);
+  for (int64_t i = 0; i < points_.count(); ++i) left += cost(i);
   if (rounds_ < kRounds && clusters_ > 1 && left > 0) {
     draw_candidates(left);
     return {};
@@ -132,17 +127,17 @@ void Seeding::draw_candidates(double cost) {
   ++rounds_;
   const double wanted = std::max(1.0, static_cast<double>(clusters_) / 2);
   for (int64_t i = 0; i < points_.count(); ++i)
-    if (random_.uniform() * cost < wanted * points_.weight(i) * this->cost(i)) candidates_.push_back(i);
+    if (random_.uniform() * cost < wanted * this->cost(i)) candidates_.push_back(i);
   if (static_cast<int64_t>(candidates_.size()) > fresh_) return;
   candidates_.push_back(draw(
-      points_.count(), [this](int64_t i) { return points_.weight(i) * this->cost(i); }, &random_));
+      points_.count(), [this](int64_t i) { return this->cost(i); }, &random_));
 }
 
 void Seeding::begin_reduce() {
   phase_ = Phase::kReduce;
   weights_.assign(candidates_.size(), 0.0);
   for (int64_t i = 0; i < points_.count(); ++i)
-    weights_[static_cast<size_t>(nearest_[static_cast<size_t>(i)])] += weight(i);
+    weights_[static_cast<size_t>(nearest_[static_cast<size_t>(i)])] += points_.weight(i);
   for (const int64_t row : candidates_) append(row, &rows_);
   least_.assign(candidates_.size(), std::numeric_limits<double>::max());
   ranks_ = {};
@@ -171,9 +166,7 @@ void Seeding::reduce() {
       const float squared = squared_distance(row, seed, points_.dim);
       const float rank = points_.metric == NF_L2SQ ? squared : squared / 2;
       double& least = least_[static_cast<size_t>(i)];
-      least =
-          std::min(least, points_.metric == NF_DOT ? Points::cost(NF_COSINE, points_.dim, 1, rank)
-                                                   : points_.cost(candidates_[static_cast<size_t>(i)], rank));
+      least = std::min(least, points_.cost(rank));
     }
   }
   if (drawn >= 0 && static_cast<int64_t>(seeds_.size()) < clusters_ * points_.dim) return;

@@ -38,8 +38,8 @@ class Seeding {
   void draw_candidates(double cost);
   void begin_reduce();
   void reduce();
-  double weight(int64_t i) const { return points_.weight(i) * points_.norm(i); }
-  double cost(int64_t i) const { return points_.cost(i, ranks_[static_cast<size_t>(i)]); }
+  // Of a row, weighted.
+  double cost(int64_t i) const { return points_.weight(i) * points_.cost(ranks_[static_cast<size_t>(i)]); }
   void append(int64_t row, std::vector<float>* to) const;
 
   const Points& points_;
