@@ -49,7 +49,9 @@ void test_metric_limits(const Bench& bench, nf_context* context) {
                             {Entry::kSearch, &Requests::Storage::queries, "query"},
                             {Entry::kScore, &Requests::Storage::queries, "query"},
                             {Entry::kKnn, &Requests::Storage::queries, "query"},
-                            {Entry::kKnn, &Requests::Storage::dataset, "dataset row"}};
+                            {Entry::kKnn, &Requests::Storage::dataset, "dataset row"},
+                            {Entry::kAssign, &Requests::Storage::queries, "data row"},
+                            {Entry::kAssign, &Requests::Storage::dataset, "centroid"}};
   const auto set = [](Requests& r, nf_matrix Requests::Storage::*matrix, float first) {
     nf_matrix& m = r.at.*matrix;
     auto* row = static_cast<float*>(m.data) + m.row_stride / static_cast<int64_t>(sizeof(float));
@@ -91,7 +93,7 @@ void test_gaps(const Bench& bench, nf_context* context) {
   };
   const Requests& r = runner.requests();
   constexpr int64_t kFilled = Requests::kQueries * Requests::kResultStride;
-  for (const Entry entry : {Entry::kSearch, Entry::kKnn}) {
+  for (const Entry entry : {Entry::kSearch, Entry::kKnn, Entry::kAssign}) {
     runner.expect(entry, "for its gaps", {NF_OK, ""}, [](Requests&) {});
     for (int64_t i = 0; i < kFilled + 8; ++i) {
       const bool written = i < kFilled && i % Requests::kResultStride < Requests::kK;
@@ -106,6 +108,14 @@ void test_gaps(const Bench& bench, nf_context* context) {
     bench.report->check(r.at.result_certified[0] == 1 && r.at.result_certified[1] == 1,
                         std::string(operation(entry)) + ": certified", "is not 1 on a flat f32 index");
   }
+  runner.expect(Entry::kKmeans, "for its gaps", {NF_OK, ""}, [](Requests&) {});
+  constexpr int64_t kCentroids = Requests::kClusters * kDim;
+  bench.report->check(!is_pattern(&r.at.centroids[kCentroids - 1], sizeof(float)) &&
+                          is_pattern(&r.at.centroids[kCentroids], 8 * sizeof(float)) &&
+                          !is_pattern(&r.at.labels[Requests::kDataset - 1], sizeof(int32_t)) &&
+                          is_pattern(&r.at.labels[Requests::kDataset], 8 * sizeof(int32_t)) &&
+                          !is_pattern(&r.at.inertia, sizeof(double)),
+                      "kmeans: its outputs", "were not written, or more was");
   // Query 0 has the list {0, 7, 38}, of which 7 is dead.
   runner.expect(Entry::kSearch, "for its missing entries", {NF_OK, ""}, [](Requests&) {});
   const float missing = r.at.result_distances[2];

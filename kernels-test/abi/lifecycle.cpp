@@ -78,16 +78,20 @@ void test_supports(const Bench& bench) {
     without("BF16 rows", [](nf_capability& c) { c.store_dtype = NF_BF16; });
     without("BF16 scan", [](nf_capability& c) { c.scan_dtype = NF_BF16; });
     without("F16 input", [](nf_capability& c) { c.input_dtype = NF_F16; });
-    without("k-means", [](nf_capability& c) { c.op = NF_OP_KMEANS; });
-    without("assign", [](nf_capability& c) { c.op = NF_OP_ASSIGN; });
     without("quantize", [](nf_capability& c) { c.op = NF_OP_QUANTIZE; });
     without("operation 77", [](nf_capability& c) { c.op = 77; });
     without("a short struct", [](nf_capability& c) { --c.struct_size; });
     without("a reserved field", [](nf_capability& c) { c.reserved = 1; });
-    what.op = NF_OP_KNN;
-    check(what, 1, name + "knn");
-    what.index_kind = what.store_dtype = what.scan_dtype = 0;
-    check(what, 1, name + "knn, nothing said of an index");
+    for (const int32_t op : {NF_OP_KNN, NF_OP_KMEANS, NF_OP_ASSIGN}) {
+      const int32_t served = op != NF_OP_KMEANS || metric <= NF_DOT ? 1 : 0;
+      const std::string of = name + "operation " + std::to_string(op);
+      what = base;
+      what.metric = metric;
+      what.op = op;
+      check(what, served, of);
+      what.index_kind = what.store_dtype = what.scan_dtype = 0;
+      check(what, served, of + ", nothing said of an index");
+    }
   }
   for (const int32_t metric : {0, -1, 6, 32, INT32_MAX, INT32_MIN}) {
     nf_capability what = base;
@@ -153,15 +157,10 @@ void test_unbuilt(const Bench& bench) {
     bench.report->check(entry(nullptr) == NF_UNIMPLEMENTED, std::string(name) + " without a call block");
   };
   const nf_api* api = bench.api;
-  nf_kmeans kmeans = sized<nf_kmeans>();
-  nf_assign assign = sized<nf_assign>();
-  nf_step step = sized<nf_step>();
   nf_lists lists = sized<nf_lists>();
-  check("kmeans", [&](nf_call* call) { return api->kmeans(context.get(), &kmeans, &step, call); });
-  check("assign", [&](nf_call* call) { return api->assign(context.get(), &assign, call); });
   check("read_lists", [&](nf_call* call) { return api->index_read_lists(index.get(), &lists, call); });
   check("write_lists", [&](nf_call* call) { return api->index_write_lists(index.get(), &lists, call); });
-  check("kmeans", [&](nf_call* call) { return api->kmeans(nullptr, nullptr, nullptr, call); });
+  check("read_lists", [&](nf_call* call) { return api->index_read_lists(nullptr, nullptr, call); });
 }
 
 void test_table(const Bench& bench) {

@@ -38,6 +38,10 @@ const char* operation(Entry entry) {
       return "score";
     case Entry::kKnn:
       return "knn";
+    case Entry::kKmeans:
+      return "kmeans";
+    case Entry::kAssign:
+      return "assign";
   }
   return "";
 }
@@ -175,6 +179,27 @@ void Requests::fill(nf_context* with_context, nf_index* with_index, nf_error* wi
   at.knn_step = sized<nf_step>();
   at.knn_step.done = 0x5A;
   knn_step = &at.knn_step;
+
+  at.kmeans = sized<nf_kmeans>();
+  at.kmeans.metric = NF_L2SQ;
+  at.kmeans.data = &at.dataset;
+  at.kmeans.weights = at.weights;
+  at.kmeans.clusters = kClusters;
+  at.kmeans.iterations = 2;
+  at.kmeans.centroids = at.centroids;
+  at.kmeans.labels = at.labels;
+  at.kmeans.inertia = &at.inertia;
+  for (float& weight : at.weights) weight = 1.5f;
+  kmeans = &at.kmeans;
+  at.kmeans_step = sized<nf_step>();
+  at.kmeans_step.done = 0x5A;
+  kmeans_step = &at.kmeans_step;
+  at.assign = sized<nf_assign>();
+  at.assign.metric = NF_L2SQ;
+  at.assign.data = &at.queries;
+  at.assign.centroids = &at.dataset;
+  at.assign.nearest = &at.result;
+  assign = &at.assign;
 }
 
 nf_status Requests::run(const nf_api* api, Entry entry) {
@@ -207,6 +232,10 @@ nf_status Requests::run(const nf_api* api, Entry entry) {
       return api->index_score(index, score, call);
     case Entry::kKnn:
       return api->knn(context, knn, knn_step, call);
+    case Entry::kKmeans:
+      return api->kmeans(context, kmeans, kmeans_step, call);
+    case Entry::kAssign:
+      return api->assign(context, assign, call);
   }
   return NF_INTERNAL;
 }

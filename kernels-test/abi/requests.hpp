@@ -25,7 +25,9 @@ enum class Entry {
   kSearch,
   kScore,
   kKnn,
-  kLast = kKnn
+  kKmeans,
+  kAssign,
+  kLast = kAssign
 };
 // The word that begins an entry's messages.
 const char* operation(Entry entry);
@@ -41,6 +43,7 @@ struct Requests {
   static constexpr int32_t kK = 4;
   static constexpr int64_t kResultStride = kK + 2;
   static constexpr int64_t kDataset = 70;
+  static constexpr int32_t kClusters = 4;
 
   // handles; NULL only where a test wants it
   nf_context* context;
@@ -68,6 +71,9 @@ struct Requests {
   nf_score* score;
   nf_knn* knn;
   nf_step* knn_step;
+  nf_kmeans* kmeans;
+  nf_step* kmeans_step;
+  nf_assign* assign;
 
   // what they point to
   struct Storage {
@@ -86,10 +92,12 @@ struct Requests {
     int64_t numbers[3];
     nf_live live;
     nf_compact compact;
-    nf_step step, knn_step;
+    nf_step step, knn_step, kmeans_step;
     nf_search search;
     nf_score score;
     nf_knn knn;
+    nf_kmeans kmeans;
+    nf_assign assign;
     nf_result result;
     nf_filter bitset, listed;
     const nf_filter* filters[2];
@@ -100,6 +108,9 @@ struct Requests {
     int64_t progress[3];
     float rows_data[3 * kStride], out_data[3 * kStride + 8], query_data[kQueries * kStride];
     float dataset_data[kDataset * kDim];
+    float weights[kDataset], centroids[kClusters * kDim + 8];
+    int32_t labels[kDataset + 8];
+    double inertia;
     int64_t new_row[kIndexRows + 8];
     int64_t offsets[kQueries + 1], score_rows[5];
     float score_distances[5 + 8], score_errors[5 + 8];
@@ -107,7 +118,7 @@ struct Requests {
     float result_distances[kQueries * kResultStride + 8];
     int32_t result_count[kQueries + 2], result_rescored[kQueries + 2], result_lists[kQueries + 2];
     uint8_t result_certified[kQueries + 6];
-    alignas(8) unsigned char arena[9216];  // for copies of structs with other sizes
+    alignas(8) unsigned char arena[12288];  // for copies of structs with other sizes
   } at;
 
   nf_error* error;  // outside of this block, for it is written

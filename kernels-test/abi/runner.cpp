@@ -11,6 +11,7 @@ nf_status Runner::call(Entry entry, const Change& change) {
   requests_->fill(context_, witness_->index(), &error_);
   requests_->at.desc.metric = metric_;
   requests_->at.knn.metric = metric_;
+  requests_->at.assign.metric = metric_;
   change(*requests_);
   std::memcpy(static_cast<void*>(before_.get()), requests_.get(), sizeof(Requests));
   const nf_status status = requests_->run(bench_.api, entry);

@@ -229,6 +229,19 @@ void searches(Table& t) {
   });
   t.fine(knn, "all rows as a piece", [](Requests& r) { r.knn->dataset_rows = Requests::kDataset; });
   t.fine(knn, "a first step", [](Requests& r) { r.knn_step->budget_ns = 1; });
+
+  const Entry assign = Entry::kAssign;
+  t.fine(assign, "as it should be", [](Requests&) {});
+  t.bad(assign, "context NULL", "NULL", [](Requests& r) { r.context = nullptr; });
+  t.bad(assign, "metric 0", "metric=0", [](Requests& r) { r.assign->metric = 0; });
+  t.unimplemented(assign, "a later metric", "metric=9", [](Requests& r) { r.assign->metric = 9; });
+  vectors(t, assign, "data", &Requests::Storage::queries, "data row");
+  vectors(t, assign, "centroids", &Requests::Storage::dataset, "centroid");
+  results(t, assign);
+  t.fine(assign, "no centroids", [](Requests& r) {
+    r.at.dataset.rows = 0;
+    r.at.dataset.data = nullptr;
+  });
 }
 
 }  // namespace nearfield_test

@@ -48,7 +48,14 @@ const Place kPlaces[] = {NF_PLACE(kDeviceInfo, device_info, false),
                          NF_PLACE(kKnn, at.knn.queries, false),
                          NF_PLACE(kKnn, at.knn.dataset, false),
                          NF_PLACE(kKnn, at.knn.filter, true),
-                         NF_PLACE(kKnn, at.knn.result, false)};
+                         NF_PLACE(kKnn, at.knn.result, false),
+                         NF_PLACE(kKmeans, kmeans, false),
+                         NF_PLACE(kKmeans, kmeans_step, true),
+                         NF_PLACE(kKmeans, at.kmeans.data, false),
+                         NF_PLACE(kAssign, assign, false),
+                         NF_PLACE(kAssign, at.assign.data, false),
+                         NF_PLACE(kAssign, at.assign.centroids, false),
+                         NF_PLACE(kAssign, at.assign.nearest, false)};
 #undef NF_PLACE
 
 unsigned char* pointer_at(const Place& place, Requests& r) {

@@ -52,5 +52,6 @@ T* misaligned(T* pointer) {
 void vectors(Table& t, Entry entry, const std::string& name, nf_matrix Requests::Storage::*matrix,
              const std::string& noun);
 void searches(Table& t);
+void clusterings(Table& t);
 
 }  // namespace nearfield_test

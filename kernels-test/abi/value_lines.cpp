@@ -155,8 +155,8 @@ void mutations(Table& t) {
 
 // How a call may end early, and the block that says so.
 void calls(Table& t) {
-  for (const Entry entry :
-       {Entry::kDeviceCount, Entry::kCreate, Entry::kAdd, Entry::kCompact, Entry::kSearch, Entry::kKnn}) {
+  for (const Entry entry : {Entry::kDeviceCount, Entry::kCreate, Entry::kAdd, Entry::kCompact, Entry::kSearch,
+                            Entry::kKnn, Entry::kKmeans, Entry::kAssign}) {
     t.fine(entry, "call NULL", [](Requests& r) { r.call = nullptr; });
     t.fine(entry, "call->error NULL", [](Requests& r) { r.call->error = nullptr; });
     t.fine(entry, "a time-out of centuries", [](Requests& r) { r.call->timeout_ns = kHuge; });
@@ -181,6 +181,7 @@ std::vector<Line> value_lines() {
   descriptions(table);
   mutations(table);
   searches(table);
+  clusterings(table);
   calls(table);
   return table.take();
 }

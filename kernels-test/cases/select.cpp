@@ -134,6 +134,12 @@ const std::vector<Property> kProperties = {
     {"live", {{33, 1000, 10, 7}, {127, 33, 33, 2}, {7, 1000, 1000, 2}}},
     {"hidden", {{33, 1000, 10, 7}, {7, 300, 300, 2}}},
     {"knn-steps", {{33, 300, 40, 70}}},
+    {"assign", {{33, 200, 5, 70}}},
+    {"kmeans", {{17, 300, 6, 1}}},
+    {"kmeans-warm", {{9, 120, 4, 1}}},
+    {"kmeans-far", {{4, 33, 3, 1}}},
+    {"kmeans-balanced", {{6, 400, 8, 1}}},
+    {"kmeans-ends", {{5, 60, 7, 1}}},
     {"replace", {{33, 1000, 10, 7}, {769, 33, 8, 2}}},
     {"read", {{33, 1000, 1, 1}, {1, 33, 1, 1}, {769, 1000, 1, 1}, {4096, 31, 1, 1}}},
     {"add", {{33, 1000, 10, 2}, {7, 33, 8, 2}}},
@@ -207,6 +213,13 @@ const std::vector<Pair> kPairs = {
     {"knn-steps", {3, 5000, 9, 130}, Data::CLUSTERED, NF_L2SQ},
     // Seven, of a metric that keeps the rows' norms.
     {"knn-steps", {16, 3400, 9, 20}, Data::CLUSTERED, NF_COSINE},
+    // What k-means may find: nothing to find, groups far from the origin, of one row each.
+    {"kmeans", {17, 300, 6, 1}, Data::GAUSS},
+    {"kmeans", {5, 200, 5, 1}, Data::OFFSET, NF_L2SQ},
+    {"kmeans", {5, 100, 5, 1}, Data::DUPLICATES, NF_L2SQ},
+    {"kmeans", {4, 150, 20, 1}, Data::SCALES},
+    {"kmeans-warm", {9, 120, 4, 1}, Data::GAUSS},
+    {"kmeans-ends", {5, 60, 7, 1}, Data::GAUSS},
     {"model", {7, 200, 8, 2}, Data::GAUSS, NF_COSINE, true},
     // Whatever a bound of codes may get wrong: dimensions around the levels, of one, of two and of many, over
     // one slab and several; few

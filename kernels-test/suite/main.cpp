@@ -170,6 +170,12 @@ const std::vector<Test>& all_tests() {
   static const std::vector<Test> tests = {
       {"knn", NF_OP_KNN, test_knn},
       {"knn-steps", NF_OP_KNN, test_knn_steps},
+      {"assign", NF_OP_ASSIGN, test_assign},
+      {"kmeans", NF_OP_KMEANS, test_kmeans},
+      {"kmeans-warm", NF_OP_KMEANS, test_kmeans_warm},
+      {"kmeans-far", NF_OP_KMEANS, test_kmeans_far},
+      {"kmeans-balanced", NF_OP_KMEANS, test_kmeans_balanced},
+      {"kmeans-ends", NF_OP_KMEANS, test_kmeans_ends},
       {"search", NF_OP_INDEX, test_search},
       {"score", NF_OP_INDEX, test_score},
       {"filter", NF_OP_INDEX, test_filter},

@@ -23,7 +23,7 @@ struct Bench {
 
 struct Test {
   const char* name;   // as in Case::test
-  int32_t operation;  // NF_OP_KNN or NF_OP_INDEX: what the backend must support
+  int32_t operation;  // NF_OP_KNN ...: what the backend must support
   void (*run)(const Bench& bench);
 };
 
@@ -62,6 +62,12 @@ void test_bits_hardware(const Bench& bench);
 void test_bits_filter(const Bench& bench);
 void test_model(const Bench& bench);
 void test_agree(const Bench& bench);
+void test_assign(const Bench& bench);
+void test_kmeans(const Bench& bench);
+void test_kmeans_warm(const Bench& bench);
+void test_kmeans_far(const Bench& bench);
+void test_kmeans_balanced(const Bench& bench);
+void test_kmeans_ends(const Bench& bench);
 void test_codes(const Bench& bench);
 void test_codes_capped(const Bench& bench);
 void test_codes_model(const Bench& bench);

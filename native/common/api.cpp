@@ -7,6 +7,7 @@
 #include "compiler.hpp"
 #include "entries.hpp"
 #include "metric.hpp"
+#include "points.hpp"
 #include "search.hpp"
 
 namespace nearfield {
@@ -117,10 +118,11 @@ int32_t supports(nf_context* handle, const nf_capability* from) {
     const bool flat_index = ((what.store_dtype == NF_F32 && scanned) || alone) && what.index_kind == NF_FLAT;
     const bool listed_index = what.store_dtype == NF_F32 && scanned && what.index_kind == NF_IVF &&
                               handle->context->serves_lists(what.metric);
-    const bool f32_knn = f32_or_unset(what.store_dtype) && f32_or_unset(what.scan_dtype) &&
-                         (what.index_kind == 0 || what.index_kind == NF_FLAT);
-    const bool built =
-        (what.op == NF_OP_INDEX && (flat_index || listed_index)) || (what.op == NF_OP_KNN && f32_knn);
+    const bool f32_rows = f32_or_unset(what.store_dtype) && f32_or_unset(what.scan_dtype) &&
+                          (what.index_kind == 0 || what.index_kind == NF_FLAT);
+    const bool stateless = what.op == NF_OP_KNN || what.op == NF_OP_ASSIGN ||
+                           (what.op == NF_OP_KMEANS && has_means(what.metric));
+    const bool built = (what.op == NF_OP_INDEX && (flat_index || listed_index)) || (stateless && f32_rows);
     const bool codes = what.op == NF_OP_QUANTIZE && what.index_kind == 0 && what.metric == 0 &&
                        (what.store_dtype == NF_I8 || what.store_dtype == NF_BF16) && what.scan_dtype == 0;
     answer = (codes || (built && handle->context->serves(what.metric))) && what.input_dtype == NF_F32 &&

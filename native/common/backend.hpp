@@ -73,6 +73,12 @@ struct GroupRun {
   int64_t first = 0, count = 0;
 };
 
+// What a store has made of queries, for searches to come.
+class KeptQueries {
+ public:
+  virtual ~KeptQueries() = default;
+};
+
 // A batch of queries over the live rows of a store, all of them or those of some groups.
 struct SearchPlan {
   const float* queries = nullptr;  // batch x query_stride floats; prepared by metric.hpp (cosine:
@@ -102,6 +108,10 @@ struct SearchPlan {
   uint8_t* certified =
       nullptr;  // with a cap: out, per query: 1 when no other row can be among the k best; all 1 on entry
   ScanCount* scanned = nullptr;  // may be NULL: a coded scan adds to it
+  // NULL, or where the store may keep what it makes of these queries, which have the numbers kept_first and
+  // on and are the same whenever they come with it. Of one store alone.
+  std::unique_ptr<KeptQueries>* kept = nullptr;
+  int64_t kept_first = 0;
 };
 
 // Ranks of chosen rows, in the canonical final form: bit-identical to what search() reports for the same

@@ -33,6 +33,8 @@ nf_status unimplemented(const char* operation, const nf_call* call, const char* 
 // stateless.cpp
 nf_status knn_entry(nf_context* context, const nf_knn* request, nf_step* step, nf_call* call);
 nf_status kmeans_entry(nf_context* context, const nf_kmeans* request, nf_step* step, nf_call* call);
+
+// assign.cpp
 nf_status assign_entry(nf_context* context, const nf_assign* request, nf_call* call);
 
 // quantize.cpp

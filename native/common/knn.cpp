@@ -9,6 +9,7 @@
 #include "lookahead.hpp"
 #include "metric.hpp"
 #include "search.hpp"
+#include "steps.hpp"
 
 namespace nearfield {
 namespace {
@@ -118,9 +119,7 @@ Status KnnRun::begin(const Call& call, const KnnRequest& request) {
 
 Status KnnRun::check_same(const Call& call, const KnnRequest& request) const {
   const auto same = [&](const char* name, int64_t now, int64_t then) {
-    return now == then ? Status()
-                       : error(NF_INVALID_ARGUMENT, "%s: %s=%lld, the first step had %lld", call.operation(),
-                               name, static_cast<long long>(now), static_cast<long long>(then));
+    return nearfield::check_same(call, name, now, then);
   };
   NF_TRY(same("metric", request.metric, shape_.metric));
   NF_TRY(same("queries->rows", request.queries.rows, shape_.queries.rows));
@@ -242,48 +241,21 @@ void KnnRun::write(const ResultView& result) {
                k_, nullptr);
 }
 
-Status check_step(const Call& call, const nf_step& step, int64_t position) {
-  NF_TRY(check_budget(call, step));
-  if (step.position != position)
-    return error(NF_INVALID_ARGUMENT, "%s: step->position=%lld, the work stands at %lld", call.operation(),
-                 static_cast<long long>(step.position), static_cast<long long>(position));
-  return {};
-}
-
 }  // namespace
 
-Status knn(const Call& call, Context& context, const nf_knn* from, nf_step* step) {
-  nf_step alone{};  // of a call without steps
-  nf_step& now = step != nullptr ? *step : alone;
-  const bool again = now.work != nullptr;
-  const auto token = reinterpret_cast<Works::Token>(now.work);
-  std::unique_ptr<Work> work;
-  if (again) {
-    work = context.works().take(token);
-  } else {
-    work = std::make_unique<KnnRun>();
-  }
-  auto* const run = dynamic_cast<KnnRun*>(work.get());
-  if (run == nullptr)
-    return error(NF_INVALID_ARGUMENT, "%s: step->work=%p is no work of this context that waits for a step",
-                 call.operation(), now.work);
+Status knn(const Call& call, Context& context, const nf_knn* from, nf_step* caller) {
+  Step<KnnRun> step(context, caller);
+  NF_TRY(step.begin(call));
+  KnnRun& run = step.run();
   KnnRequest request;
-  NF_TRY(check_step(call, now, run->position()));
-  NF_TRY(read_request(call, context, from, run->position(), &request));
-  if (step == nullptr && request.at_hand.rows < request.rows)
+  NF_TRY(read_request(call, context, from, run.position(), &request));
+  if (caller == nullptr && request.at_hand.rows < request.rows)
     return error(NF_INVALID_ARGUMENT,
                  "%s: dataset->rows=%lld, without steps it must be all dataset_rows=%lld", call.operation(),
                  static_cast<long long>(request.at_hand.rows), static_cast<long long>(request.rows));
-  NF_TRY(again ? run->check_same(call, request) : run->begin(call, request));
-  NF_TRY(run->step(call, context, request, now.budget_ns, again));
-  now.position = run->position();
-  now.done = run->is_done() ? 1 : 0;
-  if (now.done != 0) {
-    run->write(request.result);
-    now.work = nullptr;
-  } else {
-    now.work = reinterpret_cast<void*>(context.works().keep(token, std::move(work)));
-  }
+  NF_TRY(step.is_again() ? run.check_same(call, request) : run.begin(call, request));
+  NF_TRY(run.step(call, context, request, step.budget_ns(), step.is_again()));
+  step.end([&] { run.write(request.result); });
   return {};
 }
 

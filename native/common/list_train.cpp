@@ -26,8 +26,8 @@ int64_t lists_for(int64_t rows) {
                     static_cast<long long>(kMostLists));
 }
 
-// Clusters have means in the Euclidean sense on the ball, too (docs/numerics.md).
-int32_t clustered_metric(int32_t metric) { return metric == NF_POINCARE ? NF_L2SQ : metric; }
+// On the ball clusters have Euclidean means (docs/numerics.md).
+int32_t clustered_metric(int32_t metric) { return metric == NF_POINCARE ? NF_L2SQ : clustered_as(metric); }
 }  // namespace
 
 void ListTraining::renumber() {
@@ -57,7 +57,6 @@ Status ListTraining::choose(const Call& call, const ListBuild::Source& from) {
   points_.dim = from.dim;
   points_.rows.assign(numbers_.size() * static_cast<size_t>(points_.stride()), 0.0f);
   points_.weights.assign(numbers_.size(), 1);
-  points_.norms.resize(points_.metric == NF_DOT ? numbers_.size() : 0);
   read_ = 0;
   return {};
 }
@@ -83,9 +82,10 @@ Status ListTraining::read(const Call& call, const ListBuild::Source& from, const
       NF_TRY(check_vectors(call, "data row", rows[static_cast<size_t>(i)], from.rules, given, &squared));
       std::copy_n(given.data, dim, row);
     }
-    prepare_query(points_.metric, row, dim, squared, points_.rows.data() + read_ * points_.stride());
-    if (points_.metric == NF_DOT)
-      points_.norms[static_cast<size_t>(read_)] = static_cast<float>(std::sqrt(squared));
+    float* const to = points_.rows.data() + read_ * points_.stride();
+    // A zero row, which dot and L2 take, has no direction: of dot it counts for nothing.
+    if (points_.metric != NF_COSINE || squared > 0) prepare_query(points_.metric, row, dim, squared, to);
+    points_.weights[static_cast<size_t>(read_)] = from.rules.metric == NF_DOT ? std::sqrt(squared) : 1;
   }
   return {};
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 namespace nearfield {
 
@@ -31,5 +32,16 @@ class Random {
  private:
   uint64_t state_;
 };
+
+// `count` of the numbers below `all`, ascending: one of every stratum.
+inline std::vector<int64_t> strata(int64_t all, int64_t count, Random* random) {
+  std::vector<int64_t> chosen(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t begin = all / count * i + all % count * i / count;
+    const int64_t end = all / count * (i + 1) + all % count * (i + 1) / count;
+    chosen[static_cast<size_t>(i)] = begin + random->below(end - begin);
+  }
+  return chosen;
+}
 
 }  // namespace nearfield

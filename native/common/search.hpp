@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Search, scoring and stateless knn over flat indexes, in the turn of their context.
+// Search, scoring and the stateless kernels, in the turn of their context.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@ Status search(const Call& call, Context& context, Index& index, const nf_search*
 Status score(const Call& call, Context& context, Index& index, const nf_score* request);
 // One step; *step is as the caller gave it, and written on success. NULL: all at once.
 Status knn(const Call& call, Context& context, const nf_knn* request, nf_step* step);
+Status kmeans(const Call& call, Context& context, const nf_kmeans* request, nf_step* step);
 
 // The steps they share.
 

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The entries of the stateless kernels.
+// The entries of the stateless kernels that work in steps.
 #include "entries.hpp"
 #include "search.hpp"
 
 namespace nearfield {
+namespace {
 
-nf_status knn_entry(nf_context* handle, const nf_knn* request, nf_step* step, nf_call* call) {
-  return enter("knn", call, [&](const Call& c, nf_error*) -> Status {
+// body(call, context, a copy of the caller's step or NULL)
+template <typename Body>
+nf_status in_steps(const char* operation, nf_context* handle, nf_step* step, const nf_call* call,
+                   const Body& body) noexcept {
+  return enter(operation, call, [&](const Call& c, nf_error*) -> Status {
     NF_TRY(check_pointer(c, "context", handle));
     Context& context = *handle->context;
     nf_step slice{};
     if (step != nullptr) NF_TRY(read_struct(c, "step", step, &slice));
     Status status = context.run(c, [&]() -> Status {
-      NF_TRY(knn(c, context, request, step != nullptr ? &slice : nullptr));
+      NF_TRY(body(c, context, step != nullptr ? &slice : nullptr));
       if (step != nullptr) write_struct(slice, step);
       return {};
     });
@@ -22,12 +26,18 @@ nf_status knn_entry(nf_context* handle, const nf_knn* request, nf_step* step, nf
   });
 }
 
-nf_status kmeans_entry(nf_context*, const nf_kmeans*, nf_step*, nf_call* call) {
-  return unimplemented("kmeans", call, "k-means is");
+}  // namespace
+
+nf_status knn_entry(nf_context* context, const nf_knn* request, nf_step* step, nf_call* call) {
+  return in_steps("knn", context, step, call, [&](const Call& c, Context& context, nf_step* slice) {
+    return knn(c, context, request, slice);
+  });
 }
 
-nf_status assign_entry(nf_context*, const nf_assign*, nf_call* call) {
-  return unimplemented("assign", call, "assignment to centroids is");
+nf_status kmeans_entry(nf_context* context, const nf_kmeans* request, nf_step* step, nf_call* call) {
+  return in_steps("kmeans", context, step, call, [&](const Call& c, Context& context, nf_step* slice) {
+    return kmeans(c, context, request, slice);
+  });
 }
 
 }  // namespace nearfield

@@ -19,6 +19,7 @@ float up(double value) { return std::nextafter(static_cast<float>(value), kNone)
 void CodedQueries::reset(int32_t metric, CodedBasisPtr basis, int64_t count) {
   metric_ = metric;
   basis_ = std::move(basis);
+  count_ = 0;
   // With one term rho is 1 for every query.
   const float shrink = basis_->bound().test(CodedQuery(), kNone).shrink;
   product_shrink_ = std::nextafter(shrink - static_cast<float>(kRoundings), 0.0f);
@@ -74,6 +75,7 @@ void CodedQueries::copy_into_panels(const Panels& panels, int64_t packed_dims) {
   stride_ = query_stride(packed_dims, coded_dim);
   const int64_t bytes = packed_bytes(packed_dims, coded_dim, panels.queries);
   packed_.fit(bytes / static_cast<int64_t>(sizeof(float)));
+  count_ = panels.queries;
   int8_t* to = packed();
   if (tiles) {
     std::fill_n(to, bytes, int8_t{0});
@@ -85,6 +87,14 @@ void CodedQueries::copy_into_panels(const Panels& panels, int64_t packed_dims) {
     for (int64_t dim = 0; dim < coded_dim; dim += packed_dims)
       for (int64_t i = panels.first_query(panel); i < panels.first_query(panel + 1); ++i, to += packed_dims)
         std::copy_n(query(i).codes[0].data() + dim, packed_dims, to);
+}
+
+void CodedQueries::keep_panels_alone() {
+  for (CodedQuery& query : queries_) {
+    query.codes[0] = query.codes[1] = {};
+    query.tails = {};
+  }
+  bias_ = {};
 }
 
 void CodedQueries::put(int64_t i, LevelTile* tile) const {

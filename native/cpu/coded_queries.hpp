@@ -21,6 +21,11 @@ class CodedQueries {
   // With one term, after all are coded.
   void copy_into_panels(const Panels& panels, int64_t packed_dims);
 
+  // Gives back what is in the panels too; the tests of a product need no more.
+  void keep_panels_alone();
+  // Whether these have been coded, and into panels, in this basis.
+  bool is_of(const CodedBasisPtr& basis, int64_t count) const { return basis_ == basis && count_ == count; }
+
   const CodedBasis& basis() const { return *basis_; }
   const CodedBasisPtr& basis_pointer() const { return basis_; }
   const CodedQuery& query(int64_t i) const { return queries_[static_cast<size_t>(i)]; }
@@ -45,6 +50,7 @@ class CodedQueries {
   int8_t* packed() const { return reinterpret_cast<int8_t*>(packed_.get()); }
 
   CodedBasisPtr basis_;
+  int64_t count_ = 0;  // in panels
   int32_t metric_ = 0;
   float product_shrink_ = 0;
   std::vector<CodedQuery> queries_;

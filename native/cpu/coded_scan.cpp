@@ -25,6 +25,19 @@ void join_chunks(const uint8_t* from, size_t bytes, uint8_t* to) {
 }
 }  // namespace
 
+// What is behind the last level, up to a whole tile, meets zeros of the queries.
+void pack_codes(const Slab& slab, int64_t group, int32_t packed_dims, uint8_t* to) {
+  const CodedGroup from = slab.codes.group(group);
+  const auto level_bytes = static_cast<size_t>(slab.codes.layout.level_bytes());
+  for (int64_t level = 0; level < slab.codes.layout.levels(); ++level, to += level_bytes) {
+    const uint8_t* codes = from.codes + level * from.level_stride;
+    if (packed_dims == 2 * kChunkFloats)
+      join_chunks(codes, level_bytes, to);
+    else
+      std::memcpy(to, codes, level_bytes);
+  }
+}
+
 void Scan::begin_coded() {
   const auto queries = static_cast<size_t>(part_.queries);
   space_.pauses.assign(queries, 0);
@@ -66,20 +79,6 @@ size_t Scan::basis_of(const Slab& slab) const {
   return b;
 }
 
-// What is behind the last level, up to a whole tile, meets zeros of the queries.
-void Scan::pack_codes(const Slab& slab, int64_t group) {
-  const CodedGroup from = slab.codes.group(group);
-  const auto level_bytes = static_cast<size_t>(slab.codes.layout.level_bytes());
-  auto* to = reinterpret_cast<uint8_t*>(space_.codes.get());
-  for (int64_t level = 0; level < slab.codes.layout.levels(); ++level, to += level_bytes) {
-    const uint8_t* codes = from.codes + level * from.level_stride;
-    if (part_.state.codes->packed_dims == 2 * kChunkFloats)
-      join_chunks(codes, level_bytes, to);
-    else
-      std::memcpy(to, codes, level_bytes);
-  }
-}
-
 Status Scan::coded_product(const Slab& slab, const Group& group, int64_t first_panel, int64_t last_panel) {
   const size_t b = basis_of(slab);
   const CodedQueries& coded = coded_[b];
@@ -96,7 +95,7 @@ Status Scan::coded_product(const Slab& slab, const Group& group, int64_t first_p
     NF_TRY(poll(wanting * group.floats / 2 + (last - first) * kMaskProducts));
     if (wanting == 0) continue;
     if (!is_packed) {
-      pack_codes(slab, place);
+      pack_codes(slab, place, part_.state.codes->packed_dims, reinterpret_cast<uint8_t*>(space_.codes.get()));
       const auto bytes = static_cast<uint64_t>(slab.codes.layout.read_bytes(slab.codes.layout.levels()));
       scanned_.read += bytes;
       scanned_.whole += bytes;

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "metric.hpp"
+#include "nearest.hpp"
 #include "sample.hpp"
 #include "subset.hpp"
 
@@ -234,6 +235,15 @@ Status FlatSearch::collect() {
 }
 
 Status CpuStore::search(const SearchPlan& plan, const Call& call) {
+  if (NearestSearch::serves(*state_, *this, plan)) {
+    NearestSearch nearest(*state_, *this, plan, call);
+    NF_TRY(nearest.run());
+    if (plan.scanned != nullptr) {
+      plan.scanned->read += nearest.scanned().read;
+      plan.scanned->whole += nearest.scanned().whole;
+    }
+    return {};
+  }
   FlatSearch search(*state_, *this, plan, call, true);
   Status status = search.run();
   const ScanCount scanned = search.scanned();

@@ -48,6 +48,9 @@ struct Block {
   int64_t groups;
 };
 
+// A group's codes as the product reads them, level after level: CodedProductTile::codes.
+void pack_codes(const Slab& slab, int64_t group, int32_t packed_dims, uint8_t* to);
+
 class Scan {
  public:
   Scan(const Part& part, WorkerSpace& space);
@@ -99,7 +102,6 @@ class Scan {
   void begin_coded();
   void take_coded_limit(int64_t query, float limit);
   Status coded_product(const Slab& slab, const Group& group, int64_t first_panel, int64_t last_panel);
-  void pack_codes(const Slab& slab, int64_t group);
   // What a product has kept of the queries from `first` on: rows few in a group are rescored one by one, else
   // with all of it. Answers how many queries kept too many.
   int64_t rescore_kept(const Group& group, int64_t first, int64_t last, const uint32_t* rows,

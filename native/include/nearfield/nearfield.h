@@ -150,18 +150,21 @@ typedef struct nf_knn {
                                    at least one while there are more: a step takes some of them, or none, and the work is done with the last */
 } nf_knn;
 
-typedef struct nf_kmeans {      /* seeding on a random sample, then Lloyd; same seed and device: same bits out */
+/* Seeding on a random sample, then Lloyd; same seed and device: same bits out. L2, cosine and dot, whose centroids have length 1. Every
+ * row is checked, and in steps comes whole with each. No cluster of the sample is empty: rows in fewer places are refused. */
+typedef struct nf_kmeans {
   uint32_t struct_size; int32_t metric;
-  const nf_matrix *data; const float *weights; /* weights NULL: all 1 */
-  int32_t clusters, iterations, init, balanced; /* init 0: k-means|| ; 1: `centroids` holds a warm start */
-  int64_t sample; uint64_t seed; /* sample 0: min(rows, 256 x clusters) for seeding and Lloyd */
-  float *centroids;             /* out: clusters x cols */
-  int32_t *labels;              /* out, may be NULL: nearest centroid per row */
-  double *inertia;              /* out, may be NULL */
+  const nf_matrix *data; const float *weights; /* weights NULL: all 1; else finite, at least 0. A row of weight 0 has a label and no other part */
+  int32_t clusters, iterations, init, balanced; /* clusters up to 65,536; iterations 0: 10; init 0: k-means|| ; 1: `centroids` holds a warm
+                                     start; balanced 1: goes on until no cluster of the sample weighs more than twice the mean, if it can */
+  int64_t sample; uint64_t seed; /* sample: rows for seeding and Lloyd, at least `clusters`; 0: min(rows, 256 x clusters) */
+  float *centroids;             /* out: clusters x cols; in: a warm start */
+  int32_t *labels;              /* out, may be NULL: nearest centroid per row, as nf_assign has it */
+  double *inertia;              /* out, may be NULL: of all rows, sum of weight x distance to the nearest centroid */
 } nf_kmeans;
 
-typedef struct nf_assign {      /* nearest centroids per row */
-  uint32_t struct_size; int32_t metric;
+typedef struct nf_assign {      /* nearest centroids per row: the bits of nf_knn with `data` for queries and `centroids` for the dataset */
+  uint32_t struct_size; int32_t metric; /* all five */
   const nf_matrix *data, *centroids; nf_result *nearest;
 } nf_assign;
 

@@ -55,6 +55,9 @@ public interface Engine extends AutoCloseable {
   /** Makes vectors smaller: host work, with the same bytes whichever engine does it. */
   void quantize(QuantizeCall vectors, CallControl control);
 
+  /** Begins a clustering. The segments of {@code request} must stay until it has ended. */
+  KMeans kmeans(KMeansRequest request);
+
   /** Free memory of the device in bytes, or -1 when it cannot say. */
   long freeBytes();
 
@@ -79,6 +82,52 @@ public interface Engine extends AutoCloseable {
     @Override
     void close();
   }
+
+  /** A clustering under way; belongs to its engine and is closed before it. */
+  interface KMeans extends AutoCloseable {
+    /**
+     * Works for about {@code budgetNanos}, or to the end when that is 0. A failure ends the
+     * clustering.
+     *
+     * @return whether it is done and the outputs are written
+     */
+    boolean step(long budgetNanos, CallControl control);
+
+    /** Rows passed so far, and those of all passes that are planned. */
+    long done();
+
+    long total();
+
+    @Override
+    void close();
+  }
+
+  /**
+   * Rows and where their clusters go. All numbers have been checked, vectors and weights have not.
+   *
+   * @param vectors {@code rows} x {@code dim} f32
+   * @param weights null, or a f32 for each row
+   * @param started whether {@code centroids} holds a start
+   * @param sample rows; 0: 256 for each cluster
+   * @param centroids in and out: {@code clusters} x {@code dim} f32
+   * @param labels out: a 32-bit number for each row
+   * @param inertia out: one f64
+   */
+  record KMeansRequest(
+      Metric metric,
+      MemorySegment vectors,
+      int rows,
+      int dim,
+      @Nullable MemorySegment weights,
+      int clusters,
+      int iterations,
+      boolean started,
+      boolean balanced,
+      long sample,
+      long seed,
+      MemorySegment centroids,
+      MemorySegment labels,
+      MemorySegment inertia) {}
 
   record Estimate(long peakBytes, long bytes) {}
 

@@ -65,6 +65,13 @@ final class CallFrame implements AutoCloseable {
     return call;
   }
 
+  /** The words where the call says how far it is: phase, rows done, rows in all. */
+  MemorySegment progress() {
+    MemorySegment words = room(ValueLayout.JAVA_LONG, 3);
+    nf_call.progress(call, words);
+    return words;
+  }
+
   /** A zeroed struct whose first word, {@code struct_size}, is set. */
   MemorySegment struct(MemoryLayout layout) {
     MemorySegment struct = arena.allocate(layout);

@@ -26,6 +26,8 @@ import dev.nearfield.ffi.nf_index_replace_fn;
 import dev.nearfield.ffi.nf_index_search_fn;
 import dev.nearfield.ffi.nf_index_set_live_fn;
 import dev.nearfield.ffi.nf_index_train_fn;
+import dev.nearfield.ffi.nf_kmeans;
+import dev.nearfield.ffi.nf_kmeans_fn;
 import dev.nearfield.ffi.nf_knn;
 import dev.nearfield.ffi.nf_knn_fn;
 import dev.nearfield.ffi.nf_live;
@@ -73,6 +75,7 @@ public final class NativeCalls {
   private final MethodHandle contextDestroy;
   private final MethodHandle supports;
   private final MethodHandle knn;
+  private final MethodHandle kmeans;
   private final MethodHandle quantize;
   private final MethodHandle indexEstimate;
   private final MethodHandle indexCreate;
@@ -97,6 +100,7 @@ public final class NativeCalls {
     contextDestroy = bind(table, "context_destroy", nf_context_destroy_fn.descriptor());
     supports = bind(table, "supports", nf_supports_fn.descriptor());
     knn = bind(table, "knn", nf_knn_fn.descriptor());
+    kmeans = bind(table, "kmeans", nf_kmeans_fn.descriptor());
     quantize = bind(table, "quantize", nf_quantize_fn.descriptor());
     indexEstimate = bind(table, "index_estimate", nf_index_estimate_fn.descriptor());
     indexCreate = bind(table, "index_create", nf_index_create_fn.descriptor());
@@ -250,6 +254,16 @@ public final class NativeCalls {
     room(step, nf_step.layout());
     try {
       return (int) knn.invokeExact(context, request, step, frame.call());
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  int kmeans(MemorySegment context, MemorySegment request, MemorySegment step, CallFrame frame) {
+    room(request, nf_kmeans.layout());
+    room(step, nf_step.layout());
+    try {
+      return (int) kmeans.invokeExact(context, request, step, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }

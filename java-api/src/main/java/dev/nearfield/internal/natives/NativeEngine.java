@@ -162,6 +162,11 @@ public final class NativeEngine implements Engine {
   }
 
   @Override
+  public KMeans kmeans(KMeansRequest request) {
+    return new NativeKMeans(this, calls, request);
+  }
+
+  @Override
   public long freeBytes() {
     return orUnknown(NativeDevices.facts(calls, device.ordinal()).freeBytes());
   }

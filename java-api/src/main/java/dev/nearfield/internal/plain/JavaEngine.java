@@ -83,6 +83,11 @@ public final class JavaEngine implements Engine {
   }
 
   @Override
+  public KMeans kmeans(KMeansRequest request) {
+    return new JavaKMeans(request);
+  }
+
+  @Override
   public long freeBytes() {
     Runtime runtime = Runtime.getRuntime();
     return runtime.maxMemory() - (runtime.totalMemory() - runtime.freeMemory());

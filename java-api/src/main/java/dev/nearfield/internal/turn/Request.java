@@ -148,8 +148,18 @@ public abstract class Request<T> {
    */
   public final T await() {
     boolean interrupted = false;
+    Throwable thrown = null;
     waiter = Thread.currentThread();
     while (!ended()) {
+      if (thrown == null) {
+        try {
+          onWake();
+        } catch (RuntimeException | Error e) {
+          thrown = e;
+          cancel();
+          continue;
+        }
+      }
       if (Thread.interrupted()) {
         interrupted = true;
         cancel();
@@ -173,6 +183,12 @@ public abstract class Request<T> {
     if (interrupted) {
       Thread.currentThread().interrupt();
     }
+    if (thrown instanceof Error error) {
+      throw error;
+    }
+    if (thrown instanceof RuntimeException exception) {
+      throw exception;
+    }
     Object end = state;
     if (end instanceof Failure(Throwable cause)) {
       throw Failures.onThisThread(cause);
@@ -180,6 +196,20 @@ public abstract class Request<T> {
     @SuppressWarnings("unchecked")
     T value = (T) end;
     return value;
+  }
+
+  /**
+   * Called on the waiting thread before it waits, and whenever it is woken. What it throws cancels
+   * the request, and is thrown to the caller once that has ended.
+   */
+  protected void onWake() {}
+
+  /** Any thread. */
+  protected final void wake() {
+    Thread waiting = waiter;
+    if (waiting != null) {
+      LockSupport.unpark(waiting);
+    }
   }
 
   /** Asks for the end; safe on any thread, any number of times. */
@@ -331,10 +361,7 @@ public abstract class Request<T> {
    * not returned by then.
    */
   protected void onEnd() {
-    Thread waiting = waiter;
-    if (waiting != null) {
-      LockSupport.unpark(waiting);
-    }
+    wake();
     Promise<T, ?> answer = promise;
     Completer by = completer;
     if (answer != null && by != null) {

@@ -261,6 +261,12 @@ public final class FakeEngine implements Engine {
   }
 
   @Override
+  public KMeans kmeans(KMeansRequest request) {
+    enter("kmeans", request.rows(), request.clusters(), 0, CallControl.NONE);
+    return real.kmeans(request);
+  }
+
+  @Override
   public long freeBytes() {
     return freeBytes;
   }
