@@ -16,7 +16,7 @@ ALL = len(SMALL.dims) * len(SMALL.batches) * len(SMALL.ks)
 class SpeedTest(StandInTest):
     def setUp(self):
         super().setUp()
-        before, speed.PEER = speed.PEER, Path(__file__).with_name("fake_torch.py")
+        before, speed.PEER = speed.PEER, speed.STAND_IN
         self.addCleanup(setattr, speed, "PEER", before)
         self.saves = 0
 
@@ -108,7 +108,7 @@ class SpeedTest(StandInTest):
         made = self.build()
         program = made.folder / "bin" / "nearfield_bench"
         program.unlink()
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("fake_torch.py")}"\n')
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{speed.STAND_IN}"\n')
         program.chmod(0o755)
         self.made = made
         speed.PEER = self.folder / "none.py"
