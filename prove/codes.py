@@ -108,8 +108,7 @@ def measure(session: Session, entry: dict, seconds: float, save) -> str:
     if len(entry["points"]) < planned:
         raise CutShort(f"{len(entry['points'])} of {planned} workloads")
     rotated = [spectrum for spectrum, facts in entry["loads"].items() if facts["rotated"]]
-    beside = "beside torch" if "torch" in entry else f"without torch: {entry['without_torch']}"
-    return (f"{planned} workloads, all answers the bits of the direct form, all of codes certified; rotated: {', '.join(rotated) or 'none'}; {beside}"
+    return (f"{planned} workloads, all answers the bits of the direct form, all of codes certified; rotated: {', '.join(rotated) or 'none'}; {speed.beside(entry)}"
             + (", no times: emulated" if session.emulated else ""))  # fmt: skip
 
 

@@ -157,7 +157,7 @@ def _units(entry: dict, emulated: bool) -> list[str]:
              ["int8", "exact", f"{found['int8']['wrong']} of {found['int8']['sums']} sums wrong"]]  # fmt: skip
     rows = [[of["data"], f"{of['products']:,}", f"{of['sums']:,}", f"{of['greatest_u']:g}", f"{of['counted_u']:g}",
              f"{of['greatest_u'] / of['counted_u']:.1%}"] for of in found["sums"]]  # fmt: skip
-    lines = ["## Sums of the matrix units", "", f"By `mma.sync` on planted operands{', on the emulated unit, which loses all that is counted' if emulated else ''}.", ""]
+    lines = ["## Sums of the matrix units", "", f"By `mma.sync` on planted operands{', on the emulated unit, which is of the form that is counted on' if emulated else ''}.", ""]
     lines += table(["", "counted on", "seen"], facts) + [f"- {what}" for what in found["broken"]] + ([""] if found["broken"] else [])
     lines += ["The greatest error of TF32's sums against exact ones, in u = 2^-24 of the sum of the products' magnitudes.", ""]
     return lines + table(["data", "products", "sums", "greatest error", "counted", "share"], rows)
@@ -197,6 +197,12 @@ def limit_share(point: dict, limits: dict) -> str:
     return f"{max(4 * size / copy, 2 * size * point['batch'] / peak) / ours['median_s']:.1%}"
 
 
+def _stand_in(entry: dict) -> str:
+    """Who played torch in a rehearsal."""
+    why = entry.get("torch", {}).get("stand_in")
+    return f"torch is played by the CPU backend: {why}." if why else ""
+
+
 def _speed(entry: dict) -> list[str]:
     points = entry.get("points")
     if not points:
@@ -210,7 +216,7 @@ def _speed(entry: dict) -> list[str]:
                   + (f"torch {entry['torch']['version']} on {entry['torch']['device']}, the fastest of its forms." if "torch" in entry
                      else f"Without torch: {entry.get('without_torch', 'not asked')}."), ""]  # fmt: skip
     else:
-        lines += [f"Answers compared with float64{' and with those of torch' if 'torch' in entry else ''}; no times.", ""]
+        lines += [f"Answers compared with float64{' and with those of torch' if 'torch' in entry else ''}; no times. {_stand_in(entry)}".rstrip(), ""]
     rows = []
     for p in points:
         ours = p.get("nearfield")
@@ -240,7 +246,8 @@ def _torch(entry: dict) -> list[str]:
     lines = ["## Beside torch", ""]
     if "torch" not in entry:
         return lines + [f"Without torch: {entry.get('without_torch', 'not asked')}.", ""]
-    lines += [f"torch {entry['torch']['version']} on {entry['torch']['device']}, the same rows and queries, in turns with the table above; in brackets the share of our rows, "
+    who = _stand_in(entry) or f"torch {entry['torch']['version']} on {entry['torch']['device']}."
+    lines += [f"{who} The same rows and queries, in turns with the table above; in brackets the share of our rows, "
               "which are exact, that torch returned, too.", ""]  # fmt: skip
     rows = []
     for p in points:

@@ -102,10 +102,15 @@ def _judge(session: Session, entry: dict, planned: int) -> str:
         p = wrong[0]
         raise Failed(f"{len(wrong)} of {len(points)} workloads have wrong answers, first {name(p)}: recall {p['recall']}, "
                      f"{p['wrong_distances']} wrong distances {p['first_wrong']}")  # fmt: skip
-    beside = "beside torch" if "torch" in entry else f"without torch: {entry['without_torch']}"
     if len(points) < planned:
-        raise CutShort(f"{len(points)} of {planned} workloads {beside}")
-    return f"{len(points)} workloads {beside}" + (", no times: emulated" if session.emulated else "")
+        raise CutShort(f"{len(points)} of {planned} workloads {beside(entry)}")
+    return f"{len(points)} workloads {beside(entry)}" + (", no times: emulated" if session.emulated else "")
+
+
+def beside(entry: dict) -> str:
+    if "torch" not in entry:
+        return f"without torch: {entry['without_torch']}"
+    return "beside a stand-in for torch" if "stand_in" in entry["torch"] else "beside torch"
 
 
 def name(point: dict) -> str:
@@ -125,7 +130,9 @@ def start_torch(session: Session, entry: dict) -> System | None:
             entry["without_torch"] = reason
             return None
         worker = Worker("torch", [sys.executable, str(STAND_IN), str(session.build.folder)], session.log("torch"))
-        about = {**worker.ask("hello"), "version": f"a stand-in, for {reason}"}
+        about = worker.ask("hello")
+        entry["torch"] = {"stand_in": reason}
+        return System("torch", worker, "expanded")
     if not session.emulated and about["backend"] == "cpu":
         worker.stop()
         entry["without_torch"] = f"torch {about['version']} sees no GPU"

@@ -60,6 +60,15 @@ class PhaseTest(StandInTest):
             self.assertRegex(seen[spectrum, 20], "coded_product_m1.* prune_m1")
         self.assertNotIn("seconds", str(entry["workloads"]))
 
+    def test_times(self):
+        """Of the emulator, as if it were a GPU."""
+        session, entry = self.emulated(), {}
+        session.emulated, session.hello = False, lambda worker, path="": worker.ask("hello", backend="cuda", library=str(session.build.lib))
+        self.assertEqual(kernel_events.measure(session, entry, 120, lambda: None), "6 workloads")
+        for workload in entry["workloads"]:
+            self.assertTrue(0 < workload["min_s"] <= workload["seconds"] <= workload["max_s"] < 10, workload)
+            self.assertAlmostEqual(sum(of["seconds"] for of in workload["kernels"].values()) / workload["seconds"], 1, delta=0.9)
+
     def test_no_time(self):
         with self.assertRaisesRegex(CutShort, "0 of 6 workloads"):
             kernel_events.measure(self.emulated(), {}, 0, lambda: None)

@@ -2,6 +2,7 @@
 """What is found of matrix units: of models of them, in Python, that sum as published measurements say, and of others that must be refused;
 and of the emulated one, by the kernels."""
 
+import json
 import math
 import random
 import struct
@@ -142,8 +143,6 @@ class PhaseTest(StandInTest):
         return units.check(self.here, self.entry, 5)
 
     def test_outcomes(self):
-        import json
-
         self.assertEqual(self.check(f"a warning\n{json.dumps(FOUND)}\n"), "TF32 in blocks of 8 that keep 26 bits, the sum rounded towards zero; at most 2.5 u of 384 counted "
                          "(normal data, 128 products); 3200 sums of int8 exact")  # fmt: skip
         self.assertEqual(self.entry["units"], FOUND)
@@ -161,6 +160,15 @@ class PhaseTest(StandInTest):
         self.here.build.tool("unit_sums.ptx").unlink()
         with self.assertRaisesRegex(Absent, "was not brought along"):
             self.check("")
+
+    def test_a_unit_that_loses_too_much_fails_the_phase(self):
+        units_of_model = StandInUnits(model(kept=22))
+        units_of_model.assumed = lambda: ASSUMED
+        for name, value in (("Units", lambda *_: units_of_model), ("LENGTHS", ((8, 1),)), ("INT8_LENGTHS", ((32, 1),))):
+            self.addCleanup(setattr, unit_sums, name, getattr(unit_sums, name))
+            setattr(unit_sums, name, value)
+        with self.assertRaisesRegex(Failed, "blocks of 4 products that keep 22 bits lose .*; sums of 8 products of tails data are"):
+            self.check(json.dumps(unit_sums.measure(None, b"")))
 
     def test_the_emulated_unit_loses_what_is_counted_and_no_more(self):
         folder, ptx = RELEASE / "simt" / "cuda", RELEASE / "prove" / "unit_sums.ptx"
