@@ -185,7 +185,7 @@ def _point(session: Session, taking_part: tuple, what: tuple, queries: str, end:
 
 def _agreement(session: Session, k: int) -> float:
     """The share of our rows that are among torch's for the same query."""
-    ours, theirs = (speed.read(session.path(name), "q") for name in ("codes-rows.rows", "answers-torch.rows"))
+    ours, theirs = (speed.read(session.path(name), "q")[: speed.AGREEMENT * k] for name in ("codes-rows.rows", "answers-torch.rows"))
     return speed.shared(ours, theirs, k)
 
 

@@ -35,6 +35,8 @@ class Torch(Peer):
         self.use("f32")  # as everybody in the comparison
         self.device = _device()
         kind = self.device.type
+        if kind == "mps":
+            self.precisions = ("f32", "bf16")  # it has no other
         name = torch.cuda.get_device_name() if kind == "cuda" else kind
         return {"version": torch.__version__, "backend": kind, "device": name, "settings": f"torch {torch.__version__} on {kind}"}
 
