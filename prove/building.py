@@ -17,7 +17,7 @@ from phases import Absent, Failed
 
 HERE = ROOT / "build" / "prove"
 CARRIED_EIGEN = ROOT / "build" / "carry" / "eigen"
-TOOLS = ("unit_sums.ptx", "libcuda.so.1")  # of prove itself, in a build's folder prove
+TOOLS = ("unit_sums.ptx", "unit_sums_90a.ptx", "libcuda.so.1")  # of prove itself, in a build's folder prove
 PROGRAMS = ("nearfield_suite", "nearfield_bench")
 LIBRARY = "lib{}.dylib" if sys.platform == "darwin" else "lib{}.so"
 

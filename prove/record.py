@@ -15,6 +15,7 @@ import phases
 import surroundings
 from codes import PRECISIONS
 from machine import ROOT
+from units import of_wgmma
 
 MOST_FAILURES = 5  # shown; the JSON has more
 FORMAT = 1  # of the JSON; a reader refuses others
@@ -151,16 +152,20 @@ def _units(entry: dict, emulated: bool) -> list[str]:
     found = entry.get("units")
     if not found:
         return []
-    tf32, assumed = found["tf32"], found["assumed"]
-    facts = [["products of a block", f"{assumed['block']}", f"{tf32['block']}"], ["bits that terms keep", f"{assumed['kept_bits']}", f"{tf32['kept_bits']}"],
-             ["the sum is rounded", "towards zero", tf32["sum_rounded"]], ["subnormal operands", "either", tf32["subnormal_operands"]],
-             ["int8", "exact", f"{found['int8']['wrong']} of {found['int8']['sums']} sums wrong"]]  # fmt: skip
-    rows = [[of["data"], f"{of['products']:,}", f"{of['sums']:,}", f"{of['greatest_u']:g}", f"{of['counted_u']:g}",
-             f"{of['greatest_u'] / of['counted_u']:.1%}"] for of in found["sums"]]  # fmt: skip
-    lines = ["## Sums of the matrix units", "", f"By `mma.sync` on planted operands{', on the emulated unit, which is of the form that is counted on' if emulated else ''}.", ""]
-    lines += table(["", "counted on", "seen"], facts) + [f"- {what}" for what in found["broken"]] + ([""] if found["broken"] else [])
+    assumed, forms = found["assumed"], {"mma.sync": found["mma"], **({"wgmma": found["wgmma"]} if "seen" in found["wgmma"] else {})}
+    facts = [["products of a block", f"{assumed['block']}", *(str(of["seen"]["block"]) for of in forms.values())],
+             ["bits that terms keep", f"{assumed['kept_bits']}", *(str(of["seen"]["kept_bits"]) for of in forms.values())],
+             ["the sum is rounded", "towards zero", *(of["seen"]["sum_rounded"] for of in forms.values())],
+             ["subnormal operands", "either", *(of["seen"]["subnormal_operands"] for of in forms.values())]]  # fmt: skip
+    lines = ["## Sums of the matrix units", "", f"On planted operands{', by the emulated unit, which is of the form that is counted on' if emulated else ''}. "
+             f"int8: {found['int8']['wrong']} of {found['int8']['sums']} sums wrong. {of_wgmma(found['wgmma'])[0].upper()}{of_wgmma(found['wgmma'])[1:]}.", ""]  # fmt: skip
+    lines += table(["TF32", "counted on", *forms], facts)
+    broken = [f"- {name}: {what}" for name, of in forms.items() for what in of["broken"]]
+    lines += broken + ([""] if broken else [])
     lines += ["The greatest error of TF32's sums against exact ones, in u = 2^-24 of the sum of the products' magnitudes.", ""]
-    return lines + table(["data", "products", "sums", "greatest error", "counted", "share"], rows)
+    sums = zip(*(of["sums"] for of in forms.values()))
+    rows = [[of[0]["data"], f"{of[0]['products']:,}", f"{of[0]['sums']:,}", f"{of[0]['counted_u']:g}", *(f"{one['greatest_u']:g}" for one in of)] for of in sums]
+    return lines + table(["data", "products", "sums", "counted", *forms], rows)
 
 
 def _suite(entry: dict, emulated: bool) -> list[str]:

@@ -8,6 +8,7 @@ import random
 import struct
 import unittest
 
+import record
 import unit_probes
 import unit_sums
 import units
@@ -125,8 +126,9 @@ class SumsTest(unittest.TestCase):
         self.assertIn("sums of int8 are wrong", broken[0])
 
 
-FOUND = {"seed": 13, "assumed": vars(ASSUMED), "tf32": {"block": 8, "kept_bits": 26, "sum_rounded": "towards zero", "subnormal_operands": "kept"},
-         "sums": [{"data": "normal", "products": 128, "sums": 1536, "greatest_u": 2.5, "counted_u": 384}], "int8": {"sums": 3200, "wrong": 0}, "broken": []}  # fmt: skip
+SEEN = {"seen": {"block": 8, "kept_bits": 26, "sum_rounded": "towards zero", "subnormal_operands": "kept"},
+        "sums": [{"data": "normal", "products": 128, "sums": 1536, "greatest_u": 2.5, "counted_u": 384}], "broken": []}  # fmt: skip
+FOUND = {"seed": 13, "assumed": vars(ASSUMED), "mma": SEEN, "int8": {"sums": 3200, "wrong": 0}, "broken": []}
 
 
 class PhaseTest(StandInTest):
@@ -136,16 +138,21 @@ class PhaseTest(StandInTest):
         self.here.build.tool("unit_sums.ptx").parent.mkdir()
         self.here.build.tool("unit_sums.ptx").write_text("ptx")
 
-    def check(self, output: str, cut_short: bool = False) -> str:
+    def check(self, output: str, cut_short: bool = False, wgmma: str = json.dumps(SEEN)) -> str:
         self.addCleanup(setattr, units.children, "run", units.children.run)
-        units.children.run = lambda *_: Ended(0, output, cut_short)
+        units.children.run = lambda command, *_: Ended(0, output, cut_short) if command[-1] == "mma" else Ended(0, wgmma, False)
         self.entry = {}
         return units.check(self.here, self.entry, 5)
 
     def test_outcomes(self):
         self.assertEqual(self.check(f"a warning\n{json.dumps(FOUND)}\n"), "TF32 in blocks of 8 that keep 26 bits, the sum rounded towards zero; at most 2.5 u of 384 counted "
-                         "(normal data, 128 products); 3200 sums of int8 exact")  # fmt: skip
-        self.assertEqual(self.entry["units"], FOUND)
+                         "(normal data, 128 products); 3200 sums of int8 exact; wgmma, which no kernel uses, in blocks of 8 that keep 26 bits, within what is counted")  # fmt: skip
+        self.assertEqual(self.entry["units"], {**FOUND, "wgmma": SEEN})
+        self.assertRegex(self.check(json.dumps(FOUND), wgmma='{"absent": "8.9 has none"}'), "; without wgmma: 8.9 has none$")
+        self.assertRegex(self.check(json.dumps(FOUND), wgmma="Killed"), "; without wgmma: unit_sums.py ended with status 0: Killed$")
+        other = {**SEEN, "broken": ["blocks of 2"]}  # fails nothing, and is shown
+        self.assertRegex(self.check(json.dumps(FOUND), wgmma=json.dumps(other)), "wgmma, .* loses more than is counted: blocks of 2$")
+        self.assertIn("- wgmma: blocks of 2", record._units(self.entry, False))
         with self.assertRaisesRegex(Failed, "the units do not sum as is counted on: lost; and found"):
             self.check(json.dumps({**FOUND, "broken": ["lost", "and found"]}))
         self.assertIn("units", self.entry)
@@ -168,16 +175,18 @@ class PhaseTest(StandInTest):
             self.addCleanup(setattr, unit_sums, name, getattr(unit_sums, name))
             setattr(unit_sums, name, value)
         with self.assertRaisesRegex(Failed, "blocks of 4 products that keep 22 bits lose .*; sums of 8 products of tails data are"):
-            self.check(json.dumps(unit_sums.measure(None, b"")))
+            self.check(json.dumps(unit_sums.of_mma(None, self.folder)))
 
     def test_the_emulated_unit_loses_what_is_counted_and_no_more(self):
         folder, ptx = RELEASE / "simt" / "cuda", RELEASE / "prove" / "unit_sums.ptx"
         if not (folder / "libcuda.so.1").exists() or not ptx.exists():
             self.skipTest("the emulated driver or the kernels are not built here")
-        self.here.build.tool("unit_sums.ptx").write_bytes(ptx.read_bytes())
+        for name in ("unit_sums.ptx", "unit_sums_90a.ptx"):
+            self.here.build.tool(name).write_bytes(ptx.with_name(name).read_bytes())
         self.here.environment = {"LD_LIBRARY_PATH": str(folder)}
         entry = {}
-        self.assertRegex(units.check(self.here, entry, 120), "^TF32 in blocks of 4 that keep 24 bits, the sum rounded towards zero; .* sums of int8 exact$")
+        self.assertRegex(units.check(self.here, entry, 120), "^TF32 in blocks of 4 that keep 24 bits, the sum rounded towards zero; .* sums of int8 exact; wgmma, .* in blocks of 4 that keep 24 bits, within what is counted$")
         self.assertEqual(entry["units"]["assumed"], vars(ASSUMED))
-        most = max(of["greatest_u"] / of["counted_u"] for of in entry["units"]["sums"])
+        self.assertEqual(entry["units"]["mma"]["seen"], entry["units"]["wgmma"]["seen"])
+        most = max(of["greatest_u"] / of["counted_u"] for of in entry["units"]["mma"]["sums"])
         self.assertTrue(0.2 < most <= 1, most)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""unit_sums.py --out FILE, and as compile_test.py
+"""unit_sums.py --out FOLDER, and as compile_test.py
 
-Compiles unit_sums.cu to PTX that every driver this library takes compiles for every GPU with TF32: ./nearfield prove loads it."""
+Compiles unit_sums.cu to PTX that every driver this library takes compiles for every GPU with TF32, unit_sums_90a.cu to such for 9.0
+alone: ./nearfield prove loads them."""
 import pathlib
 import re
 
@@ -13,9 +14,11 @@ def main():
     parser.add_argument("--out", required=True, type=pathlib.Path)
     arguments = parser.parse_args()
     tools = toolkit.Toolkit(**vars(arguments))
-    tools.compile(pathlib.Path(__file__).with_suffix(".cu"), "compute_80", "-ptx", "-o", arguments.out)
-    text = arguments.out.read_text(encoding="utf-8")
-    arguments.out.write_text(re.sub(r"^\.version \d+\.\d+$", f".version {tools.compiler.OLDEST_PTX}", text, flags=re.M), encoding="utf-8")
+    for name, target in (("unit_sums", "compute_80"), ("unit_sums_90a", "compute_90a")):
+        out = arguments.out / f"{name}.ptx"
+        tools.compile(pathlib.Path(__file__).with_name(f"{name}.cu"), target, "-ptx", "-o", out)
+        text = out.read_text(encoding="utf-8")
+        out.write_text(re.sub(r"^\.version \d+\.\d+$", f".version {tools.compiler.OLDEST_PTX}", text, flags=re.M), encoding="utf-8")
 
 
 main()
