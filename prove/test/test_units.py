@@ -178,7 +178,8 @@ class PhaseTest(StandInTest):
             self.check(json.dumps(unit_sums.of_mma(None, self.folder)))
 
     def test_the_emulated_unit_loses_what_is_counted_and_no_more(self):
-        folder, ptx = RELEASE / "simt" / "cuda", RELEASE / "prove" / "unit_sums.ptx"
+        # The checked one also finds races of the kernels.
+        folder, ptx = RELEASE / "simt_checked" / "cuda", RELEASE / "prove" / "unit_sums.ptx"
         if not (folder / "libcuda.so.1").exists() or not ptx.exists():
             self.skipTest("the emulated driver or the kernels are not built here")
         for name in ("unit_sums.ptx", "unit_sums_90a.ptx"):
