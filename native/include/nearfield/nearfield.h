@@ -39,7 +39,7 @@ enum { NF_ALL = 0, NF_BITSET = 1, NF_ROWS = 2 };                                
 enum { NF_EXACT = 1, NF_WITHIN = 2 };                                                 /* search flags */
 enum { NF_DROP_F32 = 1 };                                                             /* index flags: codes alone; nf_capability asks with store_dtype I8 */
 enum { NF_HIDDEN = 1 };                                                               /* add flags    */
-enum { NF_CALIBRATION = 45 };                                                         /* numbers of nf_lists.calibration */
+enum { NF_CALIBRATION = 46 };                                                         /* numbers of nf_lists.calibration */
 enum { NF_OP_KNN = 1, NF_OP_KMEANS = 2, NF_OP_ASSIGN = 3, NF_OP_QUANTIZE = 4, NF_OP_INDEX = 5 };
 
 typedef struct nf_context nf_context; /* a device, a queue and a workspace       */
