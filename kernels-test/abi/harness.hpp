@@ -83,6 +83,7 @@ void test_knn_steps(const Bench& bench);
 void test_knn_ahead(const Bench& bench);
 void test_splits(const Bench& bench);
 void test_training(const Bench& bench);
+void test_lists(const Bench& bench);
 void test_quantize(const Bench& bench);
 void test_modes(const Bench& bench);
 void test_fuzz(const Bench& bench, int rounds);

@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
   test_knn_steps(bench);
   test_knn_ahead(bench);
   test_training(bench);
+  test_lists(bench);
   test_quantize(bench);
   test_concurrency(bench);
   test_fuzz(bench, rounds);
