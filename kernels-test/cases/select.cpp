@@ -219,6 +219,7 @@ const std::vector<Pair> kPairs = {
     {"kmeans", {17, 120, 5, 1}, Data::GAUSS, NF_DOT},
     {"kmeans-many", {13, 2100, 200, 1}, Data::GAUSS},
     {"kmeans-many", {4, 2100, 150, 1}, Data::TIES, NF_L2SQ},
+    {"kmeans-levels", {6, 9000, 4200, 1}, Data::GAUSS},
     {"kmeans-warm", {9, 70, 4, 1}, Data::GAUSS, NF_DOT},
     {"kmeans-ends", {5, 40, 7, 1}, Data::GAUSS, NF_DOT},
     {"model", {7, 200, 8, 2}, Data::GAUSS, NF_COSINE, true},

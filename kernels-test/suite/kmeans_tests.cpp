@@ -277,11 +277,12 @@ void test_kmeans_warm(const Bench& bench) {
     check(without.labels.size() == labels.size(), "a row of weight 0 has no label");
   }
 
-  // All centroids but one where no row is: the clusters are filled.
+  // All centroids but one where no row is, or where the first is: the clusters are filled.
   KmeansOptions astray = options;
   astray.iterations = 4;
   for (size_t i = static_cast<size_t>(all.dim()); i < astray.start.size(); ++i)
-    astray.start[i] = astray.start[i % static_cast<size_t>(all.dim())];
+    astray.start[i] = options.metric == NF_L2SQ ? 1e6f + static_cast<float>(i)
+                                                : astray.start[i % static_cast<size_t>(all.dim())];
   all.check_result(all.run(astray));
 
   // Two and two are four, unless a repair draws anew.
@@ -350,6 +351,39 @@ void test_kmeans_many(const Bench& bench) {
     options.budget_ns = path.threads == 3 ? 1 : -1;
     check(all.run(options, context) == first, "%s: another clustering", name.c_str());
   }
+}
+
+// More clusters than one level makes: none is empty, and a cluster is no larger than its rows are apart.
+void test_kmeans_levels(const Bench& bench) {
+  require_means(bench);
+  if (bench.backend.info().emulated != 0 || bench.backend.info().software != 0)
+    throw NotApplicable("too long on an emulated device");
+  const Clustered all(bench);
+  KmeansOptions options = all.options();
+  check(bench.spec.k > 4096, "so few clusters are of one level");
+  if (all.places() < all.rows()) throw NotApplicable("rows of one place");
+  const Clusters found = all.run(options);
+  Results nearest(all.rows(), 1);
+  assign(bench.backend, bench.context(), options.metric, bench.problem.data().matrix(),
+         matrix_of(found.centroids, all.dim()), &nearest);
+  std::vector<int64_t> sizes(static_cast<size_t>(bench.spec.k), 0);
+  for (int64_t i = 0; i < all.rows(); ++i) {
+    check(found.labels[static_cast<size_t>(i)] == nearest.row(i, 0), "row %lld has label %d",
+          static_cast<long long>(i), found.labels[static_cast<size_t>(i)]);
+    ++sizes[static_cast<size_t>(found.labels[static_cast<size_t>(i)])];
+  }
+  check(std::count(sizes.begin(), sizes.end(), 0) == 0, "%lld clusters are empty",
+        static_cast<long long>(std::count(sizes.begin(), sizes.end(), 0)));
+  check(all.run(options) == found, "the same seed gives another answer");
+  options.budget_ns = 1'000'000;
+  check(all.run(options) == found, "in steps the answer is another");
+  // Rows of a start, one for each cluster, are a worse clustering than what two levels find.
+  KmeansOptions warm = all.options();
+  warm.start = all.start();
+  warm.iterations = 1;
+  const Clusters started = all.run(warm);
+  check(found.inertia <= started.inertia, "two levels end at %.9g, a start of rows at %.9g", found.inertia,
+        started.inertia);
 }
 
 // No cluster of much more than its share, though most rows lie in one place of many.
