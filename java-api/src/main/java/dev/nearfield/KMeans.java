@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * turns with its indexes. Interrupting the caller stops the device, sets the interrupt flag again
  * and throws {@link java.util.concurrent.CancellationException}. The vectors and weights are copied
  * first and must stay as they are until then; host memory is needed for that copy, for another of
- * the sample, and for 32 bytes a vector.
+ * the sample, and for a byte a number and 200 a vector beside that.
  *
  * <p>An instance is a request that is being described, for one thread at a time; it can be run
  * again.
