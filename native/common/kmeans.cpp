@@ -275,6 +275,7 @@ Status KmeansRun::begin_clustering(const Call& call) {
   options.balanced = shape_.balanced;
   options.seed = shape_.seed;
   if (phase_ == Phase::kRead) {
+    points_.find_mean();
     const auto counting = std::count_if(points_.weights.begin(), points_.weights.end(),
                                         [](double weight) { return weight > 0; });
     if (counting < shape_.clusters)
@@ -301,8 +302,8 @@ Status KmeansRun::label(const Call& call, Context& context, const KmeansRequest&
   const int64_t first = next_, dim = request.data.cols;
   if (first == 0) {
     labels_.resize(static_cast<size_t>(request.data.rows));
-    NF_TRY(Centroids::create(call, context, request.metric, dim, clustering_->lloyd().centroids().rows(),
-                             request.data.rows, &final_));
+    NF_TRY(Centroids::create(call, context, request.metric, points_.mean,
+                             clustering_->lloyd().centroids().rows(), request.data.rows, &final_));
   }
   const int64_t count = std::min(request.data.rows - first, piece.rows_against(shape_.clusters, dim));
   const MatrixView rows = request.data.slice(first, count);

@@ -32,7 +32,7 @@ Lloyd::Lloyd(const Points& points, const LloydOptions& options, std::vector<floa
 
 Status Lloyd::advance(const Call& call, Context& context, const Piece& piece, int64_t* passed) {
   if (centroids_ == nullptr)
-    NF_TRY(Centroids::create(call, context, points_.metric, points_.dim, std::move(start_), points_.count(),
+    NF_TRY(Centroids::create(call, context, points_.metric, points_.mean, std::move(start_), points_.count(),
                              &centroids_));
   const int64_t first = next_, rows = piece.rows_against(clusters_, points_.dim);
   const int64_t count = std::min(rows, points_.count() - first);

@@ -41,6 +41,7 @@ struct Points {
   int64_t dim = 0;
   std::vector<float> rows;      // prepared (metric.hpp; cosine: normalised), padded_dim(dim) floats apart
   std::vector<double> weights;  // one a row
+  std::vector<float> mean;      // of the rows, for codes
 
   int64_t count() const { return static_cast<int64_t>(weights.size()); }
   int64_t stride() const { return padded_dim(dim); }
@@ -53,13 +54,21 @@ struct Points {
     return metric == NF_COSINE && value <= 0x1p-43 ? 0 : value;
   }
 
+  void find_mean() {
+    std::vector<double> sum(static_cast<size_t>(dim), 0.0);
+    for (int64_t i = 0; i < count(); ++i)
+      for (size_t j = 0; j < sum.size(); ++j) sum[j] += static_cast<double>(row(i)[j]);
+    for (const double x : sum) mean.push_back(static_cast<float>(x / static_cast<double>(count())));
+  }
+
   Points gather(std::span<const int64_t> numbers) const {
-    Points some{metric, dim, {}, {}};
+    Points some{metric, dim, {}, {}, {}};
     some.rows.resize(numbers.size() * static_cast<size_t>(stride()));
     for (size_t i = 0; i < numbers.size(); ++i) {
       std::copy_n(row(numbers[i]), stride(), some.rows.data() + static_cast<int64_t>(i) * stride());
       some.weights.push_back(weight(numbers[i]));
     }
+    some.find_mean();
     return some;
   }
 };

@@ -64,7 +64,7 @@ Status Seeding::advance(const Call& call, Context& context, const Piece& piece, 
     if (candidates_.empty()) draw_first();
     std::vector<float> fresh;
     for (size_t i = static_cast<size_t>(fresh_); i < candidates_.size(); ++i) append(candidates_[i], &fresh);
-    NF_TRY(Centroids::create(call, context, points_.metric, points_.dim, std::move(fresh), points_.count(),
+    NF_TRY(Centroids::create(call, context, points_.metric, points_.mean, std::move(fresh), points_.count(),
                              &centroids_));
   }
   const int64_t first = next_, rows = piece.rows_against(centroids_->count(), points_.dim);

@@ -14,6 +14,9 @@ constexpr float kNone = std::numeric_limits<float>::infinity();
 constexpr int64_t kLeastQueries = 2 * KeptCodes::kTileQueries, kLeastRows = 128;
 // Packed codes that stay in a cache which the workers share.
 constexpr int64_t kMostPacked = int64_t{16} << 20;
+// When most queries of a tile keep too many rows of a group, as many groups go without codes
+// (coded_scan.cpp).
+constexpr int32_t kUncodedGroups = 15;
 // Products between polls, as in scan.cpp.
 constexpr int64_t kPollProducts = int64_t{1} << 20;
 
@@ -45,7 +48,9 @@ class NearestTile {
       if (state_.pool->stopping()) return {};
       // What has no limit meets one group as it is.
       const bool limited = plan_.limits != nullptr || &group != search_.groups_.data();
-      NF_TRY(search_.by_codes() && limited ? product(group) : compare_all(group));
+      const bool coded = search_.by_codes() && limited && uncoded_groups_ == 0;
+      uncoded_groups_ = std::max(0, uncoded_groups_ - 1);
+      NF_TRY(coded ? product(group) : compare_all(group));
     }
     for (int64_t i = 0; i < queries_; ++i) {
       const Hit& best = best_[static_cast<size_t>(i)];
@@ -114,6 +119,7 @@ class NearestTile {
 
   Status product(const NearestSearch::Group& group) {
     const int64_t step = std::max<int64_t>(1, kQueriesPerCall / panels_.widest());
+    int64_t hopeless = 0;
     for (int64_t panel = 0; panel < panels_.count; panel += step) {
       const int64_t end = std::min(panel + step, panels_.count);
       const int64_t first = panels_.first_query(panel), last = panels_.first_query(end);
@@ -133,22 +139,27 @@ class NearestTile {
       tile.widen = CodedQueries::kProductWiden;
       tile.kept = kept;
       state_.codes->product(tile);
-      for (int64_t i = first; i < last; ++i)
-        if (const uint32_t rows = kept[i - first] & group.live; rows != 0) keep(group, i, rows);
+      int32_t again[kQueriesPerCall], count = 0;
+      for (int64_t i = first; i < last; ++i) {
+        const uint32_t rows = kept[i - first] & group.live;
+        if (rows == 0) continue;
+        rescored_[static_cast<size_t>(i)] += std::popcount(rows);
+        if (std::popcount(rows) > kScatteredRescore)
+          again[count++] = static_cast<int32_t>(i);
+        else
+          keep(group, i, rows);
+      }
+      if (count != 0) compare(group, again, count);
+      hopeless += count;
       NF_TRY(poll((last - first) * chunks_ * kChunkFloats * kGroupRows / 2));
     }
     if (pair_count_ != 0) compare_pairs();
+    if (2 * hopeless > queries_) uncoded_groups_ = kUncodedGroups;
     return {};
   }
 
-  // Few rows of a group are ranked one by one, many with all of it.
+  // Rows of a group, few, to be ranked one by one.
   void keep(const NearestSearch::Group& group, int64_t i, uint32_t rows) {
-    rescored_[static_cast<size_t>(i)] += std::popcount(rows);
-    if (std::popcount(rows) > kScatteredRescore) {
-      const int32_t number = static_cast<int32_t>(i);
-      compare(group, &number, 1);
-      return;
-    }
     for (; rows != 0; rows &= rows - 1) {
       if (pair_count_ == kPairs) compare_pairs();
       const int row = std::countr_zero(rows);
@@ -221,6 +232,7 @@ class NearestTile {
   float pair_sides_[kPairs];
   int64_t pair_query_[kPairs], pair_row_[kPairs];
   int64_t pair_count_ = 0;
+  int32_t uncoded_groups_ = 0;  // to come
 };
 
 namespace {
