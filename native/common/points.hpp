@@ -23,12 +23,19 @@ struct Piece {
   int64_t products = 0, rows = 0;  // at most
 
   int64_t rows_against(int64_t centroids, int64_t dim) const {
-    const int64_t fitting = std::min(products / (centroids * dim), rows);
-    // Whole tiles of a CPU's search (nearest.hpp), or groups of 32, so that no kernel meets a few rows.
-    constexpr int64_t kWhole = 512;
+    // Whole tiles of a CPU's search (nearest.hpp), two at least where they are a millisecond of it, or groups
+    // of 32, so that no kernel meets a few rows.
+    constexpr int64_t kWhole = 512, kQuick = int64_t{1} << 27;
+    const int64_t least = 2 * kWhole * centroids * dim <= kQuick ? 2 * kWhole : 0;
+    const int64_t fitting = std::min(std::max(least, products / (centroids * dim)), rows);
     return fitting >= kWhole ? fitting / kWhole * kWhole
                              : std::max(kGroupRows, fitting / kGroupRows * kGroupRows);
   }
+};
+
+// What a piece of the work has done.
+struct Passed {
+  int64_t rows = 0, products = 0;
 };
 
 // Under dot centroids have length 1, so that the nearest is the one whose direction is: rows are clustered as

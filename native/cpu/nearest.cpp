@@ -10,8 +10,9 @@ namespace nearfield::cpu {
 
 namespace {
 constexpr float kNone = std::numeric_limits<float>::infinity();
-// Fewer queries leave workers without a tile. Fewer rows are as soon compared as their codes.
-constexpr int64_t kLeastQueries = 2 * KeptCodes::kTileQueries, kLeastRows = 128;
+// From half a tile on one worker is as fast by codes as several are by floats. Fewer rows are as soon
+// compared as their codes.
+constexpr int64_t kLeastQueries = KeptCodes::kTileQueries / 2, kLeastRows = 128;
 // Packed codes that stay in a cache which the workers share.
 constexpr int64_t kMostPacked = int64_t{16} << 20;
 // When most queries of a tile keep too many rows of a group, as many groups go without codes
