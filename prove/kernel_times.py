@@ -27,7 +27,7 @@ SECONDS = {"ns": 1e-9, "nsecond": 1e-9, "us": 1e-6, "usecond": 1e-6, "ms": 1e-3,
 BYTES = {"byte": 1, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
 # All others lay rows out when they are added: hundreds of launches, which would take ncu longer than the searches. `move`, `rotate` and
 # `code` of a product's queries are left out with them.
-SEARCHING = ("flat", "merge", "histogram", "collect", "matrix", "matrix_tf32", "rescore", "levels", "coded_product", "prune")
+SEARCHING = ("flat", "merge", "histogram", "collect", "matrix", "matrix_tf32", "matrix_tf32_wgmma", "rescore", "levels", "coded_product", "prune")
 
 
 @dataclass

@@ -6,15 +6,18 @@ import re
 import sys
 
 # Per architecture: registers, bytes of shared memory, warps and blocks of a multiprocessor.
-MACHINES = {"sm_80": (65536, 164 << 10, 64, 32), "sm_90": (65536, 228 << 10, 64, 32)}
+MACHINES = {"sm_80": (65536, 164 << 10, 64, 32), "sm_90a": (65536, 228 << 10, 64, 32)}
 # Threads of a block: kernels/shapes.h.
 THREADS = {"merge": 512, "score": 256, "move": 256, "rotate": 256, "code": 256, "decode": 256, "transfer": 256, "residual": 256,
-           "matrix_q128": 256, "matrix_tf32": 256, "coded_product_q64": 64}
+           "matrix_q128": 256, "matrix_tf32": 256, "matrix_tf32_wgmma": 384, "coded_product_q64": 64}
 TF32_GIVEN_BYTES = 3 * 4 * (256 + 2 + 128 + 2) * 16  # kTf32GivenBytes there
+WGMMA_GIVEN_BYTES = 8 * 4 * (256 + 128) * 16  # kWgmmaGivenBytes there
 
 
 def given_bytes(kernel):
-    """Shared memory that the launch of a kernel gives: kFlatGivenBytes and kTf32GivenBytes of kernels/shapes.h."""
+    """Shared memory that the launch of a kernel gives: kFlatGivenBytes, kTf32GivenBytes and kWgmmaGivenBytes of kernels/shapes.h."""
+    if kernel.startswith("matrix_tf32_wgmma_"):
+        return WGMMA_GIVEN_BYTES
     if kernel.startswith("matrix_tf32_"):
         return TF32_GIVEN_BYTES
     match = re.match(r"flat_m\d+_q(\d+)_c(\d+)$", kernel)

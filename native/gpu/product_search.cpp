@@ -25,6 +25,9 @@ constexpr int64_t kShare = 64;
 constexpr int64_t kPartsPerHit = 4;
 // Tiles that a workgroup takes one after the other, the copies of the next one under way.
 constexpr uint32_t kTilesPerWorkgroup = 8;
+// The same of one that has its multiprocessor for itself: nothing hides what it waits for before its first
+// product, some 3 us, more than a tile takes (2.4 us at 128 dimensions; estimates).
+constexpr uint32_t kTilesByWarpgroups = 32;
 // Loop iterations of a tile beside those of its chunks: 32 pairs of a lane and what copies them (WGSL).
 constexpr uint32_t kTileLoops = 64;
 
@@ -273,6 +276,7 @@ Status Pass::run(Scan* scan, bool are_known, uint32_t* limits, Hit* hits, int32_
   // Known limits leave the k best and what the bounds cannot tell from them.
   int64_t window = are_known ? scan_.rows() : std::max<int64_t>(capacity_, window_rows(seen));
   int64_t scanned = 0;
+  const uint32_t workgroups = shape_.workgroups != 0 ? shape_.workgroups : context().limits().workgroups;
   std::vector<Scan::Range> ranges;
   while (!scan->done()) {
     NF_TRY(scan_.call().poll());
@@ -285,9 +289,10 @@ Status Pass::run(Scan* scan, bool are_known, uint32_t* limits, Hit* hits, int32_
       p.group_end = range.group_end;
       p.tiles = (range.group_end - range.group_begin + p.apart - 1) / p.apart;
       // Not so many that the device is left half empty.
-      p.tiles_per_workgroup = std::clamp(
-          p.tiles * p.query_tiles / context().limits().workgroups, 1u,
-          std::clamp(context().limits().loops / (scan_.chunks() + kTileLoops), 1u, kTilesPerWorkgroup));
+      p.tiles_per_workgroup =
+          std::clamp(p.tiles * p.query_tiles / workgroups, 1u,
+                     std::clamp(context().limits().loops / (scan_.chunks() + kTileLoops), 1u,
+                                shape_.by_warpgroups ? kTilesByWarpgroups : kTilesPerWorkgroup));
       NF_TRY(dispatch(range.slab, p));
       const int64_t groups = int64_t{range.group_end} - range.group_begin;
       scanned += groups * kGroupRows;
@@ -324,7 +329,7 @@ Status Pass::run(Scan* scan, bool are_known, uint32_t* limits, Hit* hits, int32_
 constexpr uint32_t kRoomAgain = 8;
 
 bool forces_products(Path path) {
-  return path == Path::kCodedProduct || path == Path::kTf32 || forces_codes(path);
+  return path == Path::kCodedProduct || path == Path::kTf32 || path == Path::kTf32Mma || forces_codes(path);
 }
 
 bool product_fits(ProductForm* form) { return Pass(form, 1).fits(); }

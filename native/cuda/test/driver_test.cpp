@@ -95,9 +95,10 @@ void expect_shapes() {
 
 // Which image a GPU and a driver get. The images: as a build has them.
 void expect_images() {
-  const cuda::Image all[] = {{75, false, 12000, 0, 1}, {80, false, 12000, 1, 1},  {86, false, 12000, 2, 1},
-                             {90, false, 12000, 3, 1}, {100, false, 13000, 4, 1}, {120, false, 13000, 5, 1},
-                             {80, true, 12000, 6, 1}};
+  const cuda::Image all[] = {{75, false, false, 12000, 0, 1},  {80, false, false, 12000, 1, 1},
+                             {86, false, false, 12000, 2, 1},  {90, true, false, 12000, 3, 1},
+                             {100, false, false, 13000, 4, 1}, {120, false, false, 13000, 5, 1},
+                             {80, false, true, 12000, 6, 1}};
   struct Wanted {
     int capability, driver;
     const char* images;  // by their offsets, best first, or what is missing
@@ -108,6 +109,7 @@ void expect_images() {
            {87, 12020, "216"},
            {89, 13010, "216"},
            {90, 12000, "36"},
+           {92, 12000, "6"},
            {100, 12080, "6"},
            {103, 13000, "46"},
            {110, 13000, "6"},
