@@ -210,7 +210,7 @@ class SupportTest(StandInTest):
         self.assertEqual(support.PAGE.read_text(encoding="utf-8"), support.text())
 
     def test_nothing_has_run(self):
-        self.assertEqual([len(self.lines(b)) for b in support.GPUS], [17, 15, 14])
+        self.assertEqual([len(self.lines(b)) for b in support.GPUS], [18, 15, 14])
         for backend in support.GPUS:
             for line in self.lines(backend):
                 self.assertIn(support.NOT_YET, line)
