@@ -294,7 +294,7 @@ FAULTS = [
     Fault("cuda-wgmma-left-early",
           [("native/cuda/kernels/matrix_tf32_wgmma.cuh", "        if (step != 0) arrive(&empty[last]);", "        if (PLANTED || step != 0) arrive(&empty[PLANTED ? at.stage : last]);"),
            ("native/cuda/kernels/matrix_tf32_wgmma.cuh", "      arrive(&empty[last]);\n    }", "      if (!PLANTED) arrive(&empty[last]);\n    }")],
-          [(CUDA, "bits-paths(metric=dot,dim=769")]),
+          [(CUDA, "bits-paths(metric=cosine,dim=769")]),
     Fault("cuda-wgmma-next-core-matrix",
           [("native/cuda/kernels/matrix_tf32_wgmma.cuh", "wgmma_operand(boxes + at.stage * row_lines,", "wgmma_operand(boxes + at.stage * row_lines + (PLANTED ? 1 : 0),")],
           [(CUDA, "bits-paths(metric=l2,dim=33")]),
