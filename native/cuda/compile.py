@@ -95,8 +95,9 @@ class Compiler:
     def compile(self, arch, kind):
         """instances.cu to <kind><arch>.<kind>."""
         name = self.folder.resolve() / f"{kind}{arch}.{kind}"
-        target = f"compute_{arch}" if kind == "ptx" else f"sm_{arch}"
-        self.run([self.nvcc, *FLAGS, f"-arch={target}", f"-{kind}", "-Xptxas", "-v", "-I", self.arguments.common, "-o", name,
+        # In full: some nvcc take the short form of 9.0a for 9.0 as well.
+        target = f"-arch=compute_{arch}" if kind == "ptx" else f"-gencode=arch=compute_{arch},code=sm_{arch}"
+        self.run([self.nvcc, *FLAGS, target, f"-{kind}", "-Xptxas", "-v", "-I", self.arguments.common, "-o", name,
                   "instances.cu"], self.arguments.kernels)
         return name
 

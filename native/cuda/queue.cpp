@@ -84,7 +84,6 @@ Status CudaQueue::start() {
   NF_TRY(check(s.cuDevicePrimaryCtxRetain(&context_, gpu_.device), "cuDevicePrimaryCtxRetain"));
   const Current current(s, context_);
   NF_TRY(module_.load(*driver_, gpu_));
-  limits_.tf32_warpgroups = module_.has_warpgroups() && s.cuTensorMapEncodeTiled != nullptr;
   NF_TRY(check(s.cuStreamCreate(&stream_, kStreamNonBlocking), "cuStreamCreate"));
   if (gpu_.pools) {
     PoolProperties properties;
@@ -93,7 +92,13 @@ Status CudaQueue::start() {
     uint64_t kept = kKeptBytes;
     NF_TRY(check(s.cuMemPoolSetAttribute(pool_, kPoolReleaseThreshold, &kept), "cuMemPoolSetAttribute"));
   }
-  return check(staging_.create(s), "cuMemHostAlloc");
+  NF_TRY(check(staging_.create(s), "cuMemHostAlloc"));
+  // A driver that refuses such a map has the other form left. Maps are made without a look at the memory.
+  TensorMap map{};
+  const auto memory = reinterpret_cast<DevicePointer>(staging_.memory());
+  limits_.tf32_warpgroups =
+      module_.has_warpgroups() && map_tile32(*driver_, memory, 2, 2 * kBoxChunks, kBoxGroups, &map).ok();
+  return {};
 }
 
 CudaQueue::~CudaQueue() {

@@ -296,7 +296,7 @@ FAULTS = [
            ("native/cuda/kernels/matrix_tf32_wgmma.cuh", "      arrive(&empty[last]);\n    }", "      if (!PLANTED) arrive(&empty[last]);\n    }")],
           [(CUDA, "bits-paths(metric=cosine,dim=769")]),
     Fault("cuda-wgmma-next-core-matrix",
-          [("native/cuda/kernels/matrix_tf32_wgmma.cuh", "wgmma_operand(boxes + at.stage * row_lines,", "wgmma_operand(boxes + at.stage * row_lines + (PLANTED ? 1 : 0),")],
+          [("native/cuda/kernels/matrix_tf32_wgmma.cuh", "wgmma_operand(boxes + at.stage * kRowBoxLines,", "wgmma_operand(boxes + at.stage * kRowBoxLines + (PLANTED ? 1 : 0),")],
           [(CUDA, "bits-paths(metric=l2,dim=33")]),
     Fault("cuda-wgmma-next-lane",
           [("native/cuda/kernels/matrix_tf32_wgmma.cuh", "  const uint32_t g = lane / 4, t = lane % 4;", "  const uint32_t g = lane / 4, t = (lane + (PLANTED ? 1 : 0)) % 4;")],

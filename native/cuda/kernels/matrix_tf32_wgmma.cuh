@@ -20,6 +20,14 @@ namespace nearfield::cuda {
 // Registers of a thread that copies and of one that multiplies; 168 at the launch, 65,536 of all.
 inline constexpr uint32_t kWgmmaCopyRegisters = 56, kWgmmaRegisters = 224;
 
+inline constexpr uint32_t kWgmmaWarps = kWgmmaGroups * kWarpgroup / kWarp;
+inline constexpr uint32_t kGroupQueries = kTf32QueryTile / kWgmmaGroups,
+                          kWgmmaWarpQueries = kTf32QueryTile / kWgmmaWarps;
+inline constexpr uint32_t kRowBoxLines = kBoxBytes / sizeof(BulkLine),
+                          kQueryBoxLines = kQueryBoxBytes / sizeof(BulkLine);
+// Of a tile's rows in a sample; also of what is tested at once. A column is 8 rows, a lane has two of each.
+inline constexpr uint32_t kWgmmaParts = 4, kPartColumns = kTf32RowTile / kWgmmaParts / 8;
+
 // A pair of tiles, in the order in which blocks take them: those of a tile of rows one after the other.
 struct WgmmaTile {
   uint32_t tile, query_tile, group0;
@@ -38,12 +46,91 @@ struct WgmmaTile {
   }
 };
 
+// Steps of a tile, and the stages that they go round.
+struct WgmmaRing {
+  uint32_t steps, stages;
+  bool stays;  // each step has its own
+
+  __device__ inline explicit WgmmaRing(const CodedProductParams& p)
+      : steps((p.level_chunks + kBoxChunks - 1) / kBoxChunks),
+        stages(steps <= kWgmmaStages ? steps : kWgmmaStages),
+        stays(steps <= kWgmmaStages) {}
+};
+
 // A stage of the ring, and the parity of its phase.
 struct WgmmaStage {
   uint32_t stage = 0, parity;
 
-  __device__ inline void next(uint32_t ring) {
-    if (++stage == ring) stage = 0, parity ^= 1;
+  __device__ inline void next(const WgmmaRing& ring) {
+    if (++stage == ring.stages) stage = 0, parity ^= 1;
+  }
+};
+
+// By one thread: the boxes of `count` pairs of tiles.
+__device__ inline void copy_boxes(const CodedProductParams& p, const TensorMap& row_map,
+                                  const TensorMap& query_map, const uint32_t* live, uint32_t begin,
+                                  uint32_t count, BulkLine* boxes, uint64_t* full, uint64_t* empty) {
+  const WgmmaRing ring(p);
+  BulkLine* const query_boxes = boxes + kWgmmaStages * kRowBoxLines;
+  WgmmaStage at{0, 1};  // nobody was there before
+  uint32_t tile_there = ~0u, queries_there = ~0u;
+  for (uint32_t nth = 0; nth < count; ++nth) {
+    const WgmmaTile t(p, begin + nth);
+    if (!t.is_live(p, live)) continue;
+    const bool copies_rows = !ring.stays || t.tile != tile_there;
+    const bool copies_queries = !ring.stays || t.query_tile != queries_there;
+    tile_there = t.tile;
+    queries_there = t.query_tile;
+    for (uint32_t step = 0; step < ring.steps; ++step, at.next(ring)) {
+      const auto chunk = static_cast<int32_t>(step * kBoxChunks);
+      uint64_t* const barrier = &full[at.stage];
+      mbarrier_wait(&empty[at.stage], at.parity);
+      mbarrier_expect(barrier, (copies_rows ? kBoxBytes : 0) + (copies_queries ? kQueryBoxBytes : 0));
+      if (copies_rows)
+        bulk_copy(boxes + at.stage * kRowBoxLines, row_map, 0, static_cast<int32_t>(t.group0), chunk,
+                  barrier);
+      if (copies_queries)
+        bulk_copy(query_boxes + at.stage * kQueryBoxLines, query_map, 0,
+                  static_cast<int32_t>(t.query_tile * kQueryBoxGroups), chunk, barrier);
+    }
+  }
+}
+
+// What the tests want of the rows of a tile, two rows an element: error, row_term, error, row_term; norms, -1
+// of rows that are not live; of cosine scales.
+template <int METRIC>
+struct WgmmaRows {
+  float4* terms;
+  float2 *norms, *scales;
+
+  // By a warp.
+  __device__ inline void put(const CodedProductParams& p, const WgmmaTile& tile, const uint32_t* live,
+                             const Tf32Values* values, const float* sides) const {
+    for (uint32_t i = threadIdx.x % kWarp; i < kTf32RowTile / 2; i += kWarp) {
+      const uint32_t row = tile.group0 * kWarp + 2 * i, group = row / kWarp;
+      const uint32_t wanted = group < p.group_end ? live[group] >> row % kWarp : 0;
+      Coded two[2];
+      float of_two[2];
+      NF_UNROLL
+      for (uint32_t e = 0; e < 2; ++e) {
+        if ((wanted >> e & 1) != 0) {
+          two[e] = coded_of(values[row + e], METRIC == kCosine ? __ldg(&sides[row + e]) : 1.0f);
+          of_two[e] = row_term<METRIC>(p, two[e]);
+        } else {
+          two[e] = {0, -1, 0, false};
+          of_two[e] = -__uint_as_float(0x7f800000u);
+        }
+      }
+      terms[i] = {two[0].error, of_two[0], two[1].error, of_two[1]};
+      norms[i] = {two[0].norm, two[1].norm};
+      if (METRIC == kCosine) scales[i] = {two[0].scale, two[1].scale};
+    }
+  }
+  __device__ inline Coded at(uint32_t in_tile) const {
+    const uint32_t two = in_tile / 2;
+    const bool second = in_tile % 2 != 0;
+    const float scale = METRIC != kCosine ? 1.0f : second ? scales[two].y : scales[two].x;
+    return {scale, second ? norms[two].y : norms[two].x, second ? terms[two].z : terms[two].x, false};
   }
 };
 
@@ -74,6 +161,46 @@ __device__ inline float sum_at(const float (&sums)[kWgmmaSums], uint32_t i) {
   }
 }
 
+// Of a sample: the least upper bound of each part for a lane's queries.
+template <int METRIC>
+__device__ inline void write_least(const CodedProductParams& p, const Slab& slab, const WgmmaTile& of,
+                                   const WgmmaRows<METRIC>& rows, const WgmmaQuery (&mine)[2],
+                                   const float (&sums)[kWgmmaSums], uint32_t* candidates) {
+  const uint32_t t = threadIdx.x % 4;
+  NF_UNROLL
+  for (uint32_t part = 0; part < kWgmmaParts; ++part) {
+    NF_UNROLL
+    for (uint32_t h = 0; h < 2; ++h) {
+      uint32_t least = NEARFIELD_EMPTY;
+      if (mine[h].q < p.batch) {
+        NF_UNROLL
+        for (uint32_t c = 0; c < kPartColumns; c += 4) {
+          const uint32_t column = part * kPartColumns + c, group = of.group0 + column / 4;
+          const uint32_t wanted =
+              group < p.group_end ? wanted_word(slab, slab.live[group], group, mine[h].q) : 0;
+          NF_UNROLL
+          for (uint32_t i = 0; i < 8; ++i) {
+            const float dot = sums[4 * (column + i / 2) + 2 * h + i % 2];
+            const uint32_t bit = 8 * (i / 2) + 2 * t + i % 2;
+            const RankBounds bounds = rank_bounds<METRIC>(p, rows.at(column * 8 + bit), 0.0f,
+                                                          coded_of(mine[h].values, 1), mine[h].terms, dot);
+            const uint32_t key = rank_key(bounds.upper);
+            if ((wanted >> bit & 1) != 0 && key < least) least = key;
+          }
+        }
+      }
+      NF_UNROLL
+      for (int bits = 1; bits <= 2; bits *= 2) {
+        const uint32_t other = __shfl_xor_sync(~0u, least, bits);
+        if (other < least) least = other;
+      }
+      if (t == 0 && mine[h].q < p.batch)
+        candidates[static_cast<uint64_t>(mine[h].q) * p.part_stride + p.part_base + of.tile * kWgmmaParts +
+                   part] = least;
+    }
+  }
+}
+
 // Block: `tiles_per_workgroup` pairs of a tile of rows and a tile of queries, one after the other.
 template <int METRIC>
 __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const TensorMap& row_map,
@@ -82,33 +209,25 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
                                          const Tf32Values* row_values, const Tf32Values* query_values,
                                          const ProductQuery* terms, const uint32_t* limits, uint32_t* counts,
                                          uint32_t* candidates) {
-  constexpr uint32_t warps = kWgmmaGroups * kWarpgroup / kWarp;
-  constexpr uint32_t group_queries = kTf32QueryTile / kWgmmaGroups, warp_queries = kTf32QueryTile / warps;
-  constexpr uint32_t row_lines = kBoxBytes / sizeof(BulkLine),
-                     query_lines = kQueryBoxBytes / sizeof(BulkLine);
-  constexpr uint32_t parts = 4, part_columns = kTf32RowTile / parts / 8;
   NF_DYNAMIC_SHARED(BulkLine, boxes);  // the stages' rows, then their queries
   NF_SHARED(uint64_t, full, kWgmmaStages);
   NF_SHARED(uint64_t, empty, kWgmmaStages);
   NF_SHARED(uint64_t, turns, kWgmmaGroups);
-  // Of two rows: error, row_term, error, row_term; norms, -1 of rows that are not live; of cosine scales.
-  // Each warp's own.
-  NF_SHARED(float4, terms_of_rows, warps * kTf32RowTile / 2);
-  NF_SHARED(float2, norms_of_rows, warps * kTf32RowTile / 2);
-  NF_SHARED(float2, scales_of_rows, METRIC == kCosine ? warps * kTf32RowTile / 2 : 1);
+  // WgmmaRows, each warp's own.
+  NF_SHARED(float4, terms_of_rows, kWgmmaWarps * kTf32RowTile / 2);
+  NF_SHARED(float2, norms_of_rows, kWgmmaWarps * kTf32RowTile / 2);
+  NF_SHARED(float2, scales_of_rows, METRIC == kCosine ? kWgmmaWarps * kTf32RowTile / 2 : 1);
 
   const uint32_t block = blockIdx.x + blockIdx.y * p.grid_x, numbers = p.tiles * p.query_tiles;
   const uint32_t begin = block * p.tiles_per_workgroup;
   if (block >= p.workgroups || begin >= numbers) return;
   const uint32_t count = numbers - begin < p.tiles_per_workgroup ? numbers - begin : p.tiles_per_workgroup;
-  const uint32_t steps = (p.level_chunks + kBoxChunks - 1) / kBoxChunks;
-  const bool stays = steps <= kWgmmaStages;
-  const uint32_t ring = stays ? steps : kWgmmaStages;
-  BulkLine* const query_boxes = boxes + kWgmmaStages * row_lines;
+  const WgmmaRing ring(p);
+  const BulkLine* const query_boxes = boxes + kWgmmaStages * kRowBoxLines;
   if (threadIdx.x == 0) {
     for (uint32_t i = 0; i < kWgmmaStages; ++i) {
       mbarrier_init(&full[i], 1);
-      mbarrier_init(&empty[i], warps);
+      mbarrier_init(&empty[i], kWgmmaWarps);
     }
     for (uint32_t i = 0; i < kWgmmaGroups; ++i) mbarrier_init(&turns[i], kWarpgroup / kWarp);
     mbarriers_made();
@@ -119,27 +238,7 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
   if (warpgroup == kWgmmaGroups) {
     keep_registers<kWgmmaCopyRegisters>();
     if (threadIdx.x % kWarpgroup != 0) return;
-    WgmmaStage at{0, 1};  // nobody was there before
-    uint32_t tile_there = ~0u, queries_there = ~0u;
-    for (uint32_t nth = 0; nth < count; ++nth) {
-      const WgmmaTile t(p, begin + nth);
-      if (!t.is_live(p, live)) continue;
-      const bool copies_rows = !stays || t.tile != tile_there;
-      const bool copies_queries = !stays || t.query_tile != queries_there;
-      tile_there = t.tile;
-      queries_there = t.query_tile;
-      for (uint32_t step = 0; step < steps; ++step, at.next(ring)) {
-        const auto chunk = static_cast<int32_t>(step * kBoxChunks);
-        uint64_t* const barrier = &full[at.stage];
-        mbarrier_wait(&empty[at.stage], at.parity);
-        mbarrier_expect(barrier, (copies_rows ? kBoxBytes : 0) + (copies_queries ? kQueryBoxBytes : 0));
-        if (copies_rows)
-          bulk_copy(boxes + at.stage * row_lines, row_map, 0, static_cast<int32_t>(t.group0), chunk, barrier);
-        if (copies_queries)
-          bulk_copy(query_boxes + at.stage * query_lines, query_map, 0,
-                    static_cast<int32_t>(t.query_tile * kQueryBoxGroups), chunk, barrier);
-      }
-    }
+    copy_boxes(p, row_map, query_map, live, begin, count, boxes, full, empty);
     return;
   }
 
@@ -147,15 +246,9 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
   const uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   const uint32_t g = lane / 4, t = lane % 4;
   const Slab slab{vectors, sides, live, masks, p.level_chunks, p.first_row, p.has_masks};
-  float4* const row_terms = terms_of_rows + warp * (kTf32RowTile / 2);
-  float2* const norms = norms_of_rows + warp * (kTf32RowTile / 2);
-  float2* const scales = scales_of_rows + (METRIC == kCosine ? warp * (kTf32RowTile / 2) : 0);
-  const auto row_at = [&](uint32_t in_tile) -> Coded {
-    const uint32_t two = in_tile / 2;
-    const bool second = in_tile % 2 != 0;
-    const float scale = METRIC != kCosine ? 1.0f : second ? scales[two].y : scales[two].x;
-    return {scale, second ? norms[two].y : norms[two].x, second ? row_terms[two].z : row_terms[two].x, false};
-  };
+  constexpr uint32_t of_warp = kTf32RowTile / 2;
+  const WgmmaRows<METRIC> rows{terms_of_rows + warp * of_warp, norms_of_rows + warp * of_warp,
+                               scales_of_rows + (METRIC == kCosine ? warp * of_warp : 0)};
   const auto arrive = [&](uint64_t* barrier) {  // of the warp
     __syncwarp();
     if (lane == 0) mbarrier_arrive(barrier);
@@ -169,30 +262,12 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
   bool is_live = false;
   for (uint32_t nth = 0; nth < count; ++nth) {
     const WgmmaTile of(p, begin + nth);
-    const uint32_t q0 = of.query_tile * kTf32QueryTile + warp * warp_queries;  // the warp's
+    const uint32_t q0 = of.query_tile * kTf32QueryTile + warp * kWgmmaWarpQueries;  // the warp's
     if (of.tile != tile_there) {
       tile_there = of.tile;
       is_live = of.is_live(p, live);
       __syncwarp();  // nobody reads those of the tile before any more
-      for (uint32_t i = lane; i < kTf32RowTile / 2; i += kWarp) {
-        const uint32_t row = of.group0 * kWarp + 2 * i, group = row / kWarp;
-        const uint32_t wanted = group < p.group_end ? live[group] >> row % kWarp : 0;
-        Coded two[2];
-        float of_two[2];
-        NF_UNROLL
-        for (uint32_t e = 0; e < 2; ++e) {
-          if ((wanted >> e & 1) != 0) {
-            two[e] = coded_of(row_values[row + e], METRIC == kCosine ? __ldg(&sides[row + e]) : 1.0f);
-            of_two[e] = row_term<METRIC>(p, two[e]);
-          } else {
-            two[e] = {0, -1, 0, false};
-            of_two[e] = -__uint_as_float(0x7f800000u);
-          }
-        }
-        row_terms[i] = {two[0].error, of_two[0], two[1].error, of_two[1]};
-        norms[i] = {two[0].norm, two[1].norm};
-        if (METRIC == kCosine) scales[i] = {two[0].scale, two[1].scale};
-      }
+      rows.put(p, of, live, row_values, sides);
       __syncwarp();
     }
 
@@ -206,18 +281,19 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
     }
 
     if (is_live) {
-      const bool multiplies = of.query_tile * kTf32QueryTile + warpgroup * group_queries < p.batch;
-      if (stays) mbarrier_wait(&turns[warpgroup], (turn & 1) ^ (warpgroup == 0 ? 1 : 0));
+      const bool multiplies = of.query_tile * kTf32QueryTile + warpgroup * kGroupQueries < p.batch;
+      if (ring.stays) mbarrier_wait(&turns[warpgroup], (turn & 1) ^ (warpgroup == 0 ? 1 : 0));
       ++turn;
       uint32_t last = 0;  // stage that products may still read
       wgmma_registers(sums);
       NF_NO_UNROLL
-      for (uint32_t step = 0; step < steps; ++step, at.next(ring)) {
+      for (uint32_t step = 0; step < ring.steps; ++step, at.next(ring)) {
         mbarrier_wait(&full[at.stage], at.parity);
         if (multiplies) {
-          uint64_t a = wgmma_operand(query_boxes + at.stage * query_lines + warpgroup * (group_queries / 8),
-                                     kTf32QueryTile * 16, kCoreMatrixBytes);
-          uint64_t b = wgmma_operand(boxes + at.stage * row_lines, kBoxChunkBytes, kCoreMatrixBytes);
+          uint64_t a =
+              wgmma_operand(query_boxes + at.stage * kQueryBoxLines + warpgroup * (kGroupQueries / 8),
+                            kTf32QueryTile * 16, kCoreMatrixBytes);
+          uint64_t b = wgmma_operand(boxes + at.stage * kRowBoxLines, kBoxChunkBytes, kCoreMatrixBytes);
           wgmma_fence();
           NF_UNROLL
           for (uint32_t chunk = 0; chunk < kBoxChunks; chunk += 2) {
@@ -231,7 +307,7 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
         if (step != 0) arrive(&empty[last]);
         last = at.stage;
       }
-      if (stays) arrive(&turns[kWgmmaGroups - 1 - warpgroup]);
+      if (ring.stays) arrive(&turns[kWgmmaGroups - 1 - warpgroup]);
       wgmma_wait<0>();
       wgmma_registers(sums);
       arrive(&empty[last]);
@@ -239,38 +315,7 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
 
     if (q0 >= p.batch) continue;
     if (p.is_sample != 0) {
-      NF_UNROLL
-      for (uint32_t part = 0; part < parts; ++part) {
-        NF_UNROLL
-        for (uint32_t h = 0; h < 2; ++h) {
-          uint32_t least = NEARFIELD_EMPTY;
-          if (mine[h].q < p.batch) {
-            NF_UNROLL
-            for (uint32_t c = 0; c < part_columns; c += 4) {
-              const uint32_t column = part * part_columns + c, group = of.group0 + column / 4;
-              const uint32_t wanted =
-                  group < p.group_end ? wanted_word(slab, live[group], group, mine[h].q) : 0;
-              NF_UNROLL
-              for (uint32_t i = 0; i < 8; ++i) {
-                const float dot = sums[4 * (column + i / 2) + 2 * h + i % 2];
-                const uint32_t bit = 8 * (i / 2) + 2 * t + i % 2;
-                const RankBounds bounds = rank_bounds<METRIC>(
-                    p, row_at(column * 8 + bit), 0.0f, coded_of(mine[h].values, 1), mine[h].terms, dot);
-                const uint32_t key = rank_key(bounds.upper);
-                if ((wanted >> bit & 1) != 0 && key < least) least = key;
-              }
-            }
-          }
-          NF_UNROLL
-          for (int bits = 1; bits <= 2; bits *= 2) {
-            const uint32_t other = __shfl_xor_sync(~0u, least, bits);
-            if (other < least) least = other;
-          }
-          if (t == 0 && mine[h].q < p.batch)
-            candidates[static_cast<uint64_t>(mine[h].q) * p.part_stride + p.part_base + of.tile * parts +
-                       part] = least;
-        }
-      }
+      write_least(p, slab, of, rows, mine, sums, candidates);
       continue;
     }
     if (!is_live) continue;
@@ -284,15 +329,15 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
       if (mine[h].q < p.batch) asked |= bits;
       if (test[h].keeps_all != 0) keeps_all |= bits;
     }
-    uint32_t near[parts];  // the pairs that stay: bits in the order of the sums
+    uint32_t near[kWgmmaParts];  // the pairs that stay: bits in the order of the sums
     NF_UNROLL
-    for (uint32_t part = 0; part < parts; ++part) {
+    for (uint32_t part = 0; part < kWgmmaParts; ++part) {
       const auto is_near = [&](uint32_t i) {
-        const uint32_t two = 4 * (part * part_columns + i / 4) + t, h = i / 2 % 2;
-        const float4 rows = row_terms[two];
+        const uint32_t two = 4 * (part * kPartColumns + i / 4) + t, h = i / 2 % 2;
+        const float4 both = rows.terms[two];
         float dots = sums[part * 32 + i];
-        if (METRIC == kCosine) dots = __fmul_rn(dots, i % 2 == 0 ? scales[two].x : scales[two].y);
-        return may_stay<METRIC>(test[h], dots, i % 2 == 0 ? rows.x : rows.z, i % 2 == 0 ? rows.y : rows.w,
+        if (METRIC == kCosine) dots = __fmul_rn(dots, i % 2 == 0 ? rows.scales[two].x : rows.scales[two].y);
+        return may_stay<METRIC>(test[h], dots, i % 2 == 0 ? both.x : both.z, i % 2 == 0 ? both.y : both.w,
                                 0.0f);
       };
       // Whether any, one comparison each; which ones, seldom.
@@ -310,7 +355,7 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
     while ((near[0] | near[1] | near[2] | near[3]) != 0) {
       uint32_t first = 0;
       NF_UNROLL
-      for (uint32_t part = parts; part-- != 0;)
+      for (uint32_t part = kWgmmaParts; part-- != 0;)
         if (near[part] != 0)
           first = part * 32 + static_cast<uint32_t>(__ffs(static_cast<int>(near[part]))) - 1;
       const auto without_first = [&](uint32_t part) {
@@ -323,7 +368,7 @@ __device__ inline void matrix_tf32_wgmma(const CodedProductParams& p, const Tens
       near[3] = without_first(3);
       const WgmmaQuery query = either(mine[0], mine[1], (first / 2 & 1) != 0);
       const uint32_t in_tile = first / 4 * 8 + 2 * t + first % 2, row = of.group0 * kWarp + in_tile;
-      const Coded coded = row_at(in_tile);
+      const Coded coded = rows.at(in_tile);
       if (coded.norm < 0) continue;
       if (p.has_masks != 0 && (wanted_word(slab, ~0u, row / kWarp, query.q) >> row % kWarp & 1) == 0)
         continue;

@@ -46,7 +46,7 @@ def main():
         for instruction, count in EXPECTED.items():
             if text.count(instruction) != count:
                 failed.append(f"{text.count(instruction)} of {instruction} in the PTX, expected {count}")
-        said = {"nvcc's ptxas": run([nvcc, *compiler.FLAGS, "-arch=sm_90a", "-cubin", "-Xptxas", "-v", "-I", arguments.kernels,
+        said = {"nvcc's ptxas": run([nvcc, *compiler.FLAGS, "-gencode=arch=compute_90a,code=sm_90a", "-cubin", "-Xptxas", "-v", "-I", arguments.kernels,
                                      "-I", arguments.common, "-o", os.devnull, source])}
         if older is not None:
             ptx.write_text(re.sub(r"^\.version \d+\.\d+$", f".version {compiler.OLDEST_PTX}", text, flags=re.M), encoding="utf-8")
