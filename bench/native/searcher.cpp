@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "commands.hpp"
+#include "pages.hpp"
 #include "parallel.hpp"
 
 namespace nearfield::bench {
@@ -73,7 +75,7 @@ Reply Searcher::hello(const Command& command) {
       .set("threads", threads);
 }
 
-Searcher::Index Searcher::create(int32_t metric, int64_t dim, int64_t rows, int32_t scan_dtype) {
+nf_index_desc Searcher::describe(int32_t metric, int64_t dim, int64_t rows, int32_t scan_dtype) {
   if (!library_) throw Refused("load: hello comes first");
   if (dim > INT32_MAX) throw Refused(format("load: dim=%lld", static_cast<long long>(dim)));
   auto desc = sized<nf_index_desc>();
@@ -83,10 +85,22 @@ Searcher::Index Searcher::create(int32_t metric, int64_t dim, int64_t rows, int3
   desc.store_dtype = NF_F32;
   desc.scan_dtype = scan_dtype;
   desc.capacity = rows;
+  return desc;
+}
+
+Searcher::Index Searcher::create(const nf_index_desc& desc) {
   nf_index* index = nullptr;
   Call call;
   call.check(library_->api().index_create(library_->context(), &desc, &index, call.abi()));
   return Index(index, Destroy{&library_->api()});
+}
+
+void Searcher::warm_memory(const nf_index_desc& desc) {
+  uint64_t peak = 0, bytes = 0;
+  Call call;
+  call.check(library_->api().index_estimate(library_->context(), &desc, &peak, &bytes, call.abi()));
+  const Pages pages(bytes, true);
+  std::memset(pages.data(), 1, bytes);
 }
 
 void Searcher::add(nf_index* index, const Fbin& base, int64_t from, int64_t count) {
@@ -127,7 +141,7 @@ Reply Searcher::load(const Command& command) {
   queries_.reset();
   const Fbin base(command.text("base"));
   const int32_t scan_dtype = scan_dtype_of(command);
-  index_ = create(metric_number(command.text("metric")), base.dim(), base.rows(), scan_dtype);
+  index_ = create(describe(metric_number(command.text("metric")), base.dim(), base.rows(), scan_dtype));
   dim_ = base.dim();
   coded_ = scan_dtype != NF_F32;
   const double start = now();
@@ -273,11 +287,14 @@ Reply Searcher::insert(const Command& command) {
     throw Refused(format("insert: before=%lld, the file has %lld rows", static_cast<long long>(before),
                          static_cast<long long>(base.rows())));
   const int32_t scan_dtype = scan_dtype_of(command);
-  const Index index = create(metric_number(command.text("metric")), base.dim(), base.rows(), scan_dtype);
+  const nf_index_desc desc =
+      describe(metric_number(command.text("metric")), base.dim(), base.rows(), scan_dtype);
+  const Index index = create(desc);
   if (before > 0) {
     add(index.get(), base, 0, before);
     if (scan_dtype != NF_F32) train(index.get());
   }
+  warm_memory(desc);
   Latencies latencies;
   const double start = now();
   for (int64_t from = before; from < base.rows(); from += batch) {
