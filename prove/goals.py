@@ -24,7 +24,7 @@ class Figures:
         phases = {entry["name"]: entry for entry in record["phases"]}
         self.points = {(p["dim"], p["batch"], p["k"]): p for p in phases.get("speed", {}).get("points", []) if p["rows"] == MILLION}
         self.kernels = {(w["dim"], w["batch"], w["k"]): w for w in phases.get("kernels", {}).get("workloads", [])
-                        if w["rows"] == MILLION and "spectrum" not in w}
+                        if w["rows"] == MILLION and "spectrum" not in w and "path" not in w}
         self.coded = {(w["dim"], w["spectrum"], w["batch"], w["k"]): w for w in phases.get("kernels", {}).get("workloads", [])
                       if w["rows"] == MILLION and "spectrum" in w}
         self.limits = phases.get("speed", {}).get("limits", {})

@@ -219,7 +219,7 @@ def _kernel_time(of: dict) -> str:
 def _kernels(entry: dict) -> list[str]:
     if not entry.get("workloads"):
         return []
-    rows = [[f"{w['rows']:,} x {w['dim']}" + (f", int8 codes, {w['spectrum']}" if "spectrum" in w else ""), f"{w['batch']:,}", str(w["k"]), _kernel_time(w), f"{w['bytes_read'] / 1e6:,.0f} MB",
+    rows = [[f"{w['rows']:,} x {w['dim']}" + (f", int8 codes, {w['spectrum']}" if "spectrum" in w else "") + (f", by {w['path']}" if "path" in w else ""), f"{w['batch']:,}", str(w["k"]), _kernel_time(w), f"{w['bytes_read'] / 1e6:,.0f} MB",
              ", ".join(f"{name} {v['launches']:g} x, {goals.seconds(v['seconds'])}" for name, v in w["kernels"].items())]
             for w in entry["workloads"]]  # fmt: skip
     return ["## Kernel times", "", f"Sums over the kernels of one search after a warm-up: median (least to most, searches); {entry['source']}.", ""] + table(
