@@ -17,6 +17,7 @@ from phases import Absent, Failed
 
 HERE = ROOT / "build" / "prove"
 CARRIED_EIGEN = ROOT / "build" / "carry" / "eigen"
+TOOLS = ("unit_sums.ptx", "unit_sums_90a.ptx", "libcuda.so.1")  # of prove itself, in a build's folder prove
 PROGRAMS = ("nearfield_suite", "nearfield_bench")
 LIBRARY = "lib{}.dylib" if sys.platform == "darwin" else "lib{}.so"
 
@@ -35,6 +36,9 @@ class Build:
 
     def library(self, backend: str) -> Path:
         return self.lib / LIBRARY.format(f"nearfield_{backend}")
+
+    def tool(self, name: str) -> Path:
+        return self.folder / "prove" / name
 
     def missing(self) -> list[str]:
         files = [self.library(self.backend), *(self.folder / "bin" / name for name in PROGRAMS)]
@@ -103,9 +107,8 @@ def _build(backend: str, compute_capability: str, seconds: float, log: str) -> s
     done = children.run(configure, f"{log}-configure", seconds)
     if done.status != 0:
         return f"cmake could not configure: {children.first_error(done.output)}"
-    targets = [f"nearfield_{backend}", *PROGRAMS]
-    if "nearfield_cpu" in _targets():
-        targets.append("nearfield_cpu")
+    known = _targets()
+    targets = [f"nearfield_{backend}", *PROGRAMS, *(name for name in ("nearfield_cpu", "nearfield_prove_tools") if name in known)]
     done = children.run([surroundings.tool("cmake"), "--build", str(HERE), "--parallel", str(os.cpu_count() or 1), "--target", *targets],
                         f"{log}-build", end - time.monotonic())  # fmt: skip
     if done.cut_short:
@@ -138,3 +141,7 @@ def _complete(built: Build, carried: Build | None) -> None:
     for file in carried.lib.iterdir():
         if file.is_file() and not (built.lib / file.name).exists():
             shutil.copy2(file, built.lib / file.name)
+    for name in TOOLS:
+        if carried.tool(name).exists() and not built.tool(name).exists():
+            built.tool(name).parent.mkdir(exist_ok=True)
+            shutil.copy2(carried.tool(name), built.tool(name))

@@ -28,6 +28,7 @@ pack_native() {
   done
   cp "$root/build/release/bin/nearfield_suite" "$root/build/release/bin/nearfield_bench" "$carry/bin"
   strip --strip-unneeded "$carry"/lib/* "$carry"/bin/*
+  cp -r "$root/build/release/prove" "$carry"
 }
 
 # Of Eigen the headers that are used, since a library that is built on the machine itself fits its GPU.

@@ -13,6 +13,7 @@ from pathlib import Path
 import building
 import codes
 import java_api
+import kernel_events
 import kernel_times
 import phases
 import record
@@ -22,6 +23,7 @@ import speed
 import suite
 import support
 import surroundings
+import units
 from errors import Missing, say
 from interruption import Interrupted, held
 from machine import ROOT
@@ -81,9 +83,10 @@ def _session(options, clock: phases.Clock) -> tuple[Session, dict]:
 def _not_proven(backend: str, reason: str, options) -> str:
     shape = sessions.REAL
     count = len(shape.dims) * len(shape.batches) * len(shape.ks)
-    what = {"device": "that the library finds the device", "suite": f"the test suite on {backend}",
-            "speed": f"the speed of {count} workloads beside torch and the device's own limits", "kernels": "kernel times",
-            "codes": "that searches by int8 codes have the bits of those by rows, and how fast they are",
+    what = {"device": "that the library finds the device", "units": "that the matrix units sum as the certificates count on",
+            "suite": f"the test suite on {backend}",
+            "speed": f"the speed of {count} workloads beside torch and the device's own limits", "kernels": "kernel times by Nsight Compute", "events": "kernel times",
+            "codes": "that searches by int8 codes, and many at a time, have the bits of the direct form, and how fast they are beside torch",
             "memcheck": "no access out of bounds (memcheck)", "racecheck": "no race (racecheck)",
             "wgpu": "the WebGPU kernels on a real GPU", "java": "the Java API on the device"}  # fmt: skip
     lines = [f"There is no GPU to prove {backend} on: {reason}. Not proven:"]
@@ -97,13 +100,15 @@ def _phases(session: Session, about: dict, written) -> list[Phase]:
     return [
         Phase("build", "Build", 5, 600 if slow else 170, lambda entry, s: _build(session, about, entry, s)),
         Phase("device", "The device", 5, 30, lambda entry, s: _device(session, entry, s, written)),
+        Phase("units", "Sums of the matrix units", 5, 60, _on_device(session, units.check)),
         Phase("suite", f"Test suite on {session.column}", 60, 600 if slow else 110, _on_device(session, _suite)),
         Phase("memcheck", "memcheck over the small cases", 25, 70, _on_device(session, partial(sanitizers.check, "memcheck"))),
         Phase("racecheck", "racecheck over the small cases", 25, 70, _on_device(session, partial(sanitizers.check, "racecheck"))),
         Phase("wgpu", "Test suite on wgpu, the vendor's Vulkan", 20, 60, _on_device(session, _wgpu)),
-        Phase("speed", "Speed", 120, 400 if slow else 170, _on_device(session, partial(speed.measure, save=written.save))),
-        Phase("codes", "Scans of int8 codes", 40, 400 if slow else 80, _on_device(session, partial(codes.measure, save=written.save))),
-        Phase("kernels", "Kernel times", 15, 40, _on_device(session, kernel_times.measure)),
+        Phase("speed", "Speed", 100, 400 if slow else 170, _on_device(session, partial(speed.measure, save=written.save))),
+        Phase("codes", "Codes, rows and torch", 55, 500 if slow else 130, _on_device(session, partial(codes.measure, save=written.save))),
+        Phase("events", "Kernel times by events", 20, 300 if slow else 50, _on_device(session, partial(kernel_events.measure, save=written.save))),
+        Phase("kernels", "Kernel times by ncu", 10, 40, _on_device(session, kernel_times.measure)),
         Phase("java", "Java API", 15, 120 if slow else 40, _on_device(session, java_api.measure)),
     ]
 

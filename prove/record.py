@@ -13,7 +13,9 @@ from pathlib import Path
 import goals
 import phases
 import surroundings
+from codes import PRECISIONS
 from machine import ROOT
+from units import of_wgmma
 
 MOST_FAILURES = 5  # shown; the JSON has more
 FORMAT = 1  # of the JSON; a reader refuses others
@@ -118,9 +120,13 @@ def text(content: dict) -> str:
     lines += table(["phase", "outcome", "seconds", "what"],
                    [[e["title"], e["outcome"], f"{e['seconds']:.0f}", e["sentence"]] for e in content["phases"]])  # fmt: skip
     by_name = {entry["name"]: entry for entry in content["phases"]}
+    lines += _units(by_name.get("units", {}), emulated)
     for name in ("suite", "wgpu"):
         lines += _suite(by_name.get(name, {}), emulated and name == "suite")
-    lines += _speed(by_name.get("speed", {})) + _codes(by_name.get("codes", {})) + _kernels(by_name.get("kernels", {})) + _java(by_name.get("java", {}))
+    lines += _speed(by_name.get("speed", {})) + _codes(by_name.get("codes", {})) + _torch(by_name.get("codes", {}))
+    for name in ("events", "kernels"):
+        lines += _kernels(by_name.get(name, {}))
+    lines += _java(by_name.get("java", {}))
     if not emulated:
         lines += ["## Targets", ""]
         lines += table(["workload", "target", "measured", ""], [[g.workload, g.target, g.measured, _met(g)] for g in goals.goals(content)])
@@ -140,6 +146,26 @@ def _facts(content: dict) -> list[str]:
              ("started, finished", f"{content['started']}, {content['finished'] or '-'}"), ("host", machine.get("cpu")),
              ("system", machine.get("system")), ("nvidia-smi", ", ".join(f"{k} {v}" for k, v in machine.get("nvidia_smi", {}).items()))]  # fmt: skip
     return table(["", ""], [[name, str(value)] for name, value in facts if value])
+
+
+def _units(entry: dict, emulated: bool) -> list[str]:
+    found = entry.get("units")
+    if not found:
+        return []
+    assumed, forms = found["assumed"], {"mma.sync": found["mma"], **({"wgmma": found["wgmma"]} if "seen" in found["wgmma"] else {})}
+    facts = [["products of a block", f"{assumed['block']}", *(str(of["seen"]["block"]) for of in forms.values())],
+             ["bits that terms keep", f"{assumed['kept_bits']}", *(str(of["seen"]["kept_bits"]) for of in forms.values())],
+             ["the sum is rounded", "towards zero", *(of["seen"]["sum_rounded"] for of in forms.values())],
+             ["subnormal operands", "either", *(of["seen"]["subnormal_operands"] for of in forms.values())]]  # fmt: skip
+    lines = ["## Sums of the matrix units", "", f"On planted operands{', by the emulated unit, which is of the form that is counted on' if emulated else ''}. "
+             f"int8: {found['int8']['wrong']} of {found['int8']['sums']} sums wrong. {of_wgmma(found['wgmma'])[0].upper()}{of_wgmma(found['wgmma'])[1:]}.", ""]  # fmt: skip
+    lines += table(["TF32", "counted on", *forms], facts)
+    broken = [f"- {name}: {what}" for name, of in forms.items() for what in of["broken"]]
+    lines += broken + ([""] if broken else [])
+    lines += ["The greatest error of TF32's sums against exact ones, in u = 2^-24 of the sum of the products' magnitudes.", ""]
+    sums = zip(*(of["sums"] for of in forms.values()))
+    rows = [[of[0]["data"], f"{of[0]['products']:,}", f"{of[0]['sums']:,}", f"{of[0]['counted_u']:g}", *(f"{one['greatest_u']:g}" for one in of)] for of in sums]
+    return lines + table(["data", "products", "sums", "counted", *forms], rows)
 
 
 def _suite(entry: dict, emulated: bool) -> list[str]:
@@ -176,6 +202,12 @@ def limit_share(point: dict, limits: dict) -> str:
     return f"{max(4 * size / copy, 2 * size * point['batch'] / peak) / ours['median_s']:.1%}"
 
 
+def _stand_in(entry: dict) -> str:
+    """Who played torch in a rehearsal."""
+    why = entry.get("torch", {}).get("stand_in")
+    return f"torch is played by the CPU backend: {why}." if why else ""
+
+
 def _speed(entry: dict) -> list[str]:
     points = entry.get("points")
     if not points:
@@ -189,7 +221,7 @@ def _speed(entry: dict) -> list[str]:
                   + (f"torch {entry['torch']['version']} on {entry['torch']['device']}, the fastest of its forms." if "torch" in entry
                      else f"Without torch: {entry.get('without_torch', 'not asked')}."), ""]  # fmt: skip
     else:
-        lines += [f"Answers compared with float64{' and with those of torch' if 'torch' in entry else ''}; no times.", ""]
+        lines += [f"Answers compared with float64{' and with those of torch' if 'torch' in entry else ''}; no times. {_stand_in(entry)}".rstrip(), ""]
     rows = []
     for p in points:
         ours = p.get("nearfield")
@@ -204,11 +236,43 @@ def _codes(entry: dict) -> list[str]:
     points = entry.get("points")
     if not points:
         return []
-    lines = ["## Scans of int8 codes", "", "Searches of an index with codes beside those of one without, on the same rows, in turns: bit for bit the same answers, all certified. "
+    lines = ["## Codes and rows", "", "Searches of an index with codes beside those of one without, on the same rows, in turns: bit for bit the answers of the direct form, all certified. "
              + ("Wall time of one call through the ABI: median (least to most, rounds)." if entry["timed"] else "No times."), ""]  # fmt: skip
     rows = [[f"{p['rows']:,} x {p['dim']}, {p['spectrum']}", f"{p['batch']:,}", str(p["k"]), _times(p.get("by_codes")), _times(p.get("by_rows")),
-             f"{p['ratio']:.2f} x" if p.get("ratio") else "-", f"{p['read_share']:.3f}", f"{p['rescored_p50']:g}"] for p in points]  # fmt: skip
+             f"{p['ratio']:.2f} x" if p.get("ratio") else "-", "-" if p["read_share"] is None else f"{p['read_share']:.3f}", f"{p['rescored_p50']:g}"] for p in points]  # fmt: skip
     return lines + table(["rows", "batch", "k", "by codes", "by rows", "rows / codes", "codes read", "rescored a query"], rows)
+
+
+def _torch(entry: dict) -> list[str]:
+    """Of the phase `codes`: each row ahead of each precision, or behind which."""
+    points = entry.get("points")
+    if not points:
+        return []
+    lines = ["## Beside torch", ""]
+    if "torch" not in entry:
+        return lines + [f"Without torch: {entry.get('without_torch', 'not asked')}.", ""]
+    who = _stand_in(entry) or f"torch {entry['torch']['version']} on {entry['torch']['device']}."
+    lines += [f"{who} The same rows and queries, in turns with the table above; in brackets the share of our rows, "
+              "which are exact, that torch returned, too.", ""]  # fmt: skip
+    rows = []
+    for p in points:
+        cells = [f"{p['rows']:,} x {p['dim']}, {p['spectrum']}", f"{p['batch']:,}", str(p["k"])]
+        for precision in PRECISIONS:
+            of = p["torch"].get(precision, {"absent": "not asked"})
+            cells.append(of["absent"] if "absent" in of else f"{_times(of) if 'median_s' in of else 'run'} [{of['agreement']:.4f}]")
+        rows.append([*cells, *(_standing(p, form) for form in ("by_codes", "by_rows"))])
+    return lines + table(["rows", "batch", "k", *(f"torch, {precision}" for precision in PRECISIONS), "by codes", "by rows"], rows)
+
+
+def _standing(point: dict, form: str) -> str:
+    """ahead, or behind which precisions and by how much."""
+    ratios = {precision: of.get(f"{form}_ratio") for precision, of in point["torch"].items()}
+    if not any(ratios.values()):
+        return "-"
+    behind = [f"{precision} {ratio:.2f} x" for precision, ratio in ratios.items() if ratio and ratio < 1]
+    without = [precision for precision, ratio in ratios.items() if not ratio]
+    words = f"**behind** {', '.join(behind)}" if behind else f"ahead, {min(filter(None, ratios.values())):.2f} x at least"
+    return words + (f"; without {', '.join(without)}" if without else "")
 
 
 def _kernel_time(of: dict) -> str:
@@ -219,10 +283,11 @@ def _kernel_time(of: dict) -> str:
 def _kernels(entry: dict) -> list[str]:
     if not entry.get("workloads"):
         return []
-    rows = [[f"{w['rows']:,} x {w['dim']}" + (f", int8 codes, {w['spectrum']}" if "spectrum" in w else "") + (f", by {w['path']}" if "path" in w else ""), f"{w['batch']:,}", str(w["k"]), _kernel_time(w), f"{w['bytes_read'] / 1e6:,.0f} MB",
-             ", ".join(f"{name} {v['launches']:g} x, {goals.seconds(v['seconds'])}" for name, v in w["kernels"].items())]
+    rows = [[f"{w['rows']:,} x {w['dim']}" + (f", int8 codes, {w['spectrum']}" if "spectrum" in w else "") + (f", by {w['path']}" if "path" in w else ""), f"{w['batch']:,}", str(w["k"]), _kernel_time(w) if "seconds" in w else "-",
+             f"{w['bytes_read'] / 1e6:,.0f} MB" if "bytes_read" in w else "-",
+             ", ".join(f"{name} {v['launches']:g} x" + (f", {goals.seconds(v['seconds'])}" if "seconds" in v else "") for name, v in w["kernels"].items())]
             for w in entry["workloads"]]  # fmt: skip
-    return ["## Kernel times", "", f"Sums over the kernels of one search after a warm-up: median (least to most, searches); {entry['source']}.", ""] + table(
+    return [f"## {entry['title']}", "", f"Sums over the kernels of one search after a warm-up: median (least to most, searches); {entry['source']}.", ""] + table(
         ["rows", "batch", "k", "kernel time", "read from memory", "kernels"], rows)  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class Shape:
     dims: tuple[int, ...]
     batches: tuple[int, ...]
     ks: tuple[int, ...]
+    table: tuple[tuple[int, int], ...]  # batch and k, of indexes of few dimensions with codes and without
     run_seconds: float = 0.05  # a run makes as many calls as fill this
     rounds: int = 5  # at least
     limit_seconds: float = 0.3  # for each limit of the device
@@ -34,9 +35,10 @@ class Shape:
         return 2 * max(max(self.batches), 1000 if self.rows >= 1_000_000 else 0)
 
 
-REAL = Shape(1_000_000, (128, 768), (1, 16, 200, 1000, 10_000), (10, 100, 1000))
+REAL = Shape(1_000_000, (128, 768), (1, 16, 200, 1000, 10_000), (10, 100, 1000),
+             ((1, 10), (5, 10), (16, 10), (32, 10), (96, 10), (1000, 10), (10_000, 10), (1, 100), (1000, 100), (10_000, 100)))  # fmt: skip
 # Of the last k the lists do not fit what a kernel of CUDA may declare.
-TINY = Shape(700, (8, 20), (1, 16, 40), (3, 10, 600), run_seconds=0.0, rounds=1, limit_seconds=0.0)
+TINY = Shape(700, (8, 20), (1, 16, 40), (3, 10, 600), ((1, 3), (5, 3), (20, 3), (40, 3), (1, 40), (40, 40)), run_seconds=0.0, rounds=1, limit_seconds=0.0)
 
 
 @dataclass

@@ -22,15 +22,17 @@ AGREEMENT = 1000  # queries whose rows are compared with torch's
 TUNE_BATCH = 1000  # torch's settings do not depend on more
 PATIENCE = 4  # torch gets this many times our own time, and three rounds at least
 PEER = machine.ROOT / "bench" / "peers" / "torch_worker.py"
+STAND_IN = machine.ROOT / "prove" / "torch_stand_in.py"
 
 
 class System:
     def __init__(self, name: str, worker: Worker, form: str):
         self.name, self.worker, self.form = name, worker, form
         self.settings = ""
+        self.keys: dict = {}  # of the command `workload`, beside the usual
 
     def begin(self, queries: str, batch: int, k: int, run_seconds: float) -> None:
-        self.worker.ask("workload", queries=queries, batch=batch, k=k)
+        self.worker.ask("workload", queries=queries, batch=batch, k=k, **self.keys)
         self.seconds: list[float] = []
         self.p50: list[float] = []
         self.calls, self.spent = 1, 0.0
@@ -70,7 +72,7 @@ def _workloads(session: Session, entry: dict, seconds: float, end: float, planne
         ours = System("nearfield", session.ours(), "canonical")
         session.hello(ours.worker)
         tool = session.ours("tool")  # makes data and truth, on the host
-        torch = _torch(session, entry)
+        torch = start_torch(session, entry)
         _limits(session, entry, torch)
         for dim in shape.dims:
             if time.monotonic() > end:
@@ -100,25 +102,37 @@ def _judge(session: Session, entry: dict, planned: int) -> str:
         p = wrong[0]
         raise Failed(f"{len(wrong)} of {len(points)} workloads have wrong answers, first {name(p)}: recall {p['recall']}, "
                      f"{p['wrong_distances']} wrong distances {p['first_wrong']}")  # fmt: skip
-    beside = "beside torch" if "torch" in entry else f"without torch: {entry['without_torch']}"
     if len(points) < planned:
-        raise CutShort(f"{len(points)} of {planned} workloads {beside}")
-    return f"{len(points)} workloads {beside}" + (", no times: emulated" if session.emulated else "")
+        raise CutShort(f"{len(points)} of {planned} workloads {beside(entry)}")
+    return f"{len(points)} workloads {beside(entry)}" + (", no times: emulated" if session.emulated else "")
+
+
+def beside(entry: dict) -> str:
+    if "torch" not in entry:
+        return f"without torch: {entry['without_torch']}"
+    return "beside a stand-in for torch" if "stand_in" in entry["torch"] else "beside torch"
 
 
 def name(point: dict) -> str:
     return f"{point['rows']:,} x {point['dim']}, batch {point['batch']:,}, k {point['k']}"
 
 
-def _torch(session: Session, entry: dict) -> System | None:
+def start_torch(session: Session, entry: dict) -> System | None:
+    """In a rehearsal something plays it where it is missing, so that what is done with it is tried out."""
     worker = Worker("torch", [sys.executable, str(PEER)], session.log("torch"))
     try:
         about = worker.ask("hello")
     except WorkerFailed as failed:
         worker.stop()
-        missing = "No module named 'torch'" in str(failed)
-        entry["without_torch"] = "it is not installed for this python3" if missing else str(failed)
-        return None
+        missing = "No module named" in str(failed)  # torch, or numpy
+        reason = "it is not installed for this python3" if missing else str(failed)
+        if not session.emulated:
+            entry["without_torch"] = reason
+            return None
+        worker = Worker("torch", [sys.executable, str(STAND_IN), str(session.build.folder)], session.log("torch"))
+        about = worker.ask("hello")
+        entry["torch"] = {"stand_in": reason}
+        return System("torch", worker, "expanded")
     if not session.emulated and about["backend"] == "cpu":
         worker.stop()
         entry["without_torch"] = f"torch {about['version']} sees no GPU"
@@ -152,14 +166,14 @@ def _truth(session: Session, tool: Worker, dim: int) -> str:
     count, most = min(SAMPLE, session.shape.queries), max(session.shape.ks)
     stem = session.path(f"truth-{dim}")
     tool.ask("truth", base=base, queries=sample, metric="l2", k=most, to=stem)
-    rows = _read(f"{stem}.rows", "q")
+    rows = read(f"{stem}.rows", "q")
     for k in session.shape.ks:
         nearest = array("q", [rows[q * most + i] for q in range(count) for i in range(k)])
         Path(f"{stem}-{k}.rows").write_bytes(nearest.tobytes())
     return stem
 
 
-def _read(path: str, kind: str) -> array:
+def read(path: str, kind: str) -> array:
     numbers = array(kind)
     numbers.frombytes(Path(path).read_bytes())
     return numbers
@@ -199,7 +213,7 @@ def _point(session: Session, systems: list[System], tool: Worker, what: tuple, f
         taking_part.append(system)
         point.update(found if system is ours else {f"torch_{key}": value for key, value in found.items()})
     if len(taking_part) > 1:
-        point["agreement"] = _agreement(session, batch, k)
+        point["agreement"] = _agreement(session, k)
         point["torch_settings"] = taking_part[1].settings
     _rounds(session, taking_part, point, begun + seconds)
     if not session.emulated:
@@ -232,9 +246,13 @@ def _answers(session: Session, system: System, tool: Worker, batch: int, k: int,
     return {key: found[key] for key in ("recall", "wrong_distances", "first_wrong")}
 
 
-def _agreement(session: Session, batch: int, k: int) -> float:
-    """The share of our rows that are among torch's for the same query."""
-    ours, theirs = (_read(session.path(f"answers-{name}.rows"), "q") for name in ("nearfield", "torch"))
+def _agreement(session: Session, k: int) -> float:
+    ours, theirs = (read(session.path(f"answers-{name}.rows"), "q") for name in ("nearfield", "torch"))
+    return shared(ours, theirs, k)
+
+
+def shared(ours: array, theirs: array, k: int) -> float:
+    """The share of our rows that are among the other's for the same query."""
     same = sum(len(set(ours[at : at + k]) & set(theirs[at : at + k])) for at in range(0, len(ours), k))
     return stats.rounded(same / len(ours), 6)
 
@@ -255,6 +273,8 @@ def _rounds(session: Session, systems: list[System], point: dict, end: float) ->
                 point["without_torch"] = str(failed)
                 systems.remove(system)
         number += 1
+        if session.emulated:  # whose times nobody keeps
+            return
 
 
 def need_points(session: Session) -> None:

@@ -26,15 +26,24 @@ def _device() -> torch.device:
 class Torch(Peer):
     system = "torch"
     metrics = ("l2", "cosine", "dot", "manhattan")
-    method, block = "matmul", 1 << 30  # tuned
+    precisions = ("f32", "tf32", "bf16")
+    precision, method, block = "f32", "matmul", 1 << 30  # tuned
 
     def hello(self, threads: int) -> dict:
         torch.set_num_threads(threads)
-        torch.backends.cuda.matmul.allow_tf32 = False  # f32, as everybody in the comparison
+        self.tuned: dict[str, tuple[str, int]] = {}
+        self.use("f32")  # as everybody in the comparison
         self.device = _device()
         kind = self.device.type
+        if kind == "mps":
+            self.precisions = ("f32", "bf16")  # it has no other
         name = torch.cuda.get_device_name() if kind == "cuda" else kind
         return {"version": torch.__version__, "backend": kind, "device": name, "settings": f"torch {torch.__version__} on {kind}"}
+
+    def use(self, precision: str) -> None:
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+        self.precision = precision
+        self.method, self.block = self.tuned.get(precision, ("matmul", 1 << 30))
 
     def synchronize(self) -> None:
         if self.device.type != "cpu":
@@ -44,6 +53,7 @@ class Torch(Peer):
         self.metric = metric
         self.base = torch.from_numpy(super().prepare(base, metric)).to(self.device)
         self.squares = (self.base * self.base).sum(dim=1)
+        self.low = None  # base and squares in bf16, made when they are asked for
         self.synchronize()
 
     def prepare(self, queries: np.ndarray, metric: str) -> torch.Tensor:
@@ -62,7 +72,8 @@ class Torch(Peer):
                 if block >= len(queries):
                     break
         _, self.method, self.block = min(timed)
-        return f"{self.method} and topk, blocks of {self._block()} queries"
+        self.tuned[self.precision] = self.method, self.block
+        return f"{self.precision}, {self.method} and topk, blocks of {self._block()} queries"
 
     def _block(self) -> int:
         """What is computed at once: the tuned size, or what the memory for distances allows."""
@@ -71,7 +82,7 @@ class Torch(Peer):
     def _methods(self) -> tuple[str, ...]:
         if self.metric == "manhattan":
             return ("cdist",)
-        return ("matmul", "cdist") if self.metric == "l2" else ("matmul",)
+        return ("matmul", "cdist") if self.metric == "l2" and self.precision != "bf16" else ("matmul",)
 
     def _seconds(self, queries: torch.Tensor, k: int) -> float:
         start = time.perf_counter()
@@ -91,13 +102,17 @@ class Torch(Peer):
     def _distances(self, queries: torch.Tensor) -> torch.Tensor:
         if self.method == "cdist":
             return torch.cdist(queries, self.base, p=1.0 if self.metric == "manhattan" else 2.0)
+        base, squares = self.base, self.squares
+        if self.precision == "bf16":
+            self.low = self.low or tuple(of.to(torch.bfloat16) for of in (base, squares))
+            (base, squares), queries = self.low, queries.to(torch.bfloat16)
         if self.metric == "l2":  # |q|^2 is the same for all rows: added to the k answers alone. Doubling is exact.
-            return torch.addmm(self.squares, queries * -2, self.base.T)
-        return queries @ self.base.T * -1
+            return torch.addmm(squares, queries * -2, base.T)
+        return queries @ base.T * -1
 
     def answers(self, found, metric: str):
         values, rows, queries = found
-        distances = values.numpy()
+        distances = values.to(torch.float32).numpy()
         if metric == "l2":
             if self.method == "cdist":
                 distances = distances * distances

@@ -58,6 +58,7 @@ class Peer:
 
     system = ""
     metrics: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ("f32",)  # of its products
 
     def hello(self, threads: int) -> dict:
         """Sets the threads; answers version and settings."""
@@ -68,6 +69,9 @@ class Peer:
 
     def prepare(self, queries: np.ndarray, metric: str) -> np.ndarray:
         return unit(queries) if metric == "cosine" else queries
+
+    def use(self, precision: str) -> None:
+        """From the next search on; what `tune` chose for it, if anything, is chosen again."""
 
     def tune(self, queries: np.ndarray, k: int) -> str:
         """Chooses among settings for searches like this one; answers the choice in words."""
@@ -113,6 +117,10 @@ class Worker:
             raise Refused(f"workload: the queries have {queries.shape[1]} dimensions, the base has {self.dim}")
         if command.get("clients", 1) != 1:
             raise Refused("called by one client only", unsupported=True)
+        precision = command.get("precision", "f32")
+        if precision not in self.peer.precisions:
+            raise Refused(f"no precision {precision}", unsupported=True)
+        self.peer.use(precision)
         self.queries = self.peer.prepare(queries, self.metric)
         self.batch, self.k, self.next = command.get("batch", 1), command.get("k", 10), 0
         return {"settings": ""}

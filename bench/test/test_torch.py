@@ -70,6 +70,22 @@ class TorchTest(WorkerTest):
             np.testing.assert_array_equal(rows, first[1])
             np.testing.assert_allclose(distances, first[0], rtol=1e-5, atol=1e-5)
 
+    def test_precisions(self):
+        tool, worker = self.start(), self.torch()
+        for name, rows, first in (("base", 400, 0), ("queries", 30, 400)):
+            tool.ask("generate", to=self.path(name), rows=rows, first=first, dim=12, metric="l2", seed=1)
+        worker.ask("load", base=self.path("base"), metric="l2")
+        found = {}
+        for precision in ("f32", "tf32", "bf16"):
+            workload = {"queries": self.path("queries"), "batch": 30, "k": 7, "precision": precision}
+            worker.ask("workload", **workload)
+            self.assertIn(f"{precision}, ", worker.ask("tune")["settings"])
+            worker.ask("answers", to=self.path(precision))
+            found[precision] = [Path(self.path(f"{precision}.{ending}")).read_bytes() for ending in ("rows", "distances")]
+        self.assertEqual(found["tf32"], found["f32"])  # of the stand-in
+        self.assertNotEqual(found["bf16"][1], found["f32"][1])
+        self.assertTrue(self.fails(lambda: worker.ask("workload", **{**workload, "precision": "f64"}), "no precision f64").unsupported)
+
     def test_limits(self):
         found = self.torch().ask("limits", bytes=1 << 22, seconds=0.05)
         for key in ("copy_bytes_per_s", "f32_flops_per_s", "bf16_flops_per_s"):

@@ -36,7 +36,7 @@ class OptionsTest(StandInTest):
         self.refused("--seconds", "soon", says="--seconds=soon")
         self.refused("--seconds", "0", says="from 1 to 86400")
         self.refused("--seconds", "nan", says="from 1 to 86400")
-        self.refused("--only", "suite,foo", says="no phase 'foo'; there are device, suite")
+        self.refused("--only", "suite,foo", says="no phase 'foo'; there are device, units, suite")
         self.refused("--build", str(self.folder), says="no folder lib")
         self.refused("--java", str(self.folder), says="no bin/java")
         self.refused("--support", "--rehearse", says="stands alone")

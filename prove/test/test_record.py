@@ -9,8 +9,10 @@ import record
 import support
 from errors import BenchError
 from stand_ins import StandInTest
+from test_units import FOUND, SEEN
 
 COPY, PEAK = 4.3e12, 60e12
+TORCH = {"version": "2.11.0", "backend": "cuda", "device": "NVIDIA H200"}
 
 
 def times(median: float) -> dict:
@@ -32,7 +34,25 @@ def coded(spectrum: str, seconds: float, codes: float) -> tuple[dict, dict]:
     """Of codes: a workload of the phase `kernels`, and one of `codes`."""
     what = {"rows": 1_000_000, "dim": 128, "spectrum": spectrum, "batch": 1, "k": 10}
     return ({**what, "scan_dtype": "i8", "calls": 5, "seconds": seconds, "bytes_read": 40_000_000, "kernels": {"levels_m1_q1_c1": {"launches": 1, "seconds": seconds}}},
-            {**what, "metric": "l2", "by_rows": times(180e-6), "by_codes": times(codes), "ratio": 180e-6 / codes, "read_share": 0.15, "rescored_p50": 120})  # fmt: skip
+            {**what, "metric": "l2", "by_rows": times(180e-6), "by_codes": times(codes), "ratio": 180e-6 / codes, "read_share": 0.15, "rescored_p50": 120,
+             "torch": {precision: beside(400e-6, 180e-6, codes) for precision in ("f32", "tf32", "bf16")}})  # fmt: skip
+
+
+def beside(seconds: float, rows: float, codes: float) -> dict:
+    """Of torch."""
+    return {"settings": "matmul", "agreement": 0.75, **times(seconds), "by_rows_ratio": seconds / rows, "by_codes_ratio": seconds / codes}
+
+
+def events() -> list[dict]:
+    """The table of products by the matrix units, all of it met."""
+    few = {1: 140e-6, 5: 150e-6, 16: 180e-6, 32: 180e-6, 96: 181e-6, 1000: 1.5e-3, 10_000: 14e-3}
+    by_codes = {1: 50e-6, 5: 55e-6, 16: 60e-6, 32: 65e-6, 96: 78e-6, 1000: 0.7e-3, 10_000: 4e-3}
+    found = []
+    for facts, of in (({}, few), *(({"scan_dtype": "i8", "spectrum": spectrum}, by_codes) for spectrum in ("decaying", "isotropic"))):
+        for k, slower in ((10, 1), (100, 1.4)):
+            found += [{"rows": 1_000_000, "dim": 128, **facts, "batch": batch, "k": k, "calls": 5, "seconds": seconds * slower, "min_s": seconds, "max_s": seconds * 2,
+                       "kernels": {"a": {"launches": 2, "seconds": seconds}}} for batch, seconds in of.items()]  # fmt: skip
+    return found
 
 
 def made() -> dict:
@@ -45,12 +65,15 @@ def made() -> dict:
                {"rows": 1_000_000, "dim": 768, "batch": 1, "k": 10, "calls": 5, "seconds": 740e-6, "bytes_read": 3_072_000_000, "kernels": {}}]  # fmt: skip
     found = [coded("decaying", 38e-6, 70e-6), coded("isotropic", 55e-6, 90e-6)]
     kernels += [kernel for kernel, _ in found]
-    entries = [{"name": "suite", "title": "Suite", "outcome": "passed", "sentence": "fine", "seconds": 30.0, "suite": column()},
+    entries = [{"name": "units", "title": "Units", "outcome": "passed", "sentence": "fine", "seconds": 2.0, "units": {**FOUND, "wgmma": SEEN}},
+               {"name": "suite", "title": "Suite", "outcome": "passed", "sentence": "fine", "seconds": 30.0, "suite": column()},
                {"name": "speed", "title": "Speed", "outcome": "passed", "sentence": "30 workloads", "seconds": 90.0, "timed": True, "points": points,
                 "limits": {"driver": {}, "copy_bytes_per_s": COPY, "f32_flops_per_s": PEAK, "bf16_flops_per_s": 790e12},
-                "torch": {"version": "2.11.0", "backend": "cuda", "device": "NVIDIA H200"}},
-               {"name": "codes", "title": "Codes", "outcome": "passed", "sentence": "", "seconds": 20.0, "timed": True, "loads": {},
+                "torch": TORCH},
+               {"name": "codes", "title": "Codes", "outcome": "passed", "sentence": "", "seconds": 20.0, "timed": True,
+                "loads": {spectrum: {"code_bytes": 132_000_000, "rotated": 1} for spectrum in ("decaying", "isotropic")}, "torch": TORCH,
                 "points": [p for _, p in found]},
+               {"name": "events", "title": "Events", "outcome": "passed", "sentence": "", "seconds": 9.0, "source": "events", "workloads": events()},
                {"name": "kernels", "title": "Kernels", "outcome": "passed", "sentence": "", "seconds": 9.0, "source": "ncu", "workloads": kernels},
                {"name": "java", "title": "Java", "outcome": "passed", "sentence": "", "seconds": 9.0, "java": 25,
                 "points": [{"batch": 1, "nearfield": times(180e-6), "nearfield-java": times(185e-6), "added_s": 5e-6}]}]  # fmt: skip
@@ -99,7 +122,45 @@ class GoalsTest(StandInTest):
         content["phases"] = [e for e in content["phases"] if e["name"] != "kernels"]
         words = {g.target: g.measured for g in goals.goals(content)}
         self.assertIn("wall time", words["85% of measured copy bandwidth"])
-        self.assertEqual(words["150 us kernel time (ncu), on an H200"], goals.NOT_MEASURED)
+        self.assertIn("150 us kernel time (events), on an H200", words)
+
+    def test_the_table_of_the_matrix_units_can_be_missed(self):
+        def set_(spectrum: str, batch: int, k: int, seconds: float) -> dict:
+            content = made()
+            next(w for w in of(content, "events")["workloads"] if (w.get("spectrum", ""), w["batch"], w["k"]) == (spectrum, batch, k))["seconds"] = seconds
+            return content
+
+        for (spectrum, batch, k, seconds), missed in {
+            ("decaying", 10_000, 10, 4.6e-3): ["1M x 128 int8 codes, decaying, batch 10,000: 2.2 M queries/s, kernel time (events), on an H200"],
+            ("isotropic", 1000, 10, 0.81e-3): ["1M x 128 int8 codes, isotropic, batch 1000: 800 us kernel time (events), on an H200"],
+            ("", 10_000, 10, 14.3e-3): ["1M x 128 f32 by TF32, batch 10,000: 0.7 M queries/s, kernel time (events), on an H200"],
+            ("", 96, 10, 183e-6): ["1M x 128 f32, batch 96: within 1.3 x of batch 1, kernel time (events)"],
+            ("decaying", 32, 10, 81e-6): ["1M x 128 int8 codes, decaying, batch 32: batch 1 and one read of the codes, kernel time (events)"],
+            ("", 1000, 100, 2.3e-3): ["1M x 128 f32, batch 1,000, k 100: within 1.5 x of k 10, kernel time (events)"],
+            ("isotropic", 10_000, 100, 6.1e-3): ["1M x 128 int8 codes, isotropic, batch 10,000, k 100: within 1.5 x of k 10, kernel time (events)"]}.items():  # fmt: skip
+            self.assertEqual(self.missed(set_(spectrum, batch, k, seconds)), missed)
+
+    def test_the_table_by_wall_time(self):
+        content = made()
+        content["phases"] = [e for e in content["phases"] if e["name"] not in ("kernels", "events")]
+        batch = copy.deepcopy(of(content, "codes")["points"][0])
+        of(content, "codes")["points"].append({**batch, "batch": 10_000, "by_codes": times(5e-3)})
+        found = {g.workload: g for g in goals.goals(content)}
+        self.assertEqual((found["1M x 128 int8 codes, decaying, batch 10,000"].measured, found["1M x 128 int8 codes, decaying, batch 10,000"].target),
+                         ("2 M queries/s", "2.2 M queries/s, wall time, on an H200"))  # fmt: skip
+        self.assertEqual(found["1M x 128 int8 codes, isotropic, batch 10,000"].measured, goals.NOT_MEASURED)
+
+    def test_behind_one_precision_of_torch(self):
+        content = made()
+        of(content, "codes")["points"][1]["torch"]["bf16"] = beside(150e-6, 180e-6, 90e-6)
+        self.assertEqual(self.missed(content), ["1M x 128, batches 1 to 10,000, against torch in f32, TF32 and bf16: ahead in every row, answers exact"])
+        self.assertIn("behind: isotropic, batch 1, k 10, by rows, bf16", goals._torch_table(goals.Figures(content)).measured)
+        self.assertIn("| ahead, 1.67 x at least | **behind** bf16 0.83 x |", record.text(content))
+        of(content, "codes")["points"][1]["torch"]["bf16"] = {"absent": "out of memory"}
+        goal = goals._torch_table(goals.Figures(content))
+        self.assertIsNone(goal.met)
+        self.assertIn("2 rows without torch", goal.measured)
+        self.assertIn("ahead, 2.22 x at least; without bf16", record.text(content))
 
     def test_absolute_times_are_for_the_device_they_are_stated_for(self):
         content = made()
@@ -127,7 +188,8 @@ class MarkdownTest(StandInTest):
         text = record.text(made())
         for words in ("# Proof of cuda: NVIDIA H200, 2026-12-01", "580.159", "180 us (176.4 us to 198 us, 9)", "2.00 x", "| met |",
                       "4.3 TB/s", "flat_m1_q1_c64 1 x, 135 us", "5 us", "66.1%", "200,000", "| 1,000,000 x 128, decaying | 1 | 10 | 70 us (68.6 us to 77 us, 9) | 180 us", "0.150",
-                      "| 1,000,000 x 128, int8 codes, isotropic | 1 | 10 | 55 us |"):  # fmt: skip
+                      "| 1,000,000 x 128, int8 codes, isotropic | 1 | 10 | 55 us |", "| products of a block | 4 | 8 | 8 |", "| normal | 128 | 1,536 | 384 | 2.5 | 2.5 |",
+                      "| ahead, 5.71 x at least | ahead, 2.22 x at least |", "400 us (392 us to 440 us, 9) [0.7500]"):  # fmt: skip
             self.assertIn(words, text)
         self.assertNotIn("missed", text)
         self.assertNotIn("earsal", text)

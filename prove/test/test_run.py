@@ -160,7 +160,7 @@ class BuildTest(StandInTest):
     def cmake(self, status: int) -> None:
         """One that writes down what it is asked, and makes what the target list wants."""
         self.tool("cmake", f"""printf '%s ' "$@" >>'{self.folder}/calls'; echo >>'{self.folder}/calls'
-case "$*" in *help*) exit 0 ;; *--build*) ;; *) mkdir -p '{building.HERE}'; exit 0 ;; esac
+case "$*" in *help*) echo nearfield_prove_tools; exit 0 ;; *--build*) ;; *) mkdir -p '{building.HERE}'; exit 0 ;; esac
 [ {status} -eq 0 ] || {{ echo 'error: no such architecture'; echo 'ninja: build stopped'; exit {status}; }}
 mkdir -p '{building.HERE}/lib' '{building.HERE}/bin'
 touch '{building.HERE}/lib/libnearfield_cuda.so' '{building.HERE}/bin/nearfield_suite' '{building.HERE}/bin/nearfield_bench'""")
@@ -172,11 +172,17 @@ touch '{building.HERE}/lib/libnearfield_cuda.so' '{building.HERE}/bin/nearfield_
 
     def test_it_builds_for_this_device_and_completes_with_what_was_carried(self):
         self.cmake(0)
+        carried = building.Build(self.carried, "cuda")
+        carried.tool("x").parent.mkdir()
+        for name in building.TOOLS:
+            carried.tool(name).write_text("brought along")
         build, entry = self.find()
+        for name in building.TOOLS:
+            self.assertEqual(build.tool(name).read_text(), "brought along")
         self.assertEqual((build.folder, entry["from"]), (building.HERE, "built here"))
         self.assertTrue((build.lib / "libnearfield_cpu.so").exists())
         calls = (self.folder / "calls").read_text()
-        for word in ("-DNEARFIELD_CUDA=ON", "-DNEARFIELD_WGPU=OFF", "-DNEARFIELD_CUDA_ARCHITECTURES=90a", "-G Ninja", "nearfield_suite"):
+        for word in ("-DNEARFIELD_CUDA=ON", "-DNEARFIELD_WGPU=OFF", "-DNEARFIELD_CUDA_ARCHITECTURES=90a", "-G Ninja", "nearfield_suite", "nearfield_prove_tools"):
             self.assertIn(word, calls)
 
     def test_an_earlier_build_is_kept_unless_its_settings_differ(self):

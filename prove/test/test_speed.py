@@ -4,6 +4,7 @@
 import sys
 from pathlib import Path
 
+import record
 import session as sessions
 import speed
 from phases import CutShort
@@ -16,7 +17,7 @@ ALL = len(SMALL.dims) * len(SMALL.batches) * len(SMALL.ks)
 class SpeedTest(StandInTest):
     def setUp(self):
         super().setUp()
-        before, speed.PEER = speed.PEER, Path(__file__).with_name("fake_torch.py")
+        before, speed.PEER = speed.PEER, speed.STAND_IN
         self.addCleanup(setattr, speed, "PEER", before)
         self.saves = 0
 
@@ -85,6 +86,20 @@ class SpeedTest(StandInTest):
         entry, sentence = self.measure()
         self.assertEqual(sentence, f"{ALL} workloads without torch: it is not installed for this python3")
 
+    def test_a_rehearsal_has_a_stand_in(self):
+        speed.PEER = self.folder / "torch_worker.py"
+        speed.PEER.write_text("import sys\nraise ModuleNotFoundError(\"No module named 'torch'\")\n")
+        session, entry = self.session(), {}
+        session.emulated = True
+        with session.workers(30):
+            torch = speed.start_torch(session, entry)
+            self.assertEqual(entry, {"torch": {"stand_in": "it is not installed for this python3"}})
+            self.assertEqual(speed.beside(entry), "beside a stand-in for torch")
+            base, _ = session.dataset(8, session.ours())
+            self.assertEqual(torch.worker.ask("load", base=base, metric="l2")["rows"], SMALL.rows)
+        text = "\n".join(record._torch({**entry, "points": [{"rows": 7, "dim": 8, "spectrum": "decaying", "batch": 1, "k": 3, "torch": {}}]}))
+        self.assertIn("torch is played by the CPU backend: it is not installed for this python3.", text)
+
     def test_a_hang_keeps_what_was_measured(self):
         before, sessions.GRACE = sessions.GRACE, 1
         self.addCleanup(setattr, sessions, "GRACE", before)
@@ -108,7 +123,7 @@ class SpeedTest(StandInTest):
         made = self.build()
         program = made.folder / "bin" / "nearfield_bench"
         program.unlink()
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("fake_torch.py")}"\n')
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{speed.STAND_IN}"\n')
         program.chmod(0o755)
         self.made = made
         speed.PEER = self.folder / "none.py"

@@ -43,6 +43,7 @@ NF_EXPORT Result cuEventRecord(EventHandle event, StreamHandle stream) {
   event->ready = stream->ready;
   stream->push([event] {
     event->reached = true;
+    event->at = Clock::now();
     event->stream = nullptr;
     return kSuccess;
   });
@@ -54,6 +55,14 @@ NF_EXPORT Result cuEventQuery(EventHandle event) {
   if (event->stream != nullptr)
     if (const Result result = event->stream->run(); result != kSuccess) return result;
   return event->reached && Clock::now() >= event->ready ? kSuccess : kNotReady;
+}
+
+// Of the host's clock: how long the emulator took.
+NF_EXPORT Result cuEventElapsedTime(float* milliseconds, EventHandle begin, EventHandle end) {
+  NF_USABLE();
+  if (!begin->reached || !end->reached) return kNotReady;
+  *milliseconds = std::chrono::duration<float, std::milli>(end->at - begin->at).count();
+  return kSuccess;
 }
 
 }  // extern "C"

@@ -4,6 +4,8 @@
 #include "cuda_dialect.hpp"
 // The entry points, as nvcc compiles them.
 #include "kernels/instances.cu"
+#include "test/unit_sums.cu"
+#include "test/unit_sums_90a.cu"
 
 namespace nearfield::simt::cuda {
 namespace {
@@ -26,6 +28,11 @@ struct Bound<FUNCTION> {
   Bound<&nearfield::cuda::operation##_m##m##_q##q##_c##c>::kernel(#operation "_m" #m "_q" #q "_c" #c),
 const std::vector<Kernel> kKernels = {
 #include "kernels/instances.inc"
+    // Of ./nearfield prove, whose images have no others.
+    Bound<&nearfield::cuda::unit_sums_tf32>::kernel("unit_sums_tf32"),
+    Bound<&nearfield::cuda::unit_sums_s8>::kernel("unit_sums_s8"),
+    Bound<&nearfield::cuda::unit_sums_assumed>::kernel("unit_sums_assumed"),
+    Bound<&nearfield::cuda::unit_sums_wgmma>::kernel("unit_sums_wgmma"),
 };
 #undef NF_KERNEL
 

@@ -19,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 struct EventTag {
   // Of the last record: false until the stream has come there, and when that counts as done.
   bool reached = true;
-  Clock::time_point ready{};
+  Clock::time_point ready{}, at{};  // at: when it was reached
   StreamTag* stream = nullptr;
 };
 

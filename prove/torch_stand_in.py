@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""torch_worker.py as ./nearfield prove sees it: the native worker on the CPU, with what torch adds. FAKE_TORCH in the environment:
-`cpu` sees no GPU, `dies` ends at the fifth run, `hangs` at a later one, `wrong` answers with rows in another order than by distance."""
+"""torch_stand_in.py [BUILD]: bench/peers/torch_worker.py as ./nearfield prove sees it, played by the native worker on the CPU, with what
+torch adds. For rehearsals and tests; FAKE_TORCH in the environment: `cpu` sees no GPU, `dies` ends at the fifth run, `hangs` at a later
+one, `wrong` answers with other rows, `f32` has no other precision."""
 
 import json
 import os
@@ -10,13 +11,17 @@ import sys
 import time
 from pathlib import Path
 
-RELEASE = Path(__file__).resolve().parents[2] / "build" / "release"
+BUILD = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[1] / "build" / "release"
 MODE = os.environ.get("FAKE_TORCH", "")
-inner = subprocess.Popen([str(RELEASE / "bin" / "nearfield_bench")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+inner = subprocess.Popen([str(BUILD / "bin" / "nearfield_bench")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 runs = 0
 for line in sys.stdin:
     command = json.loads(line)
     name = command["command"]
+    precision = command.pop("precision", "f32")
+    if MODE == "f32" and precision != "f32":
+        print(json.dumps({"ok": False, "error": f"no precision {precision}", "unsupported": True}), flush=True)
+        continue
     if name == "tune":
         print(json.dumps({"ok": True, "settings": "as it likes"}), flush=True)
         continue
@@ -24,7 +29,7 @@ for line in sys.stdin:
         print(json.dumps({"ok": True, "copy_bytes_per_s": 5e9, "f32_flops_per_s": 9e13, "bf16_flops_per_s": 8e14}), flush=True)
         continue
     if name == "hello":
-        command.update(backend="cpu", library=str(RELEASE / "lib"))
+        command.update(backend="cpu", library=str(BUILD / "lib"))
     runs += name == "run"
     if MODE == "hangs" and runs == 60:
         time.sleep(600)
