@@ -163,6 +163,17 @@ void expect_instances() {
     for (const gpu::Kernel& kernel : {gpu::kHistogram, gpu::kCollect, gpu::kScore})
       has(kernel, {metric, 1, 1});
   }
+  expect(cuda::tf32_shape(gpu_of(75), 10, false).query_tile == 0, "no TF32 on 7.5", "");
+  for (int32_t metric = NF_L2SQ; metric <= NF_DOT; ++metric)
+    for (const bool by_warpgroups : {false, true}) {
+      const gpu::CodedProductShape shape = cuda::tf32_shape(gpu_of(90), 10, by_warpgroups);
+      const gpu::Kernel kernel = shape.by_warpgroups ? gpu::kMatrixTf32Wgmma : gpu::kMatrixTf32;
+      const gpu::Variant variant{metric, shape.query_tile, 1};
+      has(kernel, variant);
+      expect(cuda::given_bytes(kernel, variant) > 48 << 10 &&
+                 cuda::given_bytes(kernel, variant) < gpu_of(by_warpgroups ? 90 : 86).shared_of_block,
+             "shared memory of every GPU that runs it", kernel.name);
+    }
   for (int32_t metric = NF_L2SQ; metric <= NF_POINCARE; ++metric) {
     for (const gpu::Kernel& kernel : {gpu::kRotate, gpu::kCode}) has(kernel, {metric, 1, 1});
     for (const uint32_t queries : {1u, gpu::kLevelsQueries}) has(gpu::kLevels, {metric, queries, 1});
