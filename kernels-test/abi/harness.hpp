@@ -80,6 +80,7 @@ void test_lifecycle(const Bench& bench);
 void test_concurrency(const Bench& bench);
 void test_steps(const Bench& bench);
 void test_knn_steps(const Bench& bench);
+void test_kmeans_steps(const Bench& bench);
 void test_knn_ahead(const Bench& bench);
 void test_splits(const Bench& bench);
 void test_training(const Bench& bench);
