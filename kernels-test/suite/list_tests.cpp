@@ -108,8 +108,7 @@ class Twins {
           "%s: rows score other distances", what.c_str());
   }
 
-  // A query with a target of 1 looks into all lists or is sure without, one with a lower one into no more
-  // than it.
+  // A higher target takes no fewer lists.
   void check_targets(const std::string& what, int32_t lists) {
     const Vectors& queries = bench_.problem.queries();
     int64_t before = 0;
