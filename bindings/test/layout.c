@@ -208,6 +208,8 @@ int main(void) {
   FIELD(nf_index_info, rotated);
   FIELD(nf_index_info, level_dims);
   FIELD(nf_index_info, loosening);
+  FIELD(nf_index_info, lists);
+  FIELD(nf_index_info, reserved);
   STRUCT(nf_api);
   FIELD(nf_api, struct_size);
   FIELD(nf_api, abi_major);
