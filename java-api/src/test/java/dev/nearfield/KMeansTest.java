@@ -28,8 +28,7 @@ class KMeansTest {
   private static final long SEED = Long.getLong("nearfield.test.seed", System.nanoTime());
 
   private static final String RERUN = "rerun with -Dnearfield.test.seed=" + SEED;
-  private static final List<Metric> METRICS =
-      List.of(Metric.L2_SQUARED, Metric.COSINE, Metric.DOT);
+  private static final List<Metric> METRICS = List.of(Metric.L2_SQUARED, Metric.COSINE, Metric.DOT);
   private static final int GROUPS = 5;
 
   static Stream<Arguments> cases() {
@@ -76,10 +75,13 @@ class KMeansTest {
     };
   }
 
-  /** Far above what f32 loses at these lengths and dimensions, far below what lies between groups. */
+  /**
+   * Far above what f32 loses at these lengths and dimensions, far below what lies between groups.
+   */
   private static final double ROOM = 1e-3;
 
-  private static void check(KMeansResult result, Metric metric, float[][] vectors, float[] weights) {
+  private static void check(
+      KMeansResult result, Metric metric, float[][] vectors, float[] weights) {
     double inertia = 0;
     int[] sizes = new int[result.clusterCount()];
     for (int i = 0; i < vectors.length; i++) {
@@ -157,8 +159,7 @@ class KMeansTest {
     assertEquals(progress.getLast().done(), progress.getLast().total());
     assertSameNumbers(result, request.run());
     // The labels are what Knn finds.
-    KnnResult nearest =
-        Knn.search(device, metric, result.centroids(), VectorBatch.of(vectors), 1);
+    KnnResult nearest = Knn.search(device, metric, result.centroids(), VectorBatch.of(vectors), 1);
     for (int i = 0; i < 400; i++) {
       assertEquals(nearest.row(i, 0), result.label(i), RERUN);
     }
@@ -244,8 +245,7 @@ class KMeansTest {
     VectorBatch fine = VectorBatch.of(vectors(40, 3));
     float[] light = new float[40];
     light[7] = 1;
-    assertMistake(
-        "weight above 0", KMeans.of(Metric.DOT, fine, 2).weights(light).device(device));
+    assertMistake("weight above 0", KMeans.of(Metric.DOT, fine, 2).weights(light).device(device));
     assertMistake(
         "norm",
         KMeans.of(Metric.DOT, fine, 1).start(VectorBatch.of(new float[1][3])).device(device));
@@ -293,16 +293,14 @@ class KMeansTest {
     } finally {
       Thread.interrupted();
     }
-    assertThrows(
-        SearchTimeoutException.class, () -> request.timeout(Duration.ofMillis(20)).run());
+    assertThrows(SearchTimeoutException.class, () -> request.timeout(Duration.ofMillis(20)).run());
     // What the listener throws ends it too.
     request.timeout(Duration.ofMinutes(10));
     request.progress(
         progress -> {
           throw new IllegalStateException("enough");
         });
-    assertEquals(
-        "enough", assertThrows(IllegalStateException.class, request::run).getMessage());
+    assertEquals("enough", assertThrows(IllegalStateException.class, request::run).getMessage());
     Thread caller = Thread.currentThread();
     int[] heard = new int[1];
     request.progress(
