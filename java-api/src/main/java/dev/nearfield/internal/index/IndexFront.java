@@ -4,15 +4,20 @@ package dev.nearfield.internal.index;
 import dev.nearfield.AcceleratedVectorIndex;
 import dev.nearfield.CompactionReport;
 import dev.nearfield.Encoding;
+import dev.nearfield.IndexSpec;
 import dev.nearfield.IndexStats;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.SearchResult;
 import dev.nearfield.StoredVector;
+import dev.nearfield.TrainingReport;
+import dev.nearfield.TrainingRequest;
 import dev.nearfield.VectorBatch;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
+import dev.nearfield.internal.engine.EngineIndex;
+import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.event.FallbackReporter;
 import dev.nearfield.internal.event.IndexCounters;
 import dev.nearfield.internal.move.Elsewhere;
@@ -266,6 +271,27 @@ final class IndexFront implements AcceleratedVectorIndex {
   @Override
   public CompletableFuture<CompactionReport> compact() {
     return submitAsync(new Jobs.Compact(timeout), Function.identity());
+  }
+
+  @Override
+  public CompletableFuture<TrainingReport> train(TrainingRequest request) {
+    if (!(config.spec() instanceof IndexSpec.Ivf spec)) {
+      throw new IllegalArgumentException(
+          "train: this index is flat, it has no lists; build it with IndexSpec.ivf(lists)");
+    }
+    StackRoom.require();
+    int lists = request.lists() != 0 ? request.lists() : spec.lists();
+    if (request.sample() != 0 && request.sample() < lists) {
+      throw new IllegalArgumentException(
+          "train: sample [%d], at least as many vectors as the %d lists are needed"
+              .formatted(request.sample(), lists));
+    }
+    FitSample data = request.vectors().map(batch -> intake.sample("train", batch)).orElse(null);
+    EngineIndex.Training how =
+        new EngineIndex.Training(
+            data, lists, request.iterations(), request.sample(), request.seed());
+    TrainJob job = new TrainJob(timeout, how, completer, request.progress().orElse(null));
+    return submitAsync(job, Function.identity());
   }
 
   @Override

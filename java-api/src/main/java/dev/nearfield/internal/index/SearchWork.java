@@ -52,7 +52,8 @@ final class SearchWork {
   /** How many queries a device call takes that begins with this search. */
   int limit(SearchJob first) {
     int k = Math.max(SearchBatch.k(first, state), first.stride());
-    return pace.queries(state.rowCount(), SearchBatch.queryLimit(config.maxBatch(), k));
+    return pace.queries(
+        SearchBatch.rows(first, state), SearchBatch.queryLimit(config.maxBatch(), k));
   }
 
   /** Takes the next search from the mailbox and those that go with it, {@code limit} queries. */
@@ -99,14 +100,22 @@ final class SearchWork {
       }
       boolean proven = !state.options().codesAlone();
       counters.searched(queries, proven ? queries : 0, 0, 0);
-      jobs.forEach(job -> job.succeed(job.empty(metric, device, fallback, proven)));
+      for (SearchJob job : jobs) {
+        if (SearchBatch.fits(job, state)) {
+          job.succeed(job.empty(metric, device, fallback, proven));
+        }
+      }
       return;
+    }
+    long rows = 0;
+    for (SearchJob job : jobs) {
+      rows = Math.max(rows, SearchBatch.rows(job, state));
     }
     long start = System.nanoTime();
     SearchBatch.Answers answers = SearchBatch.run(state, jobs, limit, scratch, control);
     int asked = answers.asked();
     long took = System.nanoTime() - start;
-    pace.took(asked, state.rowCount(), took);
+    pace.took(asked, rows, took);
     long hits = (long) asked * jobs.getFirst().stride();
     if (counters.searched(asked, answers.certified(), 1, hits)
         || state.options().coded() && took >= LOOK_NANOS) {

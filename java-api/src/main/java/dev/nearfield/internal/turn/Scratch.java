@@ -23,6 +23,7 @@ public final class Scratch {
     COUNTS,
     CERTIFIED,
     RESCORED,
+    LISTS_SCANNED,
     FILTER_OF_QUERY
   }
 

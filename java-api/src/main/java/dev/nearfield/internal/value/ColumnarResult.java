@@ -21,6 +21,7 @@ public record ColumnarResult(
     long[] handles,
     float[] distances,
     int[] rescored,
+    int[] lists,
     Execution execution)
     implements SearchResult {
   @Override
@@ -56,6 +57,11 @@ public record ColumnarResult(
   @Override
   public int rescored(int query) {
     return rescored[Objects.checkIndex(query, rescored.length)];
+  }
+
+  @Override
+  public int listsScanned(int query) {
+    return lists[Objects.checkIndex(query, lists.length)];
   }
 
   @Override
