@@ -195,8 +195,9 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
    * too. Room for a second copy of the vectors is needed until it is done.
    *
    * <p>On a device that has no lists ({@link Placement#listed}) nothing is to be done, and all
-   * searches stay exact. When the index moves, its lists go along to a device that has such; a
-   * training under way begins anew there.
+   * searches stay exact. When the index moves, its lists go along to a device that has such, with
+   * codes that fit its vectors again after the next training only; a training under way begins anew
+   * there.
    *
    * <p>Cancelling the future ends it, also half-way, with the index as before.
    *
