@@ -304,6 +304,39 @@ class ListsTest {
     }
   }
 
+  /** Its lists are a second copy of the vectors until it is done. */
+  @ParameterizedTest
+  @MethodSource("backends")
+  void aTrainingWithoutRoomHarmsNothing(BackendKind kind) throws Exception {
+    float[][] queries = data.vectors(1, QUERIES, Metric.L2_SQUARED);
+    VectorBatch rows = VectorBatch.of(data.vectors(2, 10 * ROWS, Metric.L2_SQUARED));
+    IndexSpec spec = new IndexSpec.Ivf(LISTS, Encoding.F32);
+    long budget;
+    try (AcceleratedVectorIndex tight =
+        builder(kind, Metric.L2_SQUARED).spec(spec).deviceMemoryBudget(1).build()) {
+      long needed =
+          assertThrows(DeviceOutOfMemoryException.class, () -> tight.addAll(rows)).requested();
+      budget = needed * 3 / 2;
+    }
+    try (AcceleratedVectorIndex flat = builder(kind, Metric.L2_SQUARED).build();
+        AcceleratedVectorIndex listed =
+            builder(kind, Metric.L2_SQUARED).spec(spec).deviceMemoryBudget(budget).build()) {
+      flat.addAll(rows);
+      listed.addAll(rows);
+      if (listed.placement().listed()) {
+        DeviceOutOfMemoryException e =
+            (DeviceOutOfMemoryException)
+                assertThrows(ExecutionException.class, () -> done(listed.train())).getCause();
+        assertTrue(e.getMessage().contains("its lists"), e.getMessage());
+        assertTrue(e.requested() > budget / 2, e.requested() + " of " + budget);
+        assertEquals(budget, e.total());
+      } else {
+        done(listed.train());
+      }
+      assertEquals(0, compare(flat, listed, queries, "without room"));
+    }
+  }
+
   private static void refused(Class<? extends Throwable> type, String message, Executable call) {
     Throwable thrown = assertThrows(Throwable.class, call);
     Throwable cause =

@@ -77,6 +77,11 @@ final class NativeIndex implements EngineIndex {
     return engine.shortage(options, info.rows() + count, info.deviceBytes());
   }
 
+  /** Of lists that are made from the rows. */
+  private Memory shortageOfCopy() {
+    return shortage(info().rows());
+  }
+
   @Override
   public void replace(MemorySegment rows, long count, MemorySegment vectors, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
@@ -158,7 +163,8 @@ final class NativeIndex implements EngineIndex {
       MemorySegment step = frame.struct(nf_step.layout());
       nf_step.budget_ns(step, budgetNanos);
       nf_step.position(step, position);
-      engine.check(frame, calls.indexTrain(index(), request, step, frame), "nf_index_train");
+      int status = calls.indexTrain(index(), request, step, frame);
+      engine.check(frame, status, "nf_index_train", this::shortageOfCopy);
       return new TrainStep(nf_step.position(step), nf_step.done(step) != 0);
     }
   }
@@ -194,7 +200,7 @@ final class NativeIndex implements EngineIndex {
           frame,
           calls.indexWriteLists(index(), request, frame),
           "nf_index_write_lists",
-          () -> shortage(0));
+          this::shortageOfCopy);
     }
   }
 
