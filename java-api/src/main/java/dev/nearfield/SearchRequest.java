@@ -233,8 +233,8 @@ public final class SearchRequest {
 
     /**
      * How many lists of an {@link IndexSpec.Ivf} a query looks into, those first whose centroids
-     * are nearest to it; by default a sixteenth of them. Where these have fewer than k vectors that
-     * may be answered it goes on to others, until it has k or none is left: {@link
+     * are nearest to it; by default {@link #targetRecall} decides. Where these have fewer than k
+     * vectors that may be answered it goes on to others, until it has k or none is left: {@link
      * SearchResult#listsScanned} tells. An index without lists (it is flat, not trained yet, or on
      * a device that has none) answers exactly and has no use for this.
      *
@@ -251,11 +251,12 @@ public final class SearchRequest {
     }
 
     /**
-     * The share of the k nearest vectors that each query should find on average, instead of a
-     * number of {@link #probes}: each goes on from list to list until it is estimated to have that.
-     * An index without lists answers exactly and has no use for this.
+     * The share of the k nearest vectors that queries should find on average, instead of a number
+     * of {@link #probes}: each goes on from list to list until it is estimated to have that ({@link
+     * SearchResult#recallEstimate}). An index without lists answers exactly and has no use for
+     * this.
      *
-     * @param recall above 0, at most 1
+     * @param recall above 0, at most 1; where neither this nor probes are said, 0.95
      * @throws IllegalArgumentException for anything else
      */
     public Builder targetRecall(double recall) {

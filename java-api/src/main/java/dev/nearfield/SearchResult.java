@@ -43,5 +43,11 @@ public interface SearchResult {
   /** Lists that this query looked into; 0 where there are none, so that all vectors counted. */
   int listsScanned(int query);
 
+  /**
+   * An estimate of the share of the true k nearest that this answer holds ({@link
+   * SearchRequest.Builder#targetRecall}); 1 where all vectors counted.
+   */
+  float recallEstimate(int query);
+
   Execution execution();
 }

@@ -84,6 +84,8 @@ class ListsTest {
       assertEquals(lists, exact.listsScanned(q), when);
       assertEquals(lists, all.listsScanned(q), when);
       assertEquals(0, truth.listsScanned(q), when);
+      assertEquals(1, truth.recallEstimate(q), when);
+      assertEquals(1, exact.recallEstimate(q), when);
       assertTrue(all.certified(q), when);
     }
     // Nothing that a shorter reach finds is nearer, and it finds k as long as there are k.
@@ -98,6 +100,8 @@ class ListsTest {
         assertTrue(found.distance(q, 0) >= truth.distance(q, 0), when);
         assertTrue(found.listsScanned(q) <= lists, when);
         assertEquals(lists == 0, found.listsScanned(q) == 0, when);
+        float recall = found.recallEstimate(q);
+        assertTrue(recall > 0 && recall <= 1 && (lists > 0 || recall == 1), when + ": " + recall);
       }
     }
     return lists;
@@ -176,6 +180,13 @@ class ListsTest {
           before = recall;
         }
         assertEquals(1, before, seed.toString());
+        // A mean of 1,000 shares: its standard error is 0.01 and less, an estimate's bias a few.
+        for (double target : new double[] {.5, .8, .95}) {
+          SearchResult found =
+              listed.search(Embeddings.request(queries).targetRecall(target).build());
+          double recall = recall(truth, found);
+          assertTrue(recall > target - .08, target + " wanted, " + recall + ", " + seed);
+        }
       }
     }
   }

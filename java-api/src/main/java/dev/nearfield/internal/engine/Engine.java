@@ -266,6 +266,8 @@ public interface Engine extends AutoCloseable {
    *     out
    * @param listsScanned out, or null: batch 32-bit counts of lists looked into, 0 where there are
    *     none
+   * @param recall out, or null: batch f32, the share of the nearest rows that the answer holds, by
+   *     an estimate; 1 where all rows were looked at
    */
   record SearchCall(
       MemorySegment queries,
@@ -282,7 +284,8 @@ public interface Engine extends AutoCloseable {
       MemorySegment counts,
       @Nullable MemorySegment certified,
       @Nullable MemorySegment rescored,
-      @Nullable MemorySegment listsScanned) {
+      @Nullable MemorySegment listsScanned,
+      @Nullable MemorySegment recall) {
 
     /** Every answer is exact, and nothing is told about how it was found. */
     public SearchCall(
@@ -308,6 +311,7 @@ public interface Engine extends AutoCloseable {
           rows,
           distances,
           counts,
+          null,
           null,
           null,
           null);

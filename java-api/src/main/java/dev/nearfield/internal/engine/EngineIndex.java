@@ -110,8 +110,14 @@ public interface EngineIndex extends AutoCloseable {
   /**
    * @param centroids {@code count} x dim f32
    * @param listOfRow a 32-bit number for each of the {@code rows}
+   * @param calibration of recall targets: f32 numbers that only natives know the meaning of
    */
-  record Lists(int count, MemorySegment centroids, MemorySegment listOfRow, long rows) {}
+  record Lists(
+      int count,
+      MemorySegment centroids,
+      MemorySegment listOfRow,
+      long rows,
+      MemorySegment calibration) {}
 
   record Info(
       long rows,

@@ -24,9 +24,6 @@ final class SearchBatch {
    */
   private static final int SMALL_K = 128;
 
-  /** Of the lists, where nothing is said: kDefaultShare of native/common/search.cpp. */
-  private static final int DEFAULT_SHARE = 16;
-
   private SearchBatch() {}
 
   /**
@@ -57,18 +54,22 @@ final class SearchBatch {
         && (!followsFromK || k(a, state) == k(b, state));
   }
 
+  /** Whether the job looks into lists, as far as it has to, and not at every row. */
+  static boolean inLists(SearchJob job, IndexState state) {
+    return state.lists().count() > 0 && !job.request.exact();
+  }
+
   /**
-   * Rows that a query of the job looks at, at most and about: those of its lists and, where these
-   * have too few for it, of as many again until there are k.
+   * Rows that a query of the job looks at, at most: those of its lists and, where these have too
+   * few for it, of as many again until there are k. A filter or a target may lead it into any of
+   * them.
    */
   static long rows(SearchJob job, IndexState state) {
     EngineIndex.ListSizes lists = state.lists();
-    Engine.Reach reach = job.reach();
-    boolean all = job.request.exact() || job.filter != null || reach.targetRecall() > 0;
-    if (lists.count() == 0 || all) {
+    int probes = job.reach().probes();
+    if (!inLists(job, state) || probes == 0 || job.filter != null) {
       return state.rowCount();
     }
-    long probes = reach.probes() > 0 ? reach.probes() : lists.count() / DEFAULT_SHARE + 1;
     long looked = probes * lists.largest() + 2L * k(job, state);
     return lists.count() + Math.min(state.rowCount(), looked);
   }
@@ -167,7 +168,8 @@ final class SearchBatch {
             scratch.get(Scratch.Use.COUNTS, (long) batch * Integer.BYTES),
             scratch.get(Scratch.Use.CERTIFIED, batch),
             scratch.get(Scratch.Use.RESCORED, (long) batch * Integer.BYTES),
-            scratch.get(Scratch.Use.LISTS_SCANNED, (long) batch * Integer.BYTES));
+            scratch.get(Scratch.Use.LISTS_SCANNED, (long) batch * Integer.BYTES),
+            scratch.get(Scratch.Use.RECALL, (long) batch * Float.BYTES));
     state.rows().search(call, control);
     return new Answers(batch, handOut(state, members, limit, call));
   }
@@ -212,6 +214,7 @@ final class SearchBatch {
     MemorySegment certified = Objects.requireNonNull(call.certified());
     MemorySegment rescored = Objects.requireNonNull(call.rescored());
     MemorySegment lists = Objects.requireNonNull(call.listsScanned());
+    MemorySegment recall = Objects.requireNonNull(call.recall());
     int proven = 0;
     int q = 0;
     for (SearchJob job : jobs) {
@@ -232,7 +235,8 @@ final class SearchBatch {
         job.nextQuery(
             isProven,
             rescored.getAtIndex(ValueLayout.JAVA_INT, q),
-            lists.getAtIndex(ValueLayout.JAVA_INT, q));
+            lists.getAtIndex(ValueLayout.JAVA_INT, q),
+            recall.getAtIndex(ValueLayout.JAVA_FLOAT, q));
       }
     }
     return proven;

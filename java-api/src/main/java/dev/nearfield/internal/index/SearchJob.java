@@ -14,6 +14,7 @@ import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.value.ColumnarResult;
 import dev.nearfield.internal.value.ExecutionInfo;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -37,6 +38,7 @@ final class SearchJob extends Request<SearchResult> {
   private int[] counts = {};
   private int[] rescored = {};
   private int[] lists = {};
+  private float[] recall = {};
   private final BitSet notCertified = new BitSet();
   private long[] handles = {};
   private float[] distances = {};
@@ -125,6 +127,8 @@ final class SearchJob extends Request<SearchResult> {
       counts = new int[queryCount()];
       rescored = new int[queryCount()];
       lists = new int[queryCount()];
+      recall = new float[queryCount()];
+      Arrays.fill(recall, 1); // of an empty index nothing is missing
       started = System.nanoTime();
     }
     for (int q = 0; q < answered; q++) {
@@ -165,9 +169,10 @@ final class SearchJob extends Request<SearchResult> {
   }
 
   /** Goes on to the next query; how the answer to this one was found. */
-  void nextQuery(boolean certified, int looked, int listsScanned) {
+  void nextQuery(boolean certified, int looked, int listsScanned, float estimate) {
     notCertified.set(answered, !certified);
     lists[answered] = listsScanned;
+    recall[answered] = estimate;
     rescored[answered++] = looked;
   }
 
@@ -185,6 +190,7 @@ final class SearchJob extends Request<SearchResult> {
         distances,
         rescored,
         lists,
+        recall,
         new ExecutionInfo(
             device,
             queryCount(),

@@ -182,7 +182,8 @@ final class NativeIndex implements EngineIndex {
             count,
             memory.allocate(ValueLayout.JAVA_FLOAT, (long) count * dim),
             memory.allocate(ValueLayout.JAVA_INT, info.rows()),
-            info.rows());
+            info.rows(),
+            memory.allocate(ValueLayout.JAVA_FLOAT, nearfield_h.NF_CALIBRATION()));
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment centroids = frame.matrixOut(lists.centroids(), count, dim);
       MemorySegment request = struct(frame, lists, centroids);
@@ -209,6 +210,9 @@ final class NativeIndex implements EngineIndex {
     nf_lists.centroids(struct, centroids);
     nf_lists.list_of_row(struct, frame.input(lists.listOfRow(), lists.rows(), Integer.BYTES));
     nf_lists.row_count(struct, lists.rows());
+    long numbers = lists.calibration().byteSize() / Float.BYTES;
+    nf_lists.calibration(struct, frame.input(lists.calibration(), numbers, Float.BYTES));
+    nf_lists.calibration_count(struct, numbers);
     return struct;
   }
 

@@ -78,6 +78,10 @@ final class SearchStructs {
     if (lists != null) {
       nf_result.lists_scanned(result, frame.output(lists, search.batch(), Integer.BYTES));
     }
+    MemorySegment recall = search.recall();
+    if (recall != null) {
+      nf_result.recall_estimate(result, frame.output(recall, search.batch(), Float.BYTES));
+    }
     return result;
   }
 

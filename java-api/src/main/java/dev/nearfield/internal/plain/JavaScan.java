@@ -171,5 +171,9 @@ final class JavaScan {
     if (lists != null) {
       lists.setAtIndex(ValueLayout.JAVA_INT_UNALIGNED, q, 0); // there are none
     }
+    MemorySegment recall = call.recall();
+    if (recall != null) {
+      recall.setAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, q, 1);
+    }
   }
 }

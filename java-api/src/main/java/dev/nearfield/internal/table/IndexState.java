@@ -376,7 +376,7 @@ public final class IndexState {
         numbers.setAtIndex(ValueLayout.JAVA_INT, kept++, list);
       }
     }
-    return new EngineIndex.Lists(all.count(), all.centroids(), numbers, kept);
+    return new EngineIndex.Lists(all.count(), all.centroids(), numbers, kept, all.calibration());
   }
 
   /** Puts the adopted vectors into the lists they were in. */

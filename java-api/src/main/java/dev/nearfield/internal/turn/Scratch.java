@@ -24,6 +24,7 @@ public final class Scratch {
     CERTIFIED,
     RESCORED,
     LISTS_SCANNED,
+    RECALL,
     FILTER_OF_QUERY
   }
 

@@ -22,6 +22,7 @@ public record ColumnarResult(
     float[] distances,
     int[] rescored,
     int[] lists,
+    float[] recall,
     Execution execution)
     implements SearchResult {
   @Override
@@ -62,6 +63,11 @@ public record ColumnarResult(
   @Override
   public int listsScanned(int query) {
     return lists[Objects.checkIndex(query, lists.length)];
+  }
+
+  @Override
+  public float recallEstimate(int query) {
+    return recall[Objects.checkIndex(query, recall.length)];
   }
 
   @Override

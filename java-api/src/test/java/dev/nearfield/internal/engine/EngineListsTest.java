@@ -76,7 +76,8 @@ class EngineListsTest {
             MemorySegment.ofArray(new int[1]),
             null,
             null,
-            MemorySegment.ofArray(scanned)),
+            MemorySegment.ofArray(scanned),
+            null),
         NONE);
     return new Found(found, scanned[0]);
   }

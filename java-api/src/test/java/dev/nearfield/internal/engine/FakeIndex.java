@@ -100,6 +100,7 @@ final class FakeIndex implements EngineIndex {
     for (int q = 0; lists > 0 && q < search.batch(); q++) {
       int probes = search.exact() ? lists : Math.max(1, search.reach().probes());
       search.listsScanned().setAtIndex(ValueLayout.JAVA_INT, q, probes);
+      search.recall().setAtIndex(ValueLayout.JAVA_FLOAT, q, (float) probes / lists);
     }
     for (int q = 0; alone && q < search.batch(); q++) {
       search.certified().set(ValueLayout.JAVA_BYTE, q, (byte) 0);
@@ -136,7 +137,8 @@ final class FakeIndex implements EngineIndex {
         lists,
         MemorySegment.ofArray(new float[lists * dim]),
         MemorySegment.ofArray(numbers),
-        count);
+        count,
+        MemorySegment.ofArray(new float[] {.25f}));
   }
 
   @Override

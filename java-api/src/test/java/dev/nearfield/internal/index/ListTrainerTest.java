@@ -143,7 +143,11 @@ class ListTrainerTest {
     EngineIndex.Training asked = engine.listTrainings.getLast();
     assertEquals(new EngineIndex.Training(null, 6, 3, 20, 5), asked);
     assertEquals(1, index.search(near(3).build()).listsScanned(0));
-    assertEquals(5, index.search(near(3).probes(5).build()).listsScanned(0));
+    SearchResult five = index.search(near(3).probes(5).build());
+    assertEquals(5, five.listsScanned(0));
+    assertEquals(5f / 6, five.recallEstimate(0));
+    assertThrows(IndexOutOfBoundsException.class, () -> five.listsScanned(1));
+    assertThrows(IndexOutOfBoundsException.class, () -> five.recallEstimate(1));
     assertEquals(6, index.search(near(3).probes(5).exact(true).build()).listsScanned(0));
     engine.open();
     assertEquals(LISTS, done(index.train()).lists(), "as the index says, where nothing is said");
@@ -346,6 +350,7 @@ class ListTrainerTest {
     EngineIndex.Lists written = other.listsWritten.getFirst();
     assertEquals(1, other.listsWritten.size());
     assertEquals(LISTS, written.count());
+    assertEquals(.25f, written.calibration().getAtIndex(ValueLayout.JAVA_FLOAT, 0));
     assertEquals(ROWS - 10, written.rows());
     int row = 0;
     for (int old = 0; old < ROWS; old++) { // row i of the old one is in list i % 4
