@@ -16,7 +16,6 @@ import dev.nearfield.TrainingRequest;
 import dev.nearfield.VectorBatch;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
-import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.event.FallbackReporter;
 import dev.nearfield.internal.event.IndexCounters;
@@ -280,17 +279,8 @@ final class IndexFront implements AcceleratedVectorIndex {
           "train: this index is flat, it has no lists; build it with IndexSpec.ivf(lists)");
     }
     StackRoom.require();
-    int lists = request.lists() != 0 ? request.lists() : spec.lists();
-    if (request.sample() != 0 && request.sample() < lists) {
-      throw new IllegalArgumentException(
-          "train: sample [%d], at least as many vectors as the %d lists are needed"
-              .formatted(request.sample(), lists));
-    }
     FitSample data = request.vectors().map(batch -> intake.sample("train", batch)).orElse(null);
-    EngineIndex.Training how =
-        new EngineIndex.Training(
-            data, lists, request.iterations(), request.sample(), request.seed());
-    TrainJob job = new TrainJob(timeout, how, completer, request.progress().orElse(null));
+    TrainJob job = TrainJob.of(timeout, request, spec, data, completer);
     return submitAsync(job, Function.identity());
   }
 

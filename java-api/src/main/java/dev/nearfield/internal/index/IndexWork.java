@@ -319,7 +319,7 @@ final class IndexWork {
       job.join(batch); // of one that is to be stopped, the word is set when the device looks
       batch.gathered();
       if (position < 0) {
-        state.checkTraining(job.how);
+        job.check(state.live());
       }
       EngineIndex.TrainStep step =
           state.options().listed()

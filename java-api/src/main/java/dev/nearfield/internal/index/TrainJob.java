@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.index;
 
+import dev.nearfield.IndexSpec;
 import dev.nearfield.TrainingReport;
 import dev.nearfield.TrainingRequest;
 import dev.nearfield.internal.engine.EngineIndex.Training;
+import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.turn.Change;
 import dev.nearfield.internal.turn.Completer;
 import java.time.Duration;
@@ -19,7 +21,7 @@ final class TrainJob extends Change<TrainingReport> {
   private volatile TrainingRequest.@Nullable Progress progress;
   private volatile TrainingRequest.@Nullable Progress told;
 
-  TrainJob(
+  private TrainJob(
       @Nullable Duration timeout,
       Training how,
       Completer completer,
@@ -28,6 +30,42 @@ final class TrainJob extends Change<TrainingReport> {
     this.how = how;
     this.completer = completer;
     this.listener = listener;
+  }
+
+  /**
+   * What a request asks of an index that was built so.
+   *
+   * @param data a copy of its vectors; null where it has none
+   */
+  static TrainJob of(
+      @Nullable Duration timeout,
+      TrainingRequest request,
+      IndexSpec.Ivf spec,
+      @Nullable FitSample data,
+      Completer completer) {
+    int lists = request.lists() != 0 ? request.lists() : spec.lists();
+    int sample = request.sample();
+    if (sample != 0 && sample < lists) {
+      throw new IllegalArgumentException(
+          "train: sample [%d], at least as many vectors as the %d lists are needed"
+              .formatted(sample, lists));
+    }
+    Training how = new Training(data, lists, request.iterations(), sample, request.seed());
+    return new TrainJob(timeout, how, completer, request.progress().orElse(null));
+  }
+
+  /** Refuses what cannot be done with so many vectors, whether or not there are lists here. */
+  void check(int live) {
+    FitSample data = how.data();
+    int from = data == null ? live : data.count();
+    if (from < 2) {
+      throw new IllegalArgumentException(
+          "train: [%d] vectors, lists are trained on at least 2".formatted(from));
+    }
+    if (how.lists() > from) {
+      throw new IllegalArgumentException(
+          "train: lists [%d], there are %d vectors to train them on".formatted(how.lists(), from));
+    }
   }
 
   /** So far it is. The listener hears of the newest, one call at a time. In a turn. */

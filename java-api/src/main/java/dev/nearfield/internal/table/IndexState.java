@@ -142,22 +142,6 @@ public final class IndexState {
     return fitted;
   }
 
-  // ---- training lists
-
-  /** Refuses what no training can do, whether or not there are lists here. */
-  public void checkTraining(EngineIndex.Training how) {
-    FitSample data = how.data();
-    int from = data == null ? live() : data.count();
-    if (from < 2) {
-      throw new IllegalArgumentException(
-          "train: [%d] vectors, lists are trained on at least 2".formatted(from));
-    }
-    if (how.lists() > from) {
-      throw new IllegalArgumentException(
-          "train: lists [%d], there are %d vectors to train them on".formatted(how.lists(), from));
-    }
-  }
-
   // ---- adding
 
   /** Refuses what cannot fit, before anything is allocated. */
@@ -369,13 +353,7 @@ public final class IndexState {
       return null;
     }
     MemorySegment numbers = all.listOfRow();
-    long kept = 0;
-    for (int row = 0; row < rowSlots.rows(); row++) {
-      if (rowSlots.slot(row) != RowSlots.NO_SLOT) {
-        int list = numbers.getAtIndex(ValueLayout.JAVA_INT, row);
-        numbers.setAtIndex(ValueLayout.JAVA_INT, kept++, list);
-      }
-    }
+    int kept = rowSlots.keepLive(numbers);
     return new EngineIndex.Lists(all.count(), all.centroids(), numbers, kept, all.calibration());
   }
 
