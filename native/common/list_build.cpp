@@ -25,8 +25,7 @@ ListBuild::ListBuild(std::unique_ptr<Store> shadow, std::shared_ptr<CoarseQuanti
       phase_(drops || !list_of_row.empty() ? Phase::kSort : Phase::kAssign),
       assigned_(phase_ == Phase::kSort ? rows_ : 0),
       list_of_row_(std::move(list_of_row)) {
-  next_.reset(new ListedRows{coarse, Lists(coarse->count()),
-                             from.listed != nullptr ? from.listed->caps : std::make_shared<Caps>(from.dim)});
+  next_.reset(new ListedRows{coarse, Lists(coarse->count()), RecallModel(from.dim)});
   // Rows that are left out change little.
   if (drops) next_->recall = from.listed->recall;
   if (drops) {
@@ -79,8 +78,7 @@ Status ListBuild::advance(const Call& call, const Source& from) {
     case Phase::kCopy:
       return copy(call, from);
     case Phase::kCalibrate:
-      NF_TRY(
-          calibration_->advance(call, *shadow_, *next_->coarse, next_->lists, *next_->caps, &next_->recall));
+      NF_TRY(calibration_->advance(call, *shadow_, *next_->coarse, next_->lists, &next_->recall));
       if (calibration_->is_done()) phase_ = Phase::kFollow;
       return {};
     case Phase::kFollow:
@@ -179,7 +177,7 @@ void ListBuild::begin_calibration(const Source& from) {
                 [&](int64_t row) { return late_[static_cast<size_t>(row)] || !from.live.is_live(row); });
   if (rows.empty()) return;
   for (int64_t& row : rows) row = new_number(row);
-  calibration_ = std::make_unique<ListCalibration>(std::move(rows));
+  calibration_ = std::make_unique<ListCalibration>(std::move(rows), dim_);
   phase_ = Phase::kCalibrate;
 }
 

@@ -20,8 +20,7 @@ namespace nearfield {
 struct ListedRows {
   std::shared_ptr<CoarseQuantizer> coarse;
   Lists lists;
-  std::shared_ptr<const Caps> caps;
-  RecallModel recall = {};
+  RecallModel recall;
 };
 
 class ListBuild {

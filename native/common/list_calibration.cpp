@@ -16,11 +16,15 @@ constexpr int32_t kNearest = 64;
 constexpr size_t kPiece = 16;
 }  // namespace
 
+ListCalibration::ListCalibration(std::vector<int64_t> rows, int32_t dim) : rows_(std::move(rows)), dim_(dim) {
+  for (int32_t of_ball = dim; of_ball > 0; of_ball /= 2) models_.emplace_back(of_ball);
+}
+
 Status ListCalibration::advance(const Call& call, Store& store, CoarseQuantizer& coarse, const Lists& lists,
-                                const Caps& caps, RecallModel* to) {
+                                RecallModel* to) {
   const std::span<const int64_t> rows =
       std::span<const int64_t>(rows_).subspan(next_, std::min(kPiece, rows_.size() - next_));
-  const int32_t dim = caps.dim();
+  const int32_t dim = dim_;
   const int64_t stride = padded_dim(dim);
   std::vector<int64_t> places;
   for (const int64_t row : rows) places.push_back(lists.place_of(row));
@@ -45,16 +49,17 @@ Status ListCalibration::advance(const Call& call, Store& store, CoarseQuantizer&
   std::vector<Hit> order(rows.size() * width);
   NF_TRY(coarse.nearest(call, queries.data(), stride, plan.batch, static_cast<int32_t>(width), order.data()));
   for (size_t i = 0; i < rows.size(); ++i)
-    measure(coarse, lists, caps, rows[i], std::span<const Hit>(hits).subspan(i * k, k),
+    measure(coarse, lists, rows[i], std::span<const Hit>(hits).subspan(i * k, k),
             std::span<const Hit>(order).subspan(i * width, width));
   next_ += rows.size();
   if (!is_done()) return {};
-  model_.finish();
-  *to = model_;
+  for (RecallModel& model : models_) model.finish();
+  *to = *std::min_element(models_.begin(), models_.end(),
+                          [](const RecallModel& a, const RecallModel& b) { return a.cost() < b.cost(); });
   return {};
 }
 
-void ListCalibration::measure(CoarseQuantizer& coarse, const Lists& lists, const Caps& caps, int64_t row,
+void ListCalibration::measure(CoarseQuantizer& coarse, const Lists& lists, int64_t row,
                               std::span<const Hit> hits, std::span<const Hit> order) {
   std::vector<size_t> at(static_cast<size_t>(coarse.count()), order.size());
   for (size_t i = 0; i < order.size(); ++i) at[static_cast<size_t>(order[i].row)] = i;
@@ -70,28 +75,31 @@ void ListCalibration::measure(CoarseQuantizer& coarse, const Lists& lists, const
   const size_t k = std::min(near.size(), static_cast<size_t>(kHits));
   std::vector<double> squared, between, shares;
   if (coarse.has_distances()) coarse.distances(order, &squared, &between);
-  std::vector<double> recall, estimate;
-  double known = -1;
+  // Of each prefix of the lists.
+  std::vector<double> recall, radius;
   for (size_t looked = 1; looked <= order.size(); ++looked) {
     size_t found = 0, inside = 0;
-    double radius = std::numeric_limits<double>::infinity();
+    double known = std::numeric_limits<double>::infinity();
     for (size_t i = 0; i < near.size(); ++i) {
       if (near[i].list >= looked) continue;
       found += i < k ? 1 : 0;
-      if (++inside == k) radius = coarse.distance(near[i].rank);
+      if (++inside == k) known = coarse.has_distances() ? coarse.distance(near[i].rank) : 0;
     }
     recall.push_back(static_cast<double>(found) / static_cast<double>(k));
-    if (!coarse.has_distances()) {
-      estimate.push_back(recall.back());
-      continue;
-    }
-    if (radius != known) list_shares(caps, {squared, between}, radius, &shares);
-    known = radius;
-    double sum = 0;
-    for (size_t i = 0; i < looked; ++i) sum += shares[i];
-    estimate.push_back(std::isfinite(radius) ? sum : 0);
+    radius.push_back(known);
   }
-  model_.note(recall, estimate);
+  if (!coarse.has_distances()) return models_[0].note(recall, recall);
+  std::vector<double> estimate(recall.size());
+  for (RecallModel& model : models_) {
+    for (size_t looked = 1; looked <= order.size(); ++looked) {
+      if (looked == 1 || radius[looked - 1] != radius[looked - 2])
+        list_shares(model.caps(), {squared, between}, radius[looked - 1], &shares);
+      double sum = 0;
+      for (size_t i = 0; i < looked; ++i) sum += shares[i];
+      estimate[looked - 1] = std::isfinite(radius[looked - 1]) ? sum : 0;
+    }
+    model.note(recall, estimate);
+  }
 }
 
 }  // namespace nearfield

@@ -28,19 +28,20 @@ class ListCalibration {
   static constexpr int64_t kQueries = 256;
 
   // `rows`: numbers of live rows.
-  explicit ListCalibration(std::vector<int64_t> rows) : rows_(std::move(rows)) {}
+  ListCalibration(std::vector<int64_t> rows, int32_t dim);
   bool is_done() const { return next_ == rows_.size(); }
   // Some of the queries; the last piece gives *to.
   Status advance(const Call& call, Store& store, CoarseQuantizer& coarse, const Lists& lists,
-                 const Caps& caps, RecallModel* to);
+                 RecallModel* to);
 
  private:
-  void measure(CoarseQuantizer& coarse, const Lists& lists, const Caps& caps, int64_t row,
-               std::span<const Hit> hits, std::span<const Hit> order);
+  void measure(CoarseQuantizer& coarse, const Lists& lists, int64_t row, std::span<const Hit> hits,
+               std::span<const Hit> order);
 
   std::vector<int64_t> rows_;
   size_t next_ = 0;
-  RecallModel model_;
+  const int32_t dim_;
+  std::vector<RecallModel> models_;  // balls of dim, dim / 2 ... dimensions
 };
 
 }  // namespace nearfield

@@ -104,7 +104,7 @@ class ListFinder {
     if (is_asked && coarse_.has_distances() && walk.looked < all) {
       if (walk.squared.empty()) coarse_.distances(walk.order, &walk.squared, &walk.between);
       const double radius = is_full ? coarse_.distance(last.rank) : std::numeric_limits<double>::infinity();
-      list_shares(*listed_.caps, {walk.squared, walk.between}, radius, &shares_);
+      list_shares(listed_.recall.caps(), {walk.squared, walk.between}, radius, &shares_);
       estimate = 0;
       int32_t needed = 0;
       for (;
@@ -117,7 +117,9 @@ class ListFinder {
       estimate = known_;
       walk.until = std::clamp(needed, walk.looked + 1, std::min(2 * walk.looked, all));
     }
-    if (!is_full) walk.until = static_cast<int32_t>(std::min<int64_t>(2 * int64_t{walk.looked}, all));
+    // Nothing is known of lists beyond the order.
+    if (!is_full || static_cast<size_t>(walk.looked) >= walk.order.size())
+      walk.until = static_cast<int32_t>(std::min<int64_t>(2 * int64_t{walk.looked}, all));
     const bool ends = walk.looked == all || (is_full && (walk.wanted < 0 || estimate >= walk.wanted));
     if (!ends) return false;
     if (found_.lists != nullptr) found_.lists[walk.number] = walk.looked;

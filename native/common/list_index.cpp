@@ -174,7 +174,7 @@ Status Index::read_lists(const Call& call, const MatrixView& centroids, const nf
   for (int64_t row = 0; row < rows(); ++row) to.list_of_row[row] = listed_->lists.list_of(row);
   if (to.calibration == nullptr) return {};
   const std::vector<float> calibration = listed_->recall.calibration();
-  std::fill_n(to.calibration, NF_CALIBRATION, 1.0f);  // of lists without a live row
+  std::fill_n(to.calibration, NF_CALIBRATION, 1.0f);  // where there was no live row to measure it on
   std::copy(calibration.begin(), calibration.end(), to.calibration);
   return {};
 }
@@ -186,10 +186,16 @@ Status Index::write_lists(const Call& call, Context& context, const MatrixView& 
   if (from.calibration != nullptr && from.calibration_count < NF_CALIBRATION)
     return error(NF_INVALID_ARGUMENT, "%s: calibration_count=%lld, it must be at least %d", call.operation(),
                  static_cast<long long>(from.calibration_count), NF_CALIBRATION);
-  for (int64_t i = 0; from.calibration != nullptr && i < NF_CALIBRATION; ++i)
+  for (int64_t i = 0; from.calibration != nullptr && i < NF_CALIBRATION - 1; ++i)
     if (!(from.calibration[i] >= 0 && from.calibration[i] <= 1))
       return error(NF_INVALID_ARGUMENT, "%s: calibration[%lld]=%g, it must be at least 0 and at most 1",
                    call.operation(), static_cast<long long>(i), static_cast<double>(from.calibration[i]));
+  if (from.calibration != nullptr) {
+    const float of_ball = from.calibration[NF_CALIBRATION - 1];
+    if (!(of_ball >= 1 && of_ball <= static_cast<float>(dim())))
+      return error(NF_INVALID_ARGUMENT, "%s: calibration[%d]=%g, it must be at least 1 and at most %d",
+                   call.operation(), NF_CALIBRATION - 1, static_cast<double>(of_ball), dim());
+  }
 
   if (row_count != rows())
     return error(NF_INVALID_ARGUMENT, "%s: row_count=%lld, the index holds %lld rows", call.operation(),

@@ -112,7 +112,7 @@ Status ListTraining::begin_clustering(const Call&) {
 }
 
 Status ListTraining::cluster(const Call& call, Context& context, const ListBuild::Source& from) {
-  int64_t passed = 0;
+  Passed passed;
   const Piece piece{kPieceProducts, kBlockFloats / points_.stride()};
   NF_TRY(clustering_->advance(call, context, piece, &passed));
   if (!clustering_->is_done()) return {};
@@ -127,7 +127,7 @@ Status ListTraining::cluster(const Call& call, Context& context, const ListBuild
 
 Status ListTraining::advance(const Call& call, Context& context, const ListBuild::Source& from,
                              const TrainRequest& now) {
-  int64_t passed = 0;
+  Passed passed;
   switch (phase_) {
     case Phase::kChoose:
       NF_TRY(choose(call, from));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace nearfield {
 
@@ -55,21 +56,24 @@ void list_shares(const Caps& caps, const ListOrder& order, double radius, std::v
 
 double RecallModel::threshold(int i) { return 1 - std::exp2(-0.5 * i); }
 
-RecallModel::RecallModel(std::span<const float> calibration) {
-  if (static_cast<int64_t>(calibration.size()) < kCalibration) return;
+RecallModel::RecallModel(std::span<const float> calibration)
+    : caps_(std::make_shared<Caps>(static_cast<int32_t>(calibration[kCalibration - 1]))) {
   at_probes_.assign(calibration.begin(), calibration.begin() + kProbes);
-  reached_.assign(calibration.begin() + kProbes, calibration.begin() + kCalibration);
+  reached_.assign(calibration.begin() + kProbes, calibration.begin() + kProbes + kThresholds);
 }
 
 void RecallModel::note(std::span<const double> recall, std::span<const double> estimate) {
   reached_.resize(kThresholds);
   at_probes_.resize(kProbes);
+  lists_.resize(kThresholds);
+  most_lists_ = std::max(most_lists_, static_cast<double>(recall.size()));
   for (int i = 0; i < kProbes; ++i)
     at_probes_[static_cast<size_t>(i)] += recall[std::min(recall.size(), size_t{1} << i) - 1];
   size_t at = 0;
   for (int i = 0; i < kThresholds; ++i) {
     while (at + 1 < recall.size() && estimate[at] < threshold(i)) ++at;
     reached_[static_cast<size_t>(i)] += recall[at];
+    lists_[static_cast<size_t>(i)] += static_cast<double>(at + 1);
   }
   ++noted_;
 }
@@ -80,7 +84,22 @@ void RecallModel::finish() {
     double most = 0;  // a later prefix holds the earlier ones
     for (double& sum : *sums) sum = most = std::max(most, sum / static_cast<double>(noted_));
   }
+  for (double& sum : lists_) sum /= static_cast<double>(noted_);
   noted_ = 0;
+}
+
+double RecallModel::lists_for(double recall) const {
+  const auto at = std::lower_bound(reached_.begin(), reached_.end(), recall);
+  if (at == reached_.end()) return most_lists_;
+  const auto i = static_cast<size_t>(at - reached_.begin());
+  if (i == 0) return lists_[0];
+  return lists_[i - 1] +
+         (recall - reached_[i - 1]) / (reached_[i] - reached_[i - 1]) * (lists_[i] - lists_[i - 1]);
+}
+
+double RecallModel::cost() const {
+  if (reached_.empty()) return std::numeric_limits<double>::infinity();
+  return std::cbrt(lists_for(0.9) * lists_for(0.95) * lists_for(0.99));
 }
 
 double RecallModel::wanted(double recall) const {
@@ -127,6 +146,7 @@ double RecallModel::expected_of(int32_t probes) const {
 std::vector<float> RecallModel::calibration() const {
   std::vector<float> all(at_probes_.begin(), at_probes_.end());
   all.insert(all.end(), reached_.begin(), reached_.end());
+  all.push_back(static_cast<float>(caps_->dim()));
   return all;
 }
 

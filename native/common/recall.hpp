@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -47,15 +48,20 @@ class RecallModel {
   static constexpr int kThresholds = 28;
   static double threshold(int i);
 
-  // Nothing is measured: an estimate is taken at its word.
-  RecallModel() = default;
-  // As calibration() gave it; empty: nothing is measured.
+  // Nothing is measured: an estimate is taken at its word. `dim`: of the ball. Rows seldom fill all their
+  // dimensions, and the ball of fewer, of which more lies near its rim, then tells far lists apart where that
+  // of all would see nothing.
+  explicit RecallModel(int32_t dim) : caps_(std::make_shared<Caps>(dim)) {}
+  // As calibration() gave it.
   explicit RecallModel(std::span<const float> calibration);
 
+  const Caps& caps() const { return *caps_; }
   // Measurements of one query: `recall` of each prefix of its lists and the estimate there.
   void note(std::span<const double> recall, std::span<const double> estimate);
   void finish();
   bool is_measured() const { return !reached_.empty(); }
+  // How many lists this model takes for recalls of 0.9, 0.95 and 0.99, as the geometric mean; of note()s.
+  double cost() const;
 
   // The estimate to go on to for this mean recall.
   double wanted(double recall) const;
@@ -64,14 +70,18 @@ class RecallModel {
   // Where there is no estimate: as many lists as give this mean recall.
   int32_t probes(double recall, int32_t lists) const;
   double expected_of(int32_t probes) const;
-  // Recall at 1, 2, 4 ... probes (17), then at each threshold.
+  // Recall at 1, 2, 4 ... probes (17), then at each threshold, then the ball's dimensions.
   std::vector<float> calibration() const;
   static constexpr int kProbes = 17;  // up to 65,536
-  static constexpr int64_t kCalibration = kProbes + kThresholds;
+  static constexpr int64_t kCalibration = kProbes + kThresholds + 1;
   static_assert(kCalibration == NF_CALIBRATION);
 
  private:
-  std::vector<double> reached_ = {}, at_probes_ = {};
+  double lists_for(double recall) const;
+
+  std::shared_ptr<const Caps> caps_;
+  std::vector<double> reached_, at_probes_, lists_;
+  double most_lists_ = 0;
   int64_t noted_ = 0;
 };
 
