@@ -299,10 +299,10 @@ public class nearfield_h extends nearfield_h$shared {
     public static int NF_HIDDEN() {
         return NF_HIDDEN;
     }
-    private static final int NF_CALIBRATION = (int)45L;
+    private static final int NF_CALIBRATION = (int)46L;
     /**
      * {@snippet lang=c :
-     * enum <anonymous>.NF_CALIBRATION = 45
+     * enum <anonymous>.NF_CALIBRATION = 46
      * }
      */
     public static int NF_CALIBRATION() {
