@@ -97,6 +97,7 @@ Status ListTraining::begin_clustering(const Call&) {
   // A number of lists that nobody has asked for gives way to rows that lie in fewer places.
   options.may_be_short = request_.lists == 0;
   std::vector<float> start;
+  if (phase_ == Phase::kRead) points_.find_mean();
   if (phase_ == Phase::kStart) {
     start = levels_->take_centroids();
     levels_.reset();
