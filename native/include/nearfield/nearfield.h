@@ -253,12 +253,13 @@ typedef nf_status nf_kmeans_fn(nf_context *context, const nf_kmeans *kmeans, nf_
 typedef nf_status nf_assign_fn(nf_context *context, const nf_assign *request, nf_call *call);
 typedef nf_status nf_quantize_fn(nf_context *context, const nf_quantize *request, nf_call *call);
 /* Bytes on the device for desc->capacity rows, before anything is allocated: while building, and at rest.
- * A compaction holds a second copy of the live rows until its last step, which is not in it. */
+ * A compaction holds a second copy of the live rows until its last step, which is not in it, and a training of lists one of all rows. */
 typedef nf_status nf_index_estimate_fn(nf_context *context, const nf_index_desc *desc, uint64_t *peak_bytes, uint64_t *bytes, nf_call *call);
 typedef nf_status nf_index_create_fn(nf_context *context, const nf_index_desc *desc, nf_index **out, nf_call *call);
 typedef void nf_index_destroy_fn(nf_index *index);
 typedef nf_status nf_index_info_fn(nf_index *index, nf_index_info *info, nf_call *call);
-/* IVF: clusters a random sample of `data`, or of the index's own rows when NULL, and (re)builds the lists. Rows added between steps are kept.
+/* IVF: clusters a random sample of `data`, or of the index's own rows when NULL, and (re)builds the lists beside the index as it is; answers
+ * are those before until the last step. Rows added, replaced or removed between steps are kept. With scan_dtype I8 the basis is fitted first.
  * Flat with scan_dtype I8: fits the basis of the codes to the sample (mean, principal axes) and codes all rows anew, slab by slab. Answers are the
  * same before, between and after; scans read less. One that fails or is not finished leaves rows coded as they are. One caller at a
  * time trains an index. step->position counts rows coded anew; it is 0 while the sample is read and fitted, by a thread of the index's
