@@ -91,14 +91,6 @@ struct SearchPlan {
   const uint32_t* const* mask_of_query = nullptr;
   // NULL, or per query a rank: hits above it are not wanted. They may be among `hits` all the same.
   const float* limits = nullptr;
-  // NULL: every query meets all groups. Else query i meets those of runs[run_offsets[i] .. run_offsets[i + 1]
-  // - 1] alone, which are disjoint, the most promising first. Where Device::serves_runs().
-  const int64_t* run_offsets = nullptr;  // batch + 1
-  const GroupRun* runs = nullptr;
-  // NULL: Hit::row is the row's number in the store, its place. Else the number of each place, by which hits
-  // are named and equal ranks ordered; and the place of each number. Masks are of places all the same.
-  const uint32_t* number_of_place = nullptr;
-  const uint32_t* place_of_number = nullptr;
   Hit* hits = nullptr;          // out: batch x k, best first; unused tail has row kNoRow
   int32_t* rescored = nullptr;  // out, may be NULL: per query, rows whose final form was computed after a
                                 // scan that left rows out
@@ -112,6 +104,14 @@ struct SearchPlan {
   // on and are the same whenever they come with it. Of one store alone.
   std::unique_ptr<KeptQueries>* kept = nullptr;
   int64_t kept_first = 0;
+  // NULL: every query meets all groups. Else query i meets those of runs[run_offsets[i] .. run_offsets[i + 1]
+  // - 1] alone, which are disjoint, the most promising first. Where Device::serves_runs().
+  const int64_t* run_offsets = nullptr;  // batch + 1
+  const GroupRun* runs = nullptr;
+  // NULL: Hit::row is the row's number in the store, its place. Else the number of each place, by which hits
+  // are named and equal ranks ordered; and the place of each number. Masks are of places all the same.
+  const uint32_t* number_of_place = nullptr;
+  const uint32_t* place_of_number = nullptr;
 };
 
 // Ranks of chosen rows, in the canonical final form: bit-identical to what search() reports for the same
