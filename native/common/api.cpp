@@ -436,7 +436,10 @@ Status read_list_request(const Call& call, const Index& index, const nf_lists* f
   NF_TRY(check_cols(call, "centroids", *centroids, index.dim()));
   NF_TRY(check_count(call, "row_count", to->row_count, kMaxRows));
   NF_TRY(check_array(call, "list_of_row", to->list_of_row, to->row_count));
-  return check_optional(call, "calibration", to->calibration);
+  NF_TRY(check_optional(call, "calibration", to->calibration));
+  if (to->calibration == nullptr || to->calibration_count >= NF_CALIBRATION) return {};
+  return error(NF_INVALID_ARGUMENT, "%s: calibration_count=%lld, it must be at least %d", call.operation(),
+               static_cast<long long>(to->calibration_count), NF_CALIBRATION);
 }
 
 nf_status index_read_lists(nf_index* index, nf_lists* from, nf_call* call) {

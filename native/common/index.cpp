@@ -221,6 +221,7 @@ Status Index::begin_compaction(const Call& call, Context& context) {
   compaction_ = std::make_unique<Compaction>(std::move(shadow), rows());
   return {};
 }
+
 Status Index::compact(const Call& call, Context& context, nf_compact* request, nf_step* step) {
   if (request->new_row_count == 0 && rows() != 0)
     return error(NF_INVALID_ARGUMENT, "%s: new_row_count=0, it must be at least 1 for an index of %lld rows",

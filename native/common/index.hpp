@@ -99,8 +99,6 @@ class Index {
   Status append_listed(const Call& call, const HostRows& from);
   Status replace_listed(const Call& call, std::span<const int64_t> rows, const HostRows& from);
   void take_lists(ListBuild* build);
-  // Copies rows to the places that lists have for them; the lists do not know yet.
-  Status put_listed(const Call& call, const Lists::Plan& plan, const HostRows& from);
   Status new_store(const Call& call, Context& context, int64_t capacity, const char* what,
                    std::unique_ptr<Store>* out);
   ListBuild::Source build_source() { return {*store_, live_, rules_, listed_.get(), dim()}; }

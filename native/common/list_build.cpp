@@ -42,6 +42,13 @@ ListBuild::ListBuild(std::unique_ptr<Store> shadow, std::shared_ptr<CoarseQuanti
   next_->lists.expect(drops ? kept_.live() : rows_);
 }
 
+Status put_listed(const Call& call, Store& store, const Lists::Plan& plan, const HostRows& from) {
+  // Room that a failed write leaves behind belongs to no list: a compaction drops it.
+  const std::vector<int64_t> room(static_cast<size_t>(plan.room), kNoRow);
+  if (!room.empty()) NF_TRY(store.append_from(store, room, call));
+  return store.write(plan.places, from, call);
+}
+
 int64_t ListBuild::new_number(int64_t row) const {
   if (!drops_) return row;
   if (row >= rows_) return kept_.live() + row - rows_;
@@ -94,8 +101,7 @@ Status ListBuild::read(const Call& call, const Source& from, std::span<const int
   to->resize(rows.size() * static_cast<size_t>(dim_));
   squared->resize(rows.size());
   std::vector<int64_t> places(rows.begin(), rows.end());
-  if (from.listed != nullptr)
-    for (int64_t& place : places) place = from.listed->lists.place_of(place);
+  if (from.listed != nullptr) from.listed->lists.to_places(&places);
   NF_TRY(from.store.read(places, to->data(), dim_, call));
   for (size_t i = 0; i < rows.size(); ++i)
     (*squared)[i] = squared_norm(to->data() + i * static_cast<size_t>(dim_), dim_);
@@ -212,11 +218,9 @@ Status ListBuild::follow(const Call& call, const Source& from) {
   Lists& lists = next_->lists;
   const Lists::Plan plan = lists.plan(list_of_row, shadow_->rows());
   lists.reserve(plan, is_late ? 0 : static_cast<int64_t>(rows.size()));
-  const std::vector<int64_t> room(static_cast<size_t>(plan.room), kNoRow);
-  if (!room.empty()) NF_TRY(shadow_->append_from(*shadow_, room, call));
   std::vector<float> side(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) side[i] = row_side(from.rules.metric, squared[i]);
-  NF_TRY(shadow_->write(plan.places, {vectors.data(), count, dim_, side.data(), true}, call));
+  NF_TRY(put_listed(call, *shadow_, plan, {vectors.data(), count, dim_, side.data(), true}));
   std::vector<int64_t> live, numbers, left;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (from.live.is_live(rows[i])) live.push_back(plan.places[i]);

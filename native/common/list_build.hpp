@@ -23,6 +23,9 @@ struct ListedRows {
   RecallModel recall;
 };
 
+// Copies rows to the places that lists have for them; the lists do not know yet.
+Status put_listed(const Call& call, Store& store, const Lists::Plan& plan, const HostRows& from);
+
 class ListBuild {
  public:
   // What a step works on: the index as it is.

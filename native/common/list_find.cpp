@@ -3,6 +3,7 @@
 // centroids, in rounds, so that the device meets all queries of a round at once.
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "metric.hpp"
@@ -105,16 +106,11 @@ class ListFinder {
       if (walk.squared.empty()) coarse_.distances(walk.order, &walk.squared, &walk.between);
       const double radius = is_full ? coarse_.distance(last.rank) : std::numeric_limits<double>::infinity();
       list_shares(listed_.recall.caps(), {walk.squared, walk.between}, radius, &shares_);
-      estimate = 0;
-      int32_t needed = 0;
-      for (;
-           needed < walk.looked || (estimate < walk.wanted && needed < static_cast<int32_t>(shares_.size()));
-           ++needed) {
-        if (needed == walk.looked) known_ = estimate;
-        estimate += shares_[static_cast<size_t>(needed)];
-      }
-      if (needed == walk.looked) known_ = estimate;
-      estimate = known_;
+      estimate = std::accumulate(shares_.begin(), shares_.begin() + walk.looked, 0.0);
+      int32_t needed = walk.looked;
+      for (double sum = estimate; sum < walk.wanted && needed < static_cast<int32_t>(shares_.size());
+           ++needed)
+        sum += shares_[static_cast<size_t>(needed)];
       walk.until = std::clamp(needed, walk.looked + 1, std::min(2 * walk.looked, all));
     }
     // Nothing is known of lists beyond the order.
@@ -132,6 +128,12 @@ class ListFinder {
     return true;
   }
 
+  void append_query(const Walk& walk, std::vector<float>* to) const {
+    const int64_t stride = padded_dim(index_.dim());
+    const float* from = work_.queries.data() + static_cast<int64_t>(walk.query) * stride;
+    to->insert(to->end(), from, from + stride);
+  }
+
   // The lists that the walks of this round go to.
   Status order_lists(std::vector<Walk>& walks) {
     int32_t width = 0;
@@ -146,11 +148,7 @@ class ListFinder {
     if (some.empty()) return {};
     const int64_t stride = padded_dim(index_.dim());
     std::vector<float> queries;
-    queries.reserve(some.size() * static_cast<size_t>(stride));
-    for (const Walk* walk : some) {
-      const float* from = work_.queries.data() + static_cast<int64_t>(walk->query) * stride;
-      queries.insert(queries.end(), from, from + stride);
-    }
+    for (const Walk* walk : some) append_query(*walk, &queries);
     std::vector<Hit> order(some.size() * static_cast<size_t>(width));
     NF_TRY(coarse_.nearest(call_, queries.data(), stride, static_cast<int64_t>(some.size()), width,
                            order.data()));
@@ -172,7 +170,6 @@ class ListFinder {
     std::vector<float> limits;
     const int64_t stride = padded_dim(index_.dim());
     std::vector<float> queries;
-    queries.reserve(walks.size() * static_cast<size_t>(stride));
     for (size_t i = 0; i < walks.size(); ++i) {
       Walk& walk = walks[i];
       const size_t first = runs_.size();
@@ -189,8 +186,7 @@ class ListFinder {
       float limit = last.row != kNoRow ? last.rank : std::numeric_limits<float>::infinity();
       if (batch_.limits != nullptr) limit = std::min(limit, batch_.limits[walk.number]);
       limits.push_back(limit);
-      const float* from = work_.queries.data() + static_cast<int64_t>(walk.query) * stride;
-      queries.insert(queries.end(), from, from + stride);
+      append_query(walk, &queries);
     }
     std::vector<Hit> added(walks.size() * k);
     std::vector<int32_t> rescored(walks.size());
@@ -265,7 +261,6 @@ class ListFinder {
   const int32_t k_;
   const Found found_;
   std::vector<double> shares_;
-  double known_ = 0;
   std::vector<Mask> masks_;
   std::vector<int64_t> run_offsets_;
   std::vector<GroupRun> runs_;

@@ -9,8 +9,7 @@
 namespace nearfield {
 
 void Index::to_places(std::vector<int64_t>* rows) const {
-  if (listed_ == nullptr) return;
-  for (int64_t& row : *rows) row = listed_->lists.place_of(row);
+  if (listed_ != nullptr) listed_->lists.to_places(rows);
 }
 
 std::span<const int64_t> Index::places(std::span<const int64_t> rows, std::vector<int64_t>* scratch) const {
@@ -37,13 +36,6 @@ void Index::fill_mask(const uint32_t* numbers, const GroupRun& run, uint32_t* wo
   }
 }
 
-Status Index::put_listed(const Call& call, const Lists::Plan& plan, const HostRows& from) {
-  // Room that a failed write leaves behind belongs to no list: a compaction drops it.
-  const std::vector<int64_t> room(static_cast<size_t>(plan.room), kNoRow);
-  if (!room.empty()) NF_TRY(store_->append_from(*store_, room, call));
-  return store_->write(plan.places, from, call);
-}
-
 namespace {
 Status assign(const Call& call, CoarseQuantizer& coarse, const HostRows& from, int32_t dim,
               std::vector<int32_t>* list_of_row) {
@@ -60,7 +52,7 @@ Status Index::append_listed(const Call& call, const HostRows& from) {
   NF_TRY(assign(call, *listed_->coarse, from, dim(), &list_of_row));
   const Lists::Plan plan = listed_->lists.plan(list_of_row, store_->rows());
   listed_->lists.reserve(plan, from.rows);
-  NF_TRY(put_listed(call, plan, from));
+  NF_TRY(put_listed(call, *store_, plan, from));
   if (from.live) NF_TRY(store_->set_live(plan.places, true, call));
   listed_->lists.take(plan, list_of_row);
   return {};
@@ -85,7 +77,7 @@ Status Index::replace_listed(const Call& call, std::span<const int64_t> rows, co
   for (size_t i = 0; i < rows.size(); ++i)
     all.places.push_back(list_of_row[i] == lists.list_of(rows[i]) ? lists.place_of(rows[i])
                                                                   : plan.places[next++]);
-  NF_TRY(put_listed(call, all, from));
+  NF_TRY(put_listed(call, *store_, all, from));
   std::vector<int64_t> left, live;
   for (size_t i = 0; i < moved.size(); ++i) {
     if (!live_.is_live(moved[i])) continue;
@@ -166,9 +158,6 @@ Status Index::read_lists(const Call& call, const MatrixView& centroids, const nf
   if (to.row_count < rows())
     return error(NF_INVALID_ARGUMENT, "%s: row_count=%lld, the index holds %lld rows", call.operation(),
                  static_cast<long long>(to.row_count), static_cast<long long>(rows()));
-  if (to.calibration != nullptr && to.calibration_count < NF_CALIBRATION)
-    return error(NF_INVALID_ARGUMENT, "%s: calibration_count=%lld, it must be at least %d", call.operation(),
-                 static_cast<long long>(to.calibration_count), NF_CALIBRATION);
   for (int64_t i = 0; i < centroids.rows; ++i)
     std::copy_n(coarse.values() + i * dim(), dim(), centroids.row(i));
   for (int64_t row = 0; row < rows(); ++row) to.list_of_row[row] = listed_->lists.list_of(row);
@@ -183,9 +172,6 @@ Status Index::write_lists(const Call& call, Context& context, const MatrixView& 
                           const nf_lists& from) {
   const int32_t* const list_of_row = from.list_of_row;
   const int64_t row_count = from.row_count;
-  if (from.calibration != nullptr && from.calibration_count < NF_CALIBRATION)
-    return error(NF_INVALID_ARGUMENT, "%s: calibration_count=%lld, it must be at least %d", call.operation(),
-                 static_cast<long long>(from.calibration_count), NF_CALIBRATION);
   for (int64_t i = 0; from.calibration != nullptr && i < NF_CALIBRATION - 1; ++i)
     if (!(from.calibration[i] >= 0 && from.calibration[i] <= 1))
       return error(NF_INVALID_ARGUMENT, "%s: calibration[%lld]=%g, it must be at least 0 and at most 1",

@@ -68,8 +68,7 @@ Status ListTraining::read(const Call& call, const ListBuild::Source& from, const
   std::vector<int64_t> rows(numbers_.begin() + read_, numbers_.begin() + read_ + count);
   std::vector<float> vectors(static_cast<size_t>(count * dim));
   if (request_.own_rows) {
-    if (from.listed != nullptr)
-      for (int64_t& row : rows) row = from.listed->lists.place_of(row);
+    if (from.listed != nullptr) from.listed->lists.to_places(&rows);
     NF_TRY(from.store.read(rows, vectors.data(), dim, call));
   }
   for (int64_t i = 0; i < count; ++i, ++read_) {
@@ -90,7 +89,9 @@ Status ListTraining::read(const Call& call, const ListBuild::Source& from, const
   return {};
 }
 
-Status ListTraining::begin_clustering(const Call&) {
+Piece ListTraining::piece() const { return {kPieceProducts, kBlockFloats / points_.stride()}; }
+
+Status ListTraining::begin_clustering() {
   LloydOptions options;
   options.iterations = request_.iterations != 0 ? request_.iterations : kIterations;
   options.seed = request_.seed;
@@ -114,8 +115,7 @@ Status ListTraining::begin_clustering(const Call&) {
 
 Status ListTraining::cluster(const Call& call, Context& context, const ListBuild::Source& from) {
   Passed passed;
-  const Piece piece{kPieceProducts, kBlockFloats / points_.stride()};
-  NF_TRY(clustering_->advance(call, context, piece, &passed));
+  NF_TRY(clustering_->advance(call, context, piece(), &passed));
   if (!clustering_->is_done()) return {};
   std::vector<float> values = clustering_->lloyd().centroids().rows();
   clustering_.reset();
@@ -136,10 +136,10 @@ Status ListTraining::advance(const Call& call, Context& context, const ListBuild
       return {};
     case Phase::kRead:
       NF_TRY(read(call, from, now));
-      return read_ == static_cast<int64_t>(numbers_.size()) ? begin_clustering(call) : Status();
+      return read_ == static_cast<int64_t>(numbers_.size()) ? begin_clustering() : Status();
     case Phase::kStart:
-      NF_TRY(levels_->advance(call, context, {kPieceProducts, kBlockFloats / points_.stride()}, &passed));
-      return levels_->is_done() ? begin_clustering(call) : Status();
+      NF_TRY(levels_->advance(call, context, piece(), &passed));
+      return levels_->is_done() ? begin_clustering() : Status();
     case Phase::kCluster:
       return cluster(call, context, from);
     case Phase::kBuild:

@@ -40,7 +40,8 @@ class ListTraining {
   enum class Phase { kChoose, kRead, kStart, kCluster, kBuild };
   Status choose(const Call& call, const ListBuild::Source& from);
   Status read(const Call& call, const ListBuild::Source& from, const TrainRequest& now);
-  Status begin_clustering(const Call& call);
+  Status begin_clustering();
+  Piece piece() const;
   Status cluster(const Call& call, Context& context, const ListBuild::Source& from);
 
   const TrainRequest request_;

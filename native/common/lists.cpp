@@ -12,13 +12,6 @@ namespace {
 constexpr int64_t kGrowthShare = 8, kMostGrowth = 4096;
 }  // namespace
 
-uint64_t Lists::bytes() const {
-  uint64_t sum = (place_of_row_.capacity() + number_of_place_.capacity()) * sizeof(uint32_t) +
-                 list_of_group_.capacity() * sizeof(int32_t) + lists_.capacity() * sizeof(List);
-  for (const List& list : lists_) sum += list.runs.capacity() * sizeof(GroupRun);
-  return sum;
-}
-
 Lists::Plan Lists::plan(std::span<const int32_t> list_of_row, int64_t store_rows) const {
   struct Growing {
     int64_t left;      // places of the runs there are

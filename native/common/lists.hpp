@@ -28,6 +28,10 @@ class Lists {
   int64_t rows() const { return static_cast<int64_t>(place_of_row_.size()); }
   int64_t places() const { return static_cast<int64_t>(number_of_place_.size()); }
   int64_t place_of(int64_t row) const { return place_of_row_[static_cast<size_t>(row)]; }
+  // In the place of row numbers.
+  void to_places(std::vector<int64_t>* rows) const {
+    for (int64_t& row : *rows) row = place_of(row);
+  }
   int32_t list_of(int64_t row) const {
     return list_of_group_[static_cast<size_t>(place_of(row) / kGroupRows)];
   }
@@ -37,7 +41,6 @@ class Lists {
   std::span<const GroupRun> runs(int32_t list) const { return lists_[static_cast<size_t>(list)].runs; }
   // Rows that a list holds, dead ones among them.
   int64_t rows_of(int32_t list) const { return lists_[static_cast<size_t>(list)].rows; }
-  uint64_t bytes() const;
 
   // Places for rows to come, one after another, of the list of each. Nothing changes before take().
   struct Plan {
@@ -62,8 +65,6 @@ class Lists {
   void append(int32_t list, std::span<const int64_t> rows);
   // Makes room for the rows below `rows`, none of which has a place.
   void expect(int64_t rows) { place_of_row_.assign(static_cast<size_t>(rows), kNoNumber); }
-  // Gives up the place of a row, which is to get another one.
-  void leave(int64_t row);
 
  private:
   struct List {
@@ -73,6 +74,8 @@ class Lists {
     int64_t rows = 0;
   };
   void add_run(int32_t list, const GroupRun& run);
+  // Gives up the place of a row, which is to get another one.
+  void leave(int64_t row);
   void put(const Plan& plan, std::span<const int32_t> list_of_row, size_t i, int64_t row);
 
   std::vector<List> lists_;

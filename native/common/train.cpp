@@ -89,8 +89,7 @@ Status Training::read(const Call& call, const Rows& rows, const TrainRequest& no
   const std::span<const int64_t> block(numbers_.data() + first, count);
   if (request_.own_rows) {
     std::vector<int64_t> places(block.begin(), block.end());
-    if (rows.lists != nullptr)
-      for (int64_t& place : places) place = rows.lists->place_of(place);
+    if (rows.lists != nullptr) rows.lists->to_places(&places);
     NF_TRY(rows.store.read(places, to, rows.dim, call));
   }
   for (size_t i = 0; i < count; ++i) {
