@@ -56,6 +56,17 @@ inline BasisPtr identity_basis(int32_t dim) {
   return basis;
 }
 
+// Of `count` rows, `stride` floats apart.
+inline std::vector<float> mean_of_rows(const float* rows, int64_t count, int64_t dim, int64_t stride) {
+  std::vector<double> sums(static_cast<size_t>(dim), 0.0);
+  for (int64_t i = 0; i < count; ++i)
+    for (size_t j = 0; j < sums.size(); ++j)
+      sums[j] += static_cast<double>(rows[i * stride + static_cast<int64_t>(j)]);
+  std::vector<float> mean;
+  for (const double sum : sums) mean.push_back(static_cast<float>(sum / static_cast<double>(count)));
+  return mean;
+}
+
 // Of rows around a mean, of which no more is known.
 inline BasisPtr centred_basis(std::vector<float> mean) {
   auto basis = std::make_shared<Basis>();

@@ -53,11 +53,7 @@ Status CoarseQuantizer::fill(const Call& call, Device& device, int32_t metric,
 // As rows are coded: of cosine at length 1.
 std::vector<float> CoarseQuantizer::mean() const {
   const std::vector<float>& rows = unit_.empty() ? values_ : unit_;
-  std::vector<double> sums(static_cast<size_t>(dim_), 0.0);
-  for (size_t i = 0; i < rows.size(); ++i) sums[i % sums.size()] += static_cast<double>(rows[i]);
-  std::vector<float> mean;
-  for (const double sum : sums) mean.push_back(static_cast<float>(sum / count_));
-  return mean;
+  return mean_of_rows(rows.data(), count_, dim_, dim_);
 }
 
 uint64_t CoarseQuantizer::device_bytes() const {

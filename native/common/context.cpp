@@ -16,8 +16,8 @@ uint64_t bytes_of(const std::vector<T>& vector) {
 uint64_t Workspace::bytes() const {
   return bytes_of(queries) + bytes_of(squared) + bytes_of(hits) + bytes_of(batch_hits) +
          bytes_of(candidates) + bytes_of(rescored) + bytes_of(batch_rescored) + bytes_of(certified) +
-         bytes_of(batch_certified) + bytes_of(masks) + bytes_of(number_mask) + bytes_of(offsets) +
-         bytes_of(rows) + bytes_of(places) + bytes_of(ranks);
+         bytes_of(batch_certified) + bytes_of(lists) + bytes_of(recall) + bytes_of(masks) +
+         bytes_of(number_mask) + bytes_of(offsets) + bytes_of(rows) + bytes_of(places) + bytes_of(ranks);
 }
 
 Context::Context(std::unique_ptr<Device> device, DeviceOptions options, uint64_t memory_bytes)

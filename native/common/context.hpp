@@ -25,6 +25,8 @@ struct Workspace {
   std::vector<int32_t> rescored;  // per query of a whole call
   std::vector<int32_t> batch_rescored;
   std::vector<uint8_t> certified, batch_certified;  // likewise
+  std::vector<int32_t> lists;                       // per query of a whole call: lists that were looked into
+  std::vector<float> recall;                        // likewise, estimates
   std::vector<uint32_t> masks;
   std::vector<uint32_t> number_mask;           // of a filter, where the rows lie in lists
   std::vector<int64_t> offsets, rows, places;  // gathered rows

@@ -98,6 +98,13 @@ const uint32_t* RowFilter::whole_mask(const LiveBits& live) const {
   return kind_ == NF_BITSET && count_ >= live.word_count() ? bits_ : nullptr;
 }
 
+const uint32_t* RowFilter::mask(const LiveBits& live, std::vector<uint32_t>* own) const {
+  if (const uint32_t* whole = whole_mask(live)) return whole;
+  own->resize(static_cast<size_t>(live.word_count()));
+  fill_mask(live, own->data());
+  return own->data();
+}
+
 void RowFilter::fill_mask(const LiveBits& live, uint32_t* words) const {
   std::fill_n(words, live.word_count(), kind_ == NF_ALL ? ~uint32_t{0} : 0);
   if (kind_ == NF_BITSET) std::copy_n(bits_, std::min(count_, live.word_count()), words);

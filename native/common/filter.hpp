@@ -30,6 +30,8 @@ class RowFilter {
   void append_rows(const LiveBits& live, std::vector<int64_t>* rows) const;
   // The caller's own words when they cover every group, else NULL: then fill_mask() makes them.
   const uint32_t* whole_mask(const LiveBits& live) const;
+  // The one or the other, made in `own`.
+  const uint32_t* mask(const LiveBits& live, std::vector<uint32_t>* own) const;
   // Writes live.word_count() words; dead rows may be set, the kernel ANDs the live bits.
   void fill_mask(const LiveBits& live, uint32_t* words) const;
 

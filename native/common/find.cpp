@@ -145,12 +145,7 @@ class Finder {
   // All words of it.
   void fill_mask(const RowFilter& filter, uint32_t* words) {
     if (index_.listed() == nullptr) return filter.fill_mask(index_.live(), words);
-    const uint32_t* of_numbers = filter.whole_mask(index_.live());
-    if (of_numbers == nullptr) {
-      work_.number_mask.resize(static_cast<size_t>(index_.live().word_count()));
-      filter.fill_mask(index_.live(), work_.number_mask.data());
-      of_numbers = work_.number_mask.data();
-    }
+    const uint32_t* of_numbers = filter.mask(index_.live(), &work_.number_mask);
     index_.fill_mask(of_numbers, {0, index_.mask_words()}, words);
   }
 

@@ -231,13 +231,7 @@ class ListFinder {
       known = masks_.end() - 1;
       known->filter = filter;
       known->words.resize(static_cast<size_t>(index_.mask_words()));
-      const RowFilter& kept = batch_.filters[static_cast<size_t>(filter)];
-      known->numbers = kept.whole_mask(index_.live());
-      if (known->numbers == nullptr) {
-        known->own.resize(static_cast<size_t>(index_.live().word_count()));
-        kept.fill_mask(index_.live(), known->own.data());
-        known->numbers = known->own.data();
-      }
+      known->numbers = batch_.filters[static_cast<size_t>(filter)].mask(index_.live(), &known->own);
     }
     for (const GroupRun& run : runs) index_.fill_mask(known->numbers, run, known->words.data());
     walk.mask = known->words.data();

@@ -61,12 +61,7 @@ struct Points {
     return metric == NF_COSINE && value <= 0x1p-43 ? 0 : value;
   }
 
-  void find_mean() {
-    std::vector<double> sum(static_cast<size_t>(dim), 0.0);
-    for (int64_t i = 0; i < count(); ++i)
-      for (size_t j = 0; j < sum.size(); ++j) sum[j] += static_cast<double>(row(i)[j]);
-    for (const double x : sum) mean.push_back(static_cast<float>(x / static_cast<double>(count())));
-  }
+  void find_mean() { mean = mean_of_rows(rows.data(), count(), dim, stride()); }
 
   Points gather(std::span<const int64_t> numbers) const {
     Points some{metric, dim, {}, {}, {}};

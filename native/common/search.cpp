@@ -124,17 +124,21 @@ Status search(const Call& call, Context& context, Index& index, const nf_search*
     NF_TRY(read_probes(call, request, index, queries, &probes));
     batch.probes = &probes;
   }
-  std::vector<float> recall(result.recall != nullptr ? static_cast<size_t>(queries) : 0, 1.0f);
-  std::vector<int32_t> lists(static_cast<size_t>(queries),
-                             index.listed() != nullptr ? index.listed()->lists.count() : 0);
+  // Of a search that looks at all rows.
+  const int32_t all_lists = index.listed() != nullptr ? index.listed()->lists.count() : 0;
+  work.lists.assign(result.lists_scanned != nullptr ? static_cast<size_t>(queries) : 0, all_lists);
+  work.recall.assign(result.recall != nullptr ? static_cast<size_t>(queries) : 0, 1.0f);
   work.hits.resize(static_cast<size_t>(queries * count));
   work.rescored.assign(static_cast<size_t>(queries), 0);
   const bool uncertain = batch.cap != 0 || index.options().drop_rows;
   work.certified.assign(uncertain ? static_cast<size_t>(queries) : 0, 1);
   ScanCount scanned;
-  const Found found{
-      work.hits.data(), work.rescored.data(), uncertain ? work.certified.data() : nullptr,
-      &scanned,         lists.data(),         result.recall != nullptr ? recall.data() : nullptr};
+  const Found found{work.hits.data(),
+                    work.rescored.data(),
+                    uncertain ? work.certified.data() : nullptr,
+                    &scanned,
+                    result.lists_scanned != nullptr ? work.lists.data() : nullptr,
+                    result.recall != nullptr ? work.recall.data() : nullptr};
   if (count > 0) NF_TRY(find_hits(call, context, index, batch, count, found));
   // Of what the rows were nothing is certain.
   if (index.options().drop_rows) std::fill(work.certified.begin(), work.certified.end(), uint8_t{0});
