@@ -92,12 +92,6 @@ class Twins {
   Index coded_, plain_;
 };
 
-std::vector<int64_t> every(int64_t rows, int64_t step, int64_t first) {
-  std::vector<int64_t> list;
-  for (int64_t row = first; row < rows; row += step) list.push_back(row);
-  return list;
-}
-
 }  // namespace
 
 void test_codes(const Bench& bench) {

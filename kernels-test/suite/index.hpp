@@ -74,6 +74,13 @@ std::vector<uint32_t> bitset(int64_t rows, const Keep& keep) {
   return words;
 }
 
+// Every `step`-th row from `first` on.
+inline std::vector<int64_t> every(int64_t rows, int64_t step, int64_t first) {
+  std::vector<int64_t> list;
+  for (int64_t row = first; row < rows; row += step) list.push_back(row);
+  return list;
+}
+
 struct SearchOptions {
   const Filters* filters = nullptr;
   bool has_limit = false;

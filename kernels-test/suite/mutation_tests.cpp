@@ -29,12 +29,6 @@ void check_row(const Vectors& actual, int64_t i, const Vectors& wanted, int64_t 
   }
 }
 
-std::vector<int64_t> every(int64_t rows, int64_t step, int64_t first) {
-  std::vector<int64_t> list;
-  for (int64_t row = first; row < rows; row += step) list.push_back(row);
-  return list;
-}
-
 // A vector that every metric refuses, in the middle of good ones.
 Vectors with_bad_row(const Bench& bench, int64_t at, float bad) {
   Vectors rows = bench.problem.data();
