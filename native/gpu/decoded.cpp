@@ -305,6 +305,7 @@ Status GpuStore::copy_codes(const GpuStore& from, std::span<const int64_t> rows,
     NF_TRY(call.poll());
     steps.clear();
     add_copies(from, rows, begin, std::min(begin + most, count), &steps);
+    if (steps.empty()) continue;
     NF_TRY(transfer(&steps, &from, 0, true, what));
   }
   return {};

@@ -14,8 +14,6 @@ namespace {
 // it, and two dispatches more would not be.
 constexpr int64_t kLeastSeededBatch = 4;
 constexpr uint32_t kLeastSeededK = 33;
-// What Path::kMatrix pretends a batch to be.
-constexpr int64_t kManyQueries = 1 << 20;
 constexpr uint64_t kPartsBytes = 64ull << 20;
 
 WorkSizes sizes_for(const Scan& scan, int64_t first, int64_t count, uint32_t query_block, uint32_t parts) {
@@ -131,41 +129,6 @@ Status direct_search(Scan* scan, Hit* hits) {
 Status rows_search(Scan* scan, Hit* hits) {
   return scan->plan().k > scan->context().limits().most_list_k ? radix_search(scan, hits)
                                                                : direct_search(scan, hits);
-}
-
-Status GpuStore::search(const SearchPlan& plan, const Call& call) {
-  Queue& queue = context_->queue();
-  NF_TRY(queue.health());
-  Scan scan(*this, plan, call);
-  const Drain drain(queue);
-  std::vector<Hit> hits(static_cast<size_t>(plan.batch) * static_cast<size_t>(plan.k));
-  std::vector<int32_t> rescored(static_cast<size_t>(plan.batch));
-  const Path path = context_->path();
-  MatrixShape shape;
-  if (path != Path::kDirect && path != Path::kCodes)
-    shape = queue.matrix_shape(options_.metric, options_.dim,
-                               path == Path::kMatrix ? kManyQueries : plan.batch, plan.k);
-  std::vector<uint8_t> certified(static_cast<size_t>(plan.batch), 1);
-  ScanCount scanned;
-  if (plan.cap != 0 && basis_ != nullptr)
-    NF_TRY(capped_search(&scan, hits.data(), rescored.data(), certified.data(), &scanned));
-  else if (codes_pay(scan))
-    NF_TRY(coded_search(&scan, hits.data(), rescored.data(), &scanned));
-  else if (const CodedProductShape tf32 = tf32_shape(scan); tf32.query_tile != 0)
-    NF_TRY(tf32_search(&scan, tf32, hits.data(), rescored.data()));
-  else if (plan.k <= context_->limits().most_list_k && shape.query_tile != 0 && matrix_fits(scan, shape))
-    NF_TRY(matrix_search(&scan, shape, hits.data(), rescored.data()));
-  else
-    NF_TRY(rows_search(&scan, hits.data()));
-  // Nothing is given out before all of it is known.
-  std::copy(hits.begin(), hits.end(), plan.hits);
-  if (plan.rescored != nullptr) std::copy(rescored.begin(), rescored.end(), plan.rescored);
-  if (plan.certified != nullptr) std::copy(certified.begin(), certified.end(), plan.certified);
-  if (plan.scanned != nullptr) {
-    plan.scanned->read += scanned.read;
-    plan.scanned->whole += scanned.whole;
-  }
-  return {};
 }
 
 }  // namespace nearfield::gpu
