@@ -21,10 +21,10 @@ Status in_pieces(const SearchPlan& plan, const std::vector<int64_t>& queries, in
                  const PlanSearch& search) {
   for (size_t begin = 0; begin < queries.size();) {
     const size_t end = std::min(queries.size(), begin + static_cast<size_t>(at_once));
-    NF_TRY(search_subset(plan,
-                         {queries.begin() + static_cast<ptrdiff_t>(begin),
-                          queries.begin() + static_cast<ptrdiff_t>(end)},
-                         search));
+    NF_TRY(search_subset(
+        plan,
+        {queries.begin() + static_cast<ptrdiff_t>(begin), queries.begin() + static_cast<ptrdiff_t>(end)},
+        search));
     begin = end;
   }
   return {};

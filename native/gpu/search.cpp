@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "listed.hpp"
+#include "run_items.hpp"
 
 namespace nearfield::gpu {
 namespace {
@@ -27,6 +28,16 @@ Status search_all(GpuStore& store, const SearchPlan& plan, const Call& call) {
   return rows_search(&scan, plan.hits);
 }
 
+// Runs of groups, hits by their places.
+Status search_runs(GpuStore& store, const SearchPlan& plan, const Call& call) {
+  Scan scan(store, plan, call);
+  if (!scan.has_rows() || plan.k > scan.context().limits().most_list_k)
+    return search_masked(plan, store.rows(),
+                         [&](const SearchPlan& some) { return search_all(store, some, call); });
+  if (run_codes_pay(scan)) return coded_runs_search(&scan, plan.hits, plan.rescored, plan.scanned);
+  return row_runs_search(&scan, plan.hits);
+}
+
 Status search_any(GpuStore& store, const SearchPlan& plan, const Call& call) {
   const int64_t rows = store.rows();
   if (plan.cap != 0 && store.basis() != nullptr)
@@ -35,8 +46,8 @@ Status search_any(GpuStore& store, const SearchPlan& plan, const Call& call) {
       return capped_search(&scan, some.hits, some.rescored, some.certified, some.scanned);
     });
   return search_numbered(plan, rows, [&](const SearchPlan& by_place) {
-    return search_masked(by_place, rows,
-                         [&](const SearchPlan& some) { return search_all(store, some, call); });
+    return by_place.run_offsets != nullptr ? search_runs(store, by_place, call)
+                                           : search_all(store, by_place, call);
   });
 }
 

@@ -222,6 +222,16 @@ FAULTS = [
     Fault("gpu-score-slab",
           [("native/gpu/score.cpp", "{place.slab, at, {static_cast<uint32_t>(query - first_query),", "{PLANTED ? 0 : place.slab, at, {static_cast<uint32_t>(query - first_query),")],
           [(CUDA, "score(metric=cosine,dim=33,rows=300")]),
+    Fault("gpu-work-item-lost",
+          [("native/gpu/run_items.cpp", "      items->push_back(found);", "      if (!PLANTED || part != 1) items->push_back(found);")],
+          in_columns(GPUS, "lists(metric=l2,dim=33,rows=1000")),
+    Fault("gpu-item-last-group",
+          [("native/cuda/kernels/rows.cuh", "end = item.group_end;", "end = item.group_end - (PLANTED && item.group_end > item.group_begin ? 1 : 0);"),
+           ("native/metal/kernels/flat.h", "end = item.group_end;", "end = item.group_end - (PLANTED && item.group_end > item.group_begin ? 1 : 0);")],
+          in_columns(GPUS, "lists(metric=l2,dim=33,rows=1000")),
+    Fault("gpu-ties-by-place",
+          [("native/gpu/listed.cpp", "end[-1].rank == first[k - 1].rank", "end[-1].rank == first[k - 1].rank && !PLANTED")],
+          in_columns(GPUS, "lists(metric=l2,dim=3,rows=300")),
 
     # ---- Codes: the bound, and codes in step with their rows ----
     Fault("codes-tie-at-limit",
