@@ -435,7 +435,7 @@ nf_status index_read_lists(nf_index* index, nf_lists* from, nf_call* call) {
     nf_lists request;
     MatrixView centroids;
     NF_TRY(read_list_request(c, index, from, &request, &centroids));
-    return index.read_lists(c, centroids, request.list_of_row, request.row_count);
+    return index.read_lists(c, centroids, request);
   });
 }
 
@@ -447,7 +447,7 @@ nf_status index_write_lists(nf_index* index, const nf_lists* from, nf_call* call
     if (centroids.rows < 1 || centroids.rows > kMostLists)
       return error(NF_INVALID_ARGUMENT, "%s: centroids->rows=%lld, it must be at least 1 and at most %lld",
                    c.operation(), static_cast<long long>(centroids.rows), static_cast<long long>(kMostLists));
-    return index.write_lists(c, context, centroids, request.list_of_row, request.row_count);
+    return index.write_lists(c, context, centroids, request);
   });
 }
 

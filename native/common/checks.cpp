@@ -135,13 +135,14 @@ Status read_result(const Call& call, const nf_result* from, int64_t queries, Res
   if (result.row_stride < result.k)
     return error(NF_INVALID_ARGUMENT, "%s: result->row_stride=%lld elements, it must be at least k=%d",
                  call.operation(), wide(result.row_stride), result.k);
-  *to = {result.k,     result.rows,      result.distances, result.row_stride,
-         result.count, result.certified, result.rescored,  result.lists_scanned};
+  *to = {result.k,         result.rows,     result.distances,     result.row_stride,     result.count,
+         result.certified, result.rescored, result.lists_scanned, result.recall_estimate};
   NF_TRY(check_array(call, "result->rows", to->rows, queries));
   NF_TRY(check_array(call, "result->distances", to->distances, queries));
   NF_TRY(check_optional(call, "result->count", to->count));
   NF_TRY(check_optional(call, "result->rescored", to->rescored));
   NF_TRY(check_optional(call, "result->lists_scanned", to->lists_scanned));
+  NF_TRY(check_optional(call, "result->recall_estimate", to->recall));
   if (queries == 0) return {};
   constexpr int64_t kElement = sizeof(int64_t);
   if (result.row_stride > std::numeric_limits<int64_t>::max() / kElement)

@@ -44,6 +44,7 @@ struct ResultView {
   uint8_t* certified = nullptr;
   int32_t* rescored = nullptr;
   int32_t* lists_scanned = nullptr;
+  float* recall = nullptr;
 };
 
 // Sizes, stride and place of a matrix whose elements are so many bytes.

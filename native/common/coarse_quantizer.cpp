@@ -16,7 +16,14 @@ CoarseQuantizer::CoarseQuantizer(int32_t metric, int32_t dim, std::vector<float>
     : metric_(metric),
       dim_(dim),
       count_(static_cast<int32_t>(static_cast<int64_t>(values.size()) / dim)),
-      values_(std::move(values)) {}
+      values_(std::move(values)) {
+  if (metric != NF_COSINE) return;
+  unit_.resize(values_.size());
+  for (int64_t i = 0; i < count_; ++i) {
+    const float* const from = values_.data() + i * dim;
+    prepare_query(metric, from, dim, squared_norm(from, dim), unit_.data() + i * dim);
+  }
+}
 
 Status CoarseQuantizer::create(const Call& call, Device& device, int32_t metric, int32_t dim,
                                std::vector<float> values, std::shared_ptr<CoarseQuantizer>* out) {
@@ -81,6 +88,31 @@ Status CoarseQuantizer::nearest(const Call& call, const float* queries, int64_t 
   plan.k = probes;
   plan.hits = hits;
   return probed_->search(plan, call);
+}
+
+void CoarseQuantizer::distances(std::span<const Hit> order, std::vector<double>* squared,
+                                std::vector<double>* between) const {
+  squared->clear();
+  between->clear();
+  const float* const all = unit_.empty() ? values_.data() : unit_.data();
+  const float* const first = all + order[0].row * dim_;
+  for (const Hit& hit : order) {
+    squared->push_back((metric_ == NF_COSINE ? 2.0 : 1.0) * static_cast<double>(hit.rank));
+    // Eight sums, so that the compiler takes them at once; the estimate needs no more than f32.
+    constexpr int kSums = 8;
+    float sums[kSums] = {};
+    const float* const other = all + hit.row * dim_;
+    int32_t i = 0;
+    for (; i + kSums <= dim_; i += kSums)
+      for (int j = 0; j < kSums; ++j) {
+        const float difference = other[i + j] - first[i + j];
+        sums[j] += difference * difference;
+      }
+    for (; i < dim_; ++i) sums[0] += (other[i] - first[i]) * (other[i] - first[i]);
+    double sum = 0;
+    for (const float part : sums) sum += static_cast<double>(part);
+    between->push_back(std::sqrt(sum));
+  }
 }
 
 }  // namespace nearfield

@@ -3,6 +3,7 @@
 // into.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -34,12 +35,23 @@ class CoarseQuantizer {
   Status nearest(const Call& call, const float* queries, int64_t stride, int64_t batch, int32_t probes,
                  Hit* hits);
 
+  // Whether ranks are distances in space: of L2, and of cosine on the sphere.
+  bool has_distances() const { return metric_ == NF_L2SQ || metric_ == NF_COSINE; }
+  // |q-v| from a rank.
+  double distance(float rank) const {
+    return std::sqrt((metric_ == NF_COSINE ? 2.0 : 1.0) * static_cast<double>(rank));
+  }
+  // Of lists as nearest() has put them: |q-c|^2, and |c - c_0|.
+  void distances(std::span<const Hit> order, std::vector<double>* squared,
+                 std::vector<double>* between) const;
+
  private:
   CoarseQuantizer(int32_t metric, int32_t dim, std::vector<float> values);
   Status fill(const Call& call, Device& device, int32_t metric, std::unique_ptr<Store>* store);
 
   int32_t metric_, dim_, count_;
   std::vector<float> values_;
+  std::vector<float> unit_;                   // of cosine: the values at length 1
   std::unique_ptr<Store> probed_, assigned_;  // NULL: the same
   std::vector<float> prepared_;
 };

@@ -82,10 +82,8 @@ class Index {
   // list_index.cpp: of lists.
   Status train_lists(const Call& call, Context& context, const TrainRequest& request, nf_step* step);
   // nf_lists: all of it, as snapshots have it; and lists made from that.
-  Status read_lists(const Call& call, const MatrixView& centroids, int32_t* list_of_row,
-                    int64_t row_count) const;
-  Status write_lists(const Call& call, Context& context, const MatrixView& centroids,
-                     const int32_t* list_of_row, int64_t row_count);
+  Status read_lists(const Call& call, const MatrixView& centroids, const nf_lists& to) const;
+  Status write_lists(const Call& call, Context& context, const MatrixView& centroids, const nf_lists& from);
   Status compact_lists(const Call& call, Context& context, nf_compact* request, nf_step* step);
 
  private:

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "metric.hpp"
+#include "random.hpp"
 
 namespace nearfield {
 
@@ -24,7 +25,9 @@ ListBuild::ListBuild(std::unique_ptr<Store> shadow, std::shared_ptr<CoarseQuanti
       phase_(drops || !list_of_row.empty() ? Phase::kSort : Phase::kAssign),
       assigned_(phase_ == Phase::kSort ? rows_ : 0),
       list_of_row_(std::move(list_of_row)) {
-  next_.reset(new ListedRows{coarse, Lists(coarse->count())});
+  next_.reset(new ListedRows{coarse, Lists(coarse->count()), RecallModel(from.dim)});
+  // Rows that are left out change little.
+  if (drops) next_->recall = from.listed->recall;
   if (drops) {
     kept_ = from.live;
     kept_before_.reserve(static_cast<size_t>(kept_.word_count()));
@@ -74,6 +77,10 @@ Status ListBuild::advance(const Call& call, const Source& from) {
       return {};
     case Phase::kCopy:
       return copy(call, from);
+    case Phase::kCalibrate:
+      NF_TRY(calibration_->advance(call, *shadow_, *next_->coarse, next_->lists, &next_->recall));
+      if (calibration_->is_done()) phase_ = Phase::kFollow;
+      return {};
     case Phase::kFollow:
       return follow(call, from);
     case Phase::kDone:
@@ -154,8 +161,24 @@ Status ListBuild::copy(const Call& call, const Source& from) {
     ++list_;
   }
   if (!places.empty()) NF_TRY(shadow_->append_from(from.store, places, call));
-  if (list_ == next_->lists.count()) phase_ = Phase::kFollow;
+  if (list_ == next_->lists.count()) begin_calibration(from);
   return {};
+}
+
+void ListBuild::begin_calibration(const Source& from) {
+  phase_ = Phase::kFollow;
+  if (next_->recall.is_measured() || order_.empty()) return;
+  Random random(static_cast<uint64_t>(order_.size()));
+  std::vector<int64_t> rows =
+      strata(static_cast<int64_t>(order_.size()),
+             std::min(static_cast<int64_t>(order_.size()), ListCalibration::kQueries), &random);
+  for (int64_t& row : rows) row = order_[static_cast<size_t>(row)];
+  std::erase_if(rows,
+                [&](int64_t row) { return late_[static_cast<size_t>(row)] || !from.live.is_live(row); });
+  if (rows.empty()) return;
+  for (int64_t& row : rows) row = new_number(row);
+  calibration_ = std::make_unique<ListCalibration>(std::move(rows), dim_);
+  phase_ = Phase::kCalibrate;
 }
 
 Status ListBuild::follow(const Call& call, const Source& from) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "coarse_quantizer.hpp"
+#include "list_calibration.hpp"
 #include "lists.hpp"
 #include "live_bits.hpp"
 
@@ -19,6 +20,7 @@ namespace nearfield {
 struct ListedRows {
   std::shared_ptr<CoarseQuantizer> coarse;
   Lists lists;
+  RecallModel recall;
 };
 
 class ListBuild {
@@ -46,6 +48,8 @@ class ListBuild {
   // Of a row of those there were at the beginning, or kNoRow when it is dropped.
   int64_t new_number(int64_t row) const;
 
+  // What lists written by a caller bring along; else it is measured.
+  void take_recall(RecallModel recall) { next_->recall = std::move(recall); }
   // One piece of the work, of a few milliseconds.
   Status advance(const Call& call, const Source& from);
 
@@ -57,10 +61,11 @@ class ListBuild {
   void finish(std::unique_ptr<Store>* store, std::unique_ptr<ListedRows>* listed, LiveBits* live);
 
  private:
-  enum class Phase { kAssign, kSort, kCopy, kFollow, kDone };
+  enum class Phase { kAssign, kSort, kCopy, kCalibrate, kFollow, kDone };
   Status assign(const Call& call, const Source& from);
   void sort();
   Status copy(const Call& call, const Source& from);
+  void begin_calibration(const Source& from);
   Status follow(const Call& call, const Source& from);
   // Reads rows as they are now, and the squared norm of each.
   Status read(const Call& call, const Source& from, std::span<const int64_t> rows, std::vector<float>* to,
@@ -82,6 +87,7 @@ class ListBuild {
   std::vector<int64_t> list_begin_;  // in order_
   int32_t list_ = 0;                 // the next one to copy, from `copied_` on
   int64_t copied_ = 0;
+  std::unique_ptr<ListCalibration> calibration_;
   std::vector<bool> late_;  // rows that were written since they were assigned
   std::vector<int64_t> late_rows_;
   int64_t followed_ = 0;  // rows after the first ones

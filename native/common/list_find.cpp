@@ -11,6 +11,9 @@
 namespace nearfield {
 namespace {
 
+// That a query with a recall target looks into first: the radius of k hits in fewer says little.
+constexpr int32_t kFirstLists = 4;
+
 class ListFinder {
  public:
   ListFinder(const Call& call, Context& context, Index& index, const QueryBatch& batch, int32_t k,
@@ -19,8 +22,9 @@ class ListFinder {
         work_(context.workspace()),
         target_(static_cast<int64_t>(context.workspace_target())),
         index_(index),
-        lists_(index.listed()->lists),
-        coarse_(*index.listed()->coarse),
+        listed_(*index.listed()),
+        lists_(listed_.lists),
+        coarse_(*listed_.coarse),
         batch_(batch),
         k_(k),
         found_(found) {}
@@ -37,11 +41,14 @@ class ListFinder {
  private:
   // A query on its way through its lists.
   struct Walk {
-    int64_t number;        // of the batch
-    size_t query;          // of the prepared ones
-    const uint32_t* mask;  // of places, as far as it is filled
-    int32_t looked = 0;    // lists that it has been through
-    int32_t until = 0;     // ... after this round
+    int64_t number;                                  // of the batch
+    size_t query;                                    // of the prepared ones
+    int32_t until;                                   // lists that it has been through after this round
+    double wanted = -1;                              // the estimate to go on to; below 0: none
+    const uint32_t* mask = nullptr;                  // of places, as far as it is filled
+    int32_t looked = 0;                              // lists that it has been through
+    std::vector<Hit> order = {};                     // lists, nearest first, as many as are known
+    std::vector<double> squared = {}, between = {};  // ListOrder
   };
 
   size_t batch_size(std::span<const int64_t> numbers) const {
@@ -64,41 +71,95 @@ class ListFinder {
     prepare_queries(index_.metric(), batch_.queries, batch_.squared, numbers, &work_.queries);
     std::vector<Walk> walks;
     masks_.clear();
+    const Probes& probes = *batch_.probes;
+    const double wanted = listed_.recall.wanted(probes.target);
     for (size_t i = 0; i < numbers.size(); ++i) {
       const int64_t number = numbers[i];
-      walks.push_back({number, i, nullptr, 0, std::clamp(batch_.probes->of(number), 1, lists_.count())});
+      Walk walk{number, i, probes.of(number)};
+      if (probes.has_target(number)) {
+        walk.until =
+            coarse_.has_distances() ? kFirstLists : listed_.recall.probes(probes.target, lists_.count());
+        if (coarse_.has_distances()) walk.wanted = wanted;
+      }
+      walk.until = std::clamp(walk.until, 1, lists_.count());
+      walks.push_back(std::move(walk));
       std::fill_n(found_.hits + number * k_, k_, Hit{});
       found_.rescored[number] = 0;
     }
     while (!walks.empty()) {
       NF_TRY(order_lists(walks));
       NF_TRY(look(walks));
-      std::erase_if(walks, [&](const Walk& walk) {
-        const bool is_full = found_.hits[walk.number * k_ + k_ - 1].row != kNoRow;
-        if (found_.lists != nullptr) found_.lists[walk.number] = walk.looked;
-        return is_full || walk.looked == lists_.count();
-      });
-      for (Walk& walk : walks)
-        walk.until = static_cast<int32_t>(std::min<int64_t>(2 * int64_t{walk.looked}, lists_.count()));
+      std::erase_if(walks, [&](Walk& walk) { return ends(walk); });
     }
     return {};
   }
 
-  // The lists of each walk, as many as any of this round goes to.
-  Status order_lists(const std::vector<Walk>& walks) {
-    most_ = 0;
-    for (const Walk& walk : walks) most_ = std::max(most_, walk.until);
-    const int64_t stride = padded_dim(index_.dim());
-    const float* queries = work_.queries.data();
-    if (walks.size() * static_cast<size_t>(stride) != work_.queries.size()) {
-      some_.clear();
-      for (const Walk& walk : walks)
-        some_.insert(some_.end(), queries + static_cast<int64_t>(walk.query) * stride,
-                     queries + static_cast<int64_t>(walk.query + 1) * stride);
-      queries = some_.data();
+  // Whether a query has found what it looked for; else it is told how far to go.
+  bool ends(Walk& walk) {
+    const int32_t all = lists_.count();
+    const Hit& last = found_.hits[walk.number * k_ + k_ - 1];
+    const bool is_full = last.row != kNoRow;
+    double estimate = 1;
+    const bool is_asked = found_.recall != nullptr || walk.wanted >= 0;
+    if (is_asked && coarse_.has_distances() && walk.looked < all) {
+      if (walk.squared.empty()) coarse_.distances(walk.order, &walk.squared, &walk.between);
+      const double radius = is_full ? coarse_.distance(last.rank) : std::numeric_limits<double>::infinity();
+      list_shares(listed_.recall.caps(), {walk.squared, walk.between}, radius, &shares_);
+      estimate = 0;
+      int32_t needed = 0;
+      for (;
+           needed < walk.looked || (estimate < walk.wanted && needed < static_cast<int32_t>(shares_.size()));
+           ++needed) {
+        if (needed == walk.looked) known_ = estimate;
+        estimate += shares_[static_cast<size_t>(needed)];
+      }
+      if (needed == walk.looked) known_ = estimate;
+      estimate = known_;
+      walk.until = std::clamp(needed, walk.looked + 1, std::min(2 * walk.looked, all));
     }
-    order_.assign(walks.size() * static_cast<size_t>(most_), Hit{});
-    return coarse_.nearest(call_, queries, stride, static_cast<int64_t>(walks.size()), most_, order_.data());
+    // Nothing is known of lists beyond the order.
+    if (!is_full || static_cast<size_t>(walk.looked) >= walk.order.size())
+      walk.until = static_cast<int32_t>(std::min<int64_t>(2 * int64_t{walk.looked}, all));
+    const bool ends = walk.looked == all || (is_full && (walk.wanted < 0 || estimate >= walk.wanted));
+    if (!ends) return false;
+    if (found_.lists != nullptr) found_.lists[walk.number] = walk.looked;
+    if (found_.recall != nullptr) {
+      const double recall = walk.looked == all        ? 1
+                            : coarse_.has_distances() ? listed_.recall.expected(estimate)
+                                                      : listed_.recall.expected_of(walk.looked);
+      found_.recall[walk.number] = static_cast<float>(recall);
+    }
+    return true;
+  }
+
+  // The lists that the walks of this round go to.
+  Status order_lists(std::vector<Walk>& walks) {
+    int32_t width = 0;
+    std::vector<Walk*> some;
+    for (Walk& walk : walks) {
+      if (static_cast<size_t>(walk.until) <= walk.order.size()) continue;
+      some.push_back(&walk);
+      width = std::max(width, walk.until);
+      if (coarse_.has_distances() && (walk.wanted >= 0 || found_.recall != nullptr))
+        width = std::max(width, recall_candidates(lists_.count()));
+    }
+    if (some.empty()) return {};
+    const int64_t stride = padded_dim(index_.dim());
+    std::vector<float> queries;
+    queries.reserve(some.size() * static_cast<size_t>(stride));
+    for (const Walk* walk : some) {
+      const float* from = work_.queries.data() + static_cast<int64_t>(walk->query) * stride;
+      queries.insert(queries.end(), from, from + stride);
+    }
+    std::vector<Hit> order(some.size() * static_cast<size_t>(width));
+    NF_TRY(coarse_.nearest(call_, queries.data(), stride, static_cast<int64_t>(some.size()), width,
+                           order.data()));
+    for (size_t i = 0; i < some.size(); ++i) {
+      const auto from = order.begin() + static_cast<ptrdiff_t>(i) * width;
+      some[i]->order.assign(from, from + width);
+      some[i]->squared.clear();
+    }
+    return {};
   }
 
   // One round.
@@ -116,8 +177,7 @@ class ListFinder {
       Walk& walk = walks[i];
       const size_t first = runs_.size();
       for (int32_t at = walk.looked; at < walk.until; ++at) {
-        const auto list =
-            static_cast<int32_t>(order_[i * static_cast<size_t>(most_) + static_cast<size_t>(at)].row);
+        const auto list = static_cast<int32_t>(walk.order[static_cast<size_t>(at)].row);
         for (const GroupRun& run : lists_.runs(list)) runs_.push_back(run);
       }
       walk.looked = walk.until;
@@ -198,14 +258,14 @@ class ListFinder {
   Workspace& work_;
   const int64_t target_;  // bytes of workspace that a batch aims at
   Index& index_;
+  const ListedRows& listed_;
   const Lists& lists_;
   CoarseQuantizer& coarse_;
   const QueryBatch& batch_;
   const int32_t k_;
   const Found found_;
-  int32_t most_ = 0;
-  std::vector<Hit> order_;  // most_ per walk: lists
-  std::vector<float> some_;
+  std::vector<double> shares_;
+  double known_ = 0;
   std::vector<Mask> masks_;
   std::vector<int64_t> run_offsets_;
   std::vector<GroupRun> runs_;

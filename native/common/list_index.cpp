@@ -156,25 +156,47 @@ Status Index::compact_lists(const Call& call, Context& context, nf_compact* requ
   return {};
 }
 
-Status Index::read_lists(const Call& call, const MatrixView& centroids, int32_t* list_of_row,
-                         int64_t row_count) const {
+Status Index::read_lists(const Call& call, const MatrixView& centroids, const nf_lists& to) const {
   if (listed_ == nullptr)
     return error(NF_FAILED_PRECONDITION, "%s: the index has no lists, it is not trained", call.operation());
   const CoarseQuantizer& coarse = *listed_->coarse;
   if (centroids.rows != coarse.count())
     return error(NF_INVALID_ARGUMENT, "%s: centroids->rows=%lld, the index has %d lists", call.operation(),
                  static_cast<long long>(centroids.rows), coarse.count());
-  if (row_count < rows())
+  if (to.row_count < rows())
     return error(NF_INVALID_ARGUMENT, "%s: row_count=%lld, the index holds %lld rows", call.operation(),
-                 static_cast<long long>(row_count), static_cast<long long>(rows()));
+                 static_cast<long long>(to.row_count), static_cast<long long>(rows()));
+  if (to.calibration != nullptr && to.calibration_count < NF_CALIBRATION)
+    return error(NF_INVALID_ARGUMENT, "%s: calibration_count=%lld, it must be at least %d", call.operation(),
+                 static_cast<long long>(to.calibration_count), NF_CALIBRATION);
   for (int64_t i = 0; i < centroids.rows; ++i)
     std::copy_n(coarse.values() + i * dim(), dim(), centroids.row(i));
-  for (int64_t row = 0; row < rows(); ++row) list_of_row[row] = listed_->lists.list_of(row);
+  for (int64_t row = 0; row < rows(); ++row) to.list_of_row[row] = listed_->lists.list_of(row);
+  if (to.calibration == nullptr) return {};
+  const std::vector<float> calibration = listed_->recall.calibration();
+  std::fill_n(to.calibration, NF_CALIBRATION, 1.0f);  // where there was no live row to measure it on
+  std::copy(calibration.begin(), calibration.end(), to.calibration);
   return {};
 }
 
 Status Index::write_lists(const Call& call, Context& context, const MatrixView& centroids,
-                          const int32_t* list_of_row, int64_t row_count) {
+                          const nf_lists& from) {
+  const int32_t* const list_of_row = from.list_of_row;
+  const int64_t row_count = from.row_count;
+  if (from.calibration != nullptr && from.calibration_count < NF_CALIBRATION)
+    return error(NF_INVALID_ARGUMENT, "%s: calibration_count=%lld, it must be at least %d", call.operation(),
+                 static_cast<long long>(from.calibration_count), NF_CALIBRATION);
+  for (int64_t i = 0; from.calibration != nullptr && i < NF_CALIBRATION - 1; ++i)
+    if (!(from.calibration[i] >= 0 && from.calibration[i] <= 1))
+      return error(NF_INVALID_ARGUMENT, "%s: calibration[%lld]=%g, it must be at least 0 and at most 1",
+                   call.operation(), static_cast<long long>(i), static_cast<double>(from.calibration[i]));
+  if (from.calibration != nullptr) {
+    const float of_ball = from.calibration[NF_CALIBRATION - 1];
+    if (!(of_ball >= 1 && of_ball <= static_cast<float>(dim())))
+      return error(NF_INVALID_ARGUMENT, "%s: calibration[%d]=%g, it must be at least 1 and at most %d",
+                   call.operation(), NF_CALIBRATION - 1, static_cast<double>(of_ball), dim());
+  }
+
   if (row_count != rows())
     return error(NF_INVALID_ARGUMENT, "%s: row_count=%lld, the index holds %lld rows", call.operation(),
                  static_cast<long long>(row_count), static_cast<long long>(rows()));
@@ -194,6 +216,8 @@ Status Index::write_lists(const Call& call, Context& context, const MatrixView& 
   NF_TRY(new_store(call, context, rows(), "its lists", &store));
   ListBuild build(std::move(store), std::move(coarse), build_source(), false,
                   std::vector<int32_t>(list_of_row, list_of_row + row_count));
+  if (from.calibration != nullptr)
+    build.take_recall(RecallModel({from.calibration, static_cast<size_t>(NF_CALIBRATION)}));
   while (!build.is_done()) {
     NF_TRY(call.poll());
     NF_TRY(build.advance(call, build_source()));

@@ -11,8 +11,8 @@
 namespace nearfield {
 namespace {
 
-// Of the lists, where nothing else is said.
-constexpr int32_t kDefaultShare = 16;
+// Where nothing else is said.
+constexpr double kDefaultTarget = 0.95;
 
 // Settings of approximate indexes. A flat index answers exactly, which is at least what they ask for; they
 // are checked, so that a request does not become invalid when the index is trained.
@@ -63,9 +63,10 @@ Status read_probes(const Call& call, const nf_search& request, const Index& inde
       return error(NF_INVALID_ARGUMENT, "%s: probes_of_query[%lld]=%d, it must be at least 1 and at most %d",
                    call.operation(), static_cast<long long>(i), to->of_query[i], lists);
   to->probes = request.probes;
-  if (to->probes == 0) to->probes = index.list_options().probes;
-  if (to->probes == 0) to->probes = (lists + kDefaultShare - 1) / kDefaultShare;
-  to->probes = std::min(to->probes, lists);
+  to->target = static_cast<double>(request.target_recall);
+  if (to->probes != 0 || to->target != 0) return {};
+  to->probes = index.list_options().probes;
+  to->target = kDefaultTarget;
   return {};
 }
 
@@ -123,6 +124,7 @@ Status search(const Call& call, Context& context, Index& index, const nf_search*
     NF_TRY(read_probes(call, request, index, queries, &probes));
     batch.probes = &probes;
   }
+  std::vector<float> recall(result.recall != nullptr ? static_cast<size_t>(queries) : 0, 1.0f);
   std::vector<int32_t> lists(static_cast<size_t>(queries),
                              index.listed() != nullptr ? index.listed()->lists.count() : 0);
   work.hits.resize(static_cast<size_t>(queries * count));
@@ -130,8 +132,9 @@ Status search(const Call& call, Context& context, Index& index, const nf_search*
   const bool uncertain = batch.cap != 0 || index.options().drop_rows;
   work.certified.assign(uncertain ? static_cast<size_t>(queries) : 0, 1);
   ScanCount scanned;
-  const Found found{work.hits.data(), work.rescored.data(), uncertain ? work.certified.data() : nullptr,
-                    &scanned, lists.data()};
+  const Found found{
+      work.hits.data(), work.rescored.data(), uncertain ? work.certified.data() : nullptr,
+      &scanned,         lists.data(),         result.recall != nullptr ? recall.data() : nullptr};
   if (count > 0) NF_TRY(find_hits(call, context, index, batch, count, found));
   // Of what the rows were nothing is certain.
   if (index.options().drop_rows) std::fill(work.certified.begin(), work.certified.end(), uint8_t{0});
@@ -183,6 +186,7 @@ void write_result(const ResultView& result, int32_t metric, const double* square
     if (result.certified != nullptr)
       result.certified[query] = found.certified != nullptr ? found.certified[query] : uint8_t{1};
     if (result.rescored != nullptr) result.rescored[query] = found.rescored[query];
+    if (result.recall != nullptr) result.recall[query] = found.recall != nullptr ? found.recall[query] : 1.0f;
     if (result.lists_scanned != nullptr)
       result.lists_scanned[query] = found.lists != nullptr ? found.lists[query] : 0;
   }

@@ -24,9 +24,11 @@ Status kmeans(const Call& call, Context& context, const nf_kmeans* request, nf_s
 // How many lists queries look into.
 struct Probes {
   const int32_t* of_query = nullptr;  // NULL: `probes` for all
-  int32_t probes = 0;
+  int32_t probes = 0;                 // 0: as many as the target takes
+  double target = 0;                  // recall
 
   int32_t of(int64_t query) const { return of_query != nullptr ? of_query[query] : probes; }
+  bool has_target(int64_t query) const { return of(query) == 0; }
 };
 
 // Checked queries and the filter of each.
@@ -61,6 +63,8 @@ struct Found {
   uint8_t* certified = nullptr;  // per query; NULL where batch.cap is 0: all are
   ScanCount* scanned = nullptr;  // may be NULL: of codes
   int32_t* lists = nullptr;      // may be NULL: per query, lists that were looked into
+  float* recall =
+      nullptr;  // may be NULL: per query, the share of the true hits that are among these, estimated
 };
 
 // The k best live rows of each query by (rank, row) to hits + query * k; unused entries have row kNoRow.

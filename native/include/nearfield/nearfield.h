@@ -39,6 +39,7 @@ enum { NF_ALL = 0, NF_BITSET = 1, NF_ROWS = 2 };                                
 enum { NF_EXACT = 1, NF_WITHIN = 2 };                                                 /* search flags */
 enum { NF_DROP_F32 = 1 };                                                             /* index flags: codes alone; nf_capability asks with store_dtype I8 */
 enum { NF_HIDDEN = 1 };                                                               /* add flags    */
+enum { NF_CALIBRATION = 46 };                                                         /* numbers of nf_lists.calibration */
 enum { NF_OP_KNN = 1, NF_OP_KMEANS = 2, NF_OP_ASSIGN = 3, NF_OP_QUANTIZE = 4, NF_OP_INDEX = 5 };
 
 typedef struct nf_context nf_context; /* a device, a queue and a workspace       */
@@ -113,6 +114,8 @@ typedef struct nf_result {
   uint8_t *certified;                                  /* per query, may be NULL: 1 = bit-identical to the f32 scan of the same lists */
   int32_t *rescored;                                   /* per query, may be NULL: rows rescored in f32 */
   int32_t *lists_scanned;                              /* per query, may be NULL: IVF */
+  float *recall_estimate;                              /* per query, may be NULL: the share of the true k best that this answer holds, by an
+                                                          estimate (IVF; docs/numerics.md); 1 where all rows were looked at */
 } nf_result;
 
 typedef struct nf_search {
@@ -123,7 +126,8 @@ typedef struct nf_search {
   const int32_t *probes_of_query; /* IVF; NULL: `probes` for all. A flat index is exact: it checks the ranges of
                                      probes, target_recall and max_oversample and has no further use for them */
   int32_t filter_count, probes; /* probes 0: from target_recall, or the index's default */
-  float target_recall;          /* IVF; 0: unset; from the calibration made at training */
+  float target_recall;          /* IVF; at most 1: each query looks into lists until the estimate says that on average this share of the true k
+                                   best is found. With probes unused. 0: unset; with neither, and no default of the index, 0.95 */
   float max_distance;           /* with NF_WITHIN in flags: nothing farther is returned; not NaN */
   float max_oversample;         /* low-precision scans; 0: no cap, every answer is exact. Else at least 1: only the ceil(max_oversample x k)
                                    rows of least lower bound are rescored, and certified may be 0. NF_EXACT: as if 0 */
@@ -219,7 +223,8 @@ typedef struct nf_lists {       /* for snapshots */
   uint32_t struct_size, flags;
   nf_matrix *centroids;         /* lists x dim, F32 */
   int32_t *list_of_row; int64_t row_count; /* as new_row_count */
-  float *calibration; int64_t calibration_count; /* recall at 1, 2, 4 ... probes */
+  float *calibration; int64_t calibration_count; /* of recall targets, NF_CALIBRATION numbers or more; read_lists: may be NULL; write_lists:
+                                                    NULL, and it is measured anew */
 } nf_lists;
 
 typedef struct nf_index_info {
