@@ -96,7 +96,8 @@ def _build(backend: str, compute_capability: str, seconds: float, log: str) -> s
     generator = ["-G", "Ninja"] if surroundings.tool("ninja") else ["-G", "Unix Makefiles"]
     wanted = {"CMAKE_BUILD_TYPE": "Release", "NEARFIELD_WGPU": "OFF", "NEARFIELD_METAL": "OFF", f"NEARFIELD_{backend.upper()}": "ON"}
     if backend == "cuda":
-        wanted["NEARFIELD_CUDA_ARCHITECTURES"] = compute_capability.replace(".", "")
+        capability = compute_capability.replace(".", "")
+        wanted["NEARFIELD_CUDA_ARCHITECTURES"] = {"90": "90a"}.get(capability, capability)  # with products of warpgroups
         wanted["NEARFIELD_NVCC"] = surroundings.tool("nvcc")
     configure = [surroundings.tool("cmake"), "-S", str(ROOT), "-B", str(HERE), *generator, *[f"-D{k}={v}" for k, v in wanted.items()]]
     if (CARRIED_EIGEN / "Eigen").is_dir():

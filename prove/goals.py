@@ -28,7 +28,7 @@ class Figures:
         phases = {entry["name"]: entry for entry in record["phases"]}
         self.points = {(p["dim"], p["batch"], p["k"]): p for p in phases.get("speed", {}).get("points", []) if p["rows"] == MILLION}
         self.kernels = {source: {(w["dim"], w.get("spectrum", ""), w["batch"], w["k"]): w["seconds"]
-                                 for w in phases.get(name, {}).get("workloads", []) if w["rows"] == MILLION and "seconds" in w}
+                                 for w in phases.get(name, {}).get("workloads", []) if w["rows"] == MILLION and "seconds" in w and "path" not in w}
                         for name, source in (("events", EVENTS), ("kernels", NCU))}  # fmt: skip
         codes = phases.get("codes", {})
         self.turns = {(p["dim"], p["spectrum"], p["batch"], p["k"]): p for p in codes.get("points", []) if p["rows"] == MILLION}

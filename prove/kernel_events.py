@@ -16,6 +16,7 @@ import codes
 import stats
 import surroundings
 from errors import say
+from kernel_times import WARPGROUPS
 from phases import Absent, CutShort, Failed
 from session import ISOTROPIC, Session
 from worker import Worker
@@ -34,9 +35,10 @@ class Index:
     spectrum: str
     is_coded: bool
     workloads: tuple[tuple[int, int], ...]  # batch and k
+    path: str = ""  # force_path
 
     def facts(self) -> dict:
-        return {"dim": self.dim, **({"scan_dtype": "i8", "spectrum": self.spectrum} if self.is_coded else {})}
+        return {"dim": self.dim, **({"path": self.path} if self.path else {}), **({"scan_dtype": "i8", "spectrum": self.spectrum} if self.is_coded else {})}
 
 
 def measure(session: Session, entry: dict, seconds: float, save) -> str:
@@ -57,7 +59,7 @@ def measure(session: Session, entry: dict, seconds: float, save) -> str:
             base, queries = session.dataset(index.dim, tool, index.spectrum)
             say(f"  {session.shape.rows:,} x {index.dim}{', int8 codes, ' + index.spectrum if index.is_coded else ''}")
             worker = Worker("events", [session.build.program("nearfield_bench")], session.log("events"), {**session.environment, **environment})
-            session.hello(worker, path=codes.PATH_OF_FEW_ROWS if session.emulated else "")
+            session.hello(worker, path=index.path or (codes.PATH_OF_FEW_ROWS if session.emulated else ""))
             worker.ask("load", base=base, metric="l2", **({"scan_dtype": "i8"} if index.is_coded else {}))
             for batch, k in index.workloads:
                 if time.monotonic() > end:
@@ -76,6 +78,8 @@ def _indexes(session: Session) -> list[Index]:
     found = [Index(dim, ISOTROPIC, False, table)]
     # Of others, which are made for the phase `speed`, the ends.
     found += [Index(other, ISOTROPIC, False, (first_k[0], first_k[-1])) for other in session.data if other != dim]
+    if session.device.get("compute_capability") == WARPGROUPS:  # which products of warpgroups take the place of
+        found += [Index(dim, ISOTROPIC, False, (first_k[-1],), "tf32-mma")]
     return found + [Index(dim, spectrum, True, tuple(codes.served(table))) for spectrum in codes.SPECTRA]
 
 

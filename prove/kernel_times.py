@@ -21,13 +21,14 @@ from speed import need_points
 # No libraries of the driver for it, or no permission to read the device's counters: of the machine, not of Nearfield.
 UNSUPPORTED = re.compile(r"(Failed to initialize the profiler|ERR_NVGPUCTRPERM).*")
 METRICS = ("gpu__time_duration.sum", "dram__bytes_read.sum")
+WARPGROUPS = "9.0"  # compute capability of devices with matrix_tf32_wgmma
 CALLS = 5  # searches of a run
 WARM_UP = 1  # searches before them, whose launches do not count
 SECONDS = {"ns": 1e-9, "nsecond": 1e-9, "us": 1e-6, "usecond": 1e-6, "ms": 1e-3, "msecond": 1e-3, "s": 1, "second": 1}
 BYTES = {"byte": 1, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
 # All others lay rows out when they are added: hundreds of launches, which would take ncu longer than the searches. `move`, `rotate` and
 # `code` of a product's queries are left out with them.
-SEARCHING = ("flat", "merge", "histogram", "collect", "matrix", "matrix_tf32", "rescore", "levels", "coded_product", "prune")
+SEARCHING = ("flat", "merge", "histogram", "collect", "matrix", "matrix_tf32", "matrix_tf32_wgmma", "rescore", "levels", "coded_product", "prune")
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Workload:
     k: int
     files: tuple[str, str]  # .fbin of base and of queries
     coded: str = ""  # by int8 codes: the spectrum of the rows
+    path: str = ""  # force_path
 
 
 @dataclass
@@ -61,6 +63,8 @@ def measure(session: Session, entry: dict, seconds: float) -> str:
     coded = [(dim, ISOTROPIC, of) for dim, of in session.data.items() if dim <= codes.MOST_DIM] if session.spectra else []
     coded += [(dim, spectrum, of) for (dim, spectrum), of in session.spectra.items()]
     wanted += [Workload(dim, batch, shape.ks[0], of, spectrum) for batch in (1, shape.batches[-1]) for dim, spectrum, of in coded]
+    if session.device.get("compute_capability") == WARPGROUPS:  # which products of warpgroups take the place of
+        wanted += [Workload(dim, shape.batches[-1], shape.ks[0], of, path="tf32-mma") for dim, of in session.data.items()]
     for workload in wanted:
         left = end - time.monotonic()
         if left < 5:
@@ -74,13 +78,14 @@ def measure(session: Session, entry: dict, seconds: float) -> str:
 def _profile(session: Session, program: str, workload: Workload, seconds: float) -> dict:
     dim, batch, k, (base, queries) = workload.dim, workload.batch, workload.k, workload.files
     calls = CALLS if batch == 1 else 1
-    commands = [{"command": "hello", "backend": session.backend, "library": str(session.build.lib)},
+    forced = {"path": workload.path} if workload.path else {}
+    commands = [{"command": "hello", "backend": session.backend, "library": str(session.build.lib), **forced},
                 {"command": "load", "base": base, "metric": "l2", **({"scan_dtype": "i8"} if workload.coded else {})},
                 {"command": "workload", "queries": queries, "batch": batch, "k": k},
                 {"command": "run", "calls": WARM_UP + calls}, {"command": "quit"}]  # fmt: skip
     command = [program, "--clock-control", "none", "--cache-control", "none", "--csv", "--print-units", "base",
                "--metrics", ",".join(METRICS), "--kernel-name", f"regex:^({'|'.join(SEARCHING)})", session.build.program("nearfield_bench")]  # fmt: skip
-    log = session.log("-".join(["ncu", str(dim), str(batch), *([workload.coded] if workload.coded else [])]))
+    log = session.log("-".join(["ncu", str(dim), str(batch), *filter(None, (workload.coded, workload.path))]))
     ended = children.run(command, log, seconds, session.environment, "".join(json.dumps(c) + "\n" for c in commands))
     if ended.cut_short:
         raise CutShort(f"ncu was not done with {session.shape.rows:,} x {dim}, batch {batch}")
@@ -91,7 +96,7 @@ def _profile(session: Session, program: str, workload: Workload, seconds: float)
     if ended.status != 0 or not launches:
         raise Failed(f"ncu ended with status {ended.status} and named no kernel: {children.last_line(ended.output)}")
     coded = {"scan_dtype": "i8", "spectrum": workload.coded} if workload.coded else {}
-    return {"rows": session.shape.rows, "dim": dim, "batch": batch, "k": k, **coded, "calls": calls, **summary(launches, WARM_UP, calls)}
+    return {"rows": session.shape.rows, "dim": dim, "batch": batch, "k": k, **coded, **forced, "calls": calls, **summary(launches, WARM_UP, calls)}
 
 
 def summary(launches: list[Launch], warm_up: int, calls: int) -> dict:

@@ -283,7 +283,7 @@ def _kernel_time(of: dict) -> str:
 def _kernels(entry: dict) -> list[str]:
     if not entry.get("workloads"):
         return []
-    rows = [[f"{w['rows']:,} x {w['dim']}" + (f", int8 codes, {w['spectrum']}" if "spectrum" in w else ""), f"{w['batch']:,}", str(w["k"]), _kernel_time(w) if "seconds" in w else "-",
+    rows = [[f"{w['rows']:,} x {w['dim']}" + (f", int8 codes, {w['spectrum']}" if "spectrum" in w else "") + (f", by {w['path']}" if "path" in w else ""), f"{w['batch']:,}", str(w["k"]), _kernel_time(w) if "seconds" in w else "-",
              f"{w['bytes_read'] / 1e6:,.0f} MB" if "bytes_read" in w else "-",
              ", ".join(f"{name} {v['launches']:g} x" + (f", {goals.seconds(v['seconds'])}" if "seconds" in v else "") for name, v in w["kernels"].items())]
             for w in entry["workloads"]]  # fmt: skip

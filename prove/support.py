@@ -20,6 +20,7 @@ KERNELS = {
     "collect": ("search", "prefix"),
     "matrix": ("search", "bits-paths"),
     "matrix_tf32": ("search", "bits-paths"),
+    "matrix_tf32_wgmma": ("search", "bits-paths"),
     "residual": ("search", "bits-paths"),
     "rescore": ("search", "bits-paths"),
     "score": ("score",),
@@ -32,7 +33,8 @@ KERNELS = {
     "coded_product": ("codes", "codes-model"),
     "prune": ("codes", "codes-model"),
 }
-WITHOUT = {"matrix": ("wgpu",), "matrix_tf32": ("metal", "wgpu"), "residual": ("metal", "wgpu")}  # kernel, backends
+WITHOUT = {"matrix": ("wgpu",), "matrix_tf32": ("metal", "wgpu"), "matrix_tf32_wgmma": ("metal", "wgpu"), "residual": ("metal", "wgpu")}  # kernel, backends
+ONLY = {"matrix_tf32_wgmma": "9.0"}  # kernel, compute capability of the devices that run it
 GPUS = ("cuda", "metal", "wgpu")
 NOT_YET = "not yet run"
 
@@ -118,6 +120,8 @@ def rows(records: list[dict]) -> list[list[str]]:
     for content in records:
         for backend, column in _columns(content):
             for kernel in _kernels(backend):
+                if ONLY.get(kernel, content["device"].get("compute_capability")) != content["device"].get("compute_capability"):
+                    continue
                 found = state(_operations(backend, kernel), column)
                 if found:
                     device = f"{content['device']['name']} ({content['device']['driver']})"

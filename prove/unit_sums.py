@@ -19,7 +19,7 @@ import unit_probes
 from cuda_driver import Driver, DriverError
 
 ROWS, COLUMNS, WORDS, WARP = 16, 8, 8, 32  # of a tile; of a row in one product; threads of a block
-GROUP_ROWS, GROUP_COLUMNS, WARPGROUP = 64, 128, 128  # of a product of a warpgroup: tiles repeat in it; threads of a block
+GROUP_ROWS, GROUP_COLUMNS, WARPGROUP = 64, 256, 128  # of a product of a warpgroup: tiles repeat in it; threads of a block
 TF32_CAPABILITY = 80  # from which compute capability on there is TF32
 WARPGROUP_CAPABILITY = 90  # the one that has wgmma
 NOT_READY = 600  # CUDA_ERROR_NOT_READY

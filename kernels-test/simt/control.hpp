@@ -8,6 +8,7 @@
 //     driver=VERSION   CUDA: what cuDriverGetVersion answers, 11020 for 11.2
 //     capability=MM    CUDA: compute capability, 90 for 9.0
 //     no-code=1        CUDA: the module has no code for this device
+//     no-maps=1        CUDA: the driver makes no tensor maps
 //     memory=BYTES     of the device altogether
 //     allocation=N     the N-th allocation fails, the first is 1
 //     launch=N         the N-th kernel fails

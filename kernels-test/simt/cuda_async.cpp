@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine.hpp"
+#include "memory.hpp"
 
 namespace nearfield::simt {
 namespace {
@@ -188,6 +189,7 @@ bool Async::land(uint64_t pick) {
       if (!inside(1, row) || !inside(2, plane)) continue;
       const char* const from = map.address + row * static_cast<int64_t>(map.strides[0]) +
                                plane * static_cast<int64_t>(map.strides[1]);
+      if (!allocated(from, line)) throw Error("a bulk copy reads outside of device memory");
       for (uint32_t x = 0; x < map.box[0]; ++x) {
         const int64_t column = int64_t{copy.first[0]} + x;
         if (inside(0, column))

@@ -42,13 +42,13 @@ void bulk_tensor_copy(void* to, const void* map, const int32_t (&first)[3], uint
 
 // ---- Products of warpgroups ----
 
-inline constexpr unsigned kWarpgroup = 128, kWgmmaRows = 64, kWgmmaColumns = 128;
+inline constexpr unsigned kWarpgroup = 128, kWgmmaRows = 64, kWgmmaColumns = 256;
 inline constexpr unsigned kWgmmaSums = kWgmmaRows * kWgmmaColumns / kWarpgroup;  // of a thread
 
 uint32_t shared_address(const void* p, Site where);
 void wgmma_fence(Site where);
-// wgmma.mma_async.m64n128k8, tf32 and f32: d += a b.
-void wgmma_tf32(float* d, uint64_t a, uint64_t b, Site where, bool checked = kChecked);
+// wgmma.mma_async.m64n256k8, tf32 and f32: d += a b, or d = a b.
+void wgmma_tf32(float* d, uint64_t a, uint64_t b, bool adds, Site where, bool checked = kChecked);
 void wgmma_commit(Site where);
 void wgmma_wait(unsigned groups_left, Site where);
 // The thread uses these registers now.
@@ -59,6 +59,7 @@ struct Products {
   struct Product {
     float* d;
     uint64_t a, b;
+    bool adds;
     const void* place;
   };
   struct Sums {  // that are poisoned in the registers
@@ -87,7 +88,7 @@ class Async {
   friend void mbarrier_arrive(uint64_t*, uint32_t, Site, bool);
   friend void mbarrier_wait(uint64_t*, uint32_t, Site, bool);
   friend void bulk_tensor_copy(void*, const void*, const int32_t (&)[3], uint64_t*, Site, bool);
-  friend void wgmma_tf32(float*, uint64_t, uint64_t, Site, bool);
+  friend void wgmma_tf32(float*, uint64_t, uint64_t, bool, Site, bool);
 
   struct Phase {
     uint32_t arrivals, pending;
@@ -103,6 +104,7 @@ class Async {
   };
   struct Operands {
     uint64_t a, b;
+    bool adds;
     bool operator==(const Operands&) const = default;
   };
   Phase& phase_of(const uint64_t* barrier, Site where);

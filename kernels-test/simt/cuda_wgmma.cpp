@@ -17,26 +17,27 @@ constexpr unsigned kPieces = kTf32Depth / 4;
 
 void meet(Site where) { exchange(kAllLanes, Slot{}, kOrdersNothing, where); }
 
-// A descriptor without swizzling, of a matrix whose rows run along k: "Matrix Descriptor Format".
+// A descriptor without swizzling, of a matrix of so many rows, which run along k: "Matrix Descriptor Format".
 struct Operand {
-  uint32_t start, along_k, along_rows;  // bytes
-  const void* place;                    // NULL: not checked
+  uint32_t along_k, along_rows;  // bytes
+  const char* first;
+  const void* place;  // NULL: not checked
 
-  Operand(uint64_t descriptor, const void* at) : place(at) {
+  Operand(uint64_t descriptor, unsigned rows, const void* at) : place(at) {
     const auto field = [&](int first) { return static_cast<uint32_t>(descriptor >> first & 0x3fff) << 4; };
-    start = field(0);
     along_k = field(16);
     along_rows = field(32);
     if (descriptor >> 49 != 0) fail("a descriptor with swizzling or a base offset, which is not modelled");
+    const size_t bytes =
+        (rows / 8 - 1) * size_t{along_rows} + (kPieces - 1) * size_t{along_k} + 8 * kPieceBytes;
+    first = engine->shared().at(field(0), bytes);
+    if (first == nullptr)
+      fail("a descriptor reaches " + std::to_string(bytes) + " bytes from shared address " +
+           std::to_string(field(0)) + " on, where no array is");
   }
   // Four elements of a row, from k = 4 * piece on: of core matrices of 8 rows by 16 bytes.
   const char* piece(unsigned row, unsigned number) const {
-    const uint32_t address =
-        start + row / 8 * along_rows + row % 8 * static_cast<uint32_t>(kPieceBytes) + number * along_k;
-    const char* const p = engine->shared().at(address, kPieceBytes);
-    if (p == nullptr)
-      fail("a descriptor reaches shared address " + std::to_string(address) + ", where no array is");
-    return p;
+    return first + row / 8 * size_t{along_rows} + row % 8 * kPieceBytes + number * size_t{along_k};
   }
   void note(unsigned row, unsigned number) const {
     if (place != nullptr) note_access(piece(row, number), kPieceBytes, kRead, place);
@@ -53,14 +54,16 @@ struct Operand {
 // Each thread looks at its share of what the warpgroup reads.
 void note_operands(const Products::Product& product) {
   const unsigned thread_of_group = thread().index % kWarpgroup;
-  const Operand a(product.a, product.place), b(product.b, product.place);
+  const Operand a(product.a, kWgmmaRows, product.place), b(product.b, kWgmmaColumns, product.place);
   a.note(thread_of_group % kWgmmaRows, thread_of_group / kWgmmaRows);
-  for (unsigned number = 0; number < kPieces; ++number) b.note(thread_of_group, number);
+  for (unsigned column = thread_of_group; column < kWgmmaColumns; column += kWarpgroup)
+    for (unsigned number = 0; number < kPieces; ++number) b.note(column, number);
 }
 
 void multiply(const Products::Product& product, float* sums) {
   const unsigned warp = thread().index % kWarpgroup / 32, lane = thread().lane;
-  const Operand a(product.a, product.place), b(product.b, product.place);
+  const Operand a(product.a, kWgmmaRows, product.place), b(product.b, kWgmmaColumns, product.place);
+  if (!product.adds) std::fill_n(sums, kWgmmaSums, 0.0f);
   Tf32Corner rows, columns;
   for (unsigned i = 0; i < 2; ++i) a.read(warp * 16 + lane / 4 + i * 8, rows[i]);
   for (unsigned i = 0; i < kWgmmaSums; i += 4) {
@@ -88,9 +91,9 @@ void wgmma_fence(Site where) {
   engine->self().products.fenced = true;
 }
 
-void wgmma_tf32(float* d, uint64_t a, uint64_t b, Site where, bool checked) {
+void wgmma_tf32(float* d, uint64_t a, uint64_t b, bool adds, Site where, bool checked) {
   const void* const place = checked ? __builtin_return_address(0) : nullptr;
-  const Async::Operands mine{a, b};
+  const Async::Operands mine{a, b, adds};
   exchange(kAllLanes, mine, where);
   for (unsigned lane = 0; lane < 32; ++lane)
     if (!(exchanged<Async::Operands>(lane) == mine)) fail("lanes with different descriptors", where);
@@ -105,7 +108,7 @@ void wgmma_tf32(float* d, uint64_t a, uint64_t b, Site where, bool checked) {
     if (mine_so_far == group.size()) group.push_back(mine);
     if (!(group[mine_so_far++] == mine)) fail("warps of a warpgroup with different descriptors", where);
   }
-  products.list.push_back({d, a, b, place});
+  products.list.push_back({d, a, b, adds, place});
   note_operands(products.list.back());
   Products::Sums* sums = sums_of(products, d);
   if (sums == nullptr) {

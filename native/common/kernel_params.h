@@ -276,17 +276,17 @@ struct Tf32Values {
 // residual: Tf32Values of all 32 rows of each group of a list. s is 1, of rows with has_side their side
 // value.
 //   row    v~ has the low 13 bits of each element 0, as the unit ignores them
-//   query  v~ is rounded to the nearest TF32, ties away from zero, and written: [group][chunk][2][2][8][4],
-//   for
-//          each half of a group's queries, each half of a chunk and g < 8 the two elements there of the
-//          queries g and g + 8, in the order g, g + 8, g, g + 8
+//   query  v~ is rounded to the nearest TF32, ties away from zero, and written. NEARFIELD_QUERY_TILES: in
+//          tile32. NEARFIELD_QUERY_FRAGMENTS: [group][chunk][2][2][8][4], for each half of a group's queries,
+//          each half of a chunk and g < 8 the two elements there of the queries g and g + 8, in the order g,
+//          g + 8, g, g + 8
 //   norm   the root of the sum of (s v~)^2, in any order, fused or not
 //   error  |s (v - v~)| error_scale + norm norm_scale + error_room
 struct ResidualParams {
   uint32_t chunks;  // of 4 dimensions
   uint32_t list_count;
   uint32_t has_side;
-  uint32_t is_query;
+  uint32_t is_query;  // 0 or how they are written
   uint32_t workgroups;
   uint32_t grid_x;
   float error_scale, norm_scale, error_room;
@@ -350,6 +350,9 @@ struct Bound {
 #define NEARFIELD_EMPTY 0xffffffffu
 // A mark of `rescore` in the sum of a query's rescored rows: some candidates found no room.
 #define NEARFIELD_CUT_SHORT 0x80000000u
+// ResidualParams::is_query: for matrix_tf32, or for matrix_tf32_wgmma.
+#define NEARFIELD_QUERY_FRAGMENTS 1
+#define NEARFIELD_QUERY_TILES 2
 // Words of a candidate of `levels` with is_capped: row, then as f32 the left side of its test at the last
 // level, the row's norm v^, its error e (NEARFIELD_EMPTY for a row that is always kept) and beta (else 0).
 #define NEARFIELD_VALUE_WORDS 5u

@@ -27,12 +27,14 @@ extern "C" const unsigned char nearfield_cuda_kernels[];
 namespace nearfield::cuda {
 namespace {
 
-#define NF_IMAGE(capability, is_ptx, driver, offset, bytes) {capability, is_ptx != 0, driver, offset, bytes},
+#define NF_IMAGE(capability, is_exact, is_ptx, driver, offset, bytes) \
+  {capability, is_exact != 0, is_ptx != 0, driver, offset, bytes},
 constexpr Image kImages[] = {NEARFIELD_CUDA_IMAGES(NF_IMAGE)};
 #undef NF_IMAGE
 
 // Machine code runs on GPUs of the same major number and no lower minor one, PTX on all later ones.
 bool runs_on(const Image& image, int capability) {
+  if (image.is_exact) return image.capability == capability;
   return image.capability <= capability && (image.is_ptx || image.capability / 10 == capability / 10);
 }
 

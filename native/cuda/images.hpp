@@ -12,6 +12,7 @@ namespace nearfield::cuda {
 
 struct Image {
   int capability;  // 90 for 9.0
+  bool is_exact;   // 9.0a: machine code of GPUs of this capability alone, with products of warpgroups
   bool is_ptx;
   int driver;  // the oldest that takes it, 12000 for CUDA 12.0
   size_t offset, bytes;

@@ -27,6 +27,7 @@ uint32_t block_threads(const gpu::Kernel& kernel, const gpu::Variant& variant) {
   if (is(gpu::kMatrix)) return variant.query_block == 128 ? kMatrixThreads<128> : kMatrixThreads<32>;
   if (is(gpu::kCodedProduct)) return variant.query_block == 128 ? kProductThreads<128> : kProductThreads<64>;
   if (is(gpu::kMatrixTf32)) return kTf32Threads;
+  if (is(gpu::kMatrixTf32Wgmma)) return kWgmmaThreads;
   if (is(gpu::kMerge)) return kMergeThreads;
   if (is(gpu::kScore) || is(gpu::kMove) || is(gpu::kRotate) || is(gpu::kCode) || is(gpu::kDecode) ||
       is(gpu::kTransfer) || is(gpu::kResidual))
@@ -84,6 +85,7 @@ Status Module::load(const Driver& driver, const Gpu& gpu) {
       result = s.cuModuleGetFunction(&first, handle_, entry_name(gpu::kMove, {}).c_str());
       if (result != kSuccess) unload(driver);
     }
+    image_ = &image;
     if (!has_no_code(result)) break;
   }
   if (!has_no_code(result)) return driver.status(result, "context_create", call);

@@ -31,11 +31,13 @@ class Module {
   // The context is current, here and in the other methods.
   Status load(const Driver& driver, const Gpu& gpu);
   void unload(const Driver& driver);
+  bool has_warpgroups() const { return image_ != nullptr && image_->is_exact; }
   Status get(const Driver& driver, const Gpu& gpu, const gpu::Kernel& kernel, const gpu::Variant& variant,
              const Function** out);
 
  private:
   ModuleHandle handle_ = nullptr;
+  const Image* image_ = nullptr;  // of the GPU's
   std::map<std::string, Function> functions_;
 };
 

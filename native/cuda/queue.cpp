@@ -8,6 +8,7 @@
 #include "buffers.hpp"
 #include "kernels/shapes.h"
 #include "shapes.hpp"
+#include "tensor_map.hpp"
 
 namespace nearfield::cuda {
 namespace {
@@ -91,7 +92,13 @@ Status CudaQueue::start() {
     uint64_t kept = kKeptBytes;
     NF_TRY(check(s.cuMemPoolSetAttribute(pool_, kPoolReleaseThreshold, &kept), "cuMemPoolSetAttribute"));
   }
-  return check(staging_.create(s), "cuMemHostAlloc");
+  NF_TRY(check(staging_.create(s), "cuMemHostAlloc"));
+  // A driver that refuses such a map has the other form left. Maps are made without a look at the memory.
+  TensorMap map{};
+  const auto memory = reinterpret_cast<DevicePointer>(staging_.memory());
+  limits_.tf32_warpgroups =
+      module_.has_warpgroups() && map_tile32(*driver_, memory, 2, 2 * kBoxChunks, kBoxGroups, &map).ok();
+  return {};
 }
 
 CudaQueue::~CudaQueue() {
@@ -132,7 +139,11 @@ gpu::CodedProductShape CudaQueue::coded_product_shape(int32_t, int32_t, int64_t 
   return cuda::coded_product_shape(batch, k);
 }
 
-gpu::CodedProductShape CudaQueue::tf32_shape(int32_t k) const { return cuda::tf32_shape(gpu_, k); }
+gpu::CodedProductShape CudaQueue::tf32_shape(int32_t k, bool by_warps) const {
+  gpu::CodedProductShape shape = cuda::tf32_shape(gpu_, k, limits_.tf32_warpgroups && !by_warps);
+  if (driver_->emulated()) shape.workgroups = kEmulatedWorkgroups;
+  return shape;
+}
 
 Status CudaQueue::health() const {
   if (lost_.empty()) return {};
@@ -170,6 +181,14 @@ Status CudaQueue::dispatch(const gpu::Dispatch& dispatch) {
   std::memcpy(command.params, dispatch.params, dispatch.params_bytes);
   for (const gpu::Buffer* buffer : dispatch.buffers)
     command.addresses[command.buffers++] = memory_of(*buffer).device();
+  if (std::strcmp(dispatch.kernel.name, gpu::kMatrixTf32Wgmma.name) == 0) {
+    const auto& p = *static_cast<const CodedProductParams*>(dispatch.params);
+    command.has_maps = true;
+    NF_TRY(
+        map_tile32(*driver_, command.addresses[0], p.groups, p.level_chunks, kBoxGroups, &command.maps[0]));
+    NF_TRY(map_tile32(*driver_, command.addresses[4], p.query_groups, p.level_chunks, kQueryBoxGroups,
+                      &command.maps[1]));
+  }
   gathered_.push_back(command);
   return {};
 }

@@ -9,6 +9,7 @@
 
 #include "gpu/pace.hpp"
 #include "gpu/queue.hpp"
+#include "kernels/tensor_map.h"
 #include "module.hpp"
 #include "staging.hpp"
 
@@ -29,7 +30,7 @@ class CudaQueue final : public gpu::Queue {
   gpu::MatrixShape matrix_shape(int32_t metric, int32_t dim, int64_t batch, int32_t k) const override;
   gpu::CodedProductShape coded_product_shape(int32_t metric, int32_t dim, int64_t batch,
                                              int32_t k) const override;
-  gpu::CodedProductShape tf32_shape(int32_t k) const override;
+  gpu::CodedProductShape tf32_shape(int32_t k, bool by_warps) const override;
   void info(nf_device_info* out) const override;
   Status health() const override;
   Status take_error(const char* what) override;
@@ -48,7 +49,7 @@ class CudaQueue final : public gpu::Queue {
   void release(DevicePointer device, void* host, uint64_t bytes);
 
  private:
-  static constexpr size_t kMostBuffers = 12;
+  static constexpr size_t kMostBuffers = 12, kMaps = 2;
   // A launch or a copy that waits for submit().
   struct Command {
     const Function* function = nullptr;  // NULL: a copy of `bytes` from addresses[0] to addresses[1]
@@ -56,6 +57,8 @@ class CudaQueue final : public gpu::Queue {
     alignas(16) unsigned char params[160] = {};
     DevicePointer addresses[kMostBuffers] = {};
     size_t buffers = 0;
+    TensorMap maps[kMaps] = {};  // after the parameters, of kMatrixTf32Wgmma: rows, queries
+    bool has_maps = false;
     uint64_t bytes = 0;
     void* host = nullptr;  // the copy's target, when it is not addresses[1]
   };

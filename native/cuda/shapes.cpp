@@ -79,13 +79,15 @@ gpu::CodedProductShape coded_product_shape(int64_t batch, int32_t k) {
   return {query_tile, kProductRowTile, kProductRowTile / 64, list_capacity(k, 128)};
 }
 
-gpu::CodedProductShape tf32_shape(const Gpu& gpu, int32_t k) {
+gpu::CodedProductShape tf32_shape(const Gpu& gpu, int32_t k, bool by_warpgroups) {
   if (gpu.capability < kTf32Capability || k > kMostListK) return {};
-  return {kTf32QueryTile, kTf32RowTile, kTf32RowTile / 64, list_capacity(k, 128)};
+  return {kTf32QueryTile,        kTf32RowTile,  kTf32RowTile / 64,
+          list_capacity(k, 128), by_warpgroups, by_warpgroups ? whole_waves(gpu, 1) : 0};
 }
 
 uint32_t given_bytes(const gpu::Kernel& kernel, const gpu::Variant& variant) {
   if (std::strcmp(kernel.name, gpu::kMatrixTf32.name) == 0) return kTf32GivenBytes;
+  if (std::strcmp(kernel.name, gpu::kMatrixTf32Wgmma.name) == 0) return kWgmmaGivenBytes;
   if (std::strcmp(kernel.name, gpu::kFlat.name) != 0) return 0;
   for (const Form& form : kForms)
     if (form.query_block == variant.query_block && form.capacity == variant.list_capacity)

@@ -15,7 +15,7 @@ gpu::MatrixShape matrix_shape(int32_t metric, int64_t batch, int32_t k);
 gpu::CodedProductShape coded_product_shape(int64_t batch, int32_t k);
 // Matrix units take TF32 from here on.
 inline constexpr int kTf32Capability = 80;
-gpu::CodedProductShape tf32_shape(const Gpu& gpu, int32_t k);
+gpu::CodedProductShape tf32_shape(const Gpu& gpu, int32_t k, bool by_warpgroups);
 // Shared memory that the launch of a kernel gives beside what the kernel declares.
 uint32_t given_bytes(const gpu::Kernel& kernel, const gpu::Variant& variant);
 // Blocks of histogram and collect that fill the GPU.

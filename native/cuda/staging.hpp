@@ -65,6 +65,8 @@ class Staging {
     return kSuccess;
   }
 
+  const void* memory() const { return memory_; }
+
  private:
   unsigned char* memory_ = nullptr;
   std::array<EventHandle, kPieces> left_{};

@@ -15,9 +15,12 @@ Result CudaQueue::enqueue(const Command& command) {
     return s.cuMemcpyDtoDAsync_v2(command.addresses[1], command.addresses[0], command.bytes, stream_);
   }
   // The driver copies what the array points to before it returns.
-  void* arguments[1 + kMostBuffers] = {const_cast<unsigned char*>(command.params)};
+  void* arguments[1 + kMaps + kMostBuffers] = {const_cast<unsigned char*>(command.params)};
+  size_t count = 1;
+  for (size_t i = 0; command.has_maps && i < kMaps; ++i)
+    arguments[count++] = const_cast<TensorMap*>(&command.maps[i]);
   for (size_t i = 0; i < command.buffers; ++i)
-    arguments[i + 1] = const_cast<DevicePointer*>(&command.addresses[i]);
+    arguments[count++] = const_cast<DevicePointer*>(&command.addresses[i]);
   return s.cuLaunchKernel(command.function->handle, command.grid.x, command.grid.y, 1,
                           command.function->threads, 1, 1, command.function->given_bytes, stream_, arguments,
                           nullptr);

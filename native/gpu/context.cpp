@@ -33,6 +33,7 @@ Status parse_path(const std::string& name, const char* backend, const Limits& li
                {"direct", Path::kDirect, limits.sides_of_products},
                {"matrix", Path::kMatrix, limits.sides_of_products},
                {"tf32", Path::kTf32, limits.tf32_products},
+               {"tf32-mma", Path::kTf32Mma, limits.tf32_warpgroups},
                {"codes", Path::kCodes, limits.codes},
                {"coded-product", Path::kCodedProduct, limits.coded_products},
                {"codes-unpacked", Path::kCodes, limits.packed_dots},

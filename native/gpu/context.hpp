@@ -52,9 +52,10 @@ enum class Path : uint8_t {
   kSmallGrid,  // "small-grid": 2-D grids occur with a few rows; for tests
   kHardware,   // "hardware": work is divided as on a large GPU with a large store; for tests
   // Where a matrix form is served:
-  kDirect,  // "direct": never the matrix form
-  kMatrix,  // "matrix": the matrix form for every batch, where the metric has one
-  kTf32,    // "tf32": products of TF32 for every batch, where there are any
+  kDirect,   // "direct": never the matrix form
+  kMatrix,   // "matrix": the matrix form for every batch, where the metric has one
+  kTf32,     // "tf32": products of TF32 for every batch, where there are any
+  kTf32Mma,  // "tf32-mma": the same by single warps, where there are warpgroups
   // Where stores may be coded:
   kCodes,         // "codes": codes for every search of a coded store
   kCodedProduct,  // "coded-product": by products of codes, where there are any

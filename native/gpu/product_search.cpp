@@ -25,6 +25,9 @@ constexpr int64_t kShare = 64;
 constexpr int64_t kPartsPerHit = 4;
 // Tiles that a workgroup takes one after the other, the copies of the next one under way.
 constexpr uint32_t kTilesPerWorkgroup = 8;
+// The same of one that has its multiprocessor for itself: nothing hides what it waits for before its first
+// product, some 3 us, more than a tile takes (2.4 us at 128 dimensions; estimates).
+constexpr uint32_t kTilesByWarpgroups = 32;
 // Loop iterations of a tile beside those of its chunks: 32 pairs of a lane and what copies them (WGSL).
 constexpr uint32_t kTileLoops = 64;
 
@@ -58,6 +61,7 @@ class Pass {
   Status sample(int64_t* seen);
   Status make_room();
   CodedProductParams params(size_t slab) const;
+  uint32_t tiles_per_workgroup(const CodedProductParams& p) const;
   Status dispatch(size_t slab, CodedProductParams p);
   int64_t window_rows(int64_t seen) const;
   Status prune(uint32_t parts);
@@ -157,6 +161,15 @@ CodedProductParams Pass::params(size_t slab) const {
   return p;
 }
 
+// Not so many that the device is left half empty.
+uint32_t Pass::tiles_per_workgroup(const CodedProductParams& p) const {
+  const Limits& limits = context().limits();
+  const uint32_t workgroups = shape_.workgroups != 0 ? shape_.workgroups : limits.workgroups;
+  const uint32_t most = shape_.by_warpgroups ? kTilesByWarpgroups : kTilesPerWorkgroup;
+  return std::clamp(p.tiles * p.query_tiles / workgroups, 1u,
+                    std::clamp(limits.loops / (scan_.chunks() + kTileLoops), 1u, most));
+}
+
 Status Pass::dispatch(size_t slab, CodedProductParams p) {
   const uint32_t shares = (p.tiles + p.tiles_per_workgroup - 1) / p.tiles_per_workgroup;
   p.workgroups = shares * p.query_tiles;
@@ -214,13 +227,13 @@ Status Pass::sample(int64_t* seen) {
     CodedProductParams p = params(slab);
     p.group_end = scan_.groups_in(slab);
     p.apart = shares[slab].apart;
-    p.tiles_per_workgroup = 1;
     p.is_sample = 1;
     p.part_stride = parts;
     for (uint32_t begin = 0; begin < shares[slab].tiles; begin += p.tiles) {
       NF_TRY(scan_.call().poll());
       p.group_begin = begin * p.apart;
       p.tiles = std::min(at_once, shares[slab].tiles - begin);
+      p.tiles_per_workgroup = shape_.by_warpgroups ? tiles_per_workgroup(p) : 1;
       p.part_base = base;
       base += p.tiles * shape_.parts;
       NF_TRY(dispatch(slab, p));
@@ -284,10 +297,7 @@ Status Pass::run(Scan* scan, bool are_known, uint32_t* limits, Hit* hits, int32_
       p.group_begin = range.group_begin;
       p.group_end = range.group_end;
       p.tiles = (range.group_end - range.group_begin + p.apart - 1) / p.apart;
-      // Not so many that the device is left half empty.
-      p.tiles_per_workgroup = std::clamp(
-          p.tiles * p.query_tiles / context().limits().workgroups, 1u,
-          std::clamp(context().limits().loops / (scan_.chunks() + kTileLoops), 1u, kTilesPerWorkgroup));
+      p.tiles_per_workgroup = tiles_per_workgroup(p);
       NF_TRY(dispatch(range.slab, p));
       const int64_t groups = int64_t{range.group_end} - range.group_begin;
       scanned += groups * kGroupRows;
@@ -324,7 +334,7 @@ Status Pass::run(Scan* scan, bool are_known, uint32_t* limits, Hit* hits, int32_
 constexpr uint32_t kRoomAgain = 8;
 
 bool forces_products(Path path) {
-  return path == Path::kCodedProduct || path == Path::kTf32 || forces_codes(path);
+  return path == Path::kCodedProduct || path == Path::kTf32 || path == Path::kTf32Mma || forces_codes(path);
 }
 
 bool product_fits(ProductForm* form) { return Pass(form, 1).fits(); }

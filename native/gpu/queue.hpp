@@ -122,6 +122,8 @@ inline constexpr Kernel kResidual{"residual", "rrrww"};
 // vectors, sides, live, masks, queries (as residual rounds them), values of the rows, of the queries
 // (Tf32Values), terms (ProductQuery), limits, counts, candidates (out): as of kCodedProduct
 inline constexpr Kernel kMatrixTf32{"matrix_tf32", "rrrrrrrrrww"};
+// The same by products of warpgroups.
+inline constexpr Kernel kMatrixTf32Wgmma{"matrix_tf32_wgmma", "rrrrrrrrrww"};
 
 // Constants a kernel is compiled for; 1 where it has no use for one.
 struct Variant {
@@ -162,8 +164,9 @@ struct Limits {
       false;  // a matrix form is served: norms are kept beside the rows of L2 and dot too
   // rotate, code, decode, transfer, levels (query blocks of 1 and kLevelsQueries) and rescore are there
   bool codes = false;
-  bool coded_products = false;  // and coded_product and prune
-  bool tf32_products = false;   // residual, matrix_tf32, prune and rescore: Tf32Values are kept beside rows
+  bool coded_products = false;   // and coded_product and prune
+  bool tf32_products = false;    // residual, matrix_tf32, prune and rescore: Tf32Values are kept beside rows
+  bool tf32_warpgroups = false;  // and matrix_tf32_wgmma
   int64_t least_product_batch = 17;  // queries from which on they are faster than the direct form
   bool packed_dots = false;          // of int8, in the language of kernels that do without too
   // Largest k of scans of codes, where those of rows are not asked for. At k = 100 some 600 rows are
@@ -188,6 +191,8 @@ struct MatrixShape {
 // rows has so many parts in a sample.
 struct CodedProductShape {
   uint32_t query_tile = 0, row_tile = 0, parts = 0, list_capacity = 0;
+  bool by_warpgroups = false;  // matrix_tf32_wgmma
+  uint32_t workgroups = 0;     // of this shape that fill the device; 0: Limits::workgroups
 };
 
 class Queue {
@@ -199,8 +204,8 @@ class Queue {
   virtual MatrixShape matrix_shape(int32_t metric, int32_t dim, int64_t batch, int32_t k) const = 0;
 
   virtual CodedProductShape coded_product_shape(int32_t, int32_t, int64_t, int32_t) const { return {}; }
-  // Where Limits::tf32_products.
-  virtual CodedProductShape tf32_shape(int32_t /*k*/) const { return {}; }
+  // Where Limits::tf32_products. `by_warps`: of matrix_tf32, even where there are warpgroups.
+  virtual CodedProductShape tf32_shape(int32_t /*k*/, bool /*by_warps*/) const { return {}; }
 
   // What nf_device_info tells; struct_size is set.
   virtual void info(nf_device_info* out) const = 0;

@@ -14,7 +14,9 @@ Status GpuStore::add_residuals(const ResidualRows& rows, std::span<const uint32_
   ResidualParams p{};
   p.chunks = chunks();
   p.list_count = static_cast<uint32_t>(groups.size());
-  p.is_query = rows.rounded != nullptr;
+  p.is_query = rows.rounded == nullptr ? 0
+               : rows.in_tiles         ? NEARFIELD_QUERY_TILES
+                                       : NEARFIELD_QUERY_FRAGMENTS;
   p.has_side = rows.rounded == nullptr && options_.metric == NF_COSINE;
   Tf32Bounds(options_.metric, options_.dim).set_scales(rows.rounded != nullptr, &p);
   const uint32_t block = context_->limits().lanes / static_cast<uint32_t>(kGroupRows);
@@ -49,10 +51,10 @@ void GpuStore::add_query_rounding_sizes(int64_t groups, WorkSizes* sizes) const 
   (*sizes)[kQueryResiduals] = rows * sizeof(Tf32Values);
 }
 
-Status GpuStore::round_queries(int64_t groups, const char* what) {
+Status GpuStore::round_queries(int64_t groups, bool in_tiles, const char* what) {
   std::vector<uint32_t> list(static_cast<size_t>(groups));
   std::iota(list.begin(), list.end(), 0u);
-  return add_residuals({&context_->work(kTileQueries), nullptr, &context_->work(kCoded)}, list,
+  return add_residuals({&context_->work(kTileQueries), nullptr, &context_->work(kCoded), in_tiles}, list,
                        context_->work(kQueryResiduals), what);
 }
 

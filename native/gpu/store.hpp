@@ -55,8 +55,8 @@ class GpuStore final : public Store {
   // Codes the queries of kTileQueries like rows, into kCoded.
   Status code_queries(const BasisPtr& basis, int64_t groups, const Call& call);
   void add_query_coding_sizes(int64_t groups, WorkSizes* sizes) const;
-  // Rounds the queries of kTileQueries to TF32, into kCoded and kQueryResiduals.
-  Status round_queries(int64_t groups, const char* what);
+  // Rounds the queries of kTileQueries to TF32, into kCoded, in tile32 or as fragments, and kQueryResiduals.
+  Status round_queries(int64_t groups, bool in_tiles, const char* what);
   void add_query_rounding_sizes(int64_t groups, WorkSizes* sizes) const;
 
  private:
@@ -125,6 +125,7 @@ class GpuStore final : public Store {
   struct ResidualRows {
     const Buffer *vectors, *side;
     const Buffer* rounded;  // of queries
+    bool in_tiles = false;  // these
   };
   Status add_residuals(const ResidualRows& rows, std::span<const uint32_t> groups, const Buffer& values,
                        const char* what);

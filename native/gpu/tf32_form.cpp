@@ -35,7 +35,7 @@ class Tf32Form final : public ProductForm {
 Status Tf32Form::prepare(size_t) {
   if (is_prepared_) return {};
   NF_TRY(context().queue().submit(0, "search"));
-  NF_TRY(scan_.store().round_queries(groups_, "search"));
+  NF_TRY(scan_.store().round_queries(groups_, shape_.by_warpgroups, "search"));
   const Tf32Bounds bounds(scan_.metric(), scan_.dim());
   send_terms([&](double, const float*) {
     ProductQuery terms{};
@@ -56,8 +56,8 @@ CodedProductParams Tf32Form::params(size_t) const {
 
 Status Tf32Form::dispatch(size_t slab, const CodedProductParams& p) const {
   const SlabBuffers& buffers = scan_.slabs()[slab];
-  return context().dispatch(kMatrixTf32, {scan_.metric(), shape_.query_tile, 1}, p,
-                            context().grid(p.workgroups),
+  return context().dispatch(shape_.by_warpgroups ? kMatrixTf32Wgmma : kMatrixTf32,
+                            {scan_.metric(), shape_.query_tile, 1}, p, context().grid(p.workgroups),
                             {&buffers.vectors, scan_.has_side() ? &buffers.side : &context().work(kUnused),
                              &buffers.live, &scan_.masks(), &context().work(kCoded), &buffers.residuals,
                              &context().work(kQueryResiduals), &context().work(kBounds),
@@ -74,8 +74,8 @@ CodedProductShape tf32_shape(const Scan& scan) {
   const bool is_served = path != Path::kDirect && path != Path::kMatrix && path != Path::kCodes &&
                          plan.batch >= kLeastTf32Batch &&
                          (path != Path::kAutomatic || scan.rows() >= kLeastSampleTimes * kLeastSampleRows);
-  if (path != Path::kTf32 && !is_served) return {};
-  const CodedProductShape shape = context.queue().tf32_shape(plan.k);
+  if (path != Path::kTf32 && path != Path::kTf32Mma && !is_served) return {};
+  const CodedProductShape shape = context.queue().tf32_shape(plan.k, path == Path::kTf32Mma);
   Tf32Form form(scan, shape);
   return shape.query_tile != 0 && product_fits(&form) ? shape : CodedProductShape{};
 }

@@ -30,6 +30,9 @@ class ReadTest(StandInTest):
         self.assertEqual((plain.dim, plain.is_coded, plain.workloads), (128, False, sessions.REAL.table))
         self.assertEqual((other.dim, other.workloads), (768, ((1, 10), (10_000, 10))))
         self.assertEqual([(index.spectrum, index.is_coded) for index in coded], [("decaying", True), ("isotropic", True)])
+        session.device["compute_capability"] = kernel_events.WARPGROUPS
+        forced = kernel_events._indexes(session)[2]
+        self.assertEqual((forced.dim, forced.path, forced.workloads), (128, "tf32-mma", ((10_000, 10),)))
         for index in coded:
             self.assertEqual(set(sessions.REAL.table) - set(index.workloads), {(1, 100)})
 
@@ -54,7 +57,7 @@ class PhaseTest(StandInTest):
         self.assertEqual(kernel_events.measure(session, entry, 120, lambda: None), "6 workloads, no times: emulated")
         seen = {(w.get("spectrum"), w["batch"]): " ".join(w["kernels"]) for w in entry["workloads"]}
         self.assertRegex(seen[None, 1], "flat_m1_q1")
-        self.assertRegex(seen[None, 20], "matrix_tf32_m1")
+        self.assertRegex(seen[None, 20], "matrix_tf32_wgmma_m1")
         for spectrum in codes.SPECTRA:
             self.assertRegex(seen[spectrum, 1], "levels_m1")
             self.assertRegex(seen[spectrum, 20], "coded_product_m1.* prune_m1")

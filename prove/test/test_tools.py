@@ -167,6 +167,10 @@ class NcuTest(StandInTest):
         self.assertEqual(kernel_times.measure(session, entry, 30), "6 workloads")
         self.assertEqual([(w.get("scan_dtype"), w.get("spectrum"), w["batch"]) for w in entry["workloads"][2:]],
                          [("i8", spectrum, batch) for batch in (1, session.shape.batches[-1]) for spectrum in ("isotropic", "decaying")])
+        session.device["compute_capability"] = kernel_times.WARPGROUPS
+        entry.clear()
+        self.assertEqual(kernel_times.measure(session, entry, 30), "7 workloads")
+        self.assertEqual([w.get("path") for w in entry["workloads"][5:]], [None, "tf32-mma"])
 
     def test_what_ncu_could_not_do(self):
         session = self.session()

@@ -17,7 +17,7 @@ import sys
 from faults import FAULTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-FOLDERS = ["common", "cpu", "gpu", "cuda/kernels", "metal/kernels"]  # of native/
+FOLDERS = ["common", "cpu", "gpu", "cuda/kernels", "cuda/test", "metal/kernels"]  # of native/
 SUFFIXES = {".cpp", ".hpp", ".h", ".cuh", ".cu", ".inc", ".metal"}
 
 

@@ -154,8 +154,8 @@ NF_EXPORT Result cuTensorMapEncodeTiled(TensorMap* map, int type, uint32_t rank,
                                         const uint64_t* sizes, const uint64_t* strides, const uint32_t* box,
                                         const uint32_t* element_strides, int interleave, int swizzle,
                                         int promotion, int fill) {
-  if (reinterpret_cast<uintptr_t>(map) % 64 != 0 || type != 7 || rank != 3 || interleave != 0 ||
-      swizzle != 0 || promotion < 0 || promotion > 3 || fill != 0)
+  if (simt::fault("no-maps", 0) != 0 || reinterpret_cast<uintptr_t>(map) % 64 != 0 || type != 7 ||
+      rank != 3 || interleave != 0 || swizzle != 0 || promotion < 0 || promotion > 3 || fill != 0)
     return simt::cuda::kInvalidValue;
   simt::TensorMap made{simt::kTensorMapMark, static_cast<char*>(address), {}, {}, {}, sizeof(float)};
   for (uint32_t i = 0; i < rank; ++i) {

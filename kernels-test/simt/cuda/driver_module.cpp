@@ -30,12 +30,15 @@ const simt::cuda::Kernel* kernel_of(FunctionHandle function) {
   return reinterpret_cast<const simt::cuda::Kernel*>(function);
 }
 
-// The arguments of a launch, copied when it is enqueued, as the driver does.
+// The arguments of a launch, copied when it is enqueued, as the driver does; tensor maps are aligned to 64.
+struct alignas(64) Line {
+  unsigned char bytes[64];
+};
 struct Launch {
   const simt::cuda::Kernel* kernel;
   simt::Dim3 grid, block;
   size_t shared_bytes;
-  std::vector<std::vector<unsigned char>> arguments;
+  std::vector<std::vector<Line>> arguments;
 
   Result operator()() {
     if (simt::fault_strikes("hang")) return kNotReady;
@@ -132,8 +135,8 @@ NF_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned grid_x, unsign
   if (shared_bytes > Device::get().allowed(kernel)) return simt::cuda::kInvalidValue;
   Launch launch{kernel, grid, block, shared_bytes, {}};
   for (size_t i = 0; i < kernel->sizes.size(); ++i) {
-    const auto* const bytes = static_cast<const unsigned char*>(arguments[i]);
-    launch.arguments.emplace_back(bytes, bytes + kernel->sizes[i]);
+    std::vector<Line>& copy = launch.arguments.emplace_back((kernel->sizes[i] + 63) / 64);
+    std::memcpy(copy.data(), arguments[i], kernel->sizes[i]);
   }
   stream->push(std::move(launch));
   return kSuccess;

@@ -43,6 +43,23 @@ void no_code(const Bench& bench, const char* text, const char* said) {
 }
 void no_code_for_device(const Bench& bench) { no_code(bench, "no-code=1", "compute capability 9.0"); }
 
+// Products of warpgroups where the GPU and the driver have what they need; only there has "tf32" another
+// form.
+void warpgroups(const Bench& bench, const char* text, bool are_served) {
+  fault(text);
+  for (const char* const path : {"tf32", "tf32-mma"}) {
+    Caller caller;
+    nf_context* context = nullptr;
+    nf_context_desc desc = sized<nf_context_desc>();
+    desc.force_path = path;
+    const nf_status status = bench.api->context_create(&desc, &context, &caller.call);
+    const bool exists = are_served || std::strcmp(path, "tf32") == 0;
+    bench.report->check(status == (exists ? NF_OK : NF_INVALID_ARGUMENT), std::string(path) + " " + text,
+                        std::string(status_name(status)) + " " + caller.error.message);
+    if (status == NF_OK) bench.api->context_destroy(context);
+  }
+}
+
 // This driver takes an image for this GPU.
 void serves(const Bench& bench, const char* text) {
   fault(text);
@@ -169,6 +186,9 @@ constexpr Test kTests[] = {
     {"old driver", "cuda", old_driver},
     {"no code for the device", "cuda", no_code_for_device},
     {"old device", "cuda", old_device},
+    {"warpgroups", "cuda", [](const Bench& bench) { warpgroups(bench, "capability=90", true); }},
+    {"warpgroups, no maps", "cuda", [](const Bench& bench) { warpgroups(bench, "no-maps=1", false); }},
+    {"no warpgroups", "cuda", [](const Bench& bench) { warpgroups(bench, "capability=89", false); }},
     {"T4, CUDA 12.0", "cuda", [](const Bench& bench) { serves(bench, "capability=75,driver=12000"); }},
     {"A100, CUDA 12.2", "cuda", [](const Bench& bench) { serves(bench, "capability=80,driver=12020"); }},
     {"Orin, CUDA 12.6", "cuda", [](const Bench& bench) { serves(bench, "capability=87,driver=12060"); }},

@@ -107,6 +107,7 @@ void products(Report& report, const NamedSchedule& s) {
   planted<kUseBeforeWait>(report, c, s, "sums used before the wait", "that nobody has waited for");
   planted<kStridesSwapped>(report, c, s, "a descriptor's strides swapped", "");
   planted<kNextChunk>(report, c, s, "an operand a chunk too far", "a sum is wrong");
+  planted<kAddsToOlder>(report, c, s, "a first product that adds", "a sum is wrong");
   planted<kSumsOfNextLane>(report, c, s, "the sums of the next lane", "a sum is wrong");
   planted<kOtherRows>(report, c, s, "one warp's operand is another", "warps of a warpgroup with different");
   planted<kNoProductOfOneWarp>(report, c, s, "a product without a warp",

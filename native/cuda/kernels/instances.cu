@@ -8,6 +8,7 @@
 #include "levels.cuh"
 #include "matrix.cuh"
 #include "matrix_tf32.cuh"
+#include "matrix_tf32_wgmma.cuh"
 #include "merge.cuh"
 #include "move.cuh"
 #include "prune.cuh"
@@ -121,6 +122,21 @@ namespace nearfield::cuda {
            uint32_t* counts, uint32_t* candidates) {                                                         \
     NF_TF32(matrix_tf32<m>(p, vectors, sides, live, masks, queries, row_values, query_values, terms, limits, \
                            counts, candidates));                                                             \
+  }
+#if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define NF_WGMMA(call) call
+#else
+#define NF_WGMMA(call)  // never launched there
+#endif
+#define NF_ENTRY_matrix_tf32_wgmma(name, m, q, c)                                                            \
+  extern "C" __global__ void __launch_bounds__(kWgmmaThreads, 1)                                             \
+      name(const CodedProductParams p, const __grid_constant__ TensorMap row_map,                            \
+           const __grid_constant__ TensorMap query_map, const float4* vectors, const float* sides,           \
+           const uint32_t* live, const uint32_t* masks, const float4*, const Tf32Values* row_values,         \
+           const Tf32Values* query_values, const ProductQuery* terms, const uint32_t* limits,                \
+           uint32_t* counts, uint32_t* candidates) {                                                         \
+    NF_WGMMA(matrix_tf32_wgmma<m>(p, row_map, query_map, vectors, sides, live, masks, row_values,            \
+                                  query_values, terms, limits, counts, candidates));                         \
   }
 #define NF_ENTRY_prune(name, m, q, c)                                                       \
   extern "C" __global__ void __launch_bounds__(kScanThreads)                                \

@@ -20,11 +20,6 @@ inline constexpr uint32_t kTf32WarpRows = 64, kTf32WarpQueries = 64;
 inline constexpr uint32_t kTf32Queries = kTf32WarpQueries / 8;  // of a lane: query 8i + g of the warp's
 inline constexpr uint32_t kTf32Columns = kTf32WarpRows / 8;     // of products; a lane has two rows of each
 
-// A row or query as bounds see it.
-__device__ inline Coded coded_of(const Tf32Values& values, float scale) {
-  return {scale, values.norm, values.error, false};
-}
-
 // Block: a tile of kTf32QueryTile queries by kTf32RowTile rows, several tiles of rows one after the other.
 template <int METRIC>
 __device__ inline void matrix_tf32(const CodedProductParams& p, const float4* vectors, const float* sides,

@@ -12,6 +12,9 @@ struct Coded {
   float scale, norm, error;
   bool is_always_kept;
 };
+__device__ inline Coded coded_of(const Tf32Values& values, float scale) {
+  return {scale, values.norm, values.error, false};
+}
 
 // What remains of the test for a query, given its limit: a row stays where
 //   scale (A s) + per_error e + row + fixed + beta_squared beta^2 + beta (per_beta + per_beta_error e) >=
@@ -111,16 +114,21 @@ __device__ inline RankBounds rank_bounds(const CodedProductParams& p, const Code
   return {lower, __fadd_rn(upper, p.tiny)};
 }
 
-// Appends a row of the store to the candidates of query q.
-__device__ inline void put_candidate(const CodedProductParams& p, uint32_t* counts, uint32_t* candidates,
+// Puts a row of the store in its place among the candidates of query q.
+__device__ inline void put_candidate(const CodedProductParams& p, uint32_t slot, uint32_t* candidates,
                                      uint32_t q, uint32_t row, const RankBounds& bounds) {
-  const uint32_t slot = atomicAdd(&counts[q], 1u);
   if (slot >= p.capacity) return;
   const uint64_t plane = static_cast<uint64_t>(p.batch) * p.capacity;
   uint32_t* const to = candidates + static_cast<uint64_t>(q) * p.capacity + slot;
   to[0] = row;
   to[plane] = bounds.lower == -__uint_as_float(0x7f800000u) ? 0 : rank_key(bounds.lower);
   to[2 * plane] = rank_key(bounds.upper);
+}
+
+// Appends it.
+__device__ inline void put_candidate(const CodedProductParams& p, uint32_t* counts, uint32_t* candidates,
+                                     uint32_t q, uint32_t row, const RankBounds& bounds) {
+  put_candidate(p, atomicAdd(&counts[q], 1u), candidates, q, row, bounds);
 }
 
 }  // namespace nearfield::cuda

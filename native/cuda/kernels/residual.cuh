@@ -51,6 +51,10 @@ __device__ inline void residual(const ResidualParams& p, const float4* vectors, 
   for (uint32_t c = 0; c < p.chunks; ++c) {
     const float4 x = sums.add(p, vectors[first + c * kWarp], scale);
     if (p.is_query == 0) continue;
+    if (p.is_query == NEARFIELD_QUERY_TILES) {
+      reinterpret_cast<float4*>(rounded)[first + c * kWarp] = x;
+      continue;
+    }
     // The place of its first element; those of the queries g and g + 8 alternate.
     float* const to = rounded + (first - bit + c * kWarp + bit / 16 * 16 + bit % 8) * 4 + bit / 8 % 2;
     to[0] = x.x, to[2] = x.y;

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "tensor_map.h"
+
 namespace nearfield::cuda {
 
 // flat, histogram, collect, rescore, levels: threads of a block, and the rows it scores between two barriers.
@@ -57,5 +59,14 @@ inline constexpr uint32_t kTf32Step = 4, kTf32Stages = 3;
 inline constexpr uint32_t kTf32RowStride = kTf32RowTile + 2, kTf32QueryStride = kTf32QueryTile + 2;
 inline constexpr uint32_t kTf32StageElements = kTf32Step * (kTf32RowStride + kTf32QueryStride);
 inline constexpr uint32_t kTf32GivenBytes = kTf32Stages * kTf32StageElements * 16;
+
+// `matrix_tf32_wgmma`: the same tile by two warpgroups of 64 queries by 256 rows each, and a third one that
+// copies; 192 KiB of boxes. Up to 128 dimensions all boxes of a tile have a stage of their own.
+inline constexpr uint32_t kWgmmaGroups = 2, kWgmmaThreads = (kWgmmaGroups + 1) * 128;
+inline constexpr uint32_t kWgmmaStages = 8;
+inline constexpr uint32_t kQueryBoxGroups = kTf32QueryTile / 32;
+inline constexpr uint32_t kQueryBoxBytes = kTf32QueryTile * kBoxChunks * 16;
+inline constexpr uint32_t kWgmmaGivenBytes = kWgmmaStages * (kBoxBytes + kQueryBoxBytes);
+static_assert(kBoxRows == kTf32RowTile);
 
 }  // namespace nearfield::cuda

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of matrices by a warpgroup, 128 threads of four consecutive warps, of compute capability 9.0a:
-// 64 x 8 by 8 x 128 in TF32, both operands in shared memory. All 128 threads call together, with the same
+// 64 x 8 by 8 x 256 in TF32, both operands in shared memory. All 128 threads call together, with the same
 // operands:
 //   wgmma_registers(d); wgmma_fence();
-//   wgmma_tf32(d, a, b) ...; wgmma_commit();
+//   wgmma_tf32(d, a, b, true) ...; wgmma_commit();
 //   wgmma_wait<0>(); wgmma_registers(d);
 // PTX ISA, "Register Fragments" of wgmma.mma_async.m64nN: with w the warp of the warpgroup, g = lane / 4,
 // t = lane % 4, the sum d[4 j + 2 h + i] is that of row 16 w + g + 8 h and column 8 j + 2 t + i.
@@ -15,8 +15,8 @@
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 namespace nearfield::cuda {
 
-// Of a thread: 64 x 128 by 128 threads.
-inline constexpr uint32_t kWgmmaSums = 64;
+inline constexpr uint32_t kWarpgroup = 128;
+inline constexpr uint32_t kWgmmaSums = 128;  // of a thread: 64 x 256 by 128 threads
 
 // An operand: rows (columns of B) of which 16 bytes along k, four TF32, lie together, eight of them one after
 // the other. `along_k` bytes further lies the next piece of the same row, `along_rows` bytes further the next
@@ -56,22 +56,31 @@ __device__ inline void wgmma_fence(NF_SITE_ALONE) {
 #define NF_WGMMA_16(i) NF_WGMMA_4(i), NF_WGMMA_4(i + 4), NF_WGMMA_4(i + 8), NF_WGMMA_4(i + 12)
 #endif
 
-// d += a b. The low 13 bits of elements are ignored; common/tf32.hpp says what is known of
-// the sums. In flight until waited for: neither d nor the operands may be touched.
-__device__ inline void wgmma_tf32(float (&d)[kWgmmaSums], uint64_t a, uint64_t b NF_SITE) {
+// d += a b, or d = a b. The low 13 bits of elements are ignored; common/tf32.hpp says what is known of the
+// sums. In flight until waited for: neither d nor the operands may be touched.
+__device__ inline void wgmma_tf32(float (&d)[kWgmmaSums], uint64_t a, uint64_t b, bool adds NF_SITE) {
 #ifdef __CUDACC__
   asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32 {"
+      "{\n"
+      ".reg .pred adds;\n"
+      "setp.ne.u32 adds, %130, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n256k8.f32.tf32.tf32 {"
       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
       "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
       "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-      "}, %64, %65, 1, 1, 1;"
-      : NF_WGMMA_16(0), NF_WGMMA_16(16), NF_WGMMA_16(32), NF_WGMMA_16(48)
-      : "l"(a), "l"(b)
+      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+      "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+      "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
+      "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
+      "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+      "}, %128, %129, adds, 1, 1;\n"
+      "}"
+      : NF_WGMMA_16(0), NF_WGMMA_16(16), NF_WGMMA_16(32), NF_WGMMA_16(48), NF_WGMMA_16(64), NF_WGMMA_16(80),
+        NF_WGMMA_16(96), NF_WGMMA_16(112)
+      : "l"(a), "l"(b), "r"(static_cast<uint32_t>(adds))
       : "memory");
 #else
-  simt::wgmma_tf32(d, a, b, where);
+  simt::wgmma_tf32(d, a, b, adds, where);
 #endif
 }
 
@@ -79,6 +88,21 @@ __device__ inline void wgmma_tf32(float (&d)[kWgmmaSums], uint64_t a, uint64_t b
 #undef NF_WGMMA_4
 #undef NF_WGMMA_16
 #endif
+
+// Registers of each thread of a warpgroup from here on, a multiple of 8; all 128 call together. A block that
+// is launched with as many as there are for all its threads can move some from one warpgroup to others.
+template <uint32_t COUNT>
+__device__ inline void keep_registers() {
+#ifdef __CUDACC__
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(COUNT));
+#endif
+}
+template <uint32_t COUNT>
+__device__ inline void take_registers() {
+#ifdef __CUDACC__
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(COUNT));
+#endif
+}
 
 // Closes a group: the products since the one before.
 __device__ inline void wgmma_commit(NF_SITE_ALONE) {

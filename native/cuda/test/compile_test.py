@@ -11,8 +11,8 @@ import tempfile
 
 import toolkit
 
-# In the PTX of the kernel; 8 products a step, a copy of rows and one of queries, before the loop and in it.
-EXPECTED = {"wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32": 8, "cp.async.bulk.tensor.3d": 4,
+# In the PTX of the kernel; 2 products a step, a copy of rows and one of queries, before the loop and in it.
+EXPECTED = {"wgmma.mma_async.sync.aligned.m64n256k8.f32.tf32.tf32": 2, "cp.async.bulk.tensor.3d": 4,
             "mbarrier.try_wait.parity": 1}
 
 

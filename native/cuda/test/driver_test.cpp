@@ -95,9 +95,10 @@ void expect_shapes() {
 
 // Which image a GPU and a driver get. The images: as a build has them.
 void expect_images() {
-  const cuda::Image all[] = {{75, false, 12000, 0, 1}, {80, false, 12000, 1, 1},  {86, false, 12000, 2, 1},
-                             {90, false, 12000, 3, 1}, {100, false, 13000, 4, 1}, {120, false, 13000, 5, 1},
-                             {80, true, 12000, 6, 1}};
+  const cuda::Image all[] = {{75, false, false, 12000, 0, 1},  {80, false, false, 12000, 1, 1},
+                             {86, false, false, 12000, 2, 1},  {90, true, false, 12000, 3, 1},
+                             {100, false, false, 13000, 4, 1}, {120, false, false, 13000, 5, 1},
+                             {80, false, true, 12000, 6, 1}};
   struct Wanted {
     int capability, driver;
     const char* images;  // by their offsets, best first, or what is missing
@@ -108,6 +109,7 @@ void expect_images() {
            {87, 12020, "216"},
            {89, 13010, "216"},
            {90, 12000, "36"},
+           {92, 12000, "6"},
            {100, 12080, "6"},
            {103, 13000, "46"},
            {110, 13000, "6"},
@@ -161,6 +163,17 @@ void expect_instances() {
     for (const gpu::Kernel& kernel : {gpu::kHistogram, gpu::kCollect, gpu::kScore})
       has(kernel, {metric, 1, 1});
   }
+  expect(cuda::tf32_shape(gpu_of(75), 10, false).query_tile == 0, "no TF32 on 7.5", "");
+  for (int32_t metric = NF_L2SQ; metric <= NF_DOT; ++metric)
+    for (const bool by_warpgroups : {false, true}) {
+      const gpu::CodedProductShape shape = cuda::tf32_shape(gpu_of(90), 10, by_warpgroups);
+      const gpu::Kernel kernel = shape.by_warpgroups ? gpu::kMatrixTf32Wgmma : gpu::kMatrixTf32;
+      const gpu::Variant variant{metric, shape.query_tile, 1};
+      has(kernel, variant);
+      expect(cuda::given_bytes(kernel, variant) > 48 << 10 &&
+                 cuda::given_bytes(kernel, variant) < gpu_of(by_warpgroups ? 90 : 86).shared_of_block,
+             "shared memory of every GPU that runs it", kernel.name);
+    }
   for (int32_t metric = NF_L2SQ; metric <= NF_POINCARE; ++metric) {
     for (const gpu::Kernel& kernel : {gpu::kRotate, gpu::kCode}) has(kernel, {metric, 1, 1});
     for (const uint32_t queries : {1u, gpu::kLevelsQueries}) has(gpu::kLevels, {metric, queries, 1});

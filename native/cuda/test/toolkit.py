@@ -28,7 +28,9 @@ class Toolkit:
         return done.stdout + done.stderr
 
     def compile(self, source, target, *more):
-        return self.run([self.nvcc, *self.compiler.FLAGS, f"-arch={target}", *self.includes, *more, source])
+        # In full, as compile.py.
+        full = f"-gencode=arch={target.replace('sm_', 'compute_')},code={target}" if target.startswith("sm_") else f"-arch={target}"
+        return self.run([self.nvcc, *self.compiler.FLAGS, full, *self.includes, *more, source])
 
 
 def parser():

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chains of products by a warpgroup, as unit_sums.cu has them by a warp. In no library: no kernel of the
-// library multiplies so yet, and `prove` says whether the certificate of TF32 would hold if one did.
+// Chains of products by a warpgroup, as unit_sums.cu has them by a warp. In no library.
 #include "../kernels/wgmma.cuh"
 
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 namespace nearfield::cuda {
 
-inline constexpr uint32_t kGroupThreads = 128, kGroupRows = 64, kGroupColumns = 128;
+inline constexpr uint32_t kGroupThreads = 128, kGroupRows = 64, kGroupColumns = 256;
 // Of a tile that is given; it stands as often as it fits.
 inline constexpr uint32_t kGivenRows = 16, kGivenColumns = 8;
 
-// A block has a tile: sums[64][128] = before[16][8] + a[16][8 steps] by b[8][8 steps], repeated.
+// A block has a tile: sums[64][256] = before[16][8] + a[16][8 steps] by b[8][8 steps], repeated.
 extern "C" __global__ void __launch_bounds__(kGroupThreads)
     unit_sums_wgmma(uint32_t steps, const float4* a, const float4* b, const float* before, float* sums) {
   // Of a step: 16 bytes of each row, then the other 16.
@@ -38,7 +37,7 @@ extern "C" __global__ void __launch_bounds__(kGroupThreads)
     __syncthreads();
     wgmma_registers(d);
     wgmma_fence();
-    wgmma_tf32(d, left, right);
+    wgmma_tf32(d, left, right, true);
     wgmma_commit();
     wgmma_wait<0>();
     wgmma_registers(d);

@@ -25,6 +25,7 @@ enum WarpgroupFault : int {
   kCopyToOddPlace,
   kNoBarrierMade,
   kSumsOfNextLane,
+  kAddsToOlder,  // the first product, to what was in the registers
 };
 
 inline constexpr uint32_t kProductThreads = 256, kProductRows = kBoxRows, kProductQueries = 128;
@@ -60,9 +61,9 @@ __device__ inline void warpgroup_product(const TensorMap& rows, const TensorMap&
               &full[step & 1]);
     bulk_copy(to + row_lines, queries, 0, 0, chunk, &full[step & 1]);
   };
-  float sums[2][kWgmmaSums];
+  float sums[kWgmmaSums];
   NF_UNROLL
-  for (uint32_t i = 0; i < kWgmmaSums; ++i) sums[0][i] = sums[1][i] = 0;
+  for (uint32_t i = 0; i < kWgmmaSums; ++i) sums[i] = FAULT == kAddsToOlder ? 1.0f : 0.0f;
   const uint32_t group = threadIdx.x / 128;
   load(0);
   for (uint32_t step = 0; step < steps; ++step) {
@@ -72,37 +73,31 @@ __device__ inline void warpgroup_product(const TensorMap& rows, const TensorMap&
     const BulkLine* const stage = stages + (step & 1) * (row_lines + query_lines);
     constexpr uint32_t along_k = FAULT == kStridesSwapped ? kCoreMatrixBytes : kBoxChunkBytes;
     constexpr uint32_t along_rows = FAULT == kStridesSwapped ? kBoxChunkBytes : kCoreMatrixBytes;
-    uint32_t first = group * 16;  // lines of 8 rows
-    if (FAULT == kOtherRows && threadIdx.x / 32 == 1) first ^= 16;
-    uint64_t a = wgmma_operand(stage + first, along_k, along_rows);
-    uint64_t b = wgmma_operand(stage + row_lines, kQueryChunkBytes, kCoreMatrixBytes);
-    if (FAULT == kNextChunk) a += kBoxChunkBytes / 16;
-    wgmma_registers(sums[0]);
-    wgmma_registers(sums[1]);
+    uint32_t first = group * 8;  // lines of 8 queries
+    if (FAULT == kOtherRows && threadIdx.x / 32 == 1) first ^= 8;
+    uint64_t a = wgmma_operand(stage + row_lines + first, kQueryChunkBytes, kCoreMatrixBytes);
+    uint64_t b = wgmma_operand(stage, along_k, along_rows);
+    if (FAULT == kNextChunk) b += kBoxChunkBytes / 16;
+    wgmma_registers(sums);
     if (FAULT != kNoFence || step == 0) wgmma_fence();
     NF_UNROLL
     for (uint32_t k = 0; k < kBoxChunks - (FAULT == kNextChunk ? 2 : 0); k += 2) {
-      if (FAULT != kNoProductOfOneWarp || threadIdx.x / 32 != 5) wgmma_tf32(sums[0], a, b);
-      wgmma_tf32(sums[1], a + 8 * kCoreMatrixBytes / 16, b);
-      a += 2 * kBoxChunkBytes / 16;
-      b += 2 * kQueryChunkBytes / 16;
+      if (FAULT != kNoProductOfOneWarp || k != 0 || threadIdx.x / 32 != 5)
+        wgmma_tf32(sums, a, b, step != 0 || k != 0 || FAULT == kAddsToOlder);
+      a += 2 * kQueryChunkBytes / 16;
+      b += 2 * kBoxChunkBytes / 16;
     }
     wgmma_commit();
     if (FAULT == kCopyIntoOperand) load(step + 2);
     if (FAULT != kUseBeforeWait) wgmma_wait<0>();
-    wgmma_registers(sums[0]);
-    wgmma_registers(sums[1]);
+    wgmma_registers(sums);
     __syncthreads();  // the next copy overwrites this stage
   }
   const uint32_t warp = threadIdx.x % 128 / 32, lane = (threadIdx.x + (FAULT == kSumsOfNextLane)) % 32;
   NF_UNROLL
-  for (uint32_t m = 0; m < 2; ++m) {
-    NF_UNROLL
-    for (uint32_t i = 0; i < kWgmmaSums; ++i) {
-      const uint32_t row =
-          blockIdx.x * kProductRows + group * 128 + m * 64 + warp * 16 + lane / 4 + i / 2 % 2 * 8;
-      out[row * kProductQueries + i / 4 * 8 + lane % 4 * 2 + i % 2] = sums[m][i];
-    }
+  for (uint32_t i = 0; i < kWgmmaSums; ++i) {
+    const uint32_t row = blockIdx.x * kProductRows + i / 4 * 8 + lane % 4 * 2 + i % 2;
+    out[row * kProductQueries + group * 64 + warp * 16 + lane / 4 + i / 2 % 2 * 8] = sums[i];
   }
 }
 

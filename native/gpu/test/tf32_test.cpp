@@ -91,7 +91,8 @@ void run(const Twins& devices, std::mt19937_64& random, const Case& c, int64_t b
 }  // namespace
 }  // namespace nearfield::gpu::test
 
-// Arguments: the seed, and of an emulator its name: "simt", or "simt_checked", which is slower still.
+// Arguments: the seed, of an emulator its name: "simt", or "simt_checked", which is slower still, and the
+// path.
 int main(int argc, char** argv) {
   using namespace nearfield::gpu::test;
   using nearfield::Device;
@@ -104,7 +105,7 @@ int main(int argc, char** argv) {
   if (backend == nullptr) return 77;
   std::unique_ptr<Device> products, direct;
   const auto open = [&](DeviceOptions options) {
-    options.force_path = "tf32";
+    options.force_path = argc > 3 ? argv[3] : "tf32";
     CHECK_OK(backend->create_device(options, &products, kCall));
     options.force_path = "direct";
     CHECK_OK(backend->create_device(options, &direct, kCall));
