@@ -153,7 +153,7 @@ const std::vector<Property> kProperties = {
     {"codes-capped", {{33, 1000, 10, 7}, {100, 400, 3, 20}}},
     {"codes-model", {{7, 200, 8, 2}, {33, 120, 20, 18}}},
     {"codes-alone", {{33, 700, 10, 7}, {3, 300, 9, 30}, {128, 500, 70, 3}, {1, 100, 5, 2}}},
-    {"lists", {{33, 600, 10, 7}, {3, 300, 9, 20}, {128, 300, 70, 3}, {1, 100, 5, 2}}},
+    {"lists", {{33, 400, 10, 7}, {3, 300, 9, 8}}},
     {"lists-model", {{7, 200, 8, 2}, {33, 120, 20, 18}}},
     {"agree", {{64, 20011, 10, 7}, {33, 1000, 129, 65}}},
 };
@@ -258,7 +258,9 @@ const std::vector<Pair> kPairs = {
     {"codes", {770, 200, 10, 3}, Data::CLUSTERED, NF_POINCARE},
     {"codes-model", {9, 200, 8, 18}, Data::CLUSTERED, NF_COSINE, true},
     {"lists", {40, 600, 10, 5}, Data::CLUSTERED, NF_POINCARE},
-    {"lists", {40, 300, 10, 30}, Data::DUPLICATES, NF_DOT},
+    {"lists", {40, 200, 10, 18}, Data::DUPLICATES, NF_DOT},
+    {"lists", {128, 300, 70, 3}, Data::DUPLICATES, NF_COSINE},
+    {"lists", {1, 100, 5, 2}, Data::OFFSET, NF_L2SQ},
     // Lists of kernels are shorter than all rows of a rank.
     {"lists", {3, 700, 300, 5}, Data::TIES, NF_L2SQ},
     {"lists", {33, 300, 10, 5}, Data::CLUSTERED, NF_L2SQ, true},
