@@ -124,7 +124,9 @@ Status dispatch_items(Scan* scan, const std::vector<SlabItem>& items, double uni
 Status dispatch_flat_items(Scan* scan, const FlatItems& flat, std::vector<SlabItem>* items) {
   Context& context = scan->context();
   const auto k = static_cast<uint32_t>(scan->plan().k);
-  const Buffer &lists = context.work(kParts), &limits = context.work(kLimits);
+  // One list of all is the answer already.
+  const bool direct = flat.parts == 1 && flat.is_first;
+  const Buffer &lists = context.work(direct ? kBest : kParts), &limits = context.work(kLimits);
   // Every query has as many lists, those that it does not need of no groups.
   std::vector<uint32_t> used(static_cast<size_t>(flat.count));
   for (const SlabItem& item : *items) ++used[item.item.query];
@@ -149,6 +151,7 @@ Status dispatch_flat_items(Scan* scan, const FlatItems& flat, std::vector<SlabIt
         {&rows.vectors, scan->has_side() ? &rows.side : &context.work(kUnused), &rows.live,
          &context.work(kQueries), &scan->masks(), &lists, &limits, &context.work(kItems)});
   }));
+  if (direct) return {};
   MergeParams m{};
   m.batch = static_cast<uint32_t>(flat.count);
   m.k = k;

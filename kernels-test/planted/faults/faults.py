@@ -259,7 +259,7 @@ FAULTS = [
           [("native/cpu/store.cpp", "codes.copy_row(to.row, old, at.row);", "codes.copy_row(to.row, old, PLANTED ? at.row ^ 1 : at.row);")],
           [(CPU, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=gauss")]),
     Fault("gpu-codes-compacted",
-          [("native/gpu/decoded.cpp", "rows[in_group] = step.move.from;", "rows[in_group] = step.move.from ^ (PLANTED ? 1 : 0);")],
+          [("native/gpu/decoded.cpp", "kGroupRows + in_group] = step.move.from;", "kGroupRows + in_group] = step.move.from ^ (PLANTED ? 1 : 0);")],
           in_columns(GPUS, "codes(metric=l2,dim=40,rows=600,k=10,batch=5,data=gauss")),
     Fault("cpu-codes-capped-certified",
           [("native/cpu/coded_flat.cpp", "plan_.certified[number] = certified ? 1 : 0;", "plan_.certified[number] = certified || PLANTED ? 1 : 0;")],
