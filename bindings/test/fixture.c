@@ -91,6 +91,13 @@ static nf_status knn(nf_context* context, const nf_knn* request, nf_step* step, 
   return fail(NF_UNIMPLEMENTED, "knn", call);
 }
 
+static nf_status kmeans(nf_context* context, const nf_kmeans* request, nf_step* step, nf_call* call) {
+  (void)context;
+  (void)request;
+  (void)step;
+  return fail(NF_UNIMPLEMENTED, "kmeans", call);
+}
+
 static nf_status quantize(nf_context* context, const nf_quantize* request, nf_call* call) {
   (void)context;
   (void)request;
@@ -152,6 +159,16 @@ static nf_status index_compact(nf_index* index, nf_compact* request, nf_step* st
   (void)step;
   return fail(NF_UNIMPLEMENTED, "index_compact", call);
 }
+static nf_status index_read_lists(nf_index* index, nf_lists* lists, nf_call* call) {
+  (void)index;
+  (void)lists;
+  return fail(NF_UNIMPLEMENTED, "index_read_lists", call);
+}
+static nf_status index_write_lists(nf_index* index, const nf_lists* lists, nf_call* call) {
+  (void)index;
+  (void)lists;
+  return fail(NF_UNIMPLEMENTED, "index_write_lists", call);
+}
 #ifndef FIXTURE_NULL_ENTRY
 static nf_status index_search(nf_index* index, const nf_search* search, nf_call* call) {
   (void)index;
@@ -176,6 +193,7 @@ static const nf_api table = {
     .context_destroy = context_destroy,
     .supports = supports,
     .knn = knn,
+    .kmeans = kmeans,
     .quantize = quantize,
     .index_estimate = index_estimate,
     .index_create = index_create,
@@ -187,6 +205,8 @@ static const nf_api table = {
     .index_read = index_read,
     .index_set_live = index_set_live,
     .index_compact = index_compact,
+    .index_read_lists = index_read_lists,
+    .index_write_lists = index_write_lists,
 #ifndef FIXTURE_NULL_ENTRY
     .index_search = index_search,
 #endif

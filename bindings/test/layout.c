@@ -87,6 +87,7 @@ int main(void) {
   FIELD(nf_result, certified);
   FIELD(nf_result, rescored);
   FIELD(nf_result, lists_scanned);
+  FIELD(nf_result, recall_estimate);
   STRUCT(nf_search);
   FIELD(nf_search, struct_size);
   FIELD(nf_search, flags);
@@ -208,6 +209,8 @@ int main(void) {
   FIELD(nf_index_info, rotated);
   FIELD(nf_index_info, level_dims);
   FIELD(nf_index_info, loosening);
+  FIELD(nf_index_info, lists);
+  FIELD(nf_index_info, reserved);
   STRUCT(nf_api);
   FIELD(nf_api, struct_size);
   FIELD(nf_api, abi_major);
@@ -258,6 +261,7 @@ int main(void) {
   CONSTANT(NF_POINCARE);
   CONSTANT(NF_MANHATTAN);
   CONSTANT(NF_HIDDEN);
+  CONSTANT(NF_CALIBRATION);
   CONSTANT(NF_FLAT);
   CONSTANT(NF_IVF);
   CONSTANT(NF_ALL);

@@ -71,8 +71,10 @@ int main(int argc, char** argv) {
   test_modes(bench);
   test_steps(bench);
   test_knn_steps(bench);
+  test_kmeans_steps(bench);
   test_knn_ahead(bench);
   test_training(bench);
+  test_lists(bench);
   test_quantize(bench);
   test_concurrency(bench);
   test_fuzz(bench, rounds);

@@ -33,7 +33,10 @@ void descriptions(Table& t) {
     t.fine(entry, "as it should be", [](Requests&) {});
     t.bad(entry, "context NULL", "NULL", [](Requests& r) { r.context = nullptr; });
     t.bad(entry, "kind 0", "kind=0", [](Requests& r) { r.desc->kind = 0; });
-    t.unimplemented(entry, "kind IVF", "kind=2", [](Requests& r) { r.desc->kind = NF_IVF; });
+    t.unimplemented(entry, "kind IVF of Manhattan", "kind=2", [](Requests& r) {
+      r.desc->kind = NF_IVF;
+      r.desc->metric = NF_MANHATTAN;
+    });
     t.unimplemented(entry, "a later kind", "kind=9", [](Requests& r) { r.desc->kind = 9; });
     t.bad(entry, "metric 0", "metric=0", [](Requests& r) { r.desc->metric = 0; });
     t.bad(entry, "metric -7", "metric=-7", [](Requests& r) { r.desc->metric = -7; });

@@ -85,6 +85,7 @@ Answer Index::try_search(const nf_matrix& queries, Results* to, const SearchOpti
   search.max_distance = options.limit;
   search.max_oversample = options.max_oversample;
   search.probes = options.probes;
+  search.target_recall = options.target_recall;
   search.result = to->abi();
   CallBlock block;
   if (call != nullptr) {

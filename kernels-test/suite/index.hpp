@@ -81,6 +81,7 @@ struct SearchOptions {
   uint32_t flags = 0;
   float max_oversample = 0;
   int32_t probes = 0;
+  float target_recall = 0;
 };
 
 // The numbers that a compaction has given out so far, and where it stands.

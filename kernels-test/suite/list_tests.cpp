@@ -69,6 +69,7 @@ class Twins {
     compare(what + ", all lists", {.probes = lists});
     if (!is_whole && bench_.backend.row() != "cpu") return;
     compare(what + ", exact", {.flags = NF_EXACT});
+    if (lists != 0) check_targets(what, lists);
     Filters half, few;
     half.add_bits(bitset(listed_.info().rows, [](int64_t row) { return row % 3 != 1; }));
     few.add_rows({listed_.info().rows / 2, listed_.info().rows - 1});
@@ -78,6 +79,7 @@ class Twins {
     compare_stored(what);
     if (lists == 0) return;
     const Index::Lists of = listed_.read_lists();
+    check_nearest(what, of);
     for (const int32_t probes : {1, 2, (lists + 1) / 2})
       if (probes <= lists) compare_probes(what, of, probes);
   }
@@ -113,6 +115,41 @@ class Twins {
     check(std::equal(distances.begin(), distances.end(), right.begin(),
                      [](float a, float b) { return a == b || (a != a && b != b); }),
           "%s: rows score other distances", what.c_str());
+  }
+
+  // A higher target takes no fewer lists.
+  void check_targets(const std::string& what, int32_t lists) {
+    const Vectors& queries = bench_.problem.queries();
+    int64_t before = 0;
+    for (const float target : {0.1f, 0.5f, 0.9f, 0.99f}) {
+      Results found(bench_.spec.batch, bench_.spec.k);
+      listed_.search(queries.matrix(), &found, {.target_recall = target});
+      int64_t looked = 0;
+      for (int64_t q = 0; q < bench_.spec.batch; ++q) {
+        check(found.lists(q) >= 1 && found.lists(q) <= lists, "%s: query %lld looked into %d lists of %d",
+              what.c_str(), static_cast<long long>(q), found.lists(q), lists);
+        looked += found.lists(q);
+      }
+      // A query that lacks rows goes on to twice as many lists as it was at.
+      check(2 * looked >= before, "%s: a target of %g takes %lld lists, a lower one %lld", what.c_str(),
+            static_cast<double>(target), static_cast<long long>(looked), static_cast<long long>(before));
+      before = looked;
+    }
+  }
+
+  // Every row is in the list of the nearest centroid; on the ball in the Euclidean sense.
+  void check_nearest(const std::string& what, const Index::Lists& lists) {
+    std::vector<int64_t> rows(lists.of_row.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    const int32_t metric =
+        bench_.spec.metric == NF_POINCARE ? static_cast<int32_t>(NF_L2SQ) : bench_.spec.metric;
+    const Vectors stored = listed_.read(rows);
+    Results nearest(static_cast<int64_t>(rows.size()), 1);
+    knn(bench_.backend, context_, metric, stored.matrix(), lists.centroids.matrix(), &nearest);
+    for (const int64_t row : rows)
+      check(lists.of_row[static_cast<size_t>(row)] == nearest.row(row, 0),
+            "%s: row %lld is in list %d, nearest is %lld", what.c_str(), static_cast<long long>(row),
+            lists.of_row[static_cast<size_t>(row)], static_cast<long long>(nearest.row(row, 0)));
   }
 
   // A query's answer is that of the flat index over the rows of the lists it says to have looked into, which

@@ -173,6 +173,8 @@ const std::vector<Test>& all_tests() {
       {"assign", NF_OP_ASSIGN, test_assign},
       {"kmeans", NF_OP_KMEANS, test_kmeans},
       {"kmeans-warm", NF_OP_KMEANS, test_kmeans_warm},
+      {"kmeans-many", NF_OP_ASSIGN, test_kmeans_many},
+      {"kmeans-levels", NF_OP_KMEANS, test_kmeans_levels},
       {"kmeans-far", NF_OP_KMEANS, test_kmeans_far},
       {"kmeans-balanced", NF_OP_KMEANS, test_kmeans_balanced},
       {"kmeans-ends", NF_OP_KMEANS, test_kmeans_ends},

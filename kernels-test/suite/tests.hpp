@@ -67,6 +67,8 @@ void test_agree(const Bench& bench);
 void test_assign(const Bench& bench);
 void test_kmeans(const Bench& bench);
 void test_kmeans_warm(const Bench& bench);
+void test_kmeans_many(const Bench& bench);
+void test_kmeans_levels(const Bench& bench);
 void test_kmeans_far(const Bench& bench);
 void test_kmeans_balanced(const Bench& bench);
 void test_kmeans_ends(const Bench& bench);

@@ -313,26 +313,35 @@ Status read_train(const Call& call, const Index& index, const nf_train* from, Tr
   return {};
 }
 
-nf_status index_train(nf_index* index, const nf_train* from, nf_step* step, nf_call* call) {
-  return on_index("train", index, call, [&](const Call& c, Context& context, Index& index) -> Status {
-    TrainRequest request;
-    nf_step slice;
-    NF_TRY(read_train(c, index, from, &request));
-    NF_TRY(read_step(c, step, "a training", &slice));
-    if (index.list_options().has_lists) {
-      NF_TRY(index.train_lists(c, context, request, &slice));
-      write_struct(slice, step);
-      return {};
-    }
-    if (!index.options().coded)
-      return error(NF_FAILED_PRECONDITION,
-                   "%s: this index is flat and has scan_dtype=%d (NF_F32), training is for int8 codes, "
-                   "scan_dtype=%d (NF_I8)",
-                   c.operation(), NF_F32, NF_I8);
-    NF_TRY(index.train(c, request, &slice));
-    write_struct(slice, step);
-    return {};
-  });
+nf_status index_train(nf_index* handle, const nf_train* from, nf_step* step, nf_call* call) {
+  const nf_status status =
+      on_index("train", handle, call, [&](const Call& c, Context& context, Index& index) -> Status {
+        TrainRequest request;
+        nf_step slice;
+        NF_TRY(read_train(c, index, from, &request));
+        NF_TRY(read_step(c, step, "a training", &slice));
+        if (index.list_options().has_lists) {
+          NF_TRY(index.train_lists(c, context, request, &slice));
+          write_struct(slice, step);
+          return {};
+        }
+        if (!index.options().coded)
+          return error(NF_FAILED_PRECONDITION,
+                       "%s: this index is flat and has scan_dtype=%d (NF_F32), training is for int8 codes, "
+                       "scan_dtype=%d (NF_I8)",
+                       c.operation(), NF_F32, NF_I8);
+        NF_TRY(index.train(c, request, &slice));
+        write_struct(slice, step);
+        return {};
+      });
+  // One that never got its turn ends the training, too: it holds a second copy of the rows.
+  if (status == NF_CANCELLED || status == NF_DEADLINE_EXCEEDED) {
+    Turns& turns = handle->context->turns();
+    turns.take_always();
+    const TurnHolder holder(turns);
+    handle->index->end_list_training();
+  }
+  return status;
 }
 
 nf_status index_add(nf_index* index, const nf_add* from, int64_t* first_row, nf_call* call) {

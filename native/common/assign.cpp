@@ -2,6 +2,7 @@
 // nf_assign: the nearest centroids of each row, which is the exact search of an index of the centroids with
 // the rows for queries.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "entries.hpp"
@@ -28,6 +29,22 @@ Status read_request(const Call& call, const Context& context, const nf_assign* f
   return read_result(call, request.nearest, to->data.rows, &to->nearest);
 }
 
+// Of the centroids, as rows are coded; of what they may not be, which is refused afterwards, anything finite.
+std::vector<float> mean_of(const AssignRequest& request) {
+  const MatrixView& rows = request.centroids;
+  std::vector<double> sum(static_cast<size_t>(rows.cols), 0.0);
+  for (int64_t i = 0; i < rows.rows; ++i) {
+    const double squared = squared_norm(rows.row(i), rows.cols);
+    const double scale = request.metric == NF_COSINE ? 1 / std::sqrt(squared) : 1;
+    if (!std::isfinite(squared) || !std::isfinite(scale)) continue;
+    for (size_t j = 0; j < sum.size(); ++j) sum[j] += scale * static_cast<double>(rows.row(i)[j]);
+  }
+  std::vector<float> mean;
+  for (const double x : sum)
+    mean.push_back(static_cast<float>(x / static_cast<double>(std::max<int64_t>(1, rows.rows))));
+  return mean;
+}
+
 // Nothing is written to the caller before all of it is known.
 Status assign(const Call& call, Context& context, const AssignRequest& request) {
   const VectorRules rules{request.metric, kPoincareDefaultMaxNorm};
@@ -41,6 +58,7 @@ Status assign(const Call& call, Context& context, const AssignRequest& request) 
   options.coded = context.device().codes_pay(request.metric, rows);
   std::unique_ptr<Index> index;
   NF_TRY(Index::create(call, context, options, rules, {}, &index));
+  if (options.coded) index->store().set_basis(centred_basis(mean_of(request)));
   NF_TRY(index->add(call, request.centroids, true, "centroid", 0));
 
   const auto k = static_cast<int32_t>(std::min<int64_t>(request.nearest.k, request.centroids.rows));

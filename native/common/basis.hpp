@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "tile32.hpp"
@@ -52,6 +53,15 @@ inline BasisPtr identity_basis(int32_t dim) {
   auto basis = std::make_shared<Basis>();
   basis->dim = dim;
   basis->level_dims = default_level_dims(dim);
+  return basis;
+}
+
+// Of rows around a mean, of which no more is known.
+inline BasisPtr centred_basis(std::vector<float> mean) {
+  auto basis = std::make_shared<Basis>();
+  basis->dim = static_cast<int32_t>(mean.size());
+  basis->level_dims = default_level_dims(basis->dim);
+  basis->mean = std::move(mean);
   return basis;
 }
 

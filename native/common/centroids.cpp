@@ -14,8 +14,9 @@ float Centroids::side(const std::vector<float>& rows, int64_t i) const {
   return row_side(metric_, squared_norm(rows.data() + i * dim_, dim_));
 }
 
-Status Centroids::create(const Call& call, Context& context, int32_t metric, int64_t dim,
+Status Centroids::create(const Call& call, Context& context, int32_t metric, const std::vector<float>& mean,
                          std::vector<float> rows, int64_t queries, std::unique_ptr<Centroids>* out) {
+  const auto dim = static_cast<int64_t>(mean.size());
   std::unique_ptr<Centroids> centroids(new Centroids(metric, dim, std::move(rows)));
   const int64_t count = centroids->count();
   StoreOptions options;
@@ -24,6 +25,7 @@ Status Centroids::create(const Call& call, Context& context, int32_t metric, int
   options.capacity = count;
   options.coded = context.device().codes_pay(metric, queries);
   NF_TRY(context.device().create_store(options, &centroids->store_, call));
+  if (options.coded) centroids->store_->set_basis(centred_basis(mean));
   std::vector<float> sides(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) sides[static_cast<size_t>(i)] = centroids->side(centroids->rows_, i);
   NF_TRY(centroids->store_->append({centroids->rows_.data(), count, dim, sides.data(), true}, call));

@@ -14,8 +14,8 @@ namespace nearfield {
 
 class Centroids {
  public:
-  // `count` of them, tight; so many rows meet them in a pass.
-  static Status create(const Call& call, Context& context, int32_t metric, int64_t dim,
+  // `rows`: tight; so many queries meet them in a pass, around `mean`.
+  static Status create(const Call& call, Context& context, int32_t metric, const std::vector<float>& mean,
                        std::vector<float> rows, int64_t queries, std::unique_ptr<Centroids>* out);
 
   int64_t count() const { return static_cast<int64_t>(rows_.size()) / dim_; }

@@ -21,7 +21,7 @@ int64_t Clustering::planned(int64_t rows, int32_t iterations, bool seeded) {
   return rows * ((seeded ? Seeding::kRounds + 1 : 0) + iterations + 1);
 }
 
-Status Clustering::advance(const Call& call, Context& context, const Piece& piece, int64_t* passed) {
+Status Clustering::advance(const Call& call, Context& context, const Piece& piece, Passed* passed) {
   if (lloyd_ != nullptr) return lloyd_->advance(call, context, piece, passed);
   NF_TRY(seeding_->advance(call, context, piece, passed));
   if (!seeding_->is_done()) return {};
@@ -37,7 +37,7 @@ TwoLevels::TwoLevels(const Points& points, int64_t clusters, const LloydOptions&
   coarse_ = std::make_unique<Clustering>(points, parts, options_, std::vector<float>());
 }
 
-Status TwoLevels::advance(const Call& call, Context& context, const Piece& piece, int64_t* passed) {
+Status TwoLevels::advance(const Call& call, Context& context, const Piece& piece, Passed* passed) {
   if (coarse_ != nullptr) {
     NF_TRY(coarse_->advance(call, context, piece, passed));
     if (coarse_->is_done()) divide();

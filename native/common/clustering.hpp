@@ -18,7 +18,7 @@ class Clustering {
   Clustering(const Points& points, int64_t clusters, const LloydOptions& options, std::vector<float> start);
 
   // A piece of the work. *passed: rows.
-  Status advance(const Call& call, Context& context, const Piece& piece, int64_t* passed);
+  Status advance(const Call& call, Context& context, const Piece& piece, Passed* passed);
   bool is_done() const { return lloyd_ != nullptr && lloyd_->is_done(); }
   Lloyd& lloyd() { return *lloyd_; }
   // Rows that pass, unless it ends early or goes on for a repair.
@@ -41,7 +41,7 @@ class TwoLevels {
 
   TwoLevels(const Points& points, int64_t clusters, const LloydOptions& options);
 
-  Status advance(const Call& call, Context& context, const Piece& piece, int64_t* passed);
+  Status advance(const Call& call, Context& context, const Piece& piece, Passed* passed);
   bool is_done() const { return done_; }
   std::vector<float> take_centroids() { return std::move(start_); }
 

@@ -43,10 +43,21 @@ Status CoarseQuantizer::fill(const Call& call, Device& device, int32_t metric,
   // Every row that is added, and every row of a training, meets them.
   options.coded = device.codes_pay(metric, kBlockBytes / (dim_ * static_cast<int64_t>(sizeof(float))));
   NF_TRY(device.create_store(options, store, call));
+  if (options.coded) (*store)->set_basis(centred_basis(mean()));
   std::vector<float> side(static_cast<size_t>(count_));
   for (int32_t i = 0; i < count_; ++i)
     side[static_cast<size_t>(i)] = row_side(metric, squared_norm(values_.data() + int64_t{i} * dim_, dim_));
   return (*store)->append({values_.data(), count_, dim_, side.data(), true}, call);
+}
+
+// As rows are coded: of cosine at length 1.
+std::vector<float> CoarseQuantizer::mean() const {
+  const std::vector<float>& rows = unit_.empty() ? values_ : unit_;
+  std::vector<double> sums(static_cast<size_t>(dim_), 0.0);
+  for (size_t i = 0; i < rows.size(); ++i) sums[i % sums.size()] += static_cast<double>(rows[i]);
+  std::vector<float> mean;
+  for (const double sum : sums) mean.push_back(static_cast<float>(sum / count_));
+  return mean;
 }
 
 uint64_t CoarseQuantizer::device_bytes() const {

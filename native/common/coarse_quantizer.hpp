@@ -47,6 +47,7 @@ class CoarseQuantizer {
 
  private:
   CoarseQuantizer(int32_t metric, int32_t dim, std::vector<float> values);
+  std::vector<float> mean() const;
   Status fill(const Call& call, Device& device, int32_t metric, std::unique_ptr<Store>* store);
 
   int32_t metric_, dim_, count_;

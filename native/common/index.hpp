@@ -81,6 +81,8 @@ class Index {
   Status train(const Call& call, const TrainRequest& request, nf_step* step);
   // list_index.cpp: of lists.
   Status train_lists(const Call& call, Context& context, const TrainRequest& request, nf_step* step);
+  // Gives back what a training of lists holds that nobody wants any more.
+  void end_list_training() { list_training_.reset(); }
   // nf_lists: all of it, as snapshots have it; and lists made from that.
   Status read_lists(const Call& call, const MatrixView& centroids, const nf_lists& to) const;
   Status write_lists(const Call& call, Context& context, const MatrixView& centroids, const nf_lists& from);

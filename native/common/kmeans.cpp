@@ -21,10 +21,12 @@ constexpr int64_t kMostClusters = 65536;
 constexpr int32_t kDefaultIterations = 10;
 // faiss warns below 39 rows a centroid and takes no more than 256: more do not change them.
 constexpr int64_t kSampleRows = 256;
-// Between two looks at the clock: floats that are checked and copied (1 ms), and products (1 to 3 ms of a
-// core by floats). Where a piece takes an eighth of the budget or less, the next is twice as large.
+// Between two looks at the clock: floats that are checked and copied (1 ms), and products, at first 1 to 3 ms
+// of a core by floats, then as many as took a quarter of the budget.
 constexpr int64_t kPieceFloats = int64_t{1} << 20;
 constexpr int64_t kPieceProducts = int64_t{1} << 26, kMostPieceProducts = int64_t{1} << 40;
+// Fewer say nothing of the next.
+constexpr int64_t kTimedProducts = int64_t{1} << 22;
 
 struct KmeansRequest {
   int32_t metric = 0;
@@ -103,10 +105,12 @@ class KmeansRun final : public Work {
  private:
   enum class Phase { kRead, kStart, kCluster, kLabel, kDone };
   Status read_start(const Call& call, const KmeansRequest& request);
-  Status advance(const Call& call, Context& context, const KmeansRequest& request, const Piece& piece);
-  Status read(const Call& call, const KmeansRequest& request);
+  Status advance(const Call& call, Context& context, const KmeansRequest& request, const Piece& piece,
+                 Passed* passed);
+  Status read(const Call& call, const KmeansRequest& request, Passed* passed);
   Status begin_clustering(const Call& call);
-  Status label(const Call& call, Context& context, const KmeansRequest& request, const Piece& piece);
+  Status label(const Call& call, Context& context, const KmeansRequest& request, const Piece& piece,
+               Passed* passed);
   bool has_all() const { return shape_.sample == shape_.data.rows; }
   // Whether those of the clustering are those of all rows.
   bool has_labels() const { return has_all() && points_.metric == shape_.metric; }
@@ -194,25 +198,32 @@ Status KmeansRun::step(const Call& call, Context& context, const KmeansRequest& 
   std::chrono::nanoseconds spent{0};
   while (!is_done() && (budget_ns == 0 || spent.count() < budget_ns)) {
     NF_TRY(call.poll());
-    NF_TRY(advance(call, context, request, {budget_ns != 0 ? piece_products_ : kMostPieceProducts, rows}));
+    Passed passed;
+    NF_TRY(advance(call, context, request, {budget_ns != 0 ? piece_products_ : kMostPieceProducts, rows},
+                   &passed));
+    position_ += passed.rows;
     call.progress(kPhaseTrain, position_, std::max(position_, is_done() ? position_ : planned_));
     const std::chrono::nanoseconds before = spent;
     spent = Call::Clock::now() - start;
-    if ((spent - before).count() <= budget_ns / 8)
-      piece_products_ = std::min(2 * piece_products_, kMostPieceProducts);
+    if (passed.products < kTimedProducts) continue;
+    const double share =
+        static_cast<double>(budget_ns) / 4 / static_cast<double>((spent - before).count() + 1);
+    // No more than twice as many at a time: a small piece may have been quick by chance.
+    piece_products_ =
+        std::clamp(static_cast<int64_t>(static_cast<double>(passed.products) * std::min(share, 2.0)),
+                   kTimedProducts, kMostPieceProducts);
   }
   return {};
 }
 
 Status KmeansRun::advance(const Call& call, Context& context, const KmeansRequest& request,
-                          const Piece& piece) {
-  int64_t passed = 0;
+                          const Piece& piece, Passed* passed) {
   switch (phase_) {
     case Phase::kRead:
-      NF_TRY(read(call, request));
+      NF_TRY(read(call, request, passed));
       return next_ == request.data.rows ? begin_clustering(call) : Status();
     case Phase::kStart:
-      NF_TRY(levels_->advance(call, context, piece, &passed));
+      NF_TRY(levels_->advance(call, context, piece, passed));
       if (levels_->is_done()) {
         start_ = levels_->take_centroids();
         levels_.reset();
@@ -220,18 +231,17 @@ Status KmeansRun::advance(const Call& call, Context& context, const KmeansReques
       }
       break;
     case Phase::kCluster:
-      NF_TRY(clustering_->advance(call, context, piece, &passed));
+      NF_TRY(clustering_->advance(call, context, piece, passed));
       if (!clustering_->is_done()) break;
       if (has_labels()) inertia_ = clustering_->lloyd().inertia();
       phase_ = request.wants_rows() && !has_labels() ? Phase::kLabel : Phase::kDone;
       next_ = 0;
       break;
     case Phase::kLabel:
-      return label(call, context, request, piece);
+      return label(call, context, request, piece, passed);
     case Phase::kDone:
       break;
   }
-  position_ += passed;
   return {};
 }
 
@@ -250,7 +260,7 @@ void KmeansRun::keep(const float* row, double squared, float weight) {
   points_.weights[static_cast<size_t>(kept_++)] = counts;
 }
 
-Status KmeansRun::read(const Call& call, const KmeansRequest& request) {
+Status KmeansRun::read(const Call& call, const KmeansRequest& request, Passed* passed) {
   const int64_t first = next_;
   const int64_t count =
       std::min(request.data.rows - first, std::max<int64_t>(1, kPieceFloats / request.data.cols));
@@ -265,7 +275,7 @@ Status KmeansRun::read(const Call& call, const KmeansRequest& request) {
     keep(request.data.row(row), squared[static_cast<size_t>(row - first)], weight);
   }
   next_ += count;
-  position_ += count;
+  passed->rows = count;
   return {};
 }
 
@@ -275,6 +285,7 @@ Status KmeansRun::begin_clustering(const Call& call) {
   options.balanced = shape_.balanced;
   options.seed = shape_.seed;
   if (phase_ == Phase::kRead) {
+    points_.find_mean();
     const auto counting = std::count_if(points_.weights.begin(), points_.weights.end(),
                                         [](double weight) { return weight > 0; });
     if (counting < shape_.clusters)
@@ -296,13 +307,13 @@ Status KmeansRun::begin_clustering(const Call& call) {
 }
 
 // Rows that have been out of sight since they were checked.
-Status KmeansRun::label(const Call& call, Context& context, const KmeansRequest& request,
-                        const Piece& piece) {
+Status KmeansRun::label(const Call& call, Context& context, const KmeansRequest& request, const Piece& piece,
+                        Passed* passed) {
   const int64_t first = next_, dim = request.data.cols;
   if (first == 0) {
     labels_.resize(static_cast<size_t>(request.data.rows));
-    NF_TRY(Centroids::create(call, context, request.metric, dim, clustering_->lloyd().centroids().rows(),
-                             request.data.rows, &final_));
+    NF_TRY(Centroids::create(call, context, request.metric, points_.mean,
+                             clustering_->lloyd().centroids().rows(), request.data.rows, &final_));
   }
   const int64_t count = std::min(request.data.rows - first, piece.rows_against(shape_.clusters, dim));
   const MatrixView rows = request.data.slice(first, count);
@@ -320,7 +331,7 @@ Status KmeansRun::label(const Call& call, Context& context, const KmeansRequest&
     inertia_ += static_cast<double>(request.weight(first + i)) * static_cast<double>(hit.rank);
   }
   next_ += count;
-  position_ += count;
+  *passed = {count, count * shape_.clusters * dim};
   if (next_ == request.data.rows) phase_ = Phase::kDone;
   return {};
 }

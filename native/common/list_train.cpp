@@ -97,6 +97,7 @@ Status ListTraining::begin_clustering(const Call&) {
   // A number of lists that nobody has asked for gives way to rows that lie in fewer places.
   options.may_be_short = request_.lists == 0;
   std::vector<float> start;
+  if (phase_ == Phase::kRead) points_.find_mean();
   if (phase_ == Phase::kStart) {
     start = levels_->take_centroids();
     levels_.reset();
@@ -112,7 +113,7 @@ Status ListTraining::begin_clustering(const Call&) {
 }
 
 Status ListTraining::cluster(const Call& call, Context& context, const ListBuild::Source& from) {
-  int64_t passed = 0;
+  Passed passed;
   const Piece piece{kPieceProducts, kBlockFloats / points_.stride()};
   NF_TRY(clustering_->advance(call, context, piece, &passed));
   if (!clustering_->is_done()) return {};
@@ -127,7 +128,7 @@ Status ListTraining::cluster(const Call& call, Context& context, const ListBuild
 
 Status ListTraining::advance(const Call& call, Context& context, const ListBuild::Source& from,
                              const TrainRequest& now) {
-  int64_t passed = 0;
+  Passed passed;
   switch (phase_) {
     case Phase::kChoose:
       NF_TRY(choose(call, from));

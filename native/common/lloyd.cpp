@@ -30,9 +30,9 @@ Lloyd::Lloyd(const Points& points, const LloydOptions& options, std::vector<floa
   for (int64_t i = 0; i < points.count(); ++i) total_ += points.weight(i);
 }
 
-Status Lloyd::advance(const Call& call, Context& context, const Piece& piece, int64_t* passed) {
+Status Lloyd::advance(const Call& call, Context& context, const Piece& piece, Passed* passed) {
   if (centroids_ == nullptr)
-    NF_TRY(Centroids::create(call, context, points_.metric, points_.dim, std::move(start_), points_.count(),
+    NF_TRY(Centroids::create(call, context, points_.metric, points_.mean, std::move(start_), points_.count(),
                              &centroids_));
   const int64_t first = next_, rows = piece.rows_against(clusters_, points_.dim);
   const int64_t count = std::min(rows, points_.count() - first);
@@ -56,7 +56,7 @@ Status Lloyd::advance(const Call& call, Context& context, const Piece& piece, in
   }
   sums_.add(points_, first, count, labels, host_threads(context));
   next_ += count;
-  *passed = count;
+  *passed = {count, count * clusters_ * points_.dim};
   return next_ == points_.count() ? end_pass(call) : Status();
 }
 

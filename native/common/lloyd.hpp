@@ -26,7 +26,7 @@ class Lloyd {
   Lloyd(const Points& points, const LloydOptions& options, std::vector<float> centroids);
 
   // The next rows of a pass; *passed: how many. With the last of a pass the centroids move.
-  Status advance(const Call& call, Context& context, const Piece& piece, int64_t* passed);
+  Status advance(const Call& call, Context& context, const Piece& piece, Passed* passed);
   // The centroids no longer move; labels and inertia are theirs.
   bool is_done() const { return done_; }
   int64_t clusters() const { return clusters_; }

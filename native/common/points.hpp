@@ -23,12 +23,19 @@ struct Piece {
   int64_t products = 0, rows = 0;  // at most
 
   int64_t rows_against(int64_t centroids, int64_t dim) const {
-    const int64_t fitting = std::min(products / (centroids * dim), rows);
-    // Whole tiles of a CPU's search (nearest.hpp), or groups of 32, so that no kernel meets a few rows.
-    constexpr int64_t kWhole = 512;
+    // Whole tiles of a CPU's search (nearest.hpp), two at least where they are a millisecond of it, or groups
+    // of 32, so that no kernel meets a few rows.
+    constexpr int64_t kWhole = 512, kQuick = int64_t{1} << 27;
+    const int64_t least = 2 * kWhole * centroids * dim <= kQuick ? 2 * kWhole : 0;
+    const int64_t fitting = std::min(std::max(least, products / (centroids * dim)), rows);
     return fitting >= kWhole ? fitting / kWhole * kWhole
                              : std::max(kGroupRows, fitting / kGroupRows * kGroupRows);
   }
+};
+
+// What a piece of the work has done.
+struct Passed {
+  int64_t rows = 0, products = 0;
 };
 
 // Under dot centroids have length 1, so that the nearest is the one whose direction is: rows are clustered as
@@ -41,6 +48,7 @@ struct Points {
   int64_t dim = 0;
   std::vector<float> rows;      // prepared (metric.hpp; cosine: normalised), padded_dim(dim) floats apart
   std::vector<double> weights;  // one a row
+  std::vector<float> mean;      // of the rows, for codes
 
   int64_t count() const { return static_cast<int64_t>(weights.size()); }
   int64_t stride() const { return padded_dim(dim); }
@@ -53,13 +61,21 @@ struct Points {
     return metric == NF_COSINE && value <= 0x1p-43 ? 0 : value;
   }
 
+  void find_mean() {
+    std::vector<double> sum(static_cast<size_t>(dim), 0.0);
+    for (int64_t i = 0; i < count(); ++i)
+      for (size_t j = 0; j < sum.size(); ++j) sum[j] += static_cast<double>(row(i)[j]);
+    for (const double x : sum) mean.push_back(static_cast<float>(x / static_cast<double>(count())));
+  }
+
   Points gather(std::span<const int64_t> numbers) const {
-    Points some{metric, dim, {}, {}};
+    Points some{metric, dim, {}, {}, {}};
     some.rows.resize(numbers.size() * static_cast<size_t>(stride()));
     for (size_t i = 0; i < numbers.size(); ++i) {
       std::copy_n(row(numbers[i]), stride(), some.rows.data() + static_cast<int64_t>(i) * stride());
       some.weights.push_back(weight(numbers[i]));
     }
+    some.find_mean();
     return some;
   }
 };

@@ -54,8 +54,8 @@ Seeding::Seeding(const Points& points, int64_t clusters, bool may_be_short, uint
       ranks_(static_cast<size_t>(points.count()), std::numeric_limits<float>::max()),
       nearest_(ranks_.size(), 0) {}
 
-Status Seeding::advance(const Call& call, Context& context, const Piece& piece, int64_t* passed) {
-  *passed = 0;
+Status Seeding::advance(const Call& call, Context& context, const Piece& piece, Passed* passed) {
+  *passed = {};
   if (phase_ == Phase::kReduce) {
     reduce();
     return {};
@@ -64,7 +64,7 @@ Status Seeding::advance(const Call& call, Context& context, const Piece& piece, 
     if (candidates_.empty()) draw_first();
     std::vector<float> fresh;
     for (size_t i = static_cast<size_t>(fresh_); i < candidates_.size(); ++i) append(candidates_[i], &fresh);
-    NF_TRY(Centroids::create(call, context, points_.metric, points_.dim, std::move(fresh), points_.count(),
+    NF_TRY(Centroids::create(call, context, points_.metric, points_.mean, std::move(fresh), points_.count(),
                              &centroids_));
   }
   const int64_t first = next_, rows = piece.rows_against(centroids_->count(), points_.dim);
@@ -79,7 +79,7 @@ Status Seeding::advance(const Call& call, Context& context, const Piece& piece, 
     nearest_[at] = static_cast<int32_t>(fresh_ + hit.row);
   }
   next_ += count;
-  *passed = count;
+  *passed = {count, count * centroids_->count() * points_.dim};
   return next_ == points_.count() ? end_round(call) : Status();
 }
 

@@ -25,7 +25,7 @@ class Seeding {
   Seeding(const Points& points, int64_t clusters, bool may_be_short, uint64_t seed);
 
   // A piece of the work: rows of a round, or one centroid. *passed: how many rows.
-  Status advance(const Call& call, Context& context, const Piece& piece, int64_t* passed);
+  Status advance(const Call& call, Context& context, const Piece& piece, Passed* passed);
   bool is_done() const { return phase_ == Phase::kDone; }
   // `clusters` times dim floats.
   std::vector<float> take_centroids() { return std::move(seeds_); }

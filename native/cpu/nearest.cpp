@@ -10,10 +10,14 @@ namespace nearfield::cpu {
 
 namespace {
 constexpr float kNone = std::numeric_limits<float>::infinity();
-// Fewer queries leave workers without a tile. Fewer rows are as soon compared as coded.
-constexpr int64_t kLeastQueries = 2 * KeptCodes::kTileQueries, kLeastRows = 128;
+// From half a tile on one worker is as fast by codes as several are by floats. Fewer rows are as soon
+// compared as their codes.
+constexpr int64_t kLeastQueries = KeptCodes::kTileQueries / 2, kLeastRows = 128;
 // Packed codes that stay in a cache which the workers share.
 constexpr int64_t kMostPacked = int64_t{16} << 20;
+// When most queries of a tile keep too many rows of a group, as many groups go without codes
+// (coded_scan.cpp).
+constexpr int32_t kUncodedGroups = 15;
 // Products between polls, as in scan.cpp.
 constexpr int64_t kPollProducts = int64_t{1} << 20;
 
@@ -39,13 +43,15 @@ class NearestTile {
     const int64_t widest = state_.codes->panel_queries;
     panels_ = {queries_, (queries_ + widest - 1) / widest};
     rescored_.assign(static_cast<size_t>(queries_), 0);
-    NF_TRY(code());
+    if (search_.by_codes()) NF_TRY(code());
     begin();
     for (const NearestSearch::Group& group : search_.groups_) {
       if (state_.pool->stopping()) return {};
       // What has no limit meets one group as it is.
       const bool limited = plan_.limits != nullptr || &group != search_.groups_.data();
-      NF_TRY(limited ? product(group) : compare_all(group));
+      const bool coded = search_.by_codes() && limited && uncoded_groups_ == 0;
+      uncoded_groups_ = std::max(0, uncoded_groups_ - 1);
+      NF_TRY(coded ? product(group) : compare_all(group));
     }
     for (int64_t i = 0; i < queries_; ++i) {
       const Hit& best = best_[static_cast<size_t>(i)];
@@ -86,15 +92,16 @@ class NearestTile {
   void begin() {
     const auto size = static_cast<size_t>(queries_);
     best_.resize(size);
+    for (int64_t i = 0; i < queries_; ++i)
+      best_[static_cast<size_t>(i)] = {kUnmet, plan_.limits != nullptr ? plan_.limits[first_ + i] : kNone, 0};
+    if (!search_.by_codes()) return;
     tests_.resize(size);
     product_tests_.resize(size);
     const CodeBound& bound = search_.basis_->bound();
     for (int64_t i = 0; i < queries_; ++i) {
       const auto at = static_cast<size_t>(i);
-      const float limit = plan_.limits != nullptr ? plan_.limits[first_ + i] : kNone;
-      best_[at] = {kUnmet, limit, 0};
       const CodedQuery& query = coded_->query(i);
-      tests_[at] = bound.test(query, query.direct ? kNone : limit);
+      tests_[at] = bound.test(query, query.direct ? kNone : best_[at].rank);
       product_tests_[at] = coded_->product_test(i, tests_[at]);
     }
   }
@@ -104,14 +111,16 @@ class NearestTile {
     if (!better(hit, best_[at])) return;
     const bool nearer = hit.rank < best_[at].rank;
     best_[at] = hit;
+    if (!nearer || !search_.by_codes()) return;
     const CodedQuery& query = coded_->query(i);
-    if (!nearer || query.direct) return;
+    if (query.direct) return;
     search_.basis_->bound().set_limit(query, hit.rank, &tests_[at]);
     product_tests_[at] = coded_->product_test(i, tests_[at]);
   }
 
   Status product(const NearestSearch::Group& group) {
     const int64_t step = std::max<int64_t>(1, kQueriesPerCall / panels_.widest());
+    int64_t hopeless = 0;
     for (int64_t panel = 0; panel < panels_.count; panel += step) {
       const int64_t end = std::min(panel + step, panels_.count);
       const int64_t first = panels_.first_query(panel), last = panels_.first_query(end);
@@ -131,22 +140,27 @@ class NearestTile {
       tile.widen = CodedQueries::kProductWiden;
       tile.kept = kept;
       state_.codes->product(tile);
-      for (int64_t i = first; i < last; ++i)
-        if (const uint32_t rows = kept[i - first] & group.live; rows != 0) keep(group, i, rows);
+      int32_t again[kQueriesPerCall], count = 0;
+      for (int64_t i = first; i < last; ++i) {
+        const uint32_t rows = kept[i - first] & group.live;
+        if (rows == 0) continue;
+        rescored_[static_cast<size_t>(i)] += std::popcount(rows);
+        if (std::popcount(rows) > kScatteredRescore)
+          again[count++] = static_cast<int32_t>(i);
+        else
+          keep(group, i, rows);
+      }
+      if (count != 0) compare(group, again, count);
+      hopeless += count;
       NF_TRY(poll((last - first) * chunks_ * kChunkFloats * kGroupRows / 2));
     }
     if (pair_count_ != 0) compare_pairs();
+    if (2 * hopeless > queries_) uncoded_groups_ = kUncodedGroups;
     return {};
   }
 
-  // Few rows of a group are ranked one by one, many with all of it.
+  // Rows of a group, few, to be ranked one by one.
   void keep(const NearestSearch::Group& group, int64_t i, uint32_t rows) {
-    rescored_[static_cast<size_t>(i)] += std::popcount(rows);
-    if (std::popcount(rows) > kScatteredRescore) {
-      const int32_t number = static_cast<int32_t>(i);
-      compare(group, &number, 1);
-      return;
-    }
     for (; rows != 0; rows &= rows - 1) {
       if (pair_count_ == kPairs) compare_pairs();
       const int row = std::countr_zero(rows);
@@ -219,35 +233,44 @@ class NearestTile {
   float pair_sides_[kPairs];
   int64_t pair_query_[kPairs], pair_row_[kPairs];
   int64_t pair_count_ = 0;
+  int32_t uncoded_groups_ = 0;  // to come
 };
 
-bool NearestSearch::serves(const SharedState& shared, const CpuStore& store, const SearchPlan& plan) {
-  const StoreOptions& options = store.options();
-  if (!options.coded || !store.has_rows() || plan.k != 1 || plan.cap != 0 || plan.mask_of_query != nullptr ||
-      plan.batch < kLeastQueries || store.rows() < kLeastRows || shared.workspace_limit_given ||
+namespace {
+// In which all rows are coded; NULL where it is not one, or where codes do not pay.
+CodedBasisPtr basis_of(const SharedState& shared, const CpuStore& store) {
+  if (!store.options().coded || store.rows() < kLeastRows ||
       !(shared.codes->product_pays || shared.codes_always))
-    return false;
-  const CodedBasisPtr& basis = store.slabs().front().codes.basis;
+    return nullptr;
+  CodedBasisPtr basis = store.slabs().front().codes.basis;
   for (const Slab& slab : store.slabs())
-    if (slab.first < store.rows() && slab.codes.basis != basis) return false;
-  return groups_of(store.rows()) * packed_bytes_of_group(shared, *basis) <= kMostPacked;
+    if (slab.first < store.rows() && slab.codes.basis != basis) return nullptr;
+  return groups_of(store.rows()) * packed_bytes_of_group(shared, *basis) <= kMostPacked ? basis : nullptr;
+}
+}  // namespace
+
+bool NearestSearch::serves(const SharedState& shared, const CpuStore& store, const SearchPlan& plan) {
+  return store.has_rows() && plan.k == 1 && plan.cap == 0 && plan.mask_of_query == nullptr &&
+         plan.batch >= kLeastQueries && !shared.workspace_limit_given &&
+         (store.rows() < kLeastRows || basis_of(shared, store) != nullptr);
 }
 
 NearestSearch::NearestSearch(SharedState& shared, const CpuStore& store, const SearchPlan& plan,
                              const Call& call)
-    : state_(shared), store_(store), plan_(plan), call_(call), basis_(store.slabs().front().codes.basis) {}
+    : state_(shared), store_(store), plan_(plan), call_(call), basis_(basis_of(shared, store)) {}
 
 void NearestSearch::pack() {
-  const int64_t bytes = packed_bytes_of_group(state_, *basis_), groups = groups_of(store_.rows());
+  const int64_t bytes = by_codes() ? packed_bytes_of_group(state_, *basis_) : 0,
+                groups = groups_of(store_.rows());
   packed_.fit(groups * bytes / static_cast<int64_t>(sizeof(float)));
   auto* to = reinterpret_cast<uint8_t*>(packed_.get());
   const int64_t floats = store_.chunks() * kChunkStride;
   for (const Slab& slab : store_.slabs())
     for (int64_t i = 0; i < slab.groups && slab.first + i * kGroupRows < store_.rows(); ++i) {
       if (slab.live[i] == 0) continue;
-      pack_codes(slab, i, state_.codes->packed_dims, to);
+      if (by_codes()) pack_codes(slab, i, state_.codes->packed_dims, to);
       groups_.push_back({slab.vectors + i * floats, slab.side + i * kGroupRows, slab.first + i * kGroupRows,
-                         slab.live[i], to, slab.codes.group(i).sides});
+                         slab.live[i], to, by_codes() ? slab.codes.group(i).sides : nullptr});
       to += bytes;
     }
 }
@@ -256,7 +279,7 @@ Status NearestSearch::run() {
   NF_TRY(call_.poll());
   pack();
   // Tiles must be those of before.
-  if (plan_.kept != nullptr && plan_.kept_first % KeptCodes::kTileQueries == 0) {
+  if (by_codes() && plan_.kept != nullptr && plan_.kept_first % KeptCodes::kTileQueries == 0) {
     if (dynamic_cast<KeptCodes*>(plan_.kept->get()) == nullptr) *plan_.kept = std::make_unique<KeptCodes>();
     kept_ = static_cast<KeptCodes*>(plan_.kept->get());
     kept_->fit(plan_.kept_first + plan_.batch);
@@ -270,6 +293,7 @@ Status NearestSearch::run() {
     }
     return {};
   }));
+  if (!by_codes()) return {};
   const auto bytes = static_cast<uint64_t>(tiles) * groups_.size() *
                      static_cast<uint64_t>(store_.slabs().front().codes.layout.read_bytes(
                          store_.slabs().front().codes.layout.levels()));

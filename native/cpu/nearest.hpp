@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The nearest row of each of many queries, by codes: where rows are few. Workers take tiles of queries, and
-// each tile past all rows, so that nothing is shared or merged.
+// The nearest row of each of many queries where rows are few: by codes, or, of very few, as they are. Workers
+// take tiles of queries, and each tile past all rows, so that nothing is shared or merged.
 #pragma once
 
 #include <atomic>
@@ -50,6 +50,7 @@ class NearestSearch {
  private:
   friend class NearestTile;
   void pack();
+  bool by_codes() const { return basis_ != nullptr; }
 
   SharedState& state_;
   const CpuStore& store_;

@@ -160,7 +160,7 @@ typedef struct nf_kmeans {
   uint32_t struct_size; int32_t metric;
   const nf_matrix *data; const float *weights; /* weights NULL: all 1; else finite, at least 0. A row of weight 0 has a label and no other part */
   int32_t clusters, iterations, init, balanced; /* clusters up to 65,536; iterations 0: 10; init 0: k-means|| ; 1: `centroids` holds a warm
-                                     start; balanced 1: goes on until no cluster of the sample weighs more than twice the mean, if it can */
+                                     start; balanced 1: goes on until no cluster of the sample weighs more than twice the mean, if it can; dot: weight x length */
   int64_t sample; uint64_t seed; /* sample: rows for seeding and Lloyd, at least `clusters`; 0: min(rows, 256 x clusters) */
   float *centroids;             /* out: clusters x cols; in: a warm start */
   int32_t *labels;              /* out, may be NULL: nearest centroid per row, as nf_assign has it */

@@ -10,7 +10,8 @@ import java.util.function.Predicate;
 
 /**
  * Vectors on a device, searched exactly: the k nearest of every query by the index's {@link
- * Metric}, equal distances in the order the vectors were added.
+ * Metric}, equal distances in the order the vectors were added. An index of {@link IndexSpec.Ivf}
+ * looks at a part of its vectors instead, once it is trained.
  *
  * <p><b>Threads.</b> Every method may be called from any thread, virtual ones included. One owner
  * thread per device does the work, in the order of submission; searches that wait together become
@@ -53,7 +54,8 @@ import java.util.function.Predicate;
  */
 public interface AcceleratedVectorIndex extends AutoCloseable {
   /**
-   * Begins an empty flat index of vectors of {@code dimension} floats.
+   * Begins an empty index of vectors of {@code dimension} floats, a flat one unless {@link
+   * Builder#spec} says otherwise.
    *
    * @throws IllegalArgumentException when the dimension is below 1 or above 65,536
    */
@@ -179,6 +181,34 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
    */
   CompletableFuture<CompactionReport> compact();
 
+  /** {@link #train(TrainingRequest)} as the index's {@link IndexSpec.Ivf} has it. */
+  default CompletableFuture<TrainingReport> train() {
+    return train(TrainingRequest.builder().build());
+  }
+
+  /**
+   * Puts the vectors of an index of {@link IndexSpec.Ivf} into lists, in steps with other requests
+   * in between, which wait for one step at most; handles stay valid. Answers until then are those
+   * of before: exact at the first training, of the former lists at a later one, which pays when the
+   * vectors have become others, or many more. What is added, replaced or removed meanwhile and
+   * afterwards goes into its list by itself. With codes ({@link Encoding#INT8}) these are fitted,
+   * too. Room for a second copy of the vectors is needed until it is done.
+   *
+   * <p>On a device that has no lists ({@link Placement#listed}) nothing is to be done, and all
+   * searches stay exact. When the index moves, its lists go along to a device that has such, with
+   * codes that fit its vectors again after the next training only; a training under way begins anew
+   * there.
+   *
+   * <p>Cancelling the future ends it, also half-way, with the index as before.
+   *
+   * @return completed exceptionally with {@link IllegalArgumentException} when there are fewer than
+   *     2 vectors to train on, fewer than lists, or in fewer places than the lists that were asked
+   *     for; with {@link DeviceOutOfMemoryException} when there is no room
+   * @throws IllegalArgumentException when the index is flat, or a vector of the request could not
+   *     be added to it
+   */
+  CompletableFuture<TrainingReport> train(TrainingRequest request);
+
   /** Counters as of the last finished step; never waits for the device. */
   IndexStats stats();
 
@@ -236,9 +266,17 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
     Builder backend(BackendKind backend);
 
     /**
-     * What the index keeps of its vectors on its device; by default {@link Encoding#AUTO}. Codes
+     * How the index arranges its vectors, and what it keeps of each; by default {@link
+     * IndexSpec#flat()}. An encoding may be said here or by {@link #encoding(Encoding)}, in any
+     * order: {@link Encoding#AUTO} gives way to the other, and two others must be the same.
+     */
+    Builder spec(IndexSpec spec);
+
+    /**
+     * What the index keeps of its vectors on its device; by default what {@link #spec} says. Codes
      * beside vectors are fitted to these by themselves, in steps between other requests, when the
-     * index first holds 10,000 vectors, and again when those added since have become too different.
+     * index first holds 10,000 vectors, and again when those added since have become too different;
+     * those of an {@link IndexSpec.Ivf} by {@link AcceleratedVectorIndex#train()}.
      */
     Builder encoding(Encoding encoding);
 
@@ -331,8 +369,8 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
      *
      * @throws IllegalArgumentException when the choices contradict each other: {@link
      *     Encoding#INT8} with {@link Metric#MANHATTAN}, {@link Encoding#INT8_ONLY} with that or
-     *     {@link Metric#POINCARE}, {@link #codesFittedTo} with any other encoding, or a device that
-     *     the policy excludes
+     *     {@link Metric#POINCARE} or {@link IndexSpec.Ivf}, {@link #codesFittedTo} with any other
+     *     encoding, two encodings, or a device that the policy excludes
      * @throws BackendUnavailableException when no device fits; it lists why, backend by backend
      * @throws DeviceOutOfMemoryException when there is no room for the expected vectors
      */

@@ -26,6 +26,20 @@ public interface IndexStats {
   /** Bytes of the codes, which are among {@link #deviceBytes}; 0 without. */
   long codeBytes();
 
+  /** Lists that the vectors are in; 0 where there are none, and answers exact. */
+  int lists();
+
+  /** Whether there are lists: the index is of {@link IndexSpec.Ivf}, and was trained. */
+  default boolean trained() {
+    return lists() > 0;
+  }
+
+  /** Vectors in the smallest list, with those removed since the last compaction. */
+  long smallestList();
+
+  /** The same of the largest. */
+  long largestList();
+
   /** Bytes of the slot and row tables, which are in the memory of the host, outside the heap. */
   long hostBytes();
 
@@ -53,7 +67,9 @@ public interface IndexStats {
   /** Compactions finished, automatic ones included. */
   long compactions();
 
-  /** How often the codes were fitted, to the vectors or to a sample. */
+  /**
+   * How often the codes were fitted, to the vectors or to a sample, and how often lists trained.
+   */
   long trainings();
 
   /** How often a fallback was decided, by reason; reasons that never occurred are absent. */

@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * turns with its indexes. Interrupting the caller stops the device, sets the interrupt flag again
  * and throws {@link java.util.concurrent.CancellationException}. The vectors and weights are copied
  * first and must stay as they are until then; host memory is needed for that copy, for another of
- * the sample, and for 32 bytes a vector.
+ * the sample, and for a byte a number and 200 a vector beside that.
  *
  * <p>An instance is a request that is being described, for one thread at a time; it can be run
  * again.
@@ -36,8 +36,8 @@ public final class KMeans {
   public static final int SAMPLE_PER_CLUSTER = 256;
 
   /**
-   * How far a run is. Vectors count as often as they are passed: once to be checked, about six times
-   * by the seeding, once by each iteration, and once for their labels.
+   * How far a run is. Vectors count as often as they are passed: once to be checked, about six
+   * times by the seeding, once by each iteration, and once for their labels.
    *
    * @param done vectors passed so far
    * @param total of all passes that are planned; fewer are done where nothing moves any more
@@ -48,8 +48,9 @@ public final class KMeans {
   @FunctionalInterface
   public interface ProgressListener {
     /**
-     * Called on the thread that waits in {@link KMeans#run}, after turns of the device, which goes on
-     * meanwhile; at last with all vectors passed. What it throws ends the run and is thrown there.
+     * Called on the thread that waits in {@link KMeans#run}, after turns of the device, which goes
+     * on meanwhile; at last with all vectors passed. What it throws ends the run and is thrown
+     * there.
      */
     void onProgress(Progress progress);
   }
@@ -84,7 +85,9 @@ public final class KMeans {
     Objects.requireNonNull(metric, "metric");
     if (metric == Metric.POINCARE || metric == Metric.MANHATTAN) {
       throw new IllegalArgumentException(
-          "KMeans.of: metric [" + metric + "], clusters have means under L2_SQUARED, COSINE and DOT");
+          "KMeans.of: metric ["
+              + metric
+              + "], clusters have means under L2_SQUARED, COSINE and DOT");
     }
     int most = Math.min(MAX_CLUSTERS, vectors.size());
     if (clusters < 1 || clusters > most) {
@@ -163,17 +166,16 @@ public final class KMeans {
     if (centroids.size() != clusters || centroids.dimension() != vectors.dimension()) {
       throw new IllegalArgumentException(
           "KMeans.start: [%d] centroids of dimension [%d], %d of %d are needed"
-              .formatted(
-                  centroids.size(), centroids.dimension(), clusters, vectors.dimension()));
+              .formatted(centroids.size(), centroids.dimension(), clusters, vectors.dimension()));
     }
     this.start = centroids;
     return this;
   }
 
   /**
-   * Whether clusters are to be of similar weight: then iterations go on, up to twice as many and 16,
-   * until none of the sample weighs more than twice the mean. Vectors of one place stay together,
-   * whatever they weigh.
+   * Whether clusters are to be of similar weight: then iterations go on, up to twice as many and
+   * 16, until none of the sample weighs more than twice the mean. Vectors of one place stay
+   * together, whatever they weigh.
    */
   public KMeans balanced(boolean balanced) {
     this.balanced = balanced;
@@ -206,25 +208,16 @@ public final class KMeans {
    * Runs it, on the device that the acceleration policy of {@link Accelerators} leads to unless one
    * was named.
    *
-   * @throws IllegalArgumentException for a vector or start that the metric does not allow, which the
-   *     message names; for vectors in fewer places than there are clusters; and where fewer vectors
-   *     of the sample than clusters have a weight above 0
+   * @throws IllegalArgumentException for a vector or start that the metric does not allow, which
+   *     the message names; for vectors in fewer places than there are clusters; and where fewer
+   *     vectors of the sample than clusters have a weight above 0
    * @throws SearchTimeoutException when it was not finished in time; the device has been stopped
    *     then
    * @throws VectorIndexException when no device can do it
    */
   public KMeansResult run() {
     return new KMeansJob(
-            metric,
-            vectors,
-            clusters,
-            iterations,
-            sample,
-            seed,
-            balanced,
-            weights,
-            start,
-            listener)
+            metric, vectors, clusters, iterations, sample, seed, balanced, weights, start, listener)
         .run(device, timeout);
   }
 }

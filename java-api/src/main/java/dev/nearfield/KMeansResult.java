@@ -19,8 +19,8 @@ public interface KMeansResult {
   int vectorCount();
 
   /**
-   * The nearest centroid of a vector, of equally near ones the first: what {@link Knn} answers for k
-   * = 1 with the centroids as dataset.
+   * The nearest centroid of a vector, of equally near ones the first: what {@link Knn} answers for
+   * k = 1 with the centroids as dataset.
    */
   int label(int vector);
 

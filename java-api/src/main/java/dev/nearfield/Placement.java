@@ -15,6 +15,12 @@ public interface Placement {
    */
   Encoding encoding();
 
+  /**
+   * Whether an {@link IndexSpec.Ivf} has lists there once it is trained; false of a flat index, and
+   * on a device without lists, where all searches are exact.
+   */
+  boolean listed();
+
   /** Why this is not where the acceleration policy asks first; empty when it is. */
   Optional<FallbackReason> fallback();
 

@@ -26,6 +26,8 @@ public final class SearchRequest {
   private final @Nullable Duration timeout;
   private final boolean exact;
   private final double maxOversample;
+  private final int probes;
+  private final double targetRecall;
 
   private SearchRequest(Builder from, VectorBatch queries) {
     this.queries = queries;
@@ -37,6 +39,8 @@ public final class SearchRequest {
     this.timeout = from.timeout;
     this.exact = from.exact;
     this.maxOversample = from.maxOversample;
+    this.probes = from.probes;
+    this.targetRecall = from.targetRecall;
   }
 
   public static Builder builder() {
@@ -62,6 +66,16 @@ public final class SearchRequest {
   /** As {@link Builder#maxOversample}; 0: no limit. */
   public double maxOversample() {
     return maxOversample;
+  }
+
+  /** As {@link Builder#probes}; 0: not said. */
+  public int probes() {
+    return probes;
+  }
+
+  /** As {@link Builder#targetRecall}; 0: not said. */
+  public double targetRecall() {
+    return targetRecall;
   }
 
   /** A view of the queries. */
@@ -106,6 +120,8 @@ public final class SearchRequest {
     private @Nullable Duration timeout;
     private boolean exact;
     private double maxOversample;
+    private int probes;
+    private double targetRecall;
 
     private Builder() {}
 
@@ -185,9 +201,9 @@ public final class SearchRequest {
     }
 
     /**
-     * Asks for the answers of a full scan in 32-bit floats, whatever {@link #maxOversample} says.
-     * Without that a flat index always answers so, unless it keeps {@link Encoding#INT8_ONLY}: that
-     * refuses such a search.
+     * Asks for the answers of a full scan in 32-bit floats, whatever {@link #maxOversample}, {@link
+     * #probes} and {@link #targetRecall} say. Without that a flat index always answers so, unless
+     * it keeps {@link Encoding#INT8_ONLY}: that refuses such a search.
      */
     public Builder exact(boolean exact) {
       this.exact = exact;
@@ -216,10 +232,47 @@ public final class SearchRequest {
     }
 
     /**
+     * How many lists of an {@link IndexSpec.Ivf} a query looks into, those first whose centroids
+     * are nearest to it; by default {@link #targetRecall} decides. Where these have fewer than k
+     * vectors that may be answered it goes on to others, until it has k or none is left: {@link
+     * SearchResult#listsScanned} tells. An index without lists (it is flat, not trained yet, or on
+     * a device that has none) answers exactly and has no use for this.
+     *
+     * @param lists at least 1; more than the index has refuse the search
+     * @throws IllegalArgumentException when it is below 1
+     */
+    public Builder probes(int lists) {
+      if (lists < 1) {
+        throw new IllegalArgumentException(
+            "SearchRequest: probes [" + lists + "], at least 1 is needed");
+      }
+      this.probes = lists;
+      return this;
+    }
+
+    /**
+     * The share of the k nearest vectors that queries should find on average, instead of a number
+     * of {@link #probes}: each goes on from list to list until it is estimated to have that ({@link
+     * SearchResult#recallEstimate}). An index without lists answers exactly and has no use for
+     * this.
+     *
+     * @param recall above 0, at most 1; where neither this nor probes are said, 0.95
+     * @throws IllegalArgumentException for anything else
+     */
+    public Builder targetRecall(double recall) {
+      if (!(recall > 0 && recall <= 1)) {
+        throw new IllegalArgumentException(
+            "SearchRequest: targetRecall [" + recall + "], it must lie in (0, 1]");
+      }
+      this.targetRecall = recall;
+      return this;
+    }
+
+    /**
      * Checks everything that does not depend on the index.
      *
-     * @throws IllegalArgumentException when there is no query or one has a NaN or infinity, or when
-     *     k is below 1
+     * @throws IllegalArgumentException when there is no query or one has a NaN or infinity, when k
+     *     is below 1, or when there are both probes and a target recall
      */
     public SearchRequest build() {
       if (queries == null) {
@@ -228,6 +281,11 @@ public final class SearchRequest {
       if (topK < 1) {
         throw new IllegalArgumentException(
             "SearchRequest: topK [" + topK + "], at least 1 is needed");
+      }
+      if (probes != 0 && targetRecall != 0) {
+        throw new IllegalArgumentException(
+            "SearchRequest: probes [%d] and targetRecall [%s], only one of them is possible"
+                .formatted(probes, targetRecall));
       }
       for (int i = 0; i < queries.length; i++) {
         if (!Float.isFinite(queries[i])) {

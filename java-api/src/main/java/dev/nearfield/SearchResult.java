@@ -27,9 +27,10 @@ public interface SearchResult {
   List<Hit> hits(int query);
 
   /**
-   * Whether the answer to this query is proven equal to that of a full scan in 32-bit floats. Only
-   * a search with {@link SearchRequest.Builder#maxOversample} may have others, and an index that
-   * keeps {@link Encoding#INT8_ONLY}, where it is proven of none.
+   * Whether the answer to this query is proven equal to that of a full scan in 32-bit floats, of an
+   * index with lists: of those it looked into ({@link #listsScanned}). Only a search with {@link
+   * SearchRequest.Builder#maxOversample} may have others, and an index that keeps {@link
+   * Encoding#INT8_ONLY}, where it is proven of none.
    */
   boolean certified(int query);
 
@@ -38,6 +39,15 @@ public interface SearchResult {
    * every vector was looked at so.
    */
   int rescored(int query);
+
+  /** Lists that this query looked into; 0 where there are none, so that all vectors counted. */
+  int listsScanned(int query);
+
+  /**
+   * An estimate of the share of the true k nearest that this answer holds ({@link
+   * SearchRequest.Builder#targetRecall}); 1 where all vectors counted.
+   */
+  float recallEstimate(int query);
 
   Execution execution();
 }

@@ -134,7 +134,20 @@ class CodesAloneLimitsTest {
     TestBackend.require(BackendKind.CPU);
     IndexConfig config =
         new IndexConfig(
-            DIM, Metric.DOT, Encoding.INT8_ONLY, null, 1, 0, 0, 0, 64, 0, 64, 0, 1, null);
+            DIM,
+            Metric.DOT,
+            new IndexSpec.Flat(Encoding.INT8_ONLY),
+            null,
+            1,
+            0,
+            0,
+            0,
+            64,
+            0,
+            64,
+            0,
+            1,
+            null);
     IndexBuilder builder =
         new IndexBuilder(DIM, Metric.DOT)
             .encoding(Encoding.INT8_ONLY)

@@ -43,21 +43,53 @@ public sealed interface ModelOp {
    * @param nearest null: unlimited; else the limit lies between the distances of the first query's
    *     neighbours number {@code nearest} and the next
    */
-  record Search(float[][] queries, int k, FilterKind filter, int keep, boolean limited, int nearest)
+  record Search(
+      float[][] queries,
+      int k,
+      FilterKind filter,
+      int keep,
+      boolean limited,
+      int nearest,
+      Reach reach)
       implements ModelOp {}
+
+  /** Which lists a search is to look into; without lists each is the same. */
+  enum Reach {
+    UNSAID,
+    ONE,
+    TARGET,
+    ALL,
+    EXACT
+  }
+
+  /**
+   * @param lists 0: as many as suit the vectors
+   * @param waits whether it is done before the next operation; else that meets it in its middle
+   */
+  record Train(int lists, boolean waits) implements ModelOp {}
 
   record Compact() implements ModelOp {}
 
   record Stats() implements ModelOp {}
 
-  /** A sequence for an index of that dimension and metric. */
+  /** A sequence for a flat index of that dimension and metric. */
   static List<ModelOp> sequence(Random random, Metric metric, int dim, int length) {
+    return sequence(random, metric, dim, length, false);
+  }
+
+  /** {@code trains}: for one of lists. */
+  static List<ModelOp> sequence(Random random, Metric metric, int dim, int length, boolean trains) {
     Vectors vectors = new Vectors(random, metric, dim);
     List<ModelOp> ops = new ArrayList<>();
     for (int i = 0; i < length; i++) {
-      ops.add(next(random, vectors));
+      ops.add(trains && random.nextInt(12) == 0 ? training(random) : next(random, vectors));
     }
     return ops;
+  }
+
+  private static ModelOp training(Random random) {
+    boolean waits = random.nextBoolean();
+    return new Train(waits && random.nextBoolean() ? 1 + random.nextInt(12) : 0, waits);
   }
 
   private static ModelOp next(Random random, Vectors vectors) {
@@ -82,7 +114,8 @@ public sealed interface ModelOp {
               FilterKind.values()[random.nextInt(FilterKind.values().length)],
               random.nextInt(4) == 0 ? random.nextInt(2) * 100 : random.nextInt(101),
               random.nextInt(4) == 0,
-              random.nextInt(10));
+              random.nextInt(10),
+              Reach.values()[random.nextInt(Reach.values().length)]);
     };
   }
 

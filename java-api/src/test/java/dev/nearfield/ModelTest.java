@@ -37,36 +37,58 @@ class ModelTest {
         int dim = round % 2 == 0 ? 1 + random.nextInt(5) : 1 + random.nextInt(70);
         List<ModelOp> ops = ModelOp.sequence(random, metric, dim, LENGTH);
         int stepRows = round % 2 == 0 ? 1 + random.nextInt(24) : SlotTable.STEP;
-        check(backend, metric, dim, stepRows, ops, seed);
+        check(new Case(backend, metric, dim, stepRows, IndexSpec.flat()), ops, seed);
       }
     }
   }
 
-  private static void check(
-      TestBackend backend, Metric metric, int dim, int stepRows, List<ModelOp> ops, Seed seed) {
-    if (run(backend, metric, dim, stepRows, ops) == null) {
-      return;
+  @ParameterizedTest
+  @EnumSource(
+      value = BackendKind.class,
+      names = {"JAVA", "CPU", "WGPU", "CUDA"})
+  void listsAgreeWithAMap(BackendKind kind) {
+    TestBackend backend = TestBackend.require(kind);
+    Seed seed = new Seed("ModelTest#listsAgreeWithAMap");
+    for (Metric metric : Metric.values()) {
+      for (int round = 0; round < backend.rounds(2); round++) {
+        Random random = seed.random(metric.ordinal() * 1000 + round);
+        int dim = round % 2 == 0 ? 1 + random.nextInt(5) : 1 + random.nextInt(70);
+        List<ModelOp> ops = ModelOp.sequence(random, metric, dim, LENGTH, true);
+        int stepRows = round % 2 == 0 ? 1 + random.nextInt(24) : SlotTable.STEP;
+        Encoding encoding = random.nextBoolean() ? Encoding.F32 : Encoding.AUTO;
+        IndexSpec spec = new IndexSpec.Ivf(0, encoding);
+        check(new Case(backend, metric, dim, stepRows, spec), ops, seed);
+      }
     }
-    List<ModelOp> shortest =
-        Shrink.minimise(
-            ops, SHRINK_ATTEMPTS, some -> run(backend, metric, dim, stepRows, some) != null);
-    fail(
-        "%s, %s, %d dimensions, steps of %d rows: %s%nafter%n%s%n%s"
-            .formatted(
-                backend.kind(),
-                metric,
-                dim,
-                stepRows,
-                run(backend, metric, dim, stepRows, shortest),
-                shortest.stream().map(ModelRun::describe).collect(Collectors.joining("\n")),
-                seed));
   }
 
-  private static @Nullable String run(
-      TestBackend backend, Metric metric, int dim, int stepRows, List<ModelOp> ops) {
-    try (AcceleratedVectorIndex index = backend.builder(dim, metric, stepRows).build()) {
-      return new ModelRun(index, metric).run(ops);
+  private record Case(TestBackend backend, Metric metric, int dim, int stepRows, IndexSpec spec) {
+    @Nullable String run(List<ModelOp> ops) {
+      try (AcceleratedVectorIndex index =
+          backend.builder(dim, metric, stepRows).spec(spec).build()) {
+        return new ModelRun(index, metric).run(ops);
+      }
     }
+
+    @Override
+    public String toString() {
+      return "%s, %s, %d dimensions, %s, steps of %d rows"
+          .formatted(backend.kind(), metric, dim, spec, stepRows);
+    }
+  }
+
+  private static void check(Case where, List<ModelOp> ops, Seed seed) {
+    if (where.run(ops) == null) {
+      return;
+    }
+    List<ModelOp> shortest = Shrink.minimise(ops, SHRINK_ATTEMPTS, some -> where.run(some) != null);
+    fail(
+        "%s: %s%nafter%n%s%n%s"
+            .formatted(
+                where,
+                where.run(shortest),
+                shortest.stream().map(ModelRun::describe).collect(Collectors.joining("\n")),
+                seed));
   }
 
   /** The model, not the index, is at fault here; the test must notice all the same. */

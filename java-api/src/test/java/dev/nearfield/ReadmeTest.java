@@ -24,6 +24,24 @@ class ReadmeTest {
       Pattern.compile(
           "<!-- snippet[^>]*-->\\s*```java\\n(.*?)```\\s*<!-- end of snippet -->", Pattern.DOTALL);
 
+  private static final Pattern LISTS =
+      Pattern.compile(
+          "<!-- lists[^>]*-->\\s*```java\\n(.*?)```\\s*<!-- end of lists -->", Pattern.DOTALL);
+
+  /** What the text around the second snippet takes for granted. */
+  private static final String GIVEN =
+      """
+      java.util.Random random = new java.util.Random(1);
+      float[][] rows = new float[1000][32];
+      for (float[] row : rows) {
+        for (int i = 0; i < row.length; i++) {
+          row[i] = (float) random.nextGaussian();
+        }
+      }
+      VectorBatch vectors = VectorBatch.of(rows);
+      float[] query = rows[0];
+      """;
+
   private static final Path ROOT = root();
 
   @TempDir Path folder;
@@ -47,16 +65,17 @@ class ReadmeTest {
   }
 
   /**
-   * Compiles the snippet as the main method of {@code readme.Main}, in a module of its own or not.
+   * Compiles a snippet as the main method of {@code readme.Main}, in a module of its own or not.
    */
-  private Path compile(boolean module) throws Exception {
-    Matcher snippet = SNIPPET.matcher(readme());
+  private Path compile(Pattern which, String given, boolean module) throws Exception {
+    Matcher snippet = which.matcher(readme());
     assertTrue(snippet.find(), "README.md has no snippet between its markers");
     Path source = Files.createDirectories(folder.resolve("source").resolve("readme"));
     Files.writeString(
         source.resolve("Main.java"),
         "package readme;\nimport dev.nearfield.*;\nclass Main {\n"
             + "public static void main(String[] args) {\n"
+            + given
             + snippet.group(1)
             + "}\n}\n");
     Path target = folder.resolve("target");
@@ -147,14 +166,14 @@ class ReadmeTest {
 
   @Test
   void runsOnTheModulePath() throws Exception {
-    Path main = compile(true);
+    Path main = compile(SNIPPET, "", true);
     String path = main + File.pathSeparator + classes(VectorBatch.class);
     check(run("java --enable-native-access=dev.nearfield", path, "readme/readme.Main"));
   }
 
   @Test
   void runsOnTheClassPath() throws Exception {
-    Path main = compile(false);
+    Path main = compile(SNIPPET, "", false);
     // The README's main class is `Main`, of the reader's own.
     Path launcher = Files.createDirectories(folder.resolve("launcher"));
     Files.writeString(
@@ -166,5 +185,15 @@ class ReadmeTest {
     String path =
         launcher + File.pathSeparator + main + File.pathSeparator + classes(VectorBatch.class);
     check(run("java --enable-native-access=ALL-UNNAMED", path));
+  }
+
+  @Test
+  void listsRun() throws Exception {
+    Path main = compile(LISTS, GIVEN, true);
+    String path = main + File.pathSeparator + classes(VectorBatch.class);
+    List<String> printed =
+        run("java --enable-native-access=dev.nearfield", path, "readme/readme.Main");
+    assertEquals(1, printed.size(), printed::toString);
+    assertTrue(printed.getFirst().matches("10 hits of (0|8) lists"), printed::toString);
   }
 }

@@ -299,6 +299,15 @@ public class nearfield_h extends nearfield_h$shared {
     public static int NF_HIDDEN() {
         return NF_HIDDEN;
     }
+    private static final int NF_CALIBRATION = (int)46L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.NF_CALIBRATION = 46
+     * }
+     */
+    public static int NF_CALIBRATION() {
+        return NF_CALIBRATION;
+    }
     private static final int NF_OP_KNN = (int)1L;
     /**
      * {@snippet lang=c :

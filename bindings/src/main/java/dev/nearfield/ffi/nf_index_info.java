@@ -32,6 +32,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t rotated;
  *     int32_t level_dims;
  *     double loosening;
+ *     int32_t lists;
+ *     int32_t reserved;
  * }
  * }
  */
@@ -58,7 +60,9 @@ public class nf_index_info {
         nearfield_h.C_LONG_LONG.withName("certified"),
         nearfield_h.C_INT.withName("rotated"),
         nearfield_h.C_INT.withName("level_dims"),
-        nearfield_h.C_DOUBLE.withName("loosening")
+        nearfield_h.C_DOUBLE.withName("loosening"),
+        nearfield_h.C_INT.withName("lists"),
+        nearfield_h.C_INT.withName("reserved")
     ).withName("nf_index_info");
 
     /**
@@ -814,6 +818,94 @@ public class nf_index_info {
      */
     public static void loosening(MemorySegment struct, double fieldValue) {
         struct.set(loosening$LAYOUT, loosening$OFFSET, fieldValue);
+    }
+
+    private static final OfInt lists$LAYOUT = (OfInt)$LAYOUT.select(groupElement("lists"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t lists
+     * }
+     */
+    public static final OfInt lists$layout() {
+        return lists$LAYOUT;
+    }
+
+    private static final long lists$OFFSET = $LAYOUT.byteOffset(groupElement("lists"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t lists
+     * }
+     */
+    public static final long lists$offset() {
+        return lists$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t lists
+     * }
+     */
+    public static int lists(MemorySegment struct) {
+        return struct.get(lists$LAYOUT, lists$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t lists
+     * }
+     */
+    public static void lists(MemorySegment struct, int fieldValue) {
+        struct.set(lists$LAYOUT, lists$OFFSET, fieldValue);
+    }
+
+    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final OfInt reserved$layout() {
+        return reserved$LAYOUT;
+    }
+
+    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final long reserved$offset() {
+        return reserved$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static int reserved(MemorySegment struct) {
+        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static void reserved(MemorySegment struct, int fieldValue) {
+        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
     }
 
     /**

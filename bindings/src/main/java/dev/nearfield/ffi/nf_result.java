@@ -24,6 +24,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint8_t *certified;
  *     int32_t *rescored;
  *     int32_t *lists_scanned;
+ *     float *recall_estimate;
  * }
  * }
  */
@@ -42,7 +43,8 @@ public class nf_result {
         nearfield_h.C_POINTER.withName("count"),
         nearfield_h.C_POINTER.withName("certified"),
         nearfield_h.C_POINTER.withName("rescored"),
-        nearfield_h.C_POINTER.withName("lists_scanned")
+        nearfield_h.C_POINTER.withName("lists_scanned"),
+        nearfield_h.C_POINTER.withName("recall_estimate")
     ).withName("nf_result");
 
     /**
@@ -446,6 +448,50 @@ public class nf_result {
      */
     public static void lists_scanned(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(lists_scanned$LAYOUT, lists_scanned$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout recall_estimate$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("recall_estimate"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * float *recall_estimate
+     * }
+     */
+    public static final AddressLayout recall_estimate$layout() {
+        return recall_estimate$LAYOUT;
+    }
+
+    private static final long recall_estimate$OFFSET = $LAYOUT.byteOffset(groupElement("recall_estimate"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * float *recall_estimate
+     * }
+     */
+    public static final long recall_estimate$offset() {
+        return recall_estimate$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * float *recall_estimate
+     * }
+     */
+    public static MemorySegment recall_estimate(MemorySegment struct) {
+        return struct.get(recall_estimate$LAYOUT, recall_estimate$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * float *recall_estimate
+     * }
+     */
+    public static void recall_estimate(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(recall_estimate$LAYOUT, recall_estimate$OFFSET, fieldValue);
     }
 
     /**

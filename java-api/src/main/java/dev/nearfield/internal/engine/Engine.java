@@ -32,6 +32,11 @@ public interface Engine extends AutoCloseable {
   boolean supportsCodesAlone(Metric metric);
 
   /**
+   * Whether indexes of that metric may keep their rows in lists, with codes where there are such.
+   */
+  boolean supportsLists(Metric metric);
+
+  /**
    * Whether calls compute on this machine's processors, so that how long one takes follows from its
    * work. A driver and its queue give no such promise, and may want to see one thread only.
    */
@@ -136,6 +141,8 @@ public interface Engine extends AutoCloseable {
    *
    * @param encoding what is kept: {@link Encoding#F32}, {@link Encoding#INT8} where {@link
    *     #supportsCodes}, or {@link Encoding#INT8_ONLY} where {@link #supportsCodesAlone}
+   * @param lists to train where {@link #supportsLists}, 0: as many as suit the rows; {@link #FLAT}:
+   *     the index has none
    */
   record IndexOptions(
       int dim,
@@ -143,7 +150,10 @@ public interface Engine extends AutoCloseable {
       long capacity,
       long memoryLimitBytes,
       double poincareMaxNorm,
-      Encoding encoding) {
+      Encoding encoding,
+      int lists) {
+    public static final int FLAT = -1;
+
     public IndexOptions {
       if (encoding == Encoding.AUTO) {
         throw new IllegalArgumentException(
@@ -151,10 +161,26 @@ public interface Engine extends AutoCloseable {
       }
     }
 
-    /** Without codes. */
+    /** Without lists. */
+    public IndexOptions(
+        int dim,
+        Metric metric,
+        long capacity,
+        long memoryLimitBytes,
+        double poincareMaxNorm,
+        Encoding encoding) {
+      this(dim, metric, capacity, memoryLimitBytes, poincareMaxNorm, encoding, FLAT);
+    }
+
+    /** Without codes and lists. */
     public IndexOptions(
         int dim, Metric metric, long capacity, long memoryLimitBytes, double poincareMaxNorm) {
       this(dim, metric, capacity, memoryLimitBytes, poincareMaxNorm, Encoding.F32);
+    }
+
+    /** Whether there are lists once they are trained. */
+    public boolean listed() {
+      return lists != FLAT;
     }
 
     /** Whether there are codes, with rows or without. */
@@ -168,11 +194,12 @@ public interface Engine extends AutoCloseable {
     }
 
     public IndexOptions withCapacity(long rows) {
-      return new IndexOptions(dim, metric, rows, memoryLimitBytes, poincareMaxNorm, encoding);
+      return new IndexOptions(
+          dim, metric, rows, memoryLimitBytes, poincareMaxNorm, encoding, lists);
     }
 
     public IndexOptions withoutLimit() {
-      return new IndexOptions(dim, metric, capacity, 0, poincareMaxNorm, encoding);
+      return new IndexOptions(dim, metric, capacity, 0, poincareMaxNorm, encoding, lists);
     }
   }
 
@@ -227,6 +254,7 @@ public interface Engine extends AutoCloseable {
    * @param filterOfQuery batch 32-bit indexes into filters, -1 for none; null: filter 0 for all
    * @param maxDistance NaN: unlimited; else nothing farther is returned
    * @param exact whatever the index keeps beside its rows, the answers of a scan of all of them
+   * @param reach how far a search goes in an index with lists that is not exact
    * @param maxOversample 0: every answer is exact; else at least 1: a scan of codes looks at that
    *     many times k rows at most, and answers may not be certified
    * @param rows out: batch x k 64-bit row numbers, -1 where missing
@@ -236,6 +264,10 @@ public interface Engine extends AutoCloseable {
    *     of all rows
    * @param rescored out, or null: batch 32-bit counts of rows looked at after a scan that left rows
    *     out
+   * @param listsScanned out, or null: batch 32-bit counts of lists looked into, 0 where there are
+   *     none
+   * @param recall out, or null: batch f32, the share of the nearest rows that the answer holds, by
+   *     an estimate; 1 where all rows were looked at
    */
   record SearchCall(
       MemorySegment queries,
@@ -246,11 +278,14 @@ public interface Engine extends AutoCloseable {
       float maxDistance,
       boolean exact,
       float maxOversample,
+      Reach reach,
       MemorySegment rows,
       MemorySegment distances,
       MemorySegment counts,
       @Nullable MemorySegment certified,
-      @Nullable MemorySegment rescored) {
+      @Nullable MemorySegment rescored,
+      @Nullable MemorySegment listsScanned,
+      @Nullable MemorySegment recall) {
 
     /** Every answer is exact, and nothing is told about how it was found. */
     public SearchCall(
@@ -272,11 +307,25 @@ public interface Engine extends AutoCloseable {
           maxDistance,
           false,
           0,
+          Reach.DEFAULT,
           rows,
           distances,
           counts,
           null,
+          null,
+          null,
           null);
     }
+  }
+
+  /**
+   * How far into its lists a search goes, each number 0 where nothing is said. Without lists every
+   * row is reached.
+   *
+   * @param probes lists
+   * @param targetRecall the share of the nearest rows that it should find, where probes is 0
+   */
+  record Reach(int probes, float targetRecall) {
+    public static final Reach DEFAULT = new Reach(0, 0);
   }
 }

@@ -66,8 +66,24 @@ public interface EngineIndex extends AutoCloseable {
    * @param data what to fit to instead, the same at every step; null: rows of the index
    * @param position where the last step ended, 0 at first
    */
-  TrainStep trainStep(
-      @Nullable FitSample data, long position, long budgetNanos, Engine.CallControl control);
+  default TrainStep trainStep(
+      @Nullable FitSample data, long position, long budgetNanos, Engine.CallControl control) {
+    return trainStep(new Training(data, 0, 0, 0, 0), position, budgetNanos, control);
+  }
+
+  /**
+   * The same of an index with lists: clusters a sample, and puts all rows into lists around its
+   * centroids. Until the last step searches go by the lists that there were before.
+   *
+   * @param how the same at every step
+   */
+  TrainStep trainStep(Training how, long position, long budgetNanos, Engine.CallControl control);
+
+  /** The lists of an index that is trained; null while there are none. */
+  @Nullable Lists readLists(Engine.CallControl control);
+
+  /** Puts all rows into these lists, as a training would. */
+  void writeLists(Lists lists, Engine.CallControl control);
 
   @Override
   void close();
@@ -80,11 +96,50 @@ public interface EngineIndex extends AutoCloseable {
 
   record TrainStep(long position, boolean done) {}
 
-  record Info(long rows, long liveRows, long deviceBytes, long workspaceBytes, Codes codes) {
-    /** Without codes. */
+  /**
+   * What is to be trained, and on what; numbers are 0 where nothing is said, and of lists but for
+   * the seed.
+   *
+   * @param data null: rows of the index
+   * @param lists that there shall be
+   * @param iterations of the clustering
+   * @param sample rows that are looked at
+   */
+  record Training(@Nullable FitSample data, int lists, int iterations, long sample, long seed) {}
+
+  /**
+   * @param centroids {@code count} x dim f32
+   * @param listOfRow a 32-bit number for each of the {@code rows}
+   * @param calibration of recall targets: f32 numbers that only natives know the meaning of
+   */
+  record Lists(
+      int count,
+      MemorySegment centroids,
+      MemorySegment listOfRow,
+      long rows,
+      MemorySegment calibration) {}
+
+  record Info(
+      long rows,
+      long liveRows,
+      long deviceBytes,
+      long workspaceBytes,
+      Codes codes,
+      ListSizes lists) {
+    /** Without lists. */
+    public Info(long rows, long liveRows, long deviceBytes, long workspaceBytes, Codes codes) {
+      this(rows, liveRows, deviceBytes, workspaceBytes, codes, ListSizes.NONE);
+    }
+
+    /** Without codes and lists. */
     public Info(long rows, long liveRows, long deviceBytes, long workspaceBytes) {
       this(rows, liveRows, deviceBytes, workspaceBytes, Codes.NONE);
     }
+  }
+
+  /** How many lists there are, and the rows in the smallest and the largest, dead ones included. */
+  record ListSizes(int count, long smallest, long largest) {
+    public static final ListSizes NONE = new ListSizes(0, 0, 0);
   }
 
   /**

@@ -6,6 +6,7 @@ import dev.nearfield.FallbackReason;
 import dev.nearfield.IndexStats;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.engine.EngineIndex.Codes;
+import dev.nearfield.internal.engine.EngineIndex.ListSizes;
 import dev.nearfield.internal.table.IndexState;
 import dev.nearfield.internal.value.StatsInfo;
 import java.util.EnumMap;
@@ -22,7 +23,8 @@ public final class IndexCounters {
       long deviceBytes,
       long hostBytes,
       Encoding encoding,
-      Codes codes) {}
+      Codes codes,
+      ListSizes lists) {}
 
   private record Counts(
       long queries, long certified, long batches, long compactions, long trainings) {}
@@ -30,7 +32,9 @@ public final class IndexCounters {
   private record Snapshot(Gauges gauges, Counts counts) {}
 
   private volatile Snapshot snapshot =
-      new Snapshot(new Gauges(0, 0, 0, 0, 0, Encoding.F32, Codes.NONE), new Counts(0, 0, 0, 0, 0));
+      new Snapshot(
+          new Gauges(0, 0, 0, 0, 0, Encoding.F32, Codes.NONE, ListSizes.NONE),
+          new Counts(0, 0, 0, 0, 0));
   private long scannedBefore; // by searches on devices that the index has left
   private long wholeBefore;
   private long largestCall;
@@ -93,7 +97,8 @@ public final class IndexCounters {
                     codes.bytes(),
                     scannedBefore + codes.scannedBytes(),
                     wholeBefore + codes.wholeBytes(),
-                    codes.loosening())),
+                    codes.loosening()),
+                info.lists()),
             snapshot.counts);
   }
 
@@ -126,6 +131,9 @@ public final class IndexCounters {
         gauges.deviceBytes,
         gauges.encoding,
         codes.bytes(),
+        gauges.lists.count(),
+        gauges.lists.smallest(),
+        gauges.lists.largest(),
         gauges.hostBytes,
         counts.queries,
         counts.certified,

@@ -49,7 +49,7 @@ final class BriefWork {
 
   private static boolean isBrief(SearchJob search, IndexState index, int maxBatch) {
     int k = SearchBatch.k(search, index);
-    double entries = (double) index.rowCount() + k;
+    double entries = (double) SearchBatch.rows(search, index) + k;
     return Remasking.isReady(search, index)
         && search.queryCount() <= SearchBatch.queryLimit(maxBatch, k)
         && search.queryCount() * entries * index.dim() <= MAX_FLOATS

@@ -48,6 +48,7 @@ final class IndexActor implements DeviceOwner.Turn {
   private @Nullable SearchWork searches;
   private final Compactor compactor;
   private final Trainer trainer;
+  private final ListTrainer listTrainer = new ListTrainer();
   private final Relocation relocation;
   private final LongWork longWork;
   private final Linger linger;
@@ -69,7 +70,7 @@ final class IndexActor implements DeviceOwner.Turn {
     this.linger = new Linger(config.maxLingerNanos());
     this.turns = new SearchTurns(mailbox, taken, linger, this::wake);
     this.relocation = new Relocation(elsewhere, reporter, mailbox, this::wake, this::isMovable);
-    this.longWork = new LongWork(compactor, trainer, relocation);
+    this.longWork = new LongWork(compactor, trainer, listTrainer, relocation);
   }
 
   /**
@@ -77,7 +78,11 @@ final class IndexActor implements DeviceOwner.Turn {
    * anything else.
    */
   void begin(DeviceOwner owner, Engine engine, Placement placement, IndexState index) {
-    settle(owner, engine, PlacementInfo.of(placement, index.encoding()), index);
+    settle(owner, engine, placed(placement, index), index);
+  }
+
+  private static Placement placed(Placement there, IndexState index) {
+    return PlacementInfo.of(there, index.encoding(), index.options().listed());
   }
 
   /** {@link #begin} failed or will never be called. */
@@ -164,7 +169,10 @@ final class IndexActor implements DeviceOwner.Turn {
         served = true;
         own.fail(e);
       }
-      return pending(worker) || compactor.wanted(index) || trainer.wanted(index)
+      return pending(worker)
+              || compactor.wanted(index)
+              || trainer.wanted(index)
+              || listTrainer.wanted()
           ? DeviceOwner.AGAIN
           : DeviceOwner.IDLE;
     }
@@ -330,6 +338,11 @@ final class IndexActor implements DeviceOwner.Turn {
           compactor.ask(compact);
         }
       }
+      case TrainJob train -> {
+        if (train.start()) {
+          listTrainer.ask(train);
+        }
+      }
       case MoveJob move -> {
         if (move.start()) {
           relocation.ask(move);
@@ -372,9 +385,10 @@ final class IndexActor implements DeviceOwner.Turn {
       LOG.log(System.Logger.Level.WARNING, "closing an index on the device it left failed", e);
     }
     IndexState there = move.target();
-    Placement placement = PlacementInfo.of(move.to().placement(), there.encoding());
+    Placement placement = placed(move.to().placement(), there);
     compactor.moved();
     trainer.moved();
+    listTrainer.moved();
     counters.moved();
     Runnable report = relocation.settled(placement);
     // The new owner thread may run at once, so nothing else after it.

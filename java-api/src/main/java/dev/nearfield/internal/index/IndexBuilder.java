@@ -8,6 +8,7 @@ import dev.nearfield.Device;
 import dev.nearfield.Encoding;
 import dev.nearfield.FallbackReason;
 import dev.nearfield.IndexListener;
+import dev.nearfield.IndexSpec;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
 import dev.nearfield.VectorBatch;
@@ -54,7 +55,8 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   private int mailboxCapacity = 1024;
   private Duration mailboxWait = Duration.ofSeconds(10);
   private @Nullable Duration timeout;
-  private Encoding encoding = Encoding.AUTO;
+  private IndexSpec spec = IndexSpec.flat();
+  private Encoding encoding = Encoding.AUTO; // if not said by the spec
   private @Nullable FitSample sample;
   private int codedFrom = IndexConfig.CODED_FROM;
   private double poincareMaxNorm;
@@ -118,6 +120,12 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
   /** For tests: as {@link IndexConfig#CODED_FROM}, to train with few vectors. */
   public IndexBuilder codedFrom(int vectors) {
     this.codedFrom = vectors;
+    return this;
+  }
+
+  @Override
+  public IndexBuilder spec(IndexSpec spec) {
+    this.spec = Objects.requireNonNull(spec, "spec");
     return this;
   }
 
@@ -202,7 +210,8 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
 
   @Override
   public AcceleratedVectorIndex build() {
-    checkEncoding();
+    IndexSpec chosen = chosen();
+    checkEncoding(chosen);
     StackRoom.require();
     IndexCounters counters = new IndexCounters();
     Completer completer = new Completer(executor);
@@ -211,18 +220,18 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
     if (own != null) {
       Placement placement = new PlacementInfo(own.device(), Optional.empty(), List.of());
       return make(
-          config(), DeviceOwner.of(own), placement, elsewhere, counters, completer, reporter);
+          config(chosen), DeviceOwner.of(own), placement, elsewhere, counters, completer, reporter);
     }
     IndexTargets targets = IndexTargets.of(acceleration, device, backend);
     boolean named = device != null || backend != null;
-    Elsewhere routes = named ? Elsewhere.NOWHERE : new PolicyRoutes(acceleration, config());
+    Elsewhere routes = named ? Elsewhere.NOWHERE : new PolicyRoutes(acceleration, config(chosen));
     return targets.first(
         (candidate, fallback, cause) -> {
           Placement placement = new PlacementInfo(candidate, fallback, targets.passedOver());
           IndexConfig config =
               fallback.equals(Optional.of(FallbackReason.MEMORY_BUDGET))
-                  ? config().withoutBudget()
-                  : config();
+                  ? config(chosen).withoutBudget()
+                  : config(chosen);
           AcceleratedVectorIndex index =
               OnDevice.use(
                   candidate,
@@ -233,8 +242,28 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
         });
   }
 
-  private void checkEncoding() {
+  /** The spec, with the encoding of whichever says one. */
+  private IndexSpec chosen() {
+    if (encoding == Encoding.AUTO || encoding == spec.encoding()) {
+      return spec;
+    }
+    if (spec.encoding() != Encoding.AUTO) {
+      throw new IllegalArgumentException(
+          "build: encoding [%s] and spec [%s], they must have the same encoding or one of them AUTO"
+              .formatted(encoding, spec));
+    }
+    return spec.withEncoding(encoding);
+  }
+
+  private void checkEncoding(IndexSpec chosen) {
+    Encoding encoding = chosen.encoding();
     boolean alone = encoding == Encoding.INT8_ONLY;
+    if (alone && chosen instanceof IndexSpec.Ivf ivf) {
+      throw new IllegalArgumentException(
+          "build: encoding [INT8_ONLY] with lists [%d], which keep their vectors in 32-bit floats;"
+                  .formatted(ivf.lists())
+              + " F32, INT8 and AUTO are possible");
+    }
     if ((alone || encoding == Encoding.INT8) && metric == Metric.MANHATTAN) {
       throw new IllegalArgumentException(
           "build: encoding [%s] with metric MANHATTAN, whose sums no codes bound; F32 and AUTO are possible"
@@ -293,11 +322,11 @@ public final class IndexBuilder implements AcceleratedVectorIndex.Builder {
     return fixed == null ? new SecureRandom().nextInt() >>> 1 : fixed;
   }
 
-  private IndexConfig config() {
+  private IndexConfig config(IndexSpec chosen) {
     return new IndexConfig(
         dim,
         metric,
-        encoding,
+        chosen,
         sample,
         codedFrom,
         poincareMaxNorm,

@@ -4,15 +4,19 @@ package dev.nearfield.internal.index;
 import dev.nearfield.AcceleratedVectorIndex;
 import dev.nearfield.CompactionReport;
 import dev.nearfield.Encoding;
+import dev.nearfield.IndexSpec;
 import dev.nearfield.IndexStats;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.SearchResult;
 import dev.nearfield.StoredVector;
+import dev.nearfield.TrainingReport;
+import dev.nearfield.TrainingRequest;
 import dev.nearfield.VectorBatch;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
+import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.event.FallbackReporter;
 import dev.nearfield.internal.event.IndexCounters;
 import dev.nearfield.internal.move.Elsewhere;
@@ -266,6 +270,18 @@ final class IndexFront implements AcceleratedVectorIndex {
   @Override
   public CompletableFuture<CompactionReport> compact() {
     return submitAsync(new Jobs.Compact(timeout), Function.identity());
+  }
+
+  @Override
+  public CompletableFuture<TrainingReport> train(TrainingRequest request) {
+    if (!(config.spec() instanceof IndexSpec.Ivf spec)) {
+      throw new IllegalArgumentException(
+          "train: this index is flat, it has no lists; build it with IndexSpec.ivf(lists)");
+    }
+    StackRoom.require();
+    FitSample data = request.vectors().map(batch -> intake.sample("train", batch)).orElse(null);
+    TrainJob job = TrainJob.of(timeout, request, spec, data, completer);
+    return submitAsync(job, Function.identity());
   }
 
   @Override

@@ -11,6 +11,7 @@ import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
+import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.event.IndexCounters;
 import dev.nearfield.internal.move.Relocation;
 import dev.nearfield.internal.table.IndexState;
@@ -295,7 +296,7 @@ final class IndexWork {
   Object trainStep(long position, long budgetNanos) {
     try {
       EngineIndex.TrainStep step =
-          state.rows().trainStep(null, position, budgetNanos, control(Long.MAX_VALUE));
+          state.rows().trainStep((FitSample) null, position, budgetNanos, control(Long.MAX_VALUE));
       if (step.done()) {
         counters.trained();
       }
@@ -303,6 +304,38 @@ final class IndexWork {
       return step;
     } catch (RuntimeException | Error e) {
       return failed("train", e);
+    }
+  }
+
+  /**
+   * The same of lists, which its caller may stop, too; without lists there is nothing to do but to
+   * refuse what would be refused with them.
+   *
+   * @param position negative before the first step
+   */
+  Object trainListsStep(TrainJob job, long position, long budgetNanos) {
+    try {
+      CancelWord.Batch batch = cancel.arm();
+      job.join(batch); // of one that is to be stopped, the word is set when the device looks
+      batch.gathered();
+      if (position < 0) {
+        job.check(state.live());
+      }
+      EngineIndex.TrainStep step =
+          state.options().listed()
+              ? state
+                  .rows()
+                  .trainStep(job.how, Math.max(0, position), budgetNanos, control(Long.MAX_VALUE))
+              : new EngineIndex.TrainStep(0, true);
+      if (step.done() && state.options().listed()) {
+        counters.trained();
+      }
+      publish();
+      return step;
+    } catch (RuntimeException | Error e) {
+      return failed("train", e);
+    } finally {
+      cancel.disarm();
     }
   }
 }

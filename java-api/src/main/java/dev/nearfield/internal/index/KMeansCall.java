@@ -76,7 +76,7 @@ final class KMeansCall extends SteppedCall<KMeansCall.Times> {
     boolean done = running.step(Math.max(1, untilNanos - System.nanoTime()), control);
     if (listener != null) {
       progress = new KMeans.Progress(running.done(), running.total());
-      wake();
+      wakeWaiter();
     }
     if (!done) {
       return DeviceOwner.AGAIN;

@@ -76,10 +76,10 @@ public record KMeansJob(
   }
 
   /** For one device: a start is written over. */
-  private KMeansRequest request(
-      Arena arena, MemorySegment copy, @Nullable MemorySegment counts) {
+  private KMeansRequest request(Arena arena, MemorySegment copy, @Nullable MemorySegment counts) {
     int dim = vectors.dimension();
-    MemorySegment centroids = arena.allocate((long) clusters * dim * Float.BYTES, KnnPieces.ALIGNMENT);
+    MemorySegment centroids =
+        arena.allocate((long) clusters * dim * Float.BYTES, KnnPieces.ALIGNMENT);
     if (start != null) {
       float[] values = new float[Math.multiplyExact(clusters, dim)];
       start.copyTo(0, clusters, MemorySegment.ofArray(values));

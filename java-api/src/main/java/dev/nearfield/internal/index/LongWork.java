@@ -18,14 +18,16 @@ final class LongWork {
 
   private final Compactor compactor;
   private final Trainer trainer;
+  private final ListTrainer listTrainer;
   private final Relocation relocation;
   private final Inserts inserts;
   private final Removals removals = new Removals();
   private int kind;
 
-  LongWork(Compactor compactor, Trainer trainer, Relocation relocation) {
+  LongWork(Compactor compactor, Trainer trainer, ListTrainer listTrainer, Relocation relocation) {
     this.compactor = compactor;
     this.trainer = trainer;
+    this.listTrainer = listTrainer;
     this.relocation = relocation;
     this.inserts = new Inserts(relocation);
   }
@@ -75,6 +77,7 @@ final class LongWork {
 
   /** What concerns all rows, one after the other: whichever has begun goes on to its end. */
   private boolean rearrange(IndexHome here, IndexState index, IndexWork worker, Scratch scratch) {
+    listTrainer.endStopped();
     if (index.renumbering()) {
       index.renumberStep();
       if (!index.renumbering()) {
@@ -88,9 +91,9 @@ final class LongWork {
     }
     boolean hidden = inserts.begun();
     if (!hidden && relocation.begin(here, index)) {
-      return true; // a training under way need not end: the codes stay behind
+      return true; // a training under way need not end: what comes of it stays behind
     }
-    if (!trainer.running()) {
+    if (!trainer.running() && !listTrainer.running()) {
       if (hidden) {
         return false;
       }
@@ -98,6 +101,10 @@ final class LongWork {
         compactor.step(index, worker, scratch);
         return true;
       }
+    }
+    if (listTrainer.wanted()) {
+      listTrainer.step(index, worker);
+      return true;
     }
     if (!trainer.wanted(index)) {
       return false;
@@ -115,5 +122,6 @@ final class LongWork {
     inserts.failAll(cause);
     removals.failAll(cause);
     compactor.failAll(cause);
+    listTrainer.failAll(cause);
   }
 }

@@ -3,6 +3,7 @@ package dev.nearfield.internal.index;
 
 import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.table.IndexState;
 import dev.nearfield.internal.table.RowMask;
 import dev.nearfield.internal.turn.Scratch;
@@ -35,16 +36,55 @@ final class SearchBatch {
 
   /**
    * Whether both get the same answers together as alone. A bound on the work of a scan by codes
-   * follows from k, and what is asked to be exact must not be scanned otherwise.
+   * follows from k, and so does how many lists are looked into; what is asked to be exact must not
+   * be scanned otherwise.
    */
   private static boolean goTogether(SearchJob a, SearchJob b, IndexState state) {
-    if (!state.options().coded()) {
+    Engine.IndexOptions options = state.options();
+    if (!options.coded() && !options.listed()) {
       return true;
     }
+    if (a.request.exact() || b.request.exact()) {
+      return a.request.exact() == b.request.exact();
+    }
     float bound = a.maxOversample();
-    return a.request.exact() == b.request.exact()
-        && bound == b.maxOversample()
-        && (bound == 0 || k(a, state) == k(b, state));
+    boolean followsFromK = bound != 0 || options.listed();
+    return bound == b.maxOversample()
+        && (!options.listed() || a.reach().equals(b.reach()))
+        && (!followsFromK || k(a, state) == k(b, state));
+  }
+
+  /** Whether the job looks into lists, as far as it has to, and not at every row. */
+  static boolean inLists(SearchJob job, IndexState state) {
+    return state.lists().count() > 0 && !job.request.exact();
+  }
+
+  /**
+   * Rows that a query of the job looks at, at most: those of its lists and, where these have too
+   * few for it, of as many again until there are k. A filter or a target may lead it into any of
+   * them.
+   */
+  static long rows(SearchJob job, IndexState state) {
+    EngineIndex.ListSizes lists = state.lists();
+    int probes = job.reach().probes();
+    if (!inLists(job, state) || probes == 0 || job.filter != null) {
+      return state.rowCount();
+    }
+    long looked = probes * lists.largest() + 2L * k(job, state);
+    return lists.count() + Math.min(state.rowCount(), looked);
+  }
+
+  /** Fails what does not fit the index as it is; answers whether it does. */
+  static boolean fits(SearchJob job, IndexState state) {
+    int lists = state.lists().count();
+    int probes = job.reach().probes();
+    if (lists == 0 || probes <= lists) {
+      return true;
+    }
+    job.fail(
+        new IllegalArgumentException(
+            "search: probes [%d], the index has %d lists".formatted(probes, lists)));
+    return false;
   }
 
   /** Hits that a query of the job can have; at least 1. */
@@ -122,11 +162,14 @@ final class SearchBatch {
             Float.NaN, // limits differ between searches: the answers are cut when handed out
             members.getFirst().request.exact(),
             members.getFirst().maxOversample(),
+            members.getFirst().reach(),
             scratch.get(Scratch.Use.ROWS, hits * Long.BYTES),
             scratch.get(Scratch.Use.DISTANCES, hits * Float.BYTES),
             scratch.get(Scratch.Use.COUNTS, (long) batch * Integer.BYTES),
             scratch.get(Scratch.Use.CERTIFIED, batch),
-            scratch.get(Scratch.Use.RESCORED, (long) batch * Integer.BYTES));
+            scratch.get(Scratch.Use.RESCORED, (long) batch * Integer.BYTES),
+            scratch.get(Scratch.Use.LISTS_SCANNED, (long) batch * Integer.BYTES),
+            scratch.get(Scratch.Use.RECALL, (long) batch * Float.BYTES));
     state.rows().search(call, control);
     return new Answers(batch, handOut(state, members, limit, call));
   }
@@ -138,6 +181,9 @@ final class SearchBatch {
   private static List<SearchJob> begun(IndexState state, List<SearchJob> jobs) {
     List<SearchJob> members = new ArrayList<>(jobs.size());
     for (SearchJob job : jobs) {
+      if (!fits(job, state)) {
+        continue;
+      }
       try {
         job.begin(k(job, state));
         RowMask mask = job.mask();
@@ -167,6 +213,8 @@ final class SearchBatch {
     Metric metric = state.options().metric();
     MemorySegment certified = Objects.requireNonNull(call.certified());
     MemorySegment rescored = Objects.requireNonNull(call.rescored());
+    MemorySegment lists = Objects.requireNonNull(call.listsScanned());
+    MemorySegment recall = Objects.requireNonNull(call.recall());
     int proven = 0;
     int q = 0;
     for (SearchJob job : jobs) {
@@ -184,7 +232,11 @@ final class SearchBatch {
         }
         boolean isProven = certified.get(ValueLayout.JAVA_BYTE, q) != 0;
         proven += isProven ? 1 : 0;
-        job.nextQuery(isProven, rescored.getAtIndex(ValueLayout.JAVA_INT, q));
+        job.nextQuery(
+            isProven,
+            rescored.getAtIndex(ValueLayout.JAVA_INT, q),
+            lists.getAtIndex(ValueLayout.JAVA_INT, q),
+            recall.getAtIndex(ValueLayout.JAVA_FLOAT, q));
       }
     }
     return proven;

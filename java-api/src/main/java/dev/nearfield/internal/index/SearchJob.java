@@ -14,6 +14,7 @@ import dev.nearfield.internal.turn.Request;
 import dev.nearfield.internal.value.ColumnarResult;
 import dev.nearfield.internal.value.ExecutionInfo;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -36,6 +37,8 @@ final class SearchJob extends Request<SearchResult> {
   private int stride = -1;
   private int[] counts = {};
   private int[] rescored = {};
+  private int[] lists = {};
+  private float[] recall = {};
   private final BitSet notCertified = new BitSet();
   private long[] handles = {};
   private float[] distances = {};
@@ -71,6 +74,17 @@ final class SearchJob extends Request<SearchResult> {
     }
     float near = (float) request.maxOversample();
     return near > request.maxOversample() ? Math.nextDown(near) : near;
+  }
+
+  /** How far into lists it goes; what is exact goes through all. */
+  Engine.Reach reach() {
+    if (request.exact() || request.probes() == 0 && request.targetRecall() == 0) {
+      return Engine.Reach.DEFAULT;
+    }
+    // Not 0 for the least of targets, which would be none.
+    float target = (float) request.targetRecall();
+    boolean lost = target == 0 && request.targetRecall() > 0;
+    return new Engine.Reach(request.probes(), lost ? Float.MIN_VALUE : target);
   }
 
   /** Makes the mask once more. Any thread without a turn. */
@@ -112,6 +126,9 @@ final class SearchJob extends Request<SearchResult> {
     if (stride < 0) {
       counts = new int[queryCount()];
       rescored = new int[queryCount()];
+      lists = new int[queryCount()];
+      recall = new float[queryCount()];
+      Arrays.fill(recall, 1); // of an empty index nothing is missing
       started = System.nanoTime();
     }
     for (int q = 0; q < answered; q++) {
@@ -152,8 +169,10 @@ final class SearchJob extends Request<SearchResult> {
   }
 
   /** Goes on to the next query; how the answer to this one was found. */
-  void nextQuery(boolean certified, int looked) {
+  void nextQuery(boolean certified, int looked, int listsScanned, float estimate) {
     notCertified.set(answered, !certified);
+    lists[answered] = listsScanned;
+    recall[answered] = estimate;
     rescored[answered++] = looked;
   }
 
@@ -170,6 +189,8 @@ final class SearchJob extends Request<SearchResult> {
         handles,
         distances,
         rescored,
+        lists,
+        recall,
         new ExecutionInfo(
             device,
             queryCount(),

@@ -31,6 +31,7 @@ final class SearchWork {
   private final Device device;
   private final Optional<FallbackReason> fallback;
   private final Pace pace = new Pace(DeviceOwner.TURN_NANOS);
+  private final Pace listPace = new Pace(DeviceOwner.TURN_NANOS); // of searches in lists
 
   SearchWork(
       IndexConfig config,
@@ -52,7 +53,13 @@ final class SearchWork {
   /** How many queries a device call takes that begins with this search. */
   int limit(SearchJob first) {
     int k = Math.max(SearchBatch.k(first, state), first.stride());
-    return pace.queries(state.rowCount(), SearchBatch.queryLimit(config.maxBatch(), k));
+    return pace(first)
+        .queries(SearchBatch.rows(first, state), SearchBatch.queryLimit(config.maxBatch(), k));
+  }
+
+  /** A row costs otherwise where a query skips most of them. */
+  private Pace pace(SearchJob job) {
+    return SearchBatch.inLists(job, state) ? listPace : pace;
   }
 
   /** Takes the next search from the mailbox and those that go with it, {@code limit} queries. */
@@ -99,14 +106,22 @@ final class SearchWork {
       }
       boolean proven = !state.options().codesAlone();
       counters.searched(queries, proven ? queries : 0, 0, 0);
-      jobs.forEach(job -> job.succeed(job.empty(metric, device, fallback, proven)));
+      for (SearchJob job : jobs) {
+        if (SearchBatch.fits(job, state)) {
+          job.succeed(job.empty(metric, device, fallback, proven));
+        }
+      }
       return;
+    }
+    long rows = 0;
+    for (SearchJob job : jobs) {
+      rows = Math.max(rows, SearchBatch.rows(job, state));
     }
     long start = System.nanoTime();
     SearchBatch.Answers answers = SearchBatch.run(state, jobs, limit, scratch, control);
     int asked = answers.asked();
     long took = System.nanoTime() - start;
-    pace.took(asked, state.rowCount(), took);
+    pace(jobs.getFirst()).took(asked, rows, took);
     long hits = (long) asked * jobs.getFirst().stride();
     if (counters.searched(asked, answers.certified(), 1, hits)
         || state.options().coded() && took >= LOOK_NANOS) {

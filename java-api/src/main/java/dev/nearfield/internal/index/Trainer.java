@@ -51,7 +51,9 @@ final class Trainer {
     if (running) {
       return true;
     }
-    if (index.encoding() != Encoding.INT8 || index.live() < liveFrom) {
+    if (index.encoding() != Encoding.INT8
+        || index.options().listed() // whose codes are fitted with the lists
+        || index.live() < liveFrom) {
       return false;
     }
     return trainedAt == NEVER

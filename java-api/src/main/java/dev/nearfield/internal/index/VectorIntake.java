@@ -3,8 +3,10 @@ package dev.nearfield.internal.index;
 
 import dev.nearfield.Encoding;
 import dev.nearfield.VectorBatch;
+import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.engine.VectorCheck;
 import dev.nearfield.internal.table.IndexConfig;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -57,6 +59,14 @@ final class VectorIntake {
     return copy;
   }
 
+  /** A copy in native memory of what lists are to be trained on. */
+  FitSample sample(String operation, VectorBatch batch) {
+    checkDimension(operation, batch.dimension());
+    MemorySegment copy = Arena.ofAuto().allocate(batch.byteSize(), Float.BYTES);
+    copyChecked(operation, batch, 0, batch.size(), copy);
+    return new FitSample(copy.asReadOnly(), batch.size());
+  }
+
   /** Hands a large insert its chunks, as long as it takes them. */
   void feed(InsertJob job, VectorBatch vectors) {
     try {
@@ -65,7 +75,8 @@ final class VectorIntake {
         if (buffer == null) {
           return;
         }
-        copyChecked(vectors, first, Math.min(job.chunkRows, vectors.size() - first), buffer);
+        copyChecked(
+            "addAll", vectors, first, Math.min(job.chunkRows, vectors.size() - first), buffer);
         job.copied();
       }
     } catch (RuntimeException | Error e) { // a bad vector, or a segment closed meanwhile
@@ -80,7 +91,8 @@ final class VectorIntake {
   }
 
   /** A few rows at a time: what is checked is what was copied, and still in the nearest cache. */
-  private void copyChecked(VectorBatch vectors, int first, int count, MemorySegment to) {
+  private void copyChecked(
+      String operation, VectorBatch vectors, int first, int count, MemorySegment to) {
     int step = Math.max(1, CHECK_BYTES / Float.BYTES / dim);
     int[] bits = new int[Math.min(step, count) * dim];
     for (int done = 0; done < count; done += step) {
@@ -91,7 +103,7 @@ final class VectorIntake {
       if (!check.plainlyFine(bits, some)) {
         float[] values = new float[some * dim];
         MemorySegment.copy(to, ValueLayout.JAVA_FLOAT, at, values, 0, values.length);
-        check.checkAll("addAll", "vector", first + done, values, some);
+        check.checkAll(operation, "vector", first + done, values, some);
       }
     }
   }

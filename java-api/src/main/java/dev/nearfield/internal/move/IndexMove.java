@@ -3,6 +3,7 @@ package dev.nearfield.internal.move;
 
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.Engine.CallControl;
+import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.table.IndexState;
 import dev.nearfield.internal.table.LiveRows;
 import dev.nearfield.internal.table.SlotTable;
@@ -16,7 +17,8 @@ import org.jspecify.annotations.Nullable;
  * thread, added on the new one, and so on; no vector is on the host longer than that. The index
  * serves nothing else meanwhile, so nothing changes under it. Dead rows stay behind. Codes are made
  * anew there, of an index that keeps nothing else from what they stand for; what they were fitted
- * to at the build they are fitted to before.
+ * to at the build they are fitted to before. Lists go along once all vectors are there, in one
+ * call, where the destination has such.
  */
 public final class IndexMove implements DeviceOwner.Turn {
   enum Phase {
@@ -40,6 +42,7 @@ public final class IndexMove implements DeviceOwner.Turn {
   private final LiveRows chunk;
   private volatile Phase phase = Phase.READ; // who may touch the rest
   private int nextRow;
+  private EngineIndex.@Nullable Lists lists; // with the last chunk
   private @Nullable Engine engine;
   private @Nullable IndexState target;
   private @Nullable Throwable failure;
@@ -81,6 +84,9 @@ public final class IndexMove implements DeviceOwner.Turn {
   void read(Scratch scratch) {
     try {
       nextRow = from.readLive(nextRow, chunk, scratch);
+      if (nextRow == from.rowCount()) {
+        lists = from.readLists();
+      }
       phase = Phase.WRITE;
     } catch (RuntimeException | Error e) {
       failure = e;
@@ -113,6 +119,10 @@ public final class IndexMove implements DeviceOwner.Turn {
           drop();
         } else if (there.fitStep(Math.max(1, untilNanos - System.nanoTime()), CallControl.NONE)) {
           there.adopt(chunk, scratch);
+          EngineIndex.Lists known = lists;
+          if (known != null && there.options().listed()) {
+            there.writeLists(known);
+          }
           phase = nextRow == from.rowCount() ? Phase.DONE : Phase.READ;
         } else {
           return DeviceOwner.AGAIN;

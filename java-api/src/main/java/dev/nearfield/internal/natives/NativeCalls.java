@@ -22,14 +22,17 @@ import dev.nearfield.ffi.nf_index_estimate_fn;
 import dev.nearfield.ffi.nf_index_info;
 import dev.nearfield.ffi.nf_index_info_fn;
 import dev.nearfield.ffi.nf_index_read_fn;
+import dev.nearfield.ffi.nf_index_read_lists_fn;
 import dev.nearfield.ffi.nf_index_replace_fn;
 import dev.nearfield.ffi.nf_index_search_fn;
 import dev.nearfield.ffi.nf_index_set_live_fn;
 import dev.nearfield.ffi.nf_index_train_fn;
+import dev.nearfield.ffi.nf_index_write_lists_fn;
 import dev.nearfield.ffi.nf_kmeans;
 import dev.nearfield.ffi.nf_kmeans_fn;
 import dev.nearfield.ffi.nf_knn;
 import dev.nearfield.ffi.nf_knn_fn;
+import dev.nearfield.ffi.nf_lists;
 import dev.nearfield.ffi.nf_live;
 import dev.nearfield.ffi.nf_matrix;
 import dev.nearfield.ffi.nf_quantize;
@@ -88,6 +91,8 @@ public final class NativeCalls {
   private final MethodHandle indexCompact;
   private final MethodHandle indexTrain;
   private final MethodHandle indexSearch;
+  private final MethodHandle indexReadLists;
+  private final MethodHandle indexWriteLists;
 
   private NativeCalls(MemorySegment table) throws LoadException {
     abiMajor = nf_api.abi_major(table);
@@ -113,6 +118,8 @@ public final class NativeCalls {
     indexCompact = bind(table, "index_compact", nf_index_compact_fn.descriptor());
     indexTrain = bind(table, "index_train", nf_index_train_fn.descriptor());
     indexSearch = bind(table, "index_search", nf_index_search_fn.descriptor());
+    indexReadLists = bind(table, "index_read_lists", nf_index_read_lists_fn.descriptor());
+    indexWriteLists = bind(table, "index_write_lists", nf_index_write_lists_fn.descriptor());
   }
 
   /** The ABI major of this jar. */
@@ -387,6 +394,24 @@ public final class NativeCalls {
     room(request, nf_search.layout());
     try {
       return (int) indexSearch.invokeExact(index, request, frame.call());
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  int indexReadLists(MemorySegment index, MemorySegment lists, CallFrame frame) {
+    room(lists, nf_lists.layout());
+    try {
+      return (int) indexReadLists.invokeExact(index, lists, frame.call());
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  int indexWriteLists(MemorySegment index, MemorySegment lists, CallFrame frame) {
+    room(lists, nf_lists.layout());
+    try {
+      return (int) indexWriteLists.invokeExact(index, lists, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }

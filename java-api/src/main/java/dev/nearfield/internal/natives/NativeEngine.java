@@ -51,16 +51,17 @@ public final class NativeEngine implements Engine {
   public boolean supports(Metric metric) {
     try (CallFrame frame = new CallFrame(CallControl.NONE)) {
       int f32 = nearfield_h.NF_F32();
-      return supports(frame, metric, nearfield_h.NF_OP_INDEX(), f32, f32)
-          && supports(frame, metric, nearfield_h.NF_OP_KNN(), f32, f32);
+      int flat = nearfield_h.NF_FLAT();
+      return supportsIndex(frame, metric, flat, f32, f32)
+          && supports(frame, metric, nearfield_h.NF_OP_KNN(), flat, f32, f32);
     }
   }
 
   @Override
   public boolean supportsCodes(Metric metric) {
     try (CallFrame frame = new CallFrame(CallControl.NONE)) {
-      return supports(
-          frame, metric, nearfield_h.NF_OP_INDEX(), nearfield_h.NF_F32(), nearfield_h.NF_I8());
+      return supportsIndex(
+          frame, metric, nearfield_h.NF_FLAT(), nearfield_h.NF_F32(), nearfield_h.NF_I8());
     }
   }
 
@@ -68,7 +69,18 @@ public final class NativeEngine implements Engine {
   public boolean supportsCodesAlone(Metric metric) {
     try (CallFrame frame = new CallFrame(CallControl.NONE)) {
       int i8 = nearfield_h.NF_I8(); // codes alone are stored as what is scanned
-      return supports(frame, metric, nearfield_h.NF_OP_INDEX(), i8, i8);
+      return supportsIndex(frame, metric, nearfield_h.NF_FLAT(), i8, i8);
+    }
+  }
+
+  @Override
+  public boolean supportsLists(Metric metric) {
+    try (CallFrame frame = new CallFrame(CallControl.NONE)) {
+      int ivf = nearfield_h.NF_IVF();
+      int f32 = nearfield_h.NF_F32();
+      return supportsIndex(frame, metric, ivf, f32, f32)
+          && (!supportsCodes(metric)
+              || supportsIndex(frame, metric, ivf, f32, nearfield_h.NF_I8()));
     }
   }
 
@@ -82,11 +94,16 @@ public final class NativeEngine implements Engine {
     return lost;
   }
 
+  private boolean supportsIndex(
+      CallFrame frame, Metric metric, int kind, int storeType, int scanType) {
+    return supports(frame, metric, nearfield_h.NF_OP_INDEX(), kind, storeType, scanType);
+  }
+
   private boolean supports(
-      CallFrame frame, Metric metric, int operation, int storeType, int scanType) {
+      CallFrame frame, Metric metric, int operation, int kind, int storeType, int scanType) {
     MemorySegment what = frame.struct(nf_capability.layout());
     nf_capability.op(what, operation);
-    nf_capability.index_kind(what, nearfield_h.NF_FLAT());
+    nf_capability.index_kind(what, kind);
     nf_capability.metric(what, MetricCode.of(metric));
     nf_capability.input_dtype(what, nearfield_h.NF_F32());
     nf_capability.store_dtype(what, storeType);
@@ -119,7 +136,8 @@ public final class NativeEngine implements Engine {
 
   private static MemorySegment describe(CallFrame frame, IndexOptions options) {
     MemorySegment desc = frame.struct(nf_index_desc.layout());
-    nf_index_desc.kind(desc, nearfield_h.NF_FLAT());
+    nf_index_desc.kind(desc, options.listed() ? nearfield_h.NF_IVF() : nearfield_h.NF_FLAT());
+    nf_index_desc.lists(desc, options.listed() ? options.lists() : 0);
     nf_index_desc.metric(desc, MetricCode.of(options.metric()));
     nf_index_desc.dim(desc, options.dim());
     nf_index_desc.store_dtype(desc, nearfield_h.NF_F32());

@@ -5,6 +5,7 @@ import dev.nearfield.ffi.nearfield_h;
 import dev.nearfield.ffi.nf_add;
 import dev.nearfield.ffi.nf_compact;
 import dev.nearfield.ffi.nf_index_info;
+import dev.nearfield.ffi.nf_lists;
 import dev.nearfield.ffi.nf_live;
 import dev.nearfield.ffi.nf_step;
 import dev.nearfield.ffi.nf_train;
@@ -14,6 +15,7 @@ import dev.nearfield.internal.engine.Engine.SearchCall;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.natives.NativeErrors.Memory;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
@@ -49,7 +51,11 @@ final class NativeIndex implements EngineIndex {
               nf_index_info.code_bytes(info),
               nf_index_info.scanned_bytes(info),
               nf_index_info.whole_bytes(info),
-              nf_index_info.loosening(info)));
+              nf_index_info.loosening(info)),
+          new ListSizes(
+              nf_index_info.lists(info),
+              nf_index_info.smallest_list(info),
+              nf_index_info.largest_list(info)));
     }
   }
 
@@ -69,6 +75,11 @@ final class NativeIndex implements EngineIndex {
   private Memory shortage(long count) {
     Info info = info();
     return engine.shortage(options, info.rows() + count, info.deviceBytes());
+  }
+
+  /** Of lists that are made from the rows. */
+  private Memory shortageOfCopy() {
+    return shortage(info().rows());
   }
 
   @Override
@@ -138,19 +149,71 @@ final class NativeIndex implements EngineIndex {
   }
 
   @Override
-  public TrainStep trainStep(
-      @Nullable FitSample data, long position, long budgetNanos, CallControl control) {
+  public TrainStep trainStep(Training how, long position, long budgetNanos, CallControl control) {
     try (CallFrame frame = new CallFrame(control)) {
       MemorySegment request = frame.struct(nf_train.layout());
+      nf_train.lists(request, how.lists());
+      nf_train.iterations(request, how.iterations());
+      nf_train.sample(request, how.sample());
+      nf_train.seed(request, how.seed());
+      FitSample data = how.data();
       if (data != null) {
         nf_train.data(request, frame.matrix(data.vectors(), data.count(), dim));
       }
       MemorySegment step = frame.struct(nf_step.layout());
       nf_step.budget_ns(step, budgetNanos);
       nf_step.position(step, position);
-      engine.check(frame, calls.indexTrain(index(), request, step, frame), "nf_index_train");
+      int status = calls.indexTrain(index(), request, step, frame);
+      engine.check(frame, status, "nf_index_train", this::shortageOfCopy);
       return new TrainStep(nf_step.position(step), nf_step.done(step) != 0);
     }
+  }
+
+  @Override
+  public @Nullable Lists readLists(CallControl control) {
+    Info info = info();
+    int count = info.lists().count();
+    if (count == 0) {
+      return null;
+    }
+    Arena memory = Arena.ofAuto(); // they go to another thread, and nobody knows for how long
+    Lists lists =
+        new Lists(
+            count,
+            memory.allocate(ValueLayout.JAVA_FLOAT, (long) count * dim),
+            memory.allocate(ValueLayout.JAVA_INT, info.rows()),
+            info.rows(),
+            memory.allocate(ValueLayout.JAVA_FLOAT, nearfield_h.NF_CALIBRATION()));
+    try (CallFrame frame = new CallFrame(control)) {
+      MemorySegment centroids = frame.matrixOut(lists.centroids(), count, dim);
+      MemorySegment request = struct(frame, lists, centroids);
+      engine.check(frame, calls.indexReadLists(index(), request, frame), "nf_index_read_lists");
+    }
+    return lists;
+  }
+
+  @Override
+  public void writeLists(Lists lists, CallControl control) {
+    try (CallFrame frame = new CallFrame(control)) {
+      MemorySegment centroids = frame.matrix(lists.centroids(), lists.count(), dim);
+      MemorySegment request = struct(frame, lists, centroids);
+      engine.check(
+          frame,
+          calls.indexWriteLists(index(), request, frame),
+          "nf_index_write_lists",
+          this::shortageOfCopy);
+    }
+  }
+
+  private static MemorySegment struct(CallFrame frame, Lists lists, MemorySegment centroids) {
+    MemorySegment struct = frame.struct(nf_lists.layout());
+    nf_lists.centroids(struct, centroids);
+    nf_lists.list_of_row(struct, frame.input(lists.listOfRow(), lists.rows(), Integer.BYTES));
+    nf_lists.row_count(struct, lists.rows());
+    long numbers = lists.calibration().byteSize() / Float.BYTES;
+    nf_lists.calibration(struct, frame.input(lists.calibration(), numbers, Float.BYTES));
+    nf_lists.calibration_count(struct, numbers);
+    return struct;
   }
 
   @Override

@@ -49,6 +49,8 @@ final class SearchStructs {
       nf_search.max_distance(request, search.maxDistance());
     }
     nf_search.max_oversample(request, search.maxOversample());
+    nf_search.probes(request, search.reach().probes());
+    nf_search.target_recall(request, search.reach().targetRecall());
     return request;
   }
 
@@ -71,6 +73,14 @@ final class SearchStructs {
     MemorySegment rescored = search.rescored();
     if (rescored != null) {
       nf_result.rescored(result, frame.output(rescored, search.batch(), Integer.BYTES));
+    }
+    MemorySegment lists = search.listsScanned();
+    if (lists != null) {
+      nf_result.lists_scanned(result, frame.output(lists, search.batch(), Integer.BYTES));
+    }
+    MemorySegment recall = search.recall();
+    if (recall != null) {
+      nf_result.recall_estimate(result, frame.output(recall, search.batch(), Float.BYTES));
     }
     return result;
   }

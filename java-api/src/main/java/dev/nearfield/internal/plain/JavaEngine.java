@@ -48,6 +48,11 @@ public final class JavaEngine implements Engine {
   }
 
   @Override
+  public boolean supportsLists(Metric metric) {
+    return false;
+  }
+
+  @Override
   public boolean onHost() {
     return true;
   }
@@ -68,6 +73,10 @@ public final class JavaEngine implements Engine {
     if (options.coded()) {
       throw new IllegalArgumentException(
           "createIndex: encoding [" + options.encoding() + "], plain Java has no codes");
+    }
+    if (options.listed()) {
+      throw new IllegalArgumentException(
+          "createIndex: lists [" + options.lists() + "], plain Java has no lists");
     }
     return new JavaIndex(options);
   }

@@ -5,7 +5,6 @@ import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.EngineIndex;
-import dev.nearfield.internal.engine.FitSample;
 import dev.nearfield.internal.engine.VectorCheck;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -204,8 +203,18 @@ final class JavaIndex implements EngineIndex {
 
   @Override
   public TrainStep trainStep(
-      @Nullable FitSample data, long position, long budgetNanos, Engine.CallControl control) {
-    throw new IllegalStateException("train: this index has no codes");
+      Training how, long position, long budgetNanos, Engine.CallControl control) {
+    throw new IllegalStateException("train: this index has no codes and no lists");
+  }
+
+  @Override
+  public @Nullable Lists readLists(Engine.CallControl control) {
+    return null;
+  }
+
+  @Override
+  public void writeLists(Lists lists, Engine.CallControl control) {
+    throw new IllegalStateException("writeLists: this index has no lists");
   }
 
   @Override

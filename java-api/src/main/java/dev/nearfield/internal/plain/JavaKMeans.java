@@ -7,12 +7,13 @@ import dev.nearfield.internal.engine.VectorCheck;
 import dev.nearfield.internal.plain.JavaEngine.CallClock;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Clustering of the plain-Java backend: what {@code nf_kmeans} does, one row after the other, always
- * by one level, and with random numbers of its own.
+ * Clustering of the plain-Java backend: what {@code nf_kmeans} does, one row after the other,
+ * always by one level, and with random numbers of its own.
  */
 final class JavaKMeans implements Engine.KMeans {
   /** Multiply-adds, or floats copied, between two looks at the clock: about a millisecond. */
@@ -26,11 +27,13 @@ final class JavaKMeans implements Engine.KMeans {
   private final SplittableRandom random;
   private final JavaPoints points;
   private final boolean all; // rows are in the sample
+  private final boolean labelled; // and labels of the clustering are those of all rows
   private final float[] row;
   private int next; // row to be read or labelled
   private int kept; // rows of the sample
   private @Nullable JavaSeeding seeding;
   private @Nullable JavaLloyd lloyd;
+  private @Nullable JavaCentroids directed; // the last ones under the metric itself
   private double inertia;
   private boolean done;
 
@@ -45,16 +48,15 @@ final class JavaKMeans implements Engine.KMeans {
     this.check = new VectorCheck(request.metric(), dim, 0);
     this.random = new SplittableRandom(request.seed());
     long wanted =
-        request.sample() == 0
-            ? (long) SAMPLE_PER_CLUSTER * request.clusters()
-            : request.sample();
+        request.sample() == 0 ? (long) SAMPLE_PER_CLUSTER * request.clusters() : request.sample();
     int sample = (int) Math.min(request.rows(), wanted);
     this.all = sample == request.rows();
+    this.labelled = all && request.metric() != Metric.DOT;
     this.points = new JavaPoints(request.metric(), dim, sample);
     this.row = new float[dim];
     int rounds = request.started() ? 0 : JavaSeeding.ROUNDS + 1;
     this.planned =
-        (long) sample * (rounds + request.iterations() + 1) + (all ? 1L : 2L) * request.rows();
+        (long) sample * (rounds + request.iterations() + 1) + (labelled ? 1L : 2L) * request.rows();
   }
 
   @Override
@@ -106,12 +108,13 @@ final class JavaKMeans implements Engine.KMeans {
       passed++;
       work += (long) request.clusters() * dim;
       if (running.done()) {
-        done = all;
-        inertia = all ? running.inertia() : 0;
+        done = labelled;
+        inertia = labelled ? running.inertia() : 0;
+        directed = new JavaCentroids(request.metric(), dim, running.centroids().values());
         next = 0;
       }
     } else {
-      label(running.centroids());
+      label(Objects.requireNonNull(directed));
     }
   }
 
@@ -140,10 +143,7 @@ final class JavaKMeans implements Engine.KMeans {
     int wanted = points.count() - kept;
     // Of what is left, each set of so many is as likely as any other.
     if (all || random.nextInt(left) < wanted) {
-      JavaKernels.prepareQuery(request.metric(), squared, row, 0, dim);
-      points.rows()[kept] = row.clone();
-      points.weights()[kept] = weight(next);
-      points.norms()[kept] = (float) Math.sqrt(squared);
+      keep(squared);
       kept++;
     }
     if (++next == request.rows()) {
@@ -151,9 +151,25 @@ final class JavaKMeans implements Engine.KMeans {
     }
   }
 
+  private void keep(double squared) {
+    float[] own = row.clone();
+    double weight = weight(next);
+    if (request.metric() == Metric.DOT) {
+      double norm = Math.sqrt(squared);
+      weight *= norm; // 0: without a direction
+      for (int d = 0; d < dim && norm > 0; d++) {
+        own[d] = (float) (own[d] / norm);
+      }
+    } else {
+      JavaKernels.prepareQuery(request.metric(), squared, own, 0, dim);
+    }
+    points.rows()[kept] = own;
+    points.weights()[kept] = weight;
+  }
+
   private void begin() {
     int counting = 0;
-    for (float weight : points.weights()) {
+    for (double weight : points.weights()) {
       counting += weight > 0 ? 1 : 0;
     }
     if (counting < request.clusters()) {
@@ -183,9 +199,7 @@ final class JavaKMeans implements Engine.KMeans {
   }
 
   private void startFrom(float[] start) {
-    lloyd =
-        new JavaLloyd(
-            points, request.iterations(), request.balanced(), request.seed(), start);
+    lloyd = new JavaLloyd(points, request.iterations(), request.balanced(), request.seed(), start);
   }
 
   private void seed(JavaSeeding running) {
@@ -214,7 +228,7 @@ final class JavaKMeans implements Engine.KMeans {
       return;
     }
     request.centroids().copyFrom(MemorySegment.ofArray(finished.centroids().values()));
-    if (all) {
+    if (labelled) {
       request.labels().copyFrom(MemorySegment.ofArray(finished.labels()));
     }
     request.inertia().set(ValueLayout.JAVA_DOUBLE_UNALIGNED, 0, inertia);

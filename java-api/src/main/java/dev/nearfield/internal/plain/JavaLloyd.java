@@ -26,7 +26,6 @@ final class JavaLloyd {
   private final float[] ranks;
   private final double[] sums;
   private final double[] masses;
-  private final double[] lengths;
   private final double[] costs;
   private final int[] members; // of a weight above 0
   private double total;
@@ -48,10 +47,9 @@ final class JavaLloyd {
     this.ranks = new float[points.count()];
     this.sums = new double[start.length];
     this.masses = new double[clusters];
-    this.lengths = new double[clusters];
     this.costs = new double[clusters];
     this.members = new int[clusters];
-    for (float weight : points.weights()) {
+    for (double weight : points.weights()) {
       total += weight;
     }
   }
@@ -71,7 +69,7 @@ final class JavaLloyd {
   double inertia() {
     double sum = 0;
     for (int i = 0; i < labels.length; i++) {
-      sum += (double) points.weights()[i] * ranks[i];
+      sum += points.weights()[i] * ranks[i];
     }
     return sum;
   }
@@ -93,13 +91,12 @@ final class JavaLloyd {
   }
 
   private double cost(int i) {
-    return points.weights()[i] * points.cost(i, ranks[i]);
+    return points.weights()[i] * points.cost(ranks[i]);
   }
 
   private void count(int i, int cluster, int sign) {
     double weight = points.weights()[i];
     masses[cluster] += sign * weight;
-    lengths[cluster] += sign * weight * points.norm(i);
     members[cluster] += weight > 0 ? sign : 0;
     for (int d = 0; d < dim; d++) {
       sums[cluster * dim + d] += sign * weight * points.rows()[i][d];
@@ -111,8 +108,7 @@ final class JavaLloyd {
     labelled = true;
     boolean shortOfRows = IntStream.of(members).anyMatch(n -> n == 0);
     boolean heavy = balanced && IntStream.range(0, clusters).anyMatch(this::isHeavy);
-    int most =
-        iterations + (shortOfRows || heavy ? REPAIRS : 0) + (heavy ? iterations : 0);
+    int most = iterations + (shortOfRows || heavy ? REPAIRS : 0) + (heavy ? iterations : 0);
     if (moves >= most || settled && !shortOfRows && !heavy) {
       done = true;
       return;
@@ -133,7 +129,6 @@ final class JavaLloyd {
     changed = 0;
     Arrays.fill(sums, 0);
     Arrays.fill(masses, 0);
-    Arrays.fill(lengths, 0);
     Arrays.fill(costs, 0);
     Arrays.fill(members, 0);
   }
@@ -154,7 +149,7 @@ final class JavaLloyd {
         squared += sums[at + d] * sums[at + d];
       }
       by = Math.sqrt(squared);
-      if (by <= lengths[cluster] * 0x1p-20) {
+      if (by <= masses[cluster] * 0x1p-20) {
         return; // rows that cancel out: every direction is as good
       }
     }
@@ -236,7 +231,7 @@ final class JavaLloyd {
     double squared = 0;
     for (int d = 0; d < dim; d++) {
       double centre = to[heavy * dim + d];
-      at[d] = centre + (points.rows()[row][d] / points.norm(row) - centre) / 8;
+      at[d] = centre + (points.rows()[row][d] - centre) / 8;
       squared += at[d] * at[d];
     }
     double norm = points.metric() == Metric.L2_SQUARED ? 1 : Math.sqrt(squared);

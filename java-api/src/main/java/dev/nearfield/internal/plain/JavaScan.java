@@ -167,5 +167,13 @@ final class JavaScan {
     if (rescored != null) {
       rescored.setAtIndex(ValueLayout.JAVA_INT_UNALIGNED, q, 0);
     }
+    MemorySegment lists = call.listsScanned();
+    if (lists != null) {
+      lists.setAtIndex(ValueLayout.JAVA_INT_UNALIGNED, q, 0); // there are none
+    }
+    MemorySegment recall = call.recall();
+    if (recall != null) {
+      recall.setAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, q, 1);
+    }
   }
 }

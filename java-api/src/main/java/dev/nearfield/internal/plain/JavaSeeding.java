@@ -81,7 +81,7 @@ final class JavaSeeding {
     int dim = points.dim();
     float[] values = new float[(count - fresh) * dim];
     for (int i = fresh; i < count; i++) {
-      points.copyAsCentroid(candidates[i], values, (i - fresh) * dim);
+      System.arraycopy(points.rows()[candidates[i]], 0, values, (i - fresh) * dim, dim);
     }
     return new JavaCentroids(points.metric(), dim, values);
   }
@@ -94,11 +94,11 @@ final class JavaSeeding {
   }
 
   private double weight(int row) {
-    return points.weights()[row] * points.norm(row);
+    return points.weights()[row];
   }
 
   private double cost(int row) {
-    return points.weights()[row] * points.cost(row, ranks[row]);
+    return points.weights()[row] * points.cost(ranks[row]);
   }
 
   private void endRound() {
@@ -159,7 +159,7 @@ final class JavaSeeding {
     weights = new double[count];
     least = new double[count];
     for (int i = 0; i < count; i++) {
-      points.copyAsCentroid(candidates[i], rows, i * dim);
+      System.arraycopy(points.rows()[candidates[i]], 0, rows, i * dim, dim);
       least[i] = 1;
     }
     for (int i = 0; i < points.count(); i++) {
@@ -172,12 +172,8 @@ final class JavaSeeding {
     int row = Math.max(0, draw(count, i -> weights[i] * least[i]));
     System.arraycopy(rows, row * dim, seeds, drawn * dim, dim);
     for (int i = 0; i < count; i++) {
-      float squared =
-          JavaKernels.rank(Metric.L2_SQUARED, rows, row * dim, rows, i * dim, dim, 0);
       double of =
-          points.metric() == Metric.L2_SQUARED
-              ? squared
-              : JavaPoints.cost(Metric.COSINE, dim, 1, squared / 2);
+          points.cost(JavaKernels.rank(Metric.L2_SQUARED, rows, row * dim, rows, i * dim, dim, 0));
       least[i] = drawn == 0 ? of : Math.min(least[i], of);
     }
     drawn++;

@@ -3,6 +3,7 @@ package dev.nearfield.internal.table;
 
 import dev.nearfield.BackendUnavailableException;
 import dev.nearfield.Encoding;
+import dev.nearfield.IndexSpec;
 import dev.nearfield.Metric;
 import dev.nearfield.internal.engine.Engine;
 import dev.nearfield.internal.engine.FitSample;
@@ -23,7 +24,7 @@ import org.jspecify.annotations.Nullable;
 public record IndexConfig(
     int dim,
     Metric metric,
-    Encoding encoding,
+    IndexSpec spec,
     @Nullable FitSample sample,
     int codedFrom,
     double poincareMaxNorm,
@@ -42,12 +43,16 @@ public record IndexConfig(
    */
   public static final int CODED_FROM = 10_000;
 
+  public Encoding encoding() {
+    return spec.encoding();
+  }
+
   /** As this, where the budget was too small: bound by the memory of the device only. */
   public IndexConfig withoutBudget() {
     return new IndexConfig(
         dim,
         metric,
-        encoding,
+        spec,
         sample,
         codedFrom,
         poincareMaxNorm,
@@ -62,43 +67,47 @@ public record IndexConfig(
   }
 
   /**
-   * For an index on that device. In a turn.
+   * For an index on that device, flat where that has no lists. In a turn.
    *
    * @throws BackendUnavailableException when it cannot have the codes that were asked for
    */
   public Engine.IndexOptions options(Engine engine) {
-    return switch (encoding) {
-      case F32 -> options(Encoding.F32);
+    return switch (encoding()) {
+      case F32 -> options(engine, Encoding.F32);
       case INT8 -> {
         if (!engine.supportsCodes(metric)) {
           throw unavailable(engine, "AUTO uses codes where there are any");
         }
-        yield options(Encoding.INT8);
+        yield options(engine, Encoding.INT8);
       }
       case INT8_ONLY -> {
         if (!engine.supportsCodesAlone(metric)) {
           throw unavailable(engine, "AUTO keeps vectors of 32-bit floats there");
         }
-        yield options(Encoding.INT8_ONLY);
+        yield options(engine, Encoding.INT8_ONLY);
       }
       case AUTO -> {
-        Engine.IndexOptions coded = options(Encoding.INT8);
+        Engine.IndexOptions coded = options(engine, Encoding.INT8);
         yield engine.supportsCodes(metric) && codesPay(engine, coded)
             ? coded
-            : options(Encoding.F32);
+            : options(engine, Encoding.F32);
       }
     };
   }
 
-  private Engine.IndexOptions options(Encoding kept) {
+  private Engine.IndexOptions options(Engine engine, Encoding kept) {
+    int lists =
+        spec instanceof IndexSpec.Ivf ivf && engine.supportsLists(metric)
+            ? ivf.lists()
+            : Engine.IndexOptions.FLAT;
     return new Engine.IndexOptions(
-        dim, metric, expectedVectors, budgetBytes, poincareMaxNorm, kept);
+        dim, metric, expectedVectors, budgetBytes, poincareMaxNorm, kept, lists);
   }
 
   private BackendUnavailableException unavailable(Engine engine, String instead) {
     return BackendUnavailableException.unsupported(
         "build: encoding [%s] is not to be had on %s with %s; %s"
-            .formatted(encoding, engine.device(), metric, instead));
+            .formatted(encoding(), engine.device(), metric, instead));
   }
 
   private boolean codesPay(Engine engine, Engine.IndexOptions coded) {

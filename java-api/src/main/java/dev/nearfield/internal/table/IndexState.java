@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
  * An index as whoever has the turn sees it: rows on the device, and which slot each row belongs to.
  * Every change of the device comes first and every table is given room before it, so that a failure
  * leaves both sides as they were. No call works on more than {@link SlotTable#step} rows or slots,
- * nor passes more to the device, except ranges that it takes word by word. Confined to turns
- * ({@link DeviceOwner}), but for {@link #slots()}, which callers may read.
+ * nor passes more to the device, except ranges that it takes word by word, and lists in a move.
+ * Confined to turns ({@link DeviceOwner}), but for {@link #slots()}, which callers may read.
  */
 public final class IndexState {
   private final Engine.IndexOptions options;
@@ -26,6 +26,7 @@ public final class IndexState {
   private final SlotTable slots;
   private final RowSlots rowSlots = new RowSlots();
   private EngineIndex.Codes codes = EngineIndex.Codes.NONE;
+  private EngineIndex.ListSizes lists = EngineIndex.ListSizes.NONE;
   private long given;
   private int claimed;
   private @Nullable FitSample unfitted; // what the codes are yet to be fitted to
@@ -67,12 +68,18 @@ public final class IndexState {
   public EngineIndex.Info info() {
     EngineIndex.Info info = rows.info();
     codes = info.codes();
+    lists = info.lists();
     return info;
   }
 
   /** As of the last {@link #info}. */
   public EngineIndex.Codes codes() {
     return codes;
+  }
+
+  /** As of the last {@link #info}. */
+  public EngineIndex.ListSizes lists() {
+    return lists;
   }
 
   /** Vectors that the device was given since the beginning, replacements included. */
@@ -337,6 +344,23 @@ public final class IndexState {
     for (int i = 0; i < from.count; i++) {
       rowSlots.set((int) first + i, from.slots[i]);
     }
+  }
+
+  /** The lists of the live rows, one after the other as they are read; null without lists. */
+  public EngineIndex.@Nullable Lists readLists() {
+    EngineIndex.Lists all = rows.readLists(Engine.CallControl.NONE);
+    if (all == null) {
+      return null;
+    }
+    MemorySegment numbers = all.listOfRow();
+    int kept = rowSlots.keepLive(numbers);
+    return new EngineIndex.Lists(all.count(), all.centroids(), numbers, kept, all.calibration());
+  }
+
+  /** Puts the adopted vectors into the lists they were in. */
+  public void writeLists(EngineIndex.Lists from) {
+    rows.writeLists(from, Engine.CallControl.NONE);
+    info();
   }
 
   /**

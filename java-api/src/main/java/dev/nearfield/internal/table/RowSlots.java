@@ -2,6 +2,7 @@
 package dev.nearfield.internal.table;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 
 /** The rows of a device and the slot that each belongs to. In a turn. */
@@ -55,6 +56,18 @@ final class RowSlots {
     if (compaction != null) {
       compaction.removed(row);
     }
+  }
+
+  /** Of a 32-bit number for each row, keeps those of live rows; answers how many there are. */
+  int keepLive(MemorySegment numbers) {
+    int kept = 0;
+    for (int row = 0; row < rows; row++) {
+      if (slot(row) != NO_SLOT) {
+        int number = numbers.getAtIndex(ValueLayout.JAVA_INT, row);
+        numbers.setAtIndex(ValueLayout.JAVA_INT, kept++, number);
+      }
+    }
+    return kept;
   }
 
   boolean compacting() {

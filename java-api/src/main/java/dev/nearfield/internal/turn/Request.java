@@ -205,7 +205,7 @@ public abstract class Request<T> {
   protected void onWake() {}
 
   /** Any thread. */
-  protected final void wake() {
+  protected final void wakeWaiter() {
     Thread waiting = waiter;
     if (waiting != null) {
       LockSupport.unpark(waiting);
@@ -361,7 +361,7 @@ public abstract class Request<T> {
    * not returned by then.
    */
   protected void onEnd() {
-    wake();
+    wakeWaiter();
     Promise<T, ?> answer = promise;
     Completer by = completer;
     if (answer != null && by != null) {

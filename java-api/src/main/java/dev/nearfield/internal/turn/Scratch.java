@@ -23,6 +23,8 @@ public final class Scratch {
     COUNTS,
     CERTIFIED,
     RESCORED,
+    LISTS_SCANNED,
+    RECALL,
     FILTER_OF_QUERY
   }
 

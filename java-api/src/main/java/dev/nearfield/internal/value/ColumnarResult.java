@@ -21,6 +21,8 @@ public record ColumnarResult(
     long[] handles,
     float[] distances,
     int[] rescored,
+    int[] lists,
+    float[] recall,
     Execution execution)
     implements SearchResult {
   @Override
@@ -56,6 +58,16 @@ public record ColumnarResult(
   @Override
   public int rescored(int query) {
     return rescored[Objects.checkIndex(query, rescored.length)];
+  }
+
+  @Override
+  public int listsScanned(int query) {
+    return lists[Objects.checkIndex(query, lists.length)];
+  }
+
+  @Override
+  public float recallEstimate(int query) {
+    return recall[Objects.checkIndex(query, recall.length)];
   }
 
   @Override

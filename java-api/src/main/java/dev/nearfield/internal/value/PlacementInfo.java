@@ -14,6 +14,7 @@ import java.util.Optional;
 public record PlacementInfo(
     Device device,
     Encoding encoding,
+    boolean listed,
     Optional<FallbackReason> fallback,
     List<BackendStatus.Unavailable> whyNotAccelerated)
     implements Placement {
@@ -22,8 +23,9 @@ public record PlacementInfo(
   }
 
   /** Of the index that was made there. */
-  public static PlacementInfo of(Placement there, Encoding encoding) {
-    return new PlacementInfo(there.device(), encoding, there.fallback(), there.whyNotAccelerated());
+  public static PlacementInfo of(Placement there, Encoding encoding, boolean listed) {
+    return new PlacementInfo(
+        there.device(), encoding, listed, there.fallback(), there.whyNotAccelerated());
   }
 
   /** Of an index that is yet to be made there. */
@@ -31,7 +33,7 @@ public record PlacementInfo(
       Device device,
       Optional<FallbackReason> fallback,
       List<BackendStatus.Unavailable> whyNotAccelerated) {
-    this(device, Encoding.F32, fallback, whyNotAccelerated);
+    this(device, Encoding.F32, false, fallback, whyNotAccelerated);
   }
 
   @Override

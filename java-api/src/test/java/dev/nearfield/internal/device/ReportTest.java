@@ -18,8 +18,8 @@ import dev.nearfield.BackendStatus.Unavailable;
 import dev.nearfield.BackendUnavailableException;
 import dev.nearfield.Device;
 import dev.nearfield.DeviceOutOfMemoryException;
-import dev.nearfield.Encoding;
 import dev.nearfield.FallbackReason;
+import dev.nearfield.IndexSpec;
 import dev.nearfield.Metric;
 import dev.nearfield.Properties;
 import dev.nearfield.VectorIndexException;
@@ -260,7 +260,8 @@ class ReportTest {
     assertSame(probed, Backends.status(BackendKind.CUDA));
     new PolicyRoutes(
             Acceleration.PREFERRED,
-            new IndexConfig(1, Metric.DOT, Encoding.AUTO, null, 0, 0, 0, 0, 64, 0, 64, 0, 1, null))
+            new IndexConfig(
+                1, Metric.DOT, IndexSpec.flat(), null, 0, 0, 0, 0, 64, 0, 64, 0, 1, null))
         .better(
             new PlacementInfo(
                 choice.device(), Optional.of(FallbackReason.NO_DEVICE), choice.passedOver()));

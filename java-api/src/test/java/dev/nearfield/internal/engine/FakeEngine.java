@@ -58,6 +58,14 @@ public final class FakeEngine implements Engine {
   /** Indexes may have codes alone. Vectors are rounded to halves then, as codes would. */
   public volatile boolean codesAlone;
 
+  /** Indexes may have lists; they are searched as if they had none. */
+  public volatile boolean lists;
+
+  /** What lists were trained by, a step each, and those that were written. */
+  public final List<EngineIndex.Training> listTrainings = new CopyOnWriteArrayList<>();
+
+  public final List<EngineIndex.Lists> listsWritten = new CopyOnWriteArrayList<>();
+
   /** Steps that a training takes. */
   public volatile int trainSteps = 3;
 
@@ -212,6 +220,11 @@ public final class FakeEngine implements Engine {
   @Override
   public boolean supportsCodesAlone(Metric metric) {
     return codesAlone && metric != Metric.MANHATTAN && metric != Metric.POINCARE;
+  }
+
+  @Override
+  public boolean supportsLists(Metric metric) {
+    return lists && metric != Metric.MANHATTAN;
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.nearfield.internal.engine;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /** The rows of plain Java behind the gate of their engine, as if they had codes. */
 final class FakeIndex implements EngineIndex {
@@ -11,6 +12,8 @@ final class FakeIndex implements EngineIndex {
   private final int dim;
   private final boolean coded;
   private final boolean alone;
+  private final boolean listed;
+  private int lists; // 0: not trained
   private int slices;
   private long whole;
 
@@ -20,6 +23,7 @@ final class FakeIndex implements EngineIndex {
     this.dim = options.dim();
     this.coded = options.coded();
     this.alone = options.codesAlone();
+    this.listed = options.listed();
   }
 
   private MemorySegment kept(MemorySegment vectors, long count) {
@@ -39,14 +43,13 @@ final class FakeIndex implements EngineIndex {
   public Info info() {
     Info info = rows.info();
     long bytes = info.deviceBytes() / 4;
-    return coded
-        ? new Info(
-            info.rows(),
-            info.liveRows(),
-            info.deviceBytes() + bytes,
-            info.workspaceBytes(),
-            new Codes(bytes, whole / 2, whole, engine.loosening))
-        : info;
+    return new Info(
+        info.rows(),
+        info.liveRows(),
+        info.deviceBytes() + (coded ? bytes : 0),
+        info.workspaceBytes(),
+        coded ? new Codes(bytes, whole / 2, whole, engine.loosening) : Codes.NONE,
+        lists == 0 ? ListSizes.NONE : new ListSizes(lists, 0, info.rows()));
   }
 
   @Override
@@ -94,13 +97,61 @@ final class FakeIndex implements EngineIndex {
         search.rescored().setAtIndex(ValueLayout.JAVA_INT, q, looked);
       }
     }
+    for (int q = 0; lists > 0 && q < search.batch(); q++) {
+      int probes = search.exact() ? lists : Math.max(1, search.reach().probes());
+      search.listsScanned().setAtIndex(ValueLayout.JAVA_INT, q, probes);
+      search.recall().setAtIndex(ValueLayout.JAVA_FLOAT, q, (float) probes / lists);
+    }
     for (int q = 0; alone && q < search.batch(); q++) {
       search.certified().set(ValueLayout.JAVA_BYTE, q, (byte) 0);
     }
   }
 
+  /** As a training of codes, or of lists where there are such. */
   @Override
   public TrainStep trainStep(
+      Training how, long position, long budgetNanos, Engine.CallControl control) {
+    if (!listed) {
+      return fitStep(how.data(), position, budgetNanos, control);
+    }
+    engine.enter("trainLists", (int) position, how.lists(), 0, control);
+    engine.listTrainings.add(how);
+    boolean done = position + 1 == engine.trainSteps;
+    if (done) {
+      lists = how.lists() == 0 ? 4 : how.lists();
+    }
+    return new TrainStep(position + 1, done);
+  }
+
+  /** One after the other in turn. */
+  @Override
+  public Lists readLists(Engine.CallControl control) {
+    engine.enter("readLists", 0, 0, 0, control);
+    if (lists == 0) {
+      return null;
+    }
+    int count = (int) rows.info().rows();
+    int[] numbers = new int[count];
+    Arrays.setAll(numbers, row -> row % lists);
+    return new Lists(
+        lists,
+        MemorySegment.ofArray(new float[lists * dim]),
+        MemorySegment.ofArray(numbers),
+        count,
+        MemorySegment.ofArray(new float[] {.25f}));
+  }
+
+  @Override
+  public void writeLists(Lists from, Engine.CallControl control) {
+    engine.enter("writeLists", (int) from.rows(), from.count(), 0, control);
+    if (!listed || from.rows() != rows.info().rows()) {
+      throw new AssertionError("writeLists: " + from + ", there are " + rows.info());
+    }
+    engine.listsWritten.add(from);
+    lists = from.count();
+  }
+
+  private TrainStep fitStep(
       FitSample data, long position, long budgetNanos, Engine.CallControl control) {
     engine.enter(data == null ? "train" : "fit", (int) position, 0, 0, control);
     boolean possible = alone ? data != null && rows.info().rows() == 0 : coded && data == null;

@@ -13,6 +13,7 @@ import dev.nearfield.BackendUnavailableException;
 import dev.nearfield.DeviceLostException;
 import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.Encoding;
+import dev.nearfield.IndexSpec;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.VectorBatch;
@@ -80,7 +81,7 @@ class BuildingTest {
     return new IndexConfig(
         DIM,
         Metric.L2_SQUARED,
-        Encoding.INT8_ONLY,
+        new IndexSpec.Flat(Encoding.INT8_ONLY),
         fitted ? FitSample.of("test", SAMPLE, new VectorCheck(Metric.L2_SQUARED, DIM, 0)) : null,
         FROM,
         0,

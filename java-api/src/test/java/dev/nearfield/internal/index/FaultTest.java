@@ -62,6 +62,7 @@ class FaultTest {
   }
 
   private static ModelOp everything() {
-    return new ModelOp.Search(new float[1][DIM], 100_000, ModelOp.FilterKind.NONE, 100, false, 0);
+    return new ModelOp.Search(
+        new float[1][DIM], 100_000, ModelOp.FilterKind.NONE, 100, false, 0, ModelOp.Reach.UNSAID);
   }
 }

@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.nearfield.AcceleratedVectorIndex;
 import dev.nearfield.BackendKind;
 import dev.nearfield.DeviceLostException;
-import dev.nearfield.Encoding;
+import dev.nearfield.IndexSpec;
 import dev.nearfield.Metric;
 import dev.nearfield.SearchRequest;
 import dev.nearfield.internal.engine.FakeEngine;
@@ -49,7 +49,7 @@ class LostDeviceTest {
             });
     return IndexFront.make(
         new IndexConfig(
-            1, Metric.L2_SQUARED, Encoding.AUTO, null, 0, 0, 0, 0, 64, 0, 64, 0, 1, null),
+            1, Metric.L2_SQUARED, IndexSpec.flat(), null, 0, 0, 0, 0, 64, 0, 64, 0, 1, null),
         owner,
         new PlacementInfo(DEVICE, Optional.empty(), List.of()),
         counters,

@@ -14,6 +14,7 @@ import dev.nearfield.DeviceLostException;
 import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.Encoding;
 import dev.nearfield.IndexClosedException;
+import dev.nearfield.IndexSpec;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
 import dev.nearfield.SearchRequest;
@@ -63,7 +64,7 @@ class TrainerTest {
           DeviceOwner.of(other),
           new PlacementInfo(OTHER, Optional.empty(), List.of()),
           new IndexConfig(
-              1, Metric.L2_SQUARED, Encoding.AUTO, null, FROM, 0, 0, 0, 64, 0, 64, 0, 1, null));
+              1, Metric.L2_SQUARED, IndexSpec.flat(), null, FROM, 0, 0, 0, 64, 0, 64, 0, 1, null));
     }
 
     @Override

@@ -11,9 +11,9 @@ import dev.nearfield.BackendKind;
 import dev.nearfield.BackendUnavailableException;
 import dev.nearfield.CompactionReport;
 import dev.nearfield.DeviceOutOfMemoryException;
-import dev.nearfield.Encoding;
 import dev.nearfield.FallbackReason;
 import dev.nearfield.Hit;
+import dev.nearfield.IndexSpec;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
 import dev.nearfield.SearchRequest;
@@ -83,7 +83,7 @@ class MoveTest {
           DeviceOwner.of(next),
           new PlacementInfo(next.device(), fallback, List.of()),
           new IndexConfig(
-              DIM, Metric.L2_SQUARED, Encoding.AUTO, null, 0, 0, 0, 0, 64, 0, 64, 0, 1, null));
+              DIM, Metric.L2_SQUARED, IndexSpec.flat(), null, 0, 0, 0, 0, 64, 0, 64, 0, 1, null));
     }
 
     @Override
