@@ -266,7 +266,7 @@ const std::vector<Pair> kPairs = {
     {"lists", {128, 300, 70, 3}, Data::DUPLICATES, NF_COSINE},
     {"lists", {1, 100, 5, 2}, Data::OFFSET, NF_L2SQ},
     // Lists of kernels are shorter than all rows of a rank.
-    {"lists", {3, 700, 300, 2}, Data::TIES, NF_L2SQ},
+    {"lists", {3, 520, 257, 1}, Data::TIES, NF_L2SQ},
     {"lists", {33, 300, 10, 5}, Data::CLUSTERED, NF_L2SQ, true},
     {"lists-model", {9, 200, 8, 18}, Data::CLUSTERED, NF_COSINE, true},
     {"codes-alone", {40, 600, 10, 30}, Data::OFFSET},
