@@ -14,7 +14,7 @@ from machine import ROOT
 PAGE = ROOT / "docs" / "support.md"
 # The kernels of the GPU backends, and the suite's operations that cannot pass without them (native/gpu).
 KERNELS = {
-    "flat": ("knn", "search", "bits-batch", "filter", "within"),
+    "flat": ("knn", "search", "bits-batch", "filter", "within", "lists"),
     "merge": ("search", "bits-slabs"),
     "histogram": ("search", "prefix"),
     "collect": ("search", "prefix"),
@@ -29,7 +29,7 @@ KERNELS = {
     "code": ("codes", "codes-model"),
     "decode": ("codes-alone",),
     "transfer": ("codes", "codes-alone"),
-    "levels": ("codes", "codes-capped"),
+    "levels": ("codes", "codes-capped", "lists"),
     "coded_product": ("codes", "codes-model"),
     "prune": ("codes", "codes-model"),
 }

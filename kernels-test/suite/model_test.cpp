@@ -264,7 +264,7 @@ void test_codes_model(const Bench& bench) {
 void test_lists_model(const Bench& bench) {
   require_lists(bench);
   check_model(bench, bench.context(), {.listed = true});
-  for (const ContextOptions& path : code_paths(bench))
+  for (const ContextOptions& path : list_paths(bench))
     check_model(bench, bench.backend.context(path), {.coded = true, .listed = true});
 }
 

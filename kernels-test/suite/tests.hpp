@@ -35,6 +35,8 @@ void require_codes(const Bench& bench);
 void require_lists(const Bench& bench);
 // The paths that force a coded index to be searched by its codes, however few its rows.
 std::vector<ContextOptions> code_paths(const Bench& bench);
+// Of them those that cases of lists run: on a GPU only one, but in a case of small slabs.
+std::vector<ContextOptions> list_paths(const Bench& bench);
 
 void test_knn(const Bench& bench);
 void test_knn_steps(const Bench& bench);

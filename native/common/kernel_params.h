@@ -11,7 +11,8 @@
 
 namespace nearfield {
 
-// flat, histogram, collect: a walk over the groups [group_begin, group_end) of one slab.
+// flat, histogram, collect: a walk over the groups [group_begin, group_end) of one slab; of flat with
+// has_items (one query a block) the work of the items that follow item_begin, one a workgroup.
 struct ScanParams {
   uint32_t chunks;       // of 4 dimensions
   uint32_t first_row;    // of the slab, in the store
@@ -30,9 +31,18 @@ struct ScanParams {
   uint32_t digit_shift;
   float zero;            // 0.0, unknown to the compiler
   uint32_t part_groups;  // flat: of a part's groups, the first ones that are scanned: fewer for a sample
-  uint32_t reserved0;
-  uint32_t reserved1;
-  uint32_t reserved2;
+  uint32_t has_items;
+  uint32_t item_begin;
+  uint32_t reserved;
+};
+
+// Groups of a slab that one query meets. `part`: of flat, which of the query's lists it makes; without groups
+// an empty one.
+struct WorkItem {
+  uint32_t group_begin;
+  uint32_t group_end;
+  uint32_t query;
+  uint32_t part;
 };
 
 struct MergeParams {
@@ -155,7 +165,8 @@ struct TransferParams {
   uint32_t reserved2;
 };
 
-// levels: a walk over the groups [group_begin, group_end) of the codes of one slab.
+// levels: a walk over the groups [group_begin, group_end) of the codes of one slab, or items as flat has
+// them.
 struct LevelsParams {
   uint32_t first_row;  // of the slab, in the store
   uint32_t group_begin;
@@ -177,6 +188,10 @@ struct LevelsParams {
   float tail_unit;     // 1 / 254 of norm_unit, rounded up
   float error_unit;
   float beta_unit;
+  uint32_t has_items;
+  uint32_t item_begin;
+  uint32_t reserved0;
+  uint32_t reserved1;
 };
 
 // Per query and basis of `levels`, the test that rows are kept by (coded_query.hpp: CodeTest). In the buffer

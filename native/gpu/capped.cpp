@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "listed.hpp"
 #include "metric.hpp"
 #include "query_codes.hpp"
 #include "subset.hpp"
@@ -18,7 +19,7 @@ constexpr uint64_t kCandidateBytes = NEARFIELD_VALUE_WORDS * sizeof(uint32_t);
 
 struct Bounded {
   float bound;
-  int64_t row;
+  int64_t row;  // its number
   bool operator<(const Bounded& other) const {
     return bound < other.bound || (bound == other.bound && row < other.row);
   }
@@ -51,6 +52,11 @@ struct Pass {
   std::vector<std::vector<Bounded>> least;  // per query: cap + 1 of them, as far as there are, and the last
                                             // is the largest
 };
+
+int64_t number_of(const Scan& scan, uint32_t place) {
+  const uint32_t* const numbers = scan.plan().number_of_place;
+  return numbers != nullptr ? numbers[place] : place;
+}
 
 // Keeps the cap + 1 least.
 void trim(std::vector<Bounded>* found, int64_t most) {
@@ -105,7 +111,8 @@ Status find_least(Pass* pass, uint32_t* levels_seen) {
           reinterpret_cast<const uint32_t*>(back.data()) + q * pass->capacity * NEARFIELD_VALUE_WORDS;
       std::vector<Bounded>& found = pass->least[q];
       for (uint32_t i = 0; i < counted[q]; ++i, candidate += NEARFIELD_VALUE_WORDS)
-        found.push_back({pass->codes.lower_bound(static_cast<int64_t>(q), candidate), candidate[0]});
+        found.push_back(
+            {pass->codes.lower_bound(static_cast<int64_t>(q), candidate), number_of(scan, candidate[0])});
       trim(&found, most);
       if (static_cast<int64_t>(found.size()) == most)
         pass->codes.set_cutoff(static_cast<int64_t>(q), found.back().bound);
@@ -118,14 +125,17 @@ Status find_least(Pass* pass, uint32_t* levels_seen) {
 // Scores the rows of the pass and puts the best.
 Status put_best(const Pass& pass, Hit* hits, int32_t* rescored, uint8_t* certified) {
   const SearchPlan& plan = pass.scan->plan();
-  std::vector<int64_t> offsets{0}, rows;
+  std::vector<int64_t> offsets{0}, numbers;
   for (int64_t q = 0; q < pass.count; ++q) {
     std::vector<Bounded> sorted = pass.least[static_cast<size_t>(q)];
     std::sort(sorted.begin(), sorted.end());
     for (int64_t i = 0; i < std::min(plan.cap, static_cast<int64_t>(sorted.size())); ++i)
-      rows.push_back(sorted[static_cast<size_t>(i)].row);
-    offsets.push_back(static_cast<int64_t>(rows.size()));
+      numbers.push_back(sorted[static_cast<size_t>(i)].row);
+    offsets.push_back(static_cast<int64_t>(numbers.size()));
   }
+  std::vector<int64_t> rows = numbers;
+  if (plan.place_of_number != nullptr)
+    for (int64_t& row : rows) row = plan.place_of_number[row];
   std::vector<float> ranks(rows.size());
   ScorePlan score;
   score.queries = plan.queries + pass.first * plan.query_stride;
@@ -139,7 +149,7 @@ Status put_best(const Pass& pass, Hit* hits, int32_t* rescored, uint8_t* certifi
   for (int64_t q = 0; q < pass.count; ++q) {
     scored.clear();
     for (int64_t i = offsets[static_cast<size_t>(q)]; i < offsets[static_cast<size_t>(q) + 1]; ++i)
-      scored.push_back({rows[static_cast<size_t>(i)], ranks[static_cast<size_t>(i)], 0});
+      scored.push_back({numbers[static_cast<size_t>(i)], ranks[static_cast<size_t>(i)], 0});
     std::sort(scored.begin(), scored.end(), better);
     const int64_t query = pass.first + q;
     rescored[query] = static_cast<int32_t>(scored.size());
@@ -184,8 +194,10 @@ Status capped_search(Scan* scan, Hit* hits, int32_t* rescored, uint8_t* certifie
   count_too_long(*scan, static_cast<int64_t>(by_rows.size()), scanned);
   if (by_rows.empty()) return passes(scan, hits, rescored, certified, scanned);
   NF_TRY(search_subset(found, by_rows, [&](const SearchPlan& some) {
-    Scan rows(scan->store(), some, scan->call());
-    return rows_search(&rows, some.hits);
+    return search_numbered(some, scan->rows(), [&](const SearchPlan& by_place) {
+      Scan rows(scan->store(), by_place, scan->call());
+      return rows_search(&rows, by_place.hits);
+    });
   }));
   if (by_codes.empty()) return {};
   std::vector<uint8_t> flags(by_codes.size(), 1);

@@ -20,11 +20,6 @@ uint32_t capacity_for(const Scan& scan) {
                                                  : std::clamp<uint64_t>(64 * k, 2048, 16 * 1024)));
 }
 
-uint32_t key_of_rank(float rank) {  // of none that is -0
-  const auto bits = std::bit_cast<uint32_t>(rank);
-  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-}
-
 class Pass {
  public:
   Pass(Scan* scan, int64_t first) : scan_(*scan), codes_(*scan), first_(first) {}

@@ -40,6 +40,7 @@ enum Work : uint32_t {
   kDecodedSide,
   kDecodedLive,
   kQueryResiduals,  // matrix_tf32: Tf32Values per query
+  kItems,           // WorkItem
   kReadback,
   kWorkCount
 };

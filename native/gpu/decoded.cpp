@@ -4,6 +4,7 @@
 // there, their codes go to their places row by row, because neighbouring rows share words.
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -163,11 +164,23 @@ Status GpuStore::transfer(std::vector<Step>* steps, const GpuStore* source, int6
   };
   const auto rank = [](const Step& s) { return std::tuple(s.from_slab, s.to_slab, s.move.to); };
   std::sort(steps->begin(), steps->end(), [&](const Step& a, const Step& b) { return rank(a) < rank(b); });
+  // Of a group that grows, where its new rows begin. The first run that comes to it defines all behind, since
+  // rows share words; rows that come by a later run, in any order, are not there yet.
+  std::map<std::pair<int64_t, uint32_t>, uint32_t> begin_of_group;
+  const auto place_of = [](const Step& step) {
+    return std::pair(step.move.to / static_cast<uint32_t>(kGroupRows),
+                     step.move.to % static_cast<uint32_t>(kGroupRows));
+  };
+  for (const Step& step : *steps) {
+    if (!is_growth) break;
+    const auto [group, in_group] = place_of(step);
+    uint32_t& begin = begin_of_group.emplace(std::pair(step.to_slab, group), in_group).first->second;
+    begin = std::min(begin, in_group);
+  }
   std::vector<uint32_t> targets;
   std::vector<Run> runs;
   for (const Step& step : *steps) {
-    const uint32_t group = step.move.to / static_cast<uint32_t>(kGroupRows);
-    const uint32_t in_group = step.move.to % static_cast<uint32_t>(kGroupRows);
+    const auto [group, in_group] = place_of(step);
     const bool is_new =
         runs.empty() || runs.back().from_slab != step.from_slab || runs.back().to_slab != step.to_slab;
     if (is_new) {
@@ -178,11 +191,12 @@ Status GpuStore::transfer(std::vector<Step>* steps, const GpuStore* source, int6
       targets.push_back(group);
       targets.resize(targets.size() + kGroupRows, NEARFIELD_EMPTY);
       ++runs.back().end;
+      if (const auto begin = begin_of_group.find({step.to_slab, group}); begin != begin_of_group.end()) {
+        std::fill(targets.end() - (kGroupRows - begin->second), targets.end(), step.move.from);
+        begin_of_group.erase(begin);
+      }
     }
-    uint32_t* const rows = targets.data() + targets.size() - kGroupRows;
-    rows[in_group] = step.move.from;
-    // Rows behind it are not in use, or come by a later run; what shares words with it is to be defined.
-    if (is_growth) std::fill(rows + in_group + 1, rows + kGroupRows, step.move.from);
+    targets[targets.size() - kGroupRows + in_group] = step.move.from;
   }
   Queue& queue = context_->queue();
   queue.write(context_->work(kMoves), 0, targets.data(), targets.size() * sizeof(uint32_t));
@@ -305,6 +319,7 @@ Status GpuStore::copy_codes(const GpuStore& from, std::span<const int64_t> rows,
     NF_TRY(call.poll());
     steps.clear();
     add_copies(from, rows, begin, std::min(begin + most, count), &steps);
+    if (steps.empty()) continue;
     NF_TRY(transfer(&steps, &from, 0, true, what));
   }
   return {};

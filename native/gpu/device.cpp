@@ -20,6 +20,8 @@ bool GpuDevice::supports_codes_alone(int32_t metric) const {
   return context_->limits().codes && metric >= NF_L2SQ && metric <= NF_DOT;
 }
 
+bool GpuDevice::serves_runs(int32_t metric) const { return metric >= NF_L2SQ && metric <= NF_POINCARE; }
+
 uint64_t GpuDevice::estimate(const StoreOptions& options) const {
   return SlabMap(options.dim, slab_vector_bytes(*context_, options))
       .fresh_bytes(options.capacity, [&](const SlabMap::Slab& slab) {

@@ -16,6 +16,7 @@ class GpuDevice final : public Device {
   bool supports(int32_t metric) const override;
   bool supports_codes(int32_t metric) const override;
   bool supports_codes_alone(int32_t metric) const override;
+  bool serves_runs(int32_t metric) const override;
   uint64_t estimate(const StoreOptions& options) const override;
   Status create_store(const StoreOptions& options, std::unique_ptr<Store>* out, const Call& call) override;
   Status health() const override { return context_->queue().health(); }

@@ -14,8 +14,6 @@ namespace {
 // it, and two dispatches more would not be.
 constexpr int64_t kLeastSeededBatch = 4;
 constexpr uint32_t kLeastSeededK = 33;
-// What Path::kMatrix pretends a batch to be.
-constexpr int64_t kManyQueries = 1 << 20;
 constexpr uint64_t kPartsBytes = 64ull << 20;
 
 WorkSizes sizes_for(const Scan& scan, int64_t first, int64_t count, uint32_t query_block, uint32_t parts) {
@@ -33,9 +31,8 @@ Status search_chunk(Scan* scan, int64_t first, int64_t count, const FlatShape& s
   Context& context = scan->context();
   Queue& queue = context.queue();
   const auto k = static_cast<uint32_t>(scan->plan().k);
-  // At worst every list is sorted at every tile.
-  const uint32_t sort = sort_loops(shape, context.limits().lanes);
-  NF_TRY(scan->load(first, count, shape.query_block, shape.workgroups, shape.query_block * (sort + 16) + 16));
+  NF_TRY(scan->load(first, count, shape.query_block, shape.workgroups,
+                    flat_tile_loops(shape, context.limits().lanes)));
   const std::vector<uint32_t> no_limits(static_cast<size_t>(count), kEmpty);
   queue.write(context.work(kLimits), 0, no_limits.data(), no_limits.size() * sizeof(uint32_t));
   const Buffer& best = context.work(kBest);
@@ -68,6 +65,19 @@ uint32_t sort_loops(const FlatShape& shape, uint32_t lanes) {
   return levels + 1 + steps + levels + steps * (pairs + 1) + shape.list_capacity / lanes;
 }
 
+// At worst every list is sorted at every tile.
+uint32_t flat_tile_loops(const FlatShape& shape, uint32_t lanes) {
+  return shape.query_block * (sort_loops(shape, lanes) + 16) + 16;
+}
+
+// A merge reads tile_rows entries a step and sorts at most once a step.
+uint32_t most_parts(const Scan& scan, const FlatShape& shape) {
+  const Limits& limits = scan.context().limits();
+  const auto k = static_cast<uint32_t>(scan.plan().k);
+  const uint64_t steps = limits.loops / (sort_loops(shape, limits.lanes) + 16) - k / limits.lanes - 1;
+  return static_cast<uint32_t>(std::min<uint64_t>(limits.most_lists, steps * limits.tile_rows / k));
+}
+
 Status dispatch_flat(Scan* scan, const FlatShape& shape, int64_t count,
                      const std::vector<Scan::Range>& ranges, const FlatPass& pass) {
   Context& context = scan->context();
@@ -90,7 +100,7 @@ Status dispatch_flat(Scan* scan, const FlatShape& shape, int64_t count,
     NF_TRY(context.dispatch(kFlat, {scan->metric(), shape.query_block, shape.list_capacity}, p,
                             scan->grid(range),
                             {rows.vectors, rows.side, rows.live, &context.work(kQueries), &scan->masks(),
-                             direct ? &best : &parts, &limits}));
+                             direct ? &best : &parts, &limits, &context.work(kUnused)}));
   }
   if (direct) return {};
   MergeParams m{};
@@ -105,17 +115,13 @@ Status dispatch_flat(Scan* scan, const FlatShape& shape, int64_t count,
 Status direct_search(Scan* scan, Hit* hits) {
   Context& context = scan->context();
   const SearchPlan& plan = scan->plan();
-  const Limits& limits = context.limits();
   const FlatShape shape = context.flat_shape(plan.batch, plan.k);
-  const auto k = static_cast<uint32_t>(plan.k);
   std::vector<Entry> entries;
   for (int64_t first = 0, count; first < plan.batch; first += count) {
     count = std::min(plan.batch - first, round_up(scan->queries_per_dispatch(), shape.query_block));
     while (count > 1 && !scan->fits(sizes_for(*scan, first, count, shape.query_block, 1)))
       count = (count + 1) / 2;
-    // A merge reads tile_rows entries a step and sorts at most once a step.
-    const uint64_t steps = limits.loops / (sort_loops(shape, limits.lanes) + 16) - k / limits.lanes - 1;
-    auto parts = static_cast<uint32_t>(std::min<uint64_t>(limits.most_lists, steps * limits.tile_rows / k));
+    uint32_t parts = most_parts(*scan, shape);
     while (parts > 1) {
       const WorkSizes sizes = sizes_for(*scan, first, count, shape.query_block, parts);
       if (sizes[kParts] <= kPartsBytes && scan->fits(sizes)) break;
@@ -131,41 +137,6 @@ Status direct_search(Scan* scan, Hit* hits) {
 Status rows_search(Scan* scan, Hit* hits) {
   return scan->plan().k > scan->context().limits().most_list_k ? radix_search(scan, hits)
                                                                : direct_search(scan, hits);
-}
-
-Status GpuStore::search(const SearchPlan& plan, const Call& call) {
-  Queue& queue = context_->queue();
-  NF_TRY(queue.health());
-  Scan scan(*this, plan, call);
-  const Drain drain(queue);
-  std::vector<Hit> hits(static_cast<size_t>(plan.batch) * static_cast<size_t>(plan.k));
-  std::vector<int32_t> rescored(static_cast<size_t>(plan.batch));
-  const Path path = context_->path();
-  MatrixShape shape;
-  if (path != Path::kDirect && path != Path::kCodes)
-    shape = queue.matrix_shape(options_.metric, options_.dim,
-                               path == Path::kMatrix ? kManyQueries : plan.batch, plan.k);
-  std::vector<uint8_t> certified(static_cast<size_t>(plan.batch), 1);
-  ScanCount scanned;
-  if (plan.cap != 0 && basis_ != nullptr)
-    NF_TRY(capped_search(&scan, hits.data(), rescored.data(), certified.data(), &scanned));
-  else if (codes_pay(scan))
-    NF_TRY(coded_search(&scan, hits.data(), rescored.data(), &scanned));
-  else if (const CodedProductShape tf32 = tf32_shape(scan); tf32.query_tile != 0)
-    NF_TRY(tf32_search(&scan, tf32, hits.data(), rescored.data()));
-  else if (plan.k <= context_->limits().most_list_k && shape.query_tile != 0 && matrix_fits(scan, shape))
-    NF_TRY(matrix_search(&scan, shape, hits.data(), rescored.data()));
-  else
-    NF_TRY(rows_search(&scan, hits.data()));
-  // Nothing is given out before all of it is known.
-  std::copy(hits.begin(), hits.end(), plan.hits);
-  if (plan.rescored != nullptr) std::copy(rescored.begin(), rescored.end(), plan.rescored);
-  if (plan.certified != nullptr) std::copy(certified.begin(), certified.end(), plan.certified);
-  if (plan.scanned != nullptr) {
-    plan.scanned->read += scanned.read;
-    plan.scanned->whole += scanned.whole;
-  }
-  return {};
 }
 
 }  // namespace nearfield::gpu

@@ -73,6 +73,7 @@ Status GpuStore::upload(const HostRows& from, const std::function<int64_t(int64_
 void GpuStore::add_copies(const GpuStore& from, std::span<const int64_t> rows, int64_t begin, int64_t end,
                           std::vector<Step>* steps) const {
   for (int64_t i = begin; i < end; ++i) {
+    if (rows[static_cast<size_t>(i)] == kNoRow) continue;  // the place keeps what it has
     const SlabMap::Place source = from.slabs_.place(rows[static_cast<size_t>(i)]);
     const SlabMap::Place target = slabs_.place(rows_ + i);
     steps->push_back(
@@ -96,6 +97,7 @@ Status GpuStore::copy_from(const GpuStore& from, std::span<const int64_t> rows, 
     NF_TRY(call.poll());
     steps.clear();
     add_copies(from, rows, begin, std::min(begin + most, count), &steps);
+    if (steps.empty()) continue;
     std::stable_sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) {
       return a.from_slab != b.from_slab ? a.from_slab < b.from_slab : a.to_slab < b.to_slab;
     });

@@ -139,37 +139,58 @@ void QueryCodes::send() const {
                                 words_.size() * sizeof(uint32_t));
 }
 
-Status QueryCodes::dispatch(const Scan::Range& range, uint32_t query_block, uint32_t capacity) {
-  Context& context = scan_.context();
-  const size_t set = set_of_slab_[range.slab];
+LevelsParams QueryCodes::params(size_t slab, uint32_t capacity) const {
+  const size_t set = set_of_slab_[slab];
   const CodeLayout& layout = sets_[set].layout;
-  const SlabBuffers& slab = scan_.slab(range);
   LevelsParams p{};
-  p.first_row = scan_.first_row(range);
-  p.group_begin = range.group_begin;
-  p.group_end = range.group_end;
-  p.groups_per_part = range.groups_per_part;
-  p.groups = scan_.slab_groups(range);
+  p.first_row = scan_.first_row_of(slab);
+  p.groups = scan_.slab_groups_of(slab);
   p.levels = static_cast<uint32_t>(layout.levels());
   p.level_chunks = static_cast<uint32_t>(layout.level_dims / kChunkFloats);
   p.query_begin = begin_of(set);
   p.query_words = static_cast<uint32_t>(sets_[set].words());
   p.batch = static_cast<uint32_t>(count_);
-  p.query_blocks = (p.batch + query_block - 1) / query_block;
   p.capacity = capacity;
-  p.workgroups = range.parts * p.query_blocks;
   p.has_masks = scan_.has_masks();
   p.is_capped = is_capped_;
   p.norm_unit = nearfield::norm_unit(layout.coded_dim());
   p.tail_unit = std::nextafter(p.norm_unit / static_cast<float>(kTailUnits), 1.0f);
   p.error_unit = nearfield::error_unit(layout.coded_dim());
   p.beta_unit = kBetaUnit;
-  const auto reads = uint64_t{p.query_blocks} * (range.group_end - range.group_begin);
+  return p;
+}
+
+Status QueryCodes::dispatch(const Scan::Range& range, uint32_t query_block, uint32_t capacity) {
+  LevelsParams p = params(range.slab, capacity);
+  p.group_begin = range.group_begin;
+  p.group_end = range.group_end;
+  p.groups_per_part = range.groups_per_part;
+  p.query_blocks = (p.batch + query_block - 1) / query_block;
+  p.workgroups = range.parts * p.query_blocks;
+  return dispatch(range.slab, query_block, p,
+                  uint64_t{p.query_blocks} * (range.group_end - range.group_begin));
+}
+
+Status QueryCodes::dispatch_items(size_t slab, uint32_t begin, uint32_t count, int64_t groups,
+                                  uint32_t capacity) {
+  LevelsParams p = params(slab, capacity);
+  p.query_blocks = 1;
+  p.workgroups = count;
+  p.has_items = 1;
+  p.item_begin = begin;
+  return dispatch(slab, 1, p, static_cast<uint64_t>(groups));
+}
+
+Status QueryCodes::dispatch(size_t slab, uint32_t query_block, const LevelsParams& p, uint64_t reads) {
+  Context& context = scan_.context();
+  const CodeLayout& layout = sets_[set_of_slab_[slab]].layout;
+  const SlabBuffers& buffers = scan_.slabs()[slab];
   whole_ += reads * static_cast<uint64_t>(layout.read_bytes(layout.levels()));
   sides_ += reads * static_cast<uint64_t>(layout.side_bytes());
+  const Buffer& items = context.work(p.has_items != 0 ? kItems : kUnused);
   return context.dispatch(kLevels, {scan_.metric(), query_block, 1}, p, context.grid(p.workgroups),
-                          {&slab.codes, &slab.live, &scan_.masks(), &context.work(kCoded),
-                           &context.work(kLimits), &context.work(kCounts), &context.work(kParts)});
+                          {&buffers.codes, &buffers.live, &scan_.masks(), &context.work(kCoded),
+                           &context.work(kLimits), &context.work(kCounts), &context.work(kParts), &items});
 }
 
 uint64_t QueryCodes::read(uint32_t levels_seen) const {

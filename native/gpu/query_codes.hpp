@@ -30,6 +30,8 @@ class QueryCodes {
   void send() const;  // to kCoded
   // Dispatches `levels`: candidates go to kParts, counts to kCounts, whose words are 2 * count + 1.
   Status dispatch(const Scan::Range& range, uint32_t query_block, uint32_t capacity);
+  // The same of items of kItems, of so many groups.
+  Status dispatch_items(size_t slab, uint32_t begin, uint32_t count, int64_t groups, uint32_t capacity);
 
   // Of the row of a candidate of a capped search: five words.
   float lower_bound(int64_t query, const uint32_t* candidate) const;
@@ -54,6 +56,9 @@ class QueryCodes {
     }
   };
   void put(const CodeTest& test, CodeQuery* out) const;
+  LevelsParams params(size_t slab, uint32_t capacity) const;
+  // `reads`: groups, once for each block of queries.
+  Status dispatch(size_t slab, uint32_t query_block, const LevelsParams& p, uint64_t reads);
   uint32_t begin_of(size_t set) const;  // words
 
   const Scan& scan_;

@@ -49,10 +49,10 @@ struct Kernel {
   const char* name;
   const char* access;
 };
-// vectors, sides, live, queries, masks, lists (out), limits. Masks: per query an offset in words or
-// NEARFIELD_EMPTY, then the words, one per group of the store. Limits: per query a key that at least k rows
-// do not exceed.
-inline constexpr Kernel kFlat{"flat", "rrrrrww"};
+// vectors, sides, live, queries, masks, lists (out), limits, items (WorkItem). Masks: per query an offset in
+// words or NEARFIELD_EMPTY, then the words, one per group of the store. Limits: per query a key that at least
+// k rows do not exceed.
+inline constexpr Kernel kFlat{"flat", "rrrrrwwr"};
 // lists, best, limits
 inline constexpr Kernel kMerge{"merge", "rww"};
 // vectors, sides, live, queries, masks, digits, bins, entries (out)
@@ -101,12 +101,12 @@ inline constexpr Kernel kCode{"code", "rrrrrw"};
 inline constexpr Kernel kDecode{"decode", "rrrrww"};
 // targets, source, destination, source's sides, destination's sides. Rows that come from nowhere stay.
 inline constexpr Kernel kTransfer{"transfer", "rrwrw"};
-// codes, live, masks, queries (CodeQuery), limits, counts, candidates (out). Per query the rows that the
-// test (CodeTest) of no level rules out, as matrix has them; with is_capped NEARFIELD_VALUE_WORDS a row. A
-// row is left at the first level that rules it out, one of kAlwaysKeep at none. counts: `batch` of this
-// window, as matrix has them; after twice as many, one sum of the levels seen, of 32 rows each, once for a
-// block of queries, rounded as it comes: a figure, on which no answer depends.
-inline constexpr Kernel kLevels{"levels", "rrrrrww"};
+// codes, live, masks, queries (CodeQuery), limits, counts, candidates (out), items (WorkItem). Per query the
+// rows that the test (CodeTest) of no level rules out, as matrix has them; with is_capped
+// NEARFIELD_VALUE_WORDS a row. A row is left at the first level that rules it out, one of kAlwaysKeep at
+// none. counts: `batch` of this window, as matrix has them; after twice as many, one sum of the levels seen,
+// of 32 rows each, once for a block of queries, rounded as it comes: a figure, on which no answer depends.
+inline constexpr Kernel kLevels{"levels", "rrrrrwwr"};
 
 // codes, live, masks, queries (their codes), terms (ProductQuery), limits, counts, candidates (out). Bounds
 // of the ranks of all pairs by products of one term: per query `capacity` candidates in any order, planes

@@ -41,16 +41,20 @@ int64_t Scan::queries_per_dispatch() const {
   return std::max<int64_t>(1, static_cast<int64_t>(context().units_per_dispatch() / per_query));
 }
 
+uint32_t Scan::most_part_groups(uint32_t tile_loops) const {
+  // A store's groups bound it, so that products with a number of parts fit 64 bits.
+  const uint64_t part_tiles = std::max(1u, context().limits().loops / (store_.chunks() + tile_loops));
+  return static_cast<uint32_t>(std::min(part_tiles * tile_groups(),
+                                        static_cast<uint64_t>(round_up(groups_of(kMaxRows), tile_groups()))));
+}
+
 Status Scan::load(int64_t first, int64_t count, uint32_t query_block, uint32_t workgroups,
                   uint32_t tile_loops) {
   Queue& queue = context().queue();
   count_ = count;
   query_block_ = query_block;
   workgroups_ = workgroups;
-  // A store's groups bound it, so that products with a number of parts fit 64 bits.
-  const uint64_t part_tiles = std::max(1u, context().limits().loops / (store_.chunks() + tile_loops));
-  most_part_groups_ = static_cast<uint32_t>(std::min(
-      part_tiles * tile_groups(), static_cast<uint64_t>(round_up(groups_of(kMaxRows), tile_groups()))));
+  most_part_groups_ = most_part_groups(tile_loops);
   const int64_t width = padded_dim(store_.options_.dim);
   const float* from = plan_.queries + first * plan_.query_stride;
   if (plan_.query_stride == width) {

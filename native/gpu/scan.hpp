@@ -67,6 +67,8 @@ class Scan {
   // The fields of the parameters that follow from the chunk and the range.
   ScanParams params(const Range& range, const Rows& rows) const;
   Grid grid(const Range& range) const;
+  // Groups that one workgroup goes through within its loops; `tile_loops`: as load() has them.
+  uint32_t most_part_groups(uint32_t tile_loops) const;
 
   Context& context() const { return *store_.context_; }
   const SlabBuffers& slab(const Range& range) const { return store_.slabs_.all()[range.slab]; }
@@ -127,6 +129,11 @@ inline float rank_of_key(uint32_t key) {
   return std::bit_cast<float>((key & 0x80000000u) != 0 ? key ^ 0x80000000u : ~key);
 }
 
+inline uint32_t key_of_rank(float rank) {  // of none that is -0
+  const auto bits = std::bit_cast<uint32_t>(rank);
+  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+}
+
 inline void put_hits(std::span<const Entry> entries, Hit* hits) {
   for (size_t i = 0; i < entries.size(); ++i)
     if (entries[i].key != kEmpty) hits[i] = {entries[i].row, rank_of_key(entries[i].key), 0};
@@ -135,6 +142,10 @@ inline void put_hits(std::span<const Entry> entries, Hit* hits) {
 // The k best of each query of the plan to hits[query * k ...], best first; entries that are missing stay as
 // they are. The caller drains the queue.
 Status direct_search(Scan* scan, Hit* hits);  // k <= Limits::most_list_k
+// Lists of a query that its merge follows within its loops, and loops of a tile of `flat` beside the chunks
+// of its rows.
+uint32_t most_parts(const Scan& scan, const FlatShape& shape);
+uint32_t flat_tile_loops(const FlatShape& shape, uint32_t lanes);
 // One pass of the direct form over some ranges.
 struct FlatPass {
   uint32_t part_groups = 0;  // of each part, the first groups that are scanned; 0: all

@@ -153,7 +153,7 @@ Status GpuStore::append_from(Store& other, std::span<const int64_t> rows, const 
   const auto& from = static_cast<const GpuStore&>(other);  // of the same device, by contract
   std::vector<bool> live(rows.size());
   for (size_t i = 0; i < rows.size(); ++i)
-    live[i] = (from.live_[static_cast<size_t>(rows[i] / 32)] >> (rows[i] % 32) & 1) != 0;
+    live[i] = rows[i] != kNoRow && (from.live_[static_cast<size_t>(rows[i] / 32)] >> (rows[i] % 32) & 1) != 0;
   const auto count = static_cast<int64_t>(rows.size());
   reserve_errors(count);
   NF_TRY(grow(
@@ -163,7 +163,8 @@ Status GpuStore::append_from(Store& other, std::span<const int64_t> rows, const 
       },
       &live, "compact"));
   if (!has_rows())
-    for (const int64_t row : rows) errors_.push_back(from.errors_[static_cast<size_t>(row)]);
+    for (const int64_t row : rows)
+      errors_.push_back(row == kNoRow ? 0 : from.errors_[static_cast<size_t>(row)]);
   return {};
 }
 

@@ -102,7 +102,7 @@ class GpuStore final : public Store {
   // Copies plain rows to the rows that `row_of(i)` names.
   Status upload(const HostRows& from, const std::function<int64_t(int64_t)>& row_of, const Call* call,
                 const char* what);
-  // Steps that take rows [begin, end) of the list to as many rows after the present ones.
+  // Steps that take rows [begin, end) of the list to as many rows after the present ones; kNoRow takes none.
   void add_copies(const GpuStore& from, std::span<const int64_t> rows, int64_t begin, int64_t end,
                   std::vector<Step>* steps) const;
   // Copies rows of `from` to the rows after the present ones.

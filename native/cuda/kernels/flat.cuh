@@ -16,7 +16,7 @@ namespace nearfield::cuda {
 template <int METRIC, uint32_t QUERIES, uint32_t CAPACITY>
 __device__ inline void flat(const ScanParams& p, const float4* vectors, const float* sides,
                             const uint32_t* live, const float4* queries, const uint32_t* masks, Entry* lists,
-                            uint32_t* limits) {
+                            uint32_t* limits, const WorkItem* items) {
   constexpr uint32_t split = QUERIES >= 8 ? 2 : 1;  // parts of the block, and rows of a lane
   constexpr uint32_t mine = QUERIES / split;        // queries of a lane
   constexpr uint32_t warps = kScanThreads / kWarp / split;
@@ -36,7 +36,7 @@ __device__ inline void flat(const ScanParams& p, const float4* vectors, const fl
   NF_SHARED(uint32_t, counts, QUERIES);
   const Lists<QUERIES, CAPACITY, kTileRows, kScanThreads> list{entries, bounds, counts};
   Part part;
-  if (!part.locate(p)) return;
+  if (!(QUERIES == 1 ? part.locate(p, items) : part.locate(p))) return;
   const Slab slab{vectors, sides, live, masks, p.chunks, p.first_row, p.has_masks};
   const uint32_t q0 = part.query_block * QUERIES;
   const uint32_t warp = threadIdx.x / kWarp, first = warp / warps * mine;

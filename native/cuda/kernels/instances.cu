@@ -32,10 +32,10 @@ namespace nearfield::cuda {
   const float4 *vectors, const float *sides, const uint32_t *live, const float4 *queries, \
       const uint32_t *masks
 
-#define NF_ENTRY_flat(name, m, q, c)                                                \
-  extern "C" __global__ void __launch_bounds__(kScanThreads, NF_FLAT_BLOCKS(q))     \
-      name(const ScanParams p, NF_SCAN_ARGUMENTS, Entry* lists, uint32_t* limits) { \
-    flat<m, q, c>(p, vectors, sides, live, queries, masks, lists, limits);          \
+#define NF_ENTRY_flat(name, m, q, c)                                                                       \
+  extern "C" __global__ void __launch_bounds__(kScanThreads, NF_FLAT_BLOCKS(q))                            \
+      name(const ScanParams p, NF_SCAN_ARGUMENTS, Entry* lists, uint32_t* limits, const WorkItem* items) { \
+    flat<m, q, c>(p, vectors, sides, live, queries, masks, lists, limits, items);                          \
   }
 #define NF_ENTRY_histogram(name, m, q, c)                                                         \
   extern "C" __global__ void __launch_bounds__(kScanThreads, 6)                                   \
@@ -89,11 +89,12 @@ namespace nearfield::cuda {
            const float* source_sides, float* destination_sides) {                                        \
     transfer(p, targets, source, destination, source_sides, destination_sides);                          \
   }
-#define NF_ENTRY_levels(name, m, q, c)                                                                \
-  extern "C" __global__ void __launch_bounds__(kScanThreads, q == 1 ? 10 : 6)                         \
-      name(const LevelsParams p, const uint8_t* codes, const uint32_t* live, const uint32_t* masks,   \
-           const uint32_t* queries, const uint32_t* limits, uint32_t* counts, uint32_t* candidates) { \
-    levels<m, q>(p, codes, live, masks, queries, limits, counts, candidates);                         \
+#define NF_ENTRY_levels(name, m, q, c)                                                              \
+  extern "C" __global__ void __launch_bounds__(kScanThreads, q == 1 ? 10 : 6)                       \
+      name(const LevelsParams p, const uint8_t* codes, const uint32_t* live, const uint32_t* masks, \
+           const uint32_t* queries, const uint32_t* limits, uint32_t* counts, uint32_t* candidates, \
+           const WorkItem* items) {                                                                 \
+    levels<m, q>(p, codes, live, masks, queries, limits, counts, candidates, items);                \
   }
 #define NF_ENTRY_coded_product(name, m, q, c)                                                             \
   extern "C" __global__ void __launch_bounds__(kProductThreads<q>, 256 / kProductThreads<q>)              \

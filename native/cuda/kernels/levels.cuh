@@ -92,7 +92,7 @@ __device__ inline bool stays(const LevelTest& t, const RowSides& row, int a, int
 template <int METRIC, uint32_t QUERIES>
 __device__ inline void levels(const LevelsParams& p, const uint8_t* codes, const uint32_t* live,
                               const uint32_t* masks, const uint32_t* queries, const uint32_t* limits,
-                              uint32_t* counts, uint32_t* candidates) {
+                              uint32_t* counts, uint32_t* candidates, const WorkItem* items) {
   constexpr uint32_t warps = kScanThreads / kWarp;
   constexpr uint32_t staged_steps = kLevelsSteps / QUERIES;
   NF_SHARED(LevelTest, tests, QUERIES);
@@ -100,9 +100,15 @@ __device__ inline void levels(const LevelsParams& p, const uint8_t* codes, const
   NF_SHARED(uint32_t, seen, 1);
   const uint32_t block = blockIdx.x + blockIdx.y * p.grid_x;
   if (block >= p.workgroups) return;
-  const uint32_t q0 = block % p.query_blocks * QUERIES;
-  const uint32_t begin = p.group_begin + block / p.query_blocks * p.groups_per_part;
-  const uint32_t end = begin + p.groups_per_part < p.group_end ? begin + p.groups_per_part : p.group_end;
+  uint32_t q0 = block % p.query_blocks * QUERIES;
+  uint32_t begin = p.group_begin + block / p.query_blocks * p.groups_per_part;
+  uint32_t end = begin + p.groups_per_part < p.group_end ? begin + p.groups_per_part : p.group_end;
+  if (QUERIES == 1 && p.has_items != 0) {
+    const WorkItem item = items[p.item_begin + block];
+    q0 = item.query;
+    begin = item.group_begin;
+    end = item.group_end;
+  }
   const uint32_t warp = threadIdx.x / kWarp, bit = threadIdx.x % kWarp;
   const Slab rows{nullptr, nullptr, live, masks, 0, p.first_row, p.has_masks};
   const CodedSlab<METRIC, const uint8_t> slab{codes, p.groups, p.levels, p.level_chunks};

@@ -158,6 +158,18 @@ struct Part {
     end = begin + p.part_groups < p.group_end ? begin + p.part_groups : p.group_end;
     return true;
   }
+  // Of a block that has one query.
+  __device__ inline bool locate(const ScanParams& p, const WorkItem* items) {
+    if (p.has_items == 0) return locate(p);
+    const uint32_t block = blockIdx.x + blockIdx.y * p.grid_x;
+    if (block >= p.workgroups) return false;
+    const WorkItem item = items[p.item_begin + block];
+    query_block = item.query;
+    index = item.part;
+    begin = item.group_begin;
+    end = item.group_end;
+    return true;
+  }
 };
 
 }  // namespace nearfield::cuda

@@ -18,7 +18,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
                      device const float* sides [[buffer(2)]], device const uint* live [[buffer(3)]],
                      device const float4* queries [[buffer(4)]], device const uint* masks [[buffer(5)]],
                      device uint2* parts [[buffer(6)]], device atomic_uint* limits [[buffer(7)]],
-                     uint3 group [[threadgroup_position_in_grid]],
+                     device const WorkItem* items [[buffer(8)]], uint3 group [[threadgroup_position_in_grid]],
                      uint lane [[thread_index_in_threadgroup]]) {
   NF_SHARED(ulong, entries, QUERIES * CAPACITY);
   NF_SHARED(atomic_uint, counts, QUERIES);
@@ -28,15 +28,22 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   const uint index = group.x + group.y * p.grid_x;
   if (index >= p.workgroups) return;
   const Rows rows = {vectors, sides, live, queries, masks};
-  const uint q0 = index % p.query_blocks * QUERIES;
-  const uint part = index / p.query_blocks;
-  const uint begin = p.group_begin + part * p.groups_per_part;
-  const uint end = min(begin + p.part_groups, p.group_end);
+  uint q0 = index % p.query_blocks * QUERIES;
+  uint part = index / p.query_blocks;
+  uint begin = p.group_begin + part * p.groups_per_part;
+  uint end = min(begin + p.part_groups, p.group_end);
+  if (QUERIES == 1 && p.has_items != 0) {
+    const WorkItem item = items[p.item_begin + index];
+    q0 = item.query;
+    part = item.part;
+    begin = item.group_begin;
+    end = item.group_end;
+  }
   init(lists, lane);
   uint parity = 0;
   for (uint tile = begin; tile < end; tile += TILE_GROUPS) {
     ulong found[QUERIES];
-    score_tile<METRIC, QUERIES>(p, rows, tile, q0, lane, found);
+    score_tile<METRIC, QUERIES>(p, rows, tile, end, q0, lane, found);
     NF_UNROLL
     for (uint j = 0; j < QUERIES; ++j) {
       const uint limit = atomic_load_explicit(&limits[min(q0 + j, p.batch - 1)], memory_order_relaxed);

@@ -83,14 +83,21 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
                        device const uint* live [[buffer(2)]], device const uint* masks [[buffer(3)]],
                        device const uint* queries [[buffer(4)]], device const uint* limits [[buffer(5)]],
                        device atomic_uint* counts [[buffer(6)]], device uint* candidates [[buffer(7)]],
+                       device const WorkItem* items [[buffer(8)]],
                        uint3 position [[threadgroup_position_in_grid]],
                        uint lane [[thread_index_in_threadgroup]]) {
   NF_SHARED(atomic_uint, seen, 1);
   const uint index = position.x + position.y * p.grid_x;
   if (index >= p.workgroups) return;
-  const uint q0 = index % p.query_blocks * QUERIES;
-  const uint begin = p.group_begin + index / p.query_blocks * p.groups_per_part;
-  const uint end = min(begin + p.groups_per_part, p.group_end);
+  uint q0 = index % p.query_blocks * QUERIES;
+  uint begin = p.group_begin + index / p.query_blocks * p.groups_per_part;
+  uint end = min(begin + p.groups_per_part, p.group_end);
+  if (QUERIES == 1 && p.has_items != 0) {
+    const WorkItem item = items[p.item_begin + index];
+    q0 = item.query;
+    begin = item.group_begin;
+    end = item.group_end;
+  }
   const uint bit = lane & 31;
   const Rows rows = {nullptr, nullptr, live, nullptr, masks};
   const CodedSlab<METRIC> slab = {p.groups, p.levels, p.level_chunks};

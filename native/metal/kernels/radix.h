@@ -33,7 +33,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (uint tile = begin; tile < end; tile += TILE_GROUPS) {
     ulong found[1];
-    score_tile<METRIC, 1>(p, rows, tile, q, lane, found);
+    score_tile<METRIC, 1>(p, rows, tile, p.group_end, q, lane, found);
     const uint key = key_of(found[0]);
     const uint row = row_of(found[0]);
     if (found[0] != NO_ENTRY && (key & fixed.z) == fixed.x && (row & fixed.w) == fixed.y) {
@@ -66,7 +66,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   const ulong bound = entry_of(digits[q].x, digits[q].y);
   for (uint tile = begin; tile < end; tile += TILE_GROUPS) {
     ulong found[1];
-    score_tile<METRIC, 1>(p, rows, tile, q, lane, found);
+    score_tile<METRIC, 1>(p, rows, tile, p.group_end, q, lane, found);
     if (found[0] == NO_ENTRY || found[0] > bound) continue;
     const uint slot = atomic_fetch_add_explicit(&counts[q], 1u, memory_order_relaxed);
     if (slot < p.k) out[ulong(q) * p.k + slot] = uint2(key_of(found[0]), row_of(found[0]));

@@ -61,10 +61,10 @@ inline uint wanted(constant Params& p, thread const Rows& rows, uint group, uint
   return word;
 }
 
-// Entries of this lane's row of the tile that starts at group `tile`, for the queries from q0; NO_ENTRY: not
-// to be returned. Params: ScanParams or MatrixParams.
+// Entries of this lane's row of the tile that starts at group `tile`, as far as it lies before `end`, for the
+// queries from q0; NO_ENTRY: not to be returned. Params: ScanParams or MatrixParams.
 template <int METRIC, uint QUERIES, typename Params>
-inline void score_tile(constant Params& p, thread const Rows& rows, uint tile, uint q0, uint lane,
+inline void score_tile(constant Params& p, thread const Rows& rows, uint tile, uint end, uint q0, uint lane,
                        thread ulong* entries) {
   const uint group = tile + (lane >> 5);
   const uint bit = lane & 31;
@@ -73,7 +73,7 @@ inline void score_tile(constant Params& p, thread const Rows& rows, uint tile, u
   NF_UNROLL
   for (uint j = 0; j < QUERIES; ++j) {
     want[j] = false;
-    if (group < p.group_end && q0 + j < p.batch) want[j] = ((wanted(p, rows, group, q0 + j) >> bit) & 1) != 0;
+    if (group < end && q0 + j < p.batch) want[j] = ((wanted(p, rows, group, q0 + j) >> bit) & 1) != 0;
     any = any || want[j];
     entries[j] = NO_ENTRY;
   }

@@ -8,18 +8,28 @@
 // Per query a key that at least k rows do not exceed: workgroups share it to append less. Any value that was
 // true once stays true, so relaxed atomics suffice and the result does not depend on their timing.
 @group(0) @binding(7) var<storage, read_write> limits: array<atomic<u32>>;
+@group(0) @binding(8) var<storage, read> items: array<vec4<u32>>; // kernel_params.h: WorkItem
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let P = params[group.z];
+  var P = params[group.z];
   let index = group.x + group.y * P.grid_x;
   if (index >= P.workgroups) {
     return;
   }
-  let q0 = index % P.query_blocks * QB;
-  let part = index / P.query_blocks;
-  let begin = P.group_begin + part * P.groups_per_part;
-  let end = min(begin + P.part_groups, P.group_end);
+  var q0 = index % P.query_blocks * QB;
+  var part = index / P.query_blocks;
+  var begin = P.group_begin + part * P.groups_per_part;
+  var end = min(begin + P.part_groups, P.group_end);
+  if (P.has_items != 0u) {
+    let item = items[P.item_begin + index];
+    begin = item.x;
+    end = item.y;
+    q0 = item.z;
+    part = item.w;
+    P.group_begin = begin;
+    P.group_end = end;
+  }
   select_init(lane);
   for (var tile = begin; tile < end; tile += TILE_GROUPS) {
     score_tile(P, tile, q0, lane);

@@ -29,6 +29,10 @@ struct LevelsParams {
   tail_unit: f32,
   error_unit: f32,
   beta_unit: f32,
+  has_items: u32,
+  item_begin: u32,
+  reserved0: u32,
+  reserved1: u32,
 }
 
 // kernel_params.h: CodeQuery.
@@ -52,6 +56,7 @@ struct Test {
 @group(0) @binding(5) var<storage, read> limits: array<u32>;
 @group(0) @binding(6) var<storage, read_write> counts: array<atomic<u32>>; // [batch], [batch] sums, levels seen
 @group(0) @binding(7) var<storage, read_write> candidates: array<u32>; // [batch][capacity]
+@group(0) @binding(8) var<storage, read> items: array<vec4<u32>>; // kernel_params.h: WorkItem
 
 var<workgroup> levels_seen: atomic<u32>;
 
@@ -103,10 +108,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   if (index >= P.workgroups) {
     return;
   }
-  let q0 = index % P.query_blocks * QB;
   let part = index / P.query_blocks;
-  let begin = P.group_begin + part * P.groups_per_part;
-  let end = min(begin + P.groups_per_part, P.group_end);
+  var q0 = index % P.query_blocks * QB;
+  var begin = P.group_begin + part * P.groups_per_part;
+  var end = min(begin + P.groups_per_part, P.group_end);
+  if (P.has_items != 0u) {
+    let item = items[P.item_begin + index];
+    begin = item.x;
+    end = item.y;
+    q0 = item.z;
+  }
   let bit = lane & 31u;
   let slab = CodedSlab(P.groups, P.levels, P.level_chunks, PLANES);
   let code_words = P.levels * P.level_chunks; // of a query and term

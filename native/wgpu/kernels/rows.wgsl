@@ -28,9 +28,9 @@ struct ScanParams {
   digit_shift: u32,
   zero: f32,            // 0.0
   part_groups: u32,     // flat: of a part's groups, the first ones that are scanned: fewer for a sample
-  reserved0: u32,
-  reserved1: u32,
-  reserved2: u32,
+  has_items: u32,
+  item_begin: u32,
+  reserved: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: array<ScanParams, 2>; // see common.wgsl
@@ -45,7 +45,7 @@ const HAS_SIDE: bool = METRIC == COSINE || METRIC == POINCARE;
 var<private> tile_keys: array<u32, QB * ROWS>;   // [r * QB + j]; EMPTY: not to be returned
 var<private> tile_rows: array<u32, ROWS>;        // row numbers in the store
 
-// Keys of this lane's rows of the tile that starts at `tile`, for the queries from `q0`.
+// Keys of this lane's rows of the tile that starts at `tile`, as far as they lie before P.group_end, for the queries from `q0`.
 fn score_tile(P: ScanParams, tile: u32, q0: u32, lane: u32) {
   var wanted: array<u32, QB * ROWS>;
   var base: array<u32, ROWS>;

@@ -54,7 +54,7 @@ void layouts() {
        FIELD(S, groups_per_part), FIELD(S, query_blocks), FIELD(S, batch),       FIELD(S, k),
        FIELD(S, workgroups),      FIELD(S, grid_x),       FIELD(S, part_base),   FIELD(S, part_stride),
        FIELD(S, has_masks),       FIELD(S, digit_stage),  FIELD(S, digit_shift), FIELD(S, zero),
-       FIELD(S, part_groups),     FIELD(S, reserved0),    FIELD(S, reserved1),   FIELD(S, reserved2)});
+       FIELD(S, part_groups),     FIELD(S, has_items),    FIELD(S, item_begin),  FIELD(S, reserved)});
   using M = MergeParams;
   check_layout("merge", "MergeParams", sizeof(M),
                {FIELD(M, batch), FIELD(M, k), FIELD(M, lists), FIELD(M, part_stride), FIELD(M, first),
@@ -94,7 +94,8 @@ void layouts() {
        FIELD(L, groups),      FIELD(L, levels),       FIELD(L, level_chunks), FIELD(L, query_begin),
        FIELD(L, query_words), FIELD(L, query_blocks), FIELD(L, batch),        FIELD(L, capacity),
        FIELD(L, workgroups),  FIELD(L, grid_x),       FIELD(L, has_masks),    FIELD(L, is_capped),
-       FIELD(L, norm_unit),   FIELD(L, tail_unit),    FIELD(L, error_unit),   FIELD(L, beta_unit)});
+       FIELD(L, norm_unit),   FIELD(L, tail_unit),    FIELD(L, error_unit),   FIELD(L, beta_unit),
+       FIELD(L, has_items),   FIELD(L, item_begin),   FIELD(L, reserved0),    FIELD(L, reserved1)});
   // The shader reads it from words.
   using Q = CodeQuery;
   static_assert(sizeof(Q) == 64 && offsetof(Q, base) == 28 && offsetof(Q, keeps_all) == 36 &&
