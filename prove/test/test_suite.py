@@ -47,7 +47,7 @@ class RunTest(StandInTest):
         column = suite.run(build, "cuda", str(self.folder / "log"), 60, {}, "--smoke", "--case", "(metric=l2")
         self.assertGreater(column.passed, 30)
         # The planted backend's paths are faults: what forces paths must see them.
-        failed = ["bits-paths", "codes", "codes-capped", "codes-model"]
+        failed = ["bits-paths", "kmeans-many", "codes", "codes-capped", "codes-model"]
         self.assertEqual([op for op, metrics in column.operations.items() if metrics["l2"][1]], failed)
         self.assertEqual(column.failed, len(failed))
         self.assertTrue(column.device.startswith("cuda on scalar reference"), column.device)
