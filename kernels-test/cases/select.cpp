@@ -155,6 +155,7 @@ const std::vector<Property> kProperties = {
     {"codes-model", {{7, 200, 8, 2}, {33, 120, 20, 18}}},
     {"codes-alone", {{33, 700, 10, 7}, {3, 300, 9, 30}, {128, 500, 70, 3}, {1, 100, 5, 2}}},
     {"lists", {{33, 400, 10, 3}, {3, 300, 9, 5}}},
+    {"lists-many", {{33, 1000, 10, 7}, {3, 300, 9, 20}, {128, 700, 70, 3}, {1, 100, 5, 2}}},
     {"lists-model", {{7, 200, 8, 2}, {33, 120, 20, 18}}},
     {"agree", {{64, 20011, 10, 7}, {33, 1000, 129, 65}}},
 };
@@ -268,6 +269,8 @@ const std::vector<Pair> kPairs = {
     // Lists of kernels are shorter than all rows of a rank.
     {"lists", {3, 520, 257, 1}, Data::TIES, NF_L2SQ},
     {"lists", {33, 300, 10, 5}, Data::CLUSTERED, NF_L2SQ, true},
+    {"lists-many", {40, 600, 10, 30}, Data::DUPLICATES},
+    {"lists-many", {3, 2000, 300, 5}, Data::TIES},
     {"lists-model", {9, 200, 8, 18}, Data::CLUSTERED, NF_COSINE, true},
     {"codes-alone", {40, 600, 10, 30}, Data::OFFSET},
     {"codes-alone", {40, 600, 10, 5}, Data::SCALES},
