@@ -17,7 +17,10 @@ PEERS = ("faiss", "usearch", "numpy")
 SCAN_PEERS = ("faiss", "panorama", "panorama-threads", "faiss-sq8")
 # On request: faiss as it comes, not tuned; the torch that this machine has.
 MORE_PEERS = ("faiss-default", "torch") + SCAN_PEERS[1:]
-SPECTRA = ("isotropic", "decaying", "clusters")
+# Of indexes with lists or graphs, and of clusterings: `faiss` stands for all of its own.
+LIST_PEERS = ("faiss-ivfflat", "faiss-ivfpanorama", "faiss-ivfsq8", "faiss-ivfrabitq", "hnswlib", "usearch-hnsw")
+KMEANS_PEERS = ("faiss-kmeans", "faiss-superkmeans", "superkmeans")
+SPECTRA = ("isotropic", "decaying", "clusters", "overlapping")
 PATHS = ("avx512", "avx2", "neon", "emu128")
 MOST = 2**32 - 1  # rows and dimensions of an .fbin file
 MOST_K = 2**31 - 1
@@ -138,8 +141,8 @@ _VALUES = {
 }
 
 
-def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = (), hidden: tuple[str, ...] = ("given",)) -> list[str]:
-    """Fills `into` from --name value and --name=value; answers what is no option."""
+def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = (), hidden: tuple[str, ...] = ("given",), own: dict | None = None) -> list[str]:
+    """Fills `into` from --name value and --name=value; answers what is no option. `own` are parsers of the command's own options."""
     rest, at = [], 0
     while at < len(arguments):
         argument = arguments[at]
@@ -163,7 +166,7 @@ def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = ()
                 at += 1
             if value == "":
                 raise UsageError(f"bench {command}: --{option} is empty")
-            parse = _VALUES.get(name, lambda _, text: text)
+            parse = {**_VALUES, **(own or {})}.get(name, lambda _, text: text)
             setattr(into, name, parse(f"bench {command}: --{option}", value))
         into.given.add(name)
     return rest
@@ -181,9 +184,9 @@ def scan(arguments: list[str]) -> Flat:
     return options
 
 
-def _workload(command: str, options: Flat, arguments: list[str], hidden: tuple[str, ...]) -> Flat:
+def _workload(command: str, options: Flat, arguments: list[str], hidden: tuple[str, ...], flags: tuple[str, ...] = (), own: dict | None = None) -> Flat:
     hidden += ("given", "workload", "scans", "data", "peak_flops")
-    for extra in _parse(options, command, arguments, ("java", "local"), hidden):
+    for extra in _parse(options, command, arguments, ("java", "local", *flags), hidden, own):
         raise UsageError(f"bench {command}: '{extra}' is no option; see ./nearfield bench --help")
     hdf5 = options.base is not None and options.base.lower().endswith((".hdf5", ".h5"))
     for name in ("queries", "truth"):
@@ -205,7 +208,7 @@ def _workload(command: str, options: Flat, arguments: list[str], hidden: tuple[s
     if options.local and options.library == library.LOCAL:
         raise UsageError(f"bench {command}: --local beside --library={library.LOCAL}, that is the same library")
     if options.base is None:
-        options.rows = options.rows or 1_000_000
+        options.rows = options.rows or (262_144 if command == "kmeans" else 1_000_000)
         options.dim = options.dim or 128
     options.data = Path(options.base).stem if options.base is not None else options.spectrum
     return options
