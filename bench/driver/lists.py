@@ -27,6 +27,7 @@ MOST_EF = 4096
 TRIES = 2  # runs of a candidate setting
 # Beside those of a scan.
 KEYS = ("lists", "probes", "ef", "target_recall", "at_recall", "lists_scanned", "recall_estimate", "build_s")
+POINT_KEYS = ("probes", "ef", "target_recall", "at_recall")  # what tells the points of one system apart
 
 
 @dataclass

@@ -65,7 +65,7 @@ class Flat:
 class All:
     out: str | None = None
     library: str = field(default_factory=library.default)
-    peers: tuple[str, ...] = PEERS + MORE_PEERS
+    peers: tuple[str, ...] = PEERS + MORE_PEERS + LIST_PEERS + KMEANS_PEERS
     threads: int = 0
     quick: bool = False
     only: str = ""
@@ -109,12 +109,12 @@ def _one_of(name: str, text: str, known: tuple[str, ...]) -> str:
     return text
 
 
-def _peers(name: str, text: str) -> tuple[str, ...]:
+def _peers(name: str, text: str, known: tuple[str, ...] = PEERS + MORE_PEERS) -> tuple[str, ...]:
     if text == "none":
         return ()
     names = tuple(text.split(","))
     for peer in names:
-        _one_of(name, peer, PEERS + MORE_PEERS + ("none",))
+        _one_of(name, peer, known + ("none",))
     if "none" in names or len(set(names)) < len(names):
         raise UsageError(f"{name}={text} names a peer twice, or none beside others")
     return names
@@ -216,7 +216,8 @@ def _workload(command: str, options: Flat, arguments: list[str], hidden: tuple[s
 
 def everything(arguments: list[str]) -> All:
     options = All()
-    for extra in _parse(options, "all", arguments, ("quick",)):
+    own = {"peers": lambda name, text: _peers(name, text, options.peers)}
+    for extra in _parse(options, "all", arguments, ("quick",), own=own):
         raise UsageError(f"bench all: '{extra}' is no option; see ./nearfield bench --help")
     if options.out is None:
         raise UsageError("bench all: --out FOLDER is needed")
