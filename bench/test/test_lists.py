@@ -25,7 +25,7 @@ import workloads
 from errors import UsageError
 from report import KEYS, SCAN_KEYS
 from test_run import Runs
-from test_worker import WorkerTest
+from test_worker import LIBRARY, WorkerTest
 from worker import Worker
 
 STAND_IN = str(Path(__file__).resolve().parent / "stand_ins" / "lists.py")
@@ -129,6 +129,93 @@ class ChurnTest(WorkerTest):
         with self.assertRaises(UsageError) as caught:
             data.churn(self.path("base.fbin"), 26, *paths)
         self.assertIn("25 rows", str(caught.exception))
+
+
+class NativeWorkerTest(WorkerTest):
+    """The commands of our worker, by its protocol."""
+
+    def started(self) -> Worker:
+        worker = self.start()
+        worker.ask("hello", library=LIBRARY, threads=2)
+        return worker
+
+    def generate(self, worker: Worker, name: str, rows: int, first: int = 0, dim: int = 8) -> str:
+        worker.ask("generate", to=self.path(name), rows=rows, dim=dim, metric="l2", seed=1, first=first, spectrum="decaying")
+        return self.path(name)
+
+    def rows(self, worker: Worker, count: int, k: int) -> tuple[int, ...]:
+        worker.ask("answers", to=self.path("found"))
+        return struct.unpack(f"<{count * k}q", Path(self.path("found.rows")).read_bytes())
+
+    def test_reach(self):
+        worker = self.started()
+        base, queries = self.generate(worker, "base", 4000), self.generate(worker, "queries", 50, 4000)
+        for dtype in ("f32", "i8"):
+            loaded = worker.ask("load", base=base, metric="l2", scan_dtype=dtype, lists=40, iterations=4, seed=1, training=self.generate(worker, "training", 1500))
+            self.assertEqual(loaded["lists"], 40)
+            self.assertTrue(1 <= loaded["smallest_list"] <= 100 <= loaded["largest_list"], loaded)
+            self.assertGreaterEqual(loaded["build_s"], loaded["seconds"])
+            worker.ask("workload", queries=queries, batch=25, k=4)
+            for reach, least, most in (({"probes": 3}, 3, 3), ({"probes": 40}, 40, 40), ({"target_recall": 0.9}, 1, 39), ({"exact": 1}, 1, 40)):
+                worker.ask("reach", **reach)
+                ran, answered = worker.ask("run", calls=2), worker.ask("answers", to=self.path("mine"))
+                for reply in (ran, answered):
+                    self.assertTrue(least <= reply["lists_scanned"] <= most, (reach, reply))
+                    self.assertTrue(0 < reply["recall_estimate"] <= 1, reply)
+            found = self.rows(worker, 50, 4)
+            worker.ask("load", base=base, metric="l2")
+            worker.ask("workload", queries=queries, batch=50, k=4)
+            self.assertEqual(found, self.rows(worker, 50, 4), "an exact search finds what a flat index finds")
+            self.assertNotIn("lists_scanned", worker.ask("run"))
+
+    def test_changed_rows_keep_their_numbers(self):
+        """Numbers count from the first row that stays, also once the removed ones are dropped."""
+        worker = self.started()
+        base, added = self.generate(worker, "base", 1000), self.generate(worker, "added", 100, 1000)
+        worker.ask("load", base=base, metric="l2", lists=10, scan_dtype="i8")
+        worker.ask("change", removed=100, added=added)
+        for _ in range(2):
+            worker.ask("workload", queries=added, batch=100, k=1)
+            worker.ask("reach", probes=10)
+            self.assertEqual(self.rows(worker, 100, 1), tuple(range(900, 1000)))
+            worker.ask("workload", queries=base, batch=100, k=1)
+            found = self.rows(worker, 1000, 1)
+            self.assertEqual(found[100:], tuple(range(900)))
+            self.assertFalse(any(row < 0 for row in found))
+            worker.ask("compact")
+
+    def test_clustering(self):
+        worker = self.started()
+        base, start = self.generate(worker, "base", 2000), self.generate(worker, "start", 20)
+        inertia = []
+        for iterations in (1, 5):
+            reply = worker.ask("kmeans", base=base, start=start, metric="l2", iterations=iterations, to=self.path("centroids"))
+            self.assertEqual((reply["iterations"], os.path.getsize(self.path("centroids"))), (iterations, 8 + 20 * 8 * 4))
+            inertia.append(worker.ask("truth", base=self.path("centroids"), queries=base, metric="l2", k=1, to=self.path("nearest"))["sum"])
+        self.assertLess(inertia[1], inertia[0])
+        rows, centroids = (struct.unpack(f"<{count * 8}f", Path(path).read_bytes()[8:]) for path, count in ((base, 2000), (self.path("centroids"), 20)))
+        sums = [min(sum((a - b) ** 2 for a, b in zip(rows[i : i + 8], centroids[j : j + 8])) for j in range(0, 160, 8)) for i in range(0, 16_000, 8)]
+        self.assertAlmostEqual(sum(sums), inertia[1], delta=1e-8 * inertia[1])  # of nine digits
+
+    def test_refusals(self):
+        worker = self.started()
+        base, narrow = self.generate(worker, "base", 100), self.generate(worker, "narrow", 10, dim=6)
+        self.fails(lambda: worker.ask("reach", probes=1), "workload comes first")
+        self.fails(lambda: worker.ask("compact"), "load comes first")
+        self.fails(lambda: worker.ask("load", base=base, metric="l2", lists=101), "101", "100")
+        self.fails(lambda: worker.ask("load", base=base, metric="manhattan", lists=4), "Manhattan")
+        worker.ask("load", base=base, metric="l2", lists=4)
+        worker.ask("workload", queries=base, batch=10)
+        self.fails(lambda: worker.ask("reach", probes=-1), "probes=-1")
+        for reach, word in (({"probes": 5}, "5"), ({"target_recall": 1.5}, "1.5"), ({"target_recall": -0.5}, "-0.5")):
+            worker.ask("reach", **reach)
+            self.fails(lambda: worker.ask("run"), word)
+        worker.ask("reach", probes=4)
+        worker.ask("run")
+        self.fails(lambda: worker.ask("change", removed=101, added=base), "removed=101", "100")
+        self.fails(lambda: worker.ask("change", removed=1, added=narrow), "6 dimensions")
+        self.fails(lambda: worker.ask("kmeans", base=base, start=narrow, metric="l2", to=self.path("c")), "6 dimensions")
+        self.fails(lambda: worker.ask("kmeans", base=narrow, start=narrow, metric="poincare", to=self.path("c")), "metric")
 
 
 class CurveTest(Runs):
