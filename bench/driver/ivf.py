@@ -91,7 +91,7 @@ class Run:
         for listed in self.ours + list(self.peers):
             say(f"Looking for what {listed.name} needs for recalls of {', '.join(f'{recall:g}' for recall in RECALLS)}")
             try:
-                lists.look_for_efforts(listed, self.made, options, self.judge)
+                lists.look_for_efforts(listed, RECALLS, options, self.judge)
                 points += self.of_curve(listed)
             except WorkerFailed as failed:
                 if listed.ours:
@@ -107,7 +107,7 @@ class Run:
         fixed = [Point(listed, CURVE, 0, {"probes": probes}, f"{probes} lists") for probes in options.probes if listed.name not in peers.GRAPHS]
         if listed.ours:
             fixed += [Point(listed, CURVE, 0, {"target_recall": target}, target) for target in options.target_recall]
-        lists.judged_workload(listed, self.made, options, self.judge)
+        self.judge.prepare(listed)
         for point in fixed:
             point.found = self.judge.ask(listed, point.reach)
             point.settings = point.found["settings"]
@@ -151,7 +151,7 @@ class Run:
         self.load(plain, self.made.base, "", lists=0)
         points = [Point(listed, EXACT, 0, {} if listed is plain else {"exact": 1}, EXACT) for listed in [plain, *self.ours]]
         for point in points:
-            lists.judged_workload(point.listed, self.made, options, self.judge)
+            self.judge.prepare(point.listed)
             point.found = self.judge.ask(point.listed, point.reach)
             for ending in ("rows", "distances"):
                 if not filecmp.cmp(f"{self.folder}/{plain.name}.{ending}", f"{self.folder}/{point.listed.name}.{ending}", shallow=False):
@@ -180,11 +180,11 @@ class Run:
                 if suffix == "-compacted":
                     listed.ask("compact")
                 trio.append(listed)
-            lists.look_for_efforts(trio[0], self.made, options, judge)
+            lists.look_for_efforts(trio[0], (CHURN_RECALL,), options, judge)
             (efforts,) = trio[0].efforts
             probes = efforts.for_recall(CHURN_RECALL) or options.lists
             for listed in trio:
-                lists.judged_workload(listed, self.made, options, judge)
+                judge.prepare(listed)
                 found = judge.ask(listed, {"probes": probes})
                 points += [Point(listed, CHURN, batch, {"probes": probes}, dtype, CHURN_RECALL, found) for batch in options.batches]
         self.measure(points, rows)

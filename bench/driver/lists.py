@@ -105,6 +105,10 @@ class Judge:
             say(f"Finding the true neighbours of {self.count} queries in float64")
             helper.ask("truth", base=base, queries=self.queries, metric=self.metric, k=self.expected, to=self.truth)
 
+    def prepare(self, listed: Listed) -> None:
+        """Before it is asked about: all queries in one call."""
+        listed.ask("workload", queries=self.queries, batch=self.count, k=self.k)
+
     def ask(self, listed: Listed, reach: dict) -> dict:
         """recall, and of ours lists_scanned and recall_estimate. A wrong distance of ours ends the run."""
         answers = f"{self.folder}/{listed.name}"
@@ -149,18 +153,15 @@ class Efforts:
         return high
 
 
-def judged_workload(listed: Listed, made: Dataset, options: Ivf, judge: Judge) -> None:
-    listed.ask("workload", queries=judge.queries, batch=judge.count, k=options.k)
-
-
-def look_for_efforts(listed: Listed, made: Dataset, options: Ivf, judge: Judge) -> None:
-    judged_workload(listed, made, options, judge)
+def look_for_efforts(listed: Listed, recalls: tuple[float, ...], options: Ivf, judge: Judge) -> None:
+    """Of each choice, in one large batch: answers do not depend on it."""
+    judge.prepare(listed)
     graph = listed.name in peers.GRAPHS
-    for choice in range(listed.choices):
-        def ask(effort, choice=choice):
-            return judge.ask(listed, listed.reach(effort, choice))
-
-        listed.efforts.append(Efforts(ask, options.k if graph else 1, MOST_EF if graph else options.lists))
+    least, most = (options.k, MOST_EF) if graph else (1, options.lists)
+    listed.efforts = [Efforts(lambda effort, choice=choice: judge.ask(listed, listed.reach(effort, choice)), least, most) for choice in range(listed.choices)]
+    for efforts in listed.efforts:
+        for recall in recalls:
+            efforts.for_recall(recall)
 
 
 def sought(listed: Listed, recalls: tuple[float, ...], batch: int, made: Dataset, options: Ivf, workload: str) -> list[Point]:
