@@ -16,7 +16,6 @@ import lists
 import machine
 import peers
 import stats
-from dataset import Dataset
 from errors import BenchError, say
 from flat import Outcome, System
 from list_options import CHURN, CURVE, EXACT, RECALLS, Ivf

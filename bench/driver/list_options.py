@@ -60,7 +60,7 @@ def _share(name: str, text: str) -> float:
 
 
 def _whole(most: int, least: int = 1):
-    return lambda name, text: options._number(name, text, least, most)
+    return lambda name, text: options.whole_number(name, text, least, most)
 
 
 def _peers_of(known: tuple[str, ...]):
@@ -94,7 +94,7 @@ KMEANS_VALUES = {"clusters": _whole(MOST_LISTS), "iterations": _whole(10_000), "
 
 def ivf(arguments: list[str]) -> Ivf:
     chosen = Ivf(workload=CURVE, scans=("f32", "i8"), peers=LIST_PEERS, spectrum="decaying", seconds=3.0)
-    options._workload("ivf", chosen, arguments, ("java", "local", "batches", "parts", "max_oversample"), ("exact", "churn"), IVF_VALUES)
+    options.parsed_workload("ivf", chosen, arguments, ("java", "local", "batches", "parts", "max_oversample"), ("exact", "churn"), IVF_VALUES)
     if "batch" in chosen.given:
         chosen.batches = chosen.batch
     chosen.batch = max(chosen.batches)
@@ -111,7 +111,7 @@ def ivf(arguments: list[str]) -> Ivf:
 def kmeans(arguments: list[str]) -> KMeans:
     chosen = KMeans(workload="kmeans", peers=KMEANS_PEERS, spectrum="decaying", repeats=3, seconds=0.0, k=0)
     hidden = ("java", "local", "batch", "k", "clients", "max_oversample", "queries", "truth")
-    options._workload("kmeans", chosen, arguments, hidden, (), KMEANS_VALUES)
+    options.parsed_workload("kmeans", chosen, arguments, hidden, (), KMEANS_VALUES)
     _no_manhattan("kmeans", chosen.metric, "clusters", ("l2", "cosine", "dot"))
     if chosen.rows is not None and chosen.clusters > chosen.rows:
         raise UsageError(f"bench kmeans: --clusters={chosen.clusters}, there are {chosen.rows} rows")

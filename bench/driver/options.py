@@ -73,7 +73,7 @@ class All:
     given: set[str] = field(default_factory=set)
 
 
-def _number(name: str, text: str, least: int, most: int) -> int:
+def whole_number(name: str, text: str, least: int, most: int) -> int:
     try:
         number = int(text)
     except ValueError:
@@ -121,14 +121,14 @@ def _peers(name: str, text: str, known: tuple[str, ...] = PEERS + MORE_PEERS) ->
 
 
 _VALUES = {
-    "rows": lambda n, t: _number(n, t, 1, MOST),
-    "dim": lambda n, t: _number(n, t, 1, MOST),
-    "batch": lambda n, t: _number(n, t, 1, MOST),
-    "k": lambda n, t: _number(n, t, 1, MOST_K),
-    "clients": lambda n, t: _number(n, t, 1, 1024),
-    "threads": lambda n, t: _number(n, t, 1, 1024),
-    "repeats": lambda n, t: _number(n, t, 1, 10**6),
-    "seed": lambda n, t: _number(n, t, 0, 2**63 - 1),
+    "rows": lambda n, t: whole_number(n, t, 1, MOST),
+    "dim": lambda n, t: whole_number(n, t, 1, MOST),
+    "batch": lambda n, t: whole_number(n, t, 1, MOST),
+    "k": lambda n, t: whole_number(n, t, 1, MOST_K),
+    "clients": lambda n, t: whole_number(n, t, 1, 1024),
+    "threads": lambda n, t: whole_number(n, t, 1, 1024),
+    "repeats": lambda n, t: whole_number(n, t, 1, 10**6),
+    "seed": lambda n, t: whole_number(n, t, 0, 2**63 - 1),
     "seconds": _seconds,
     "max_oversample": _oversample,
     "spectrum": lambda n, t: _one_of(n, t, SPECTRA),
@@ -173,18 +173,18 @@ def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = ()
 
 
 def flat(arguments: list[str]) -> Flat:
-    return _workload("flat", Flat(), arguments, ("max_oversample",))
+    return parsed_workload("flat", Flat(), arguments, ("max_oversample",))
 
 
 def scan(arguments: list[str]) -> Flat:
     """As flat, with our index once in f32 and once with codes."""
-    options = _workload("scan", Flat(workload="scan", scans=("f32", "i8"), peers=SCAN_PEERS), arguments, ())
+    options = parsed_workload("scan", Flat(workload="scan", scans=("f32", "i8"), peers=SCAN_PEERS), arguments, ())
     if options.metric == "manhattan":
         raise UsageError("bench scan: --metric=manhattan has no codes, there are l2, cosine, dot and poincare")
     return options
 
 
-def _workload(command: str, options: Flat, arguments: list[str], hidden: tuple[str, ...], flags: tuple[str, ...] = (), own: dict | None = None) -> Flat:
+def parsed_workload(command: str, options: Flat, arguments: list[str], hidden: tuple[str, ...], flags: tuple[str, ...] = (), own: dict | None = None) -> Flat:
     hidden += ("given", "workload", "scans", "data", "peak_flops")
     for extra in _parse(options, command, arguments, ("java", "local", *flags), hidden, own):
         raise UsageError(f"bench {command}: '{extra}' is no option; see ./nearfield bench --help")
