@@ -80,7 +80,7 @@ def _targets(records: list[dict]) -> list[str]:
 def fixed_probes(records: list[dict], of: dict) -> dict | None:
     """The same system's point with the least number of lists for that recall."""
     same = ("workload", "data", "rows", "dim", "batch", "k", "metric", "system")
-    return next((r for r in records if r["at_recall"] == of["target_recall"] and all(r[key] == of[key] for key in same)), None) if is_of(of) else None
+    return next((r for r in records if all(r[key] == of[key] for key in same) and r["at_recall"] == of["target_recall"]), None)
 
 
 def _exact(records: list[dict]) -> list[str]:

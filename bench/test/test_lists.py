@@ -344,7 +344,8 @@ class FiguresTest(test_report.Files):
         exact = [self.point("nearfield-flat-i8", 2.0, workload="ivf exact", lists=None), self.point(workload="ivf exact"), self.point("nearfield-i8", 1.01, workload="ivf exact")]
         changed = [self.point(f"nearfield{state}", s, workload="ivf churn", probes=17) for state, s in (("", 1), ("-changed", 1.04), ("-compacted", 1.01))]
         shape = {"workload": "kmeans", "data": "decaying", "rows": workloads.KMEANS_ROWS, "batch": workloads.KMEANS_ROWS, "k": 0}
-        clustered = [test_report.record(s, t, **shape, lists=1024, iterations=25, inertia_ratio=1.0) for s, t in (("nearfield", 1), ("faiss-kmeans", 3), ("faiss-superkmeans", 2.4))]
+        clustered = [test_report.record(s, t, **shape, lists=1024, iterations=25, inertia_ratio=1.0)
+                     for s, t in (("nearfield", 1), ("faiss-kmeans", 3), ("faiss-superkmeans", 2.4))]  # fmt: skip
         found = self.lines(points + many + exact + changed + clustered)
         name = "lists, 1M x 128 decaying, recall 0.95, batch 1"
         self.assertEqual(found[name, "3 x faiss IVFFlat"], ("3.00 x (nearfield-i8)", True))
@@ -370,6 +371,7 @@ class FiguresTest(test_report.Files):
     def test_page(self):
         points = [self.point(s, 1 + n / 4, batch=b, at_recall=r, recall=r + 0.004, probes=None if s == "hnswlib" else 8 + n, ef=9 if s == "hnswlib" else None)
                   for s in ("nearfield", "nearfield-i8", "faiss-ivfflat", "hnswlib") for b in (1, 1000) for n, r in enumerate((0.9, 0.95))]  # fmt: skip
+        points[:0] = [test_report.record(), test_report.record("faiss", 2)]  # without keys of lists
         points.append(self.point(target_recall=0.95, lists_scanned=9.9, recall_estimate=0.961))
         points += [self.point("nearfield-flat-i8", workload="ivf exact", lists=None), self.point("nearfield-changed", workload="ivf churn", probes=17)]
         points.append(test_report.record("superkmeans", 2, workload="kmeans", data="decaying", lists=1024, iterations=25, inertia_ratio=1.0031))
