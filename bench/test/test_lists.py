@@ -104,6 +104,11 @@ class EffortsTest(unittest.TestCase):
             self.assertEqual(len(set(asked)), len(asked), "nothing is asked twice")
             self.assertLess(len(asked), 16)
 
+    def test_more_effort_that_finds_no_more(self):
+        efforts = lists.Efforts(lambda effort: {"recall": min(0.9, effort / 100)}, 1, 1 << 16)
+        self.assertEqual((efforts.for_recall(0.95), efforts.for_recall(0.9)), (None, 90))
+        self.assertEqual(max(efforts.found), 256)
+
     def test_an_effort_is_never_below_the_least(self):
         efforts = lists.Efforts(lambda effort: {"recall": 1.0}, 10, 4)
         self.assertEqual(efforts.for_recall(0.9), 10)
