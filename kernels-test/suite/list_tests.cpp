@@ -26,6 +26,10 @@ void require_lists(const Bench& bench) {
 
 std::vector<ContextOptions> list_paths(const Bench& bench) {
   std::vector<ContextOptions> paths = code_paths(bench);
+  // Of a list that several queries look into each then takes all by itself, of lists alone.
+  for (const std::string& path : bench.backend.paths())
+    if (path == "codes-query-major")
+      paths.push_back({.threads = 2, .slab_bytes = bench.spec.tiny_slabs ? 1u : 0u, .path = path});
   if (bench.backend.row() != "cpu" && !bench.spec.tiny_slabs)
     std::erase_if(paths, [](const ContextOptions& path) { return path.path != "codes"; });
   return paths;
