@@ -98,6 +98,15 @@ class Twins {
     plain_.search(queries.matrix(), &wanted, plain);
     listed_.search(queries.matrix(), &found, options);
     found.check_same(wanted, what.c_str());
+    if (bench_.backend.row() == "cpu" && options.filters == nullptr) {
+      // So many that those of a list do not meet it at once.
+      constexpr int64_t kMany = 30;
+      Vectors many(kMany, bench_.spec.dim, bench_.spec.padded);
+      for (int64_t i = 0; i < kMany; ++i) many.set_row(i, queries.row(i % batch));
+      Results wide(kMany, k);
+      listed_.search(many.matrix(), &wide, options);
+      for (int64_t i = 0; i < kMany; ++i) wide.check_same(i, wanted, i % batch, k, (what + ", many").c_str());
+    }
     for (int64_t q = 0; q < std::min(singles(), batch); ++q) {
       Results one(1, k);
       listed_.search(queries.matrix(q, 1), &one, options);
