@@ -9,7 +9,7 @@ run_bench() {
   # Wrong options are refused before anything is built.
   python3 "$root/bench/driver" --check "$@" || exit
   case ${1:-} in
-    flat | scan) build_bench "$@" ;;
+    flat | scan | ivf | kmeans) build_bench "$@" ;;
     all) build_bench "$@" --java --local ;;
     turns) build_bench "$@" --java ;;
   esac

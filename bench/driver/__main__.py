@@ -11,6 +11,10 @@ import tempfile
 
 import everything
 import flat
+import ivf
+import kmeans
+import list_options
+import list_output
 import options
 import output
 import report
@@ -35,12 +39,16 @@ def _interrupt(number: int, _frame) -> None:
     raise Interrupted(number)
 
 
-def run_flat(chosen: options.Flat) -> None:
-    if chosen.out is not None:
-        output.check_writable(chosen.out)
-    outcome = in_scratch(lambda folder: flat.measure(chosen, folder))
-    text = output.json_text(outcome.records) if chosen.format == "json" else output.table(outcome)
-    output.write(text, chosen.out)
+def run_one(measure, table):
+    """What a command of one workload does with its options."""
+
+    def run(chosen: options.Flat) -> None:
+        if chosen.out is not None:
+            output.check_writable(chosen.out)
+        outcome = in_scratch(lambda folder: measure(chosen, folder))
+        output.write(output.json_text(outcome.records) if chosen.format == "json" else table(outcome), chosen.out)
+
+    return run
 
 
 def in_scratch(work):
@@ -57,8 +65,10 @@ def in_scratch(work):
 
 # What each command checks before anything is built, and what it does.
 COMMANDS = {
-    "flat": (options.flat, run_flat),
-    "scan": (options.scan, run_flat),
+    "flat": (options.flat, run_one(flat.measure, output.table)),
+    "scan": (options.scan, run_one(flat.measure, output.table)),
+    "ivf": (list_options.ivf, run_one(ivf.measure, list_output.table)),
+    "kmeans": (list_options.kmeans, run_one(kmeans.measure, list_output.kmeans)),
     "all": (options.everything, lambda chosen: everything.run(chosen, in_scratch)),
     "turns": (options.turns, lambda chosen: turns.run(chosen, in_scratch)),
     "report": (options.report, lambda chosen: report.write(chosen, ROOT)),
@@ -70,7 +80,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, _interrupt)
     try:
         if arguments in ([], ["--check"]):
-            raise UsageError("bench: flat, scan, all, turns or report? See ./nearfield bench --help")
+            raise UsageError("bench: flat, scan, ivf, kmeans, all, turns or report? See ./nearfield bench --help")
         checking = arguments[0] == "--check"
         name, *rest = arguments[1:] if checking else arguments
         if name not in COMMANDS:

@@ -166,3 +166,27 @@ def truth_rows(vectors: Vectors, k: int, queries: int, base: int, to: str, numbe
                 if not 0 <= row < base:
                     raise UsageError(f"{vectors.path}: query {number} has row {row} as a neighbour, the base has {base} rows")
             out.write(struct.pack(f"<{k}q", *ids))
+
+
+def churn(path: str, parts: int, before: str, after: str, added: str) -> int:
+    """Of every `parts` rows of an .fbin file one is to be removed and one to be added: `before` has the removed ones, then those that stay; `after`
+    those that stay, then the added. Answers how many are removed, and as many are added."""
+    vectors = describe(path, ("fbin",))
+    count, size = vectors.rows // parts, 4 * vectors.dim
+    if not count:
+        raise UsageError(f"{path} has {vectors.rows} rows, {parts} are the least of which some can be replaced")
+
+    def role(number: int) -> str:
+        place = number % parts if number < count * parts else 1
+        return {0: "removed", parts // 2: "added"}.get(place, "kept")
+
+    def rows_of(wanted: str) -> Iterator[bytes]:
+        number = 0
+        for block in vectors.blocks(vectors.rows):
+            first, number = number, number + len(block) // size
+            yield b"".join(block[(i - first) * size : (i - first + 1) * size] for i in range(first, number) if role(i) == wanted)
+
+    for to, roles in ((before, ("removed", "kept")), (after, ("kept", "added")), (added, ("added",))):
+        rows = count if to == added else vectors.rows - count
+        write_fbin(to, rows, vectors.dim, (block for each in roles for block in rows_of(each)))
+    return count

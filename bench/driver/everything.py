@@ -11,7 +11,10 @@ from dataclasses import replace
 
 import beside
 import flat
+import ivf
+import kmeans
 import library
+import list_output
 import machine
 import output
 import peers
@@ -20,25 +23,32 @@ import stats
 import workloads
 from errors import BenchError, Missing, UsageError, say
 from inserts import measure_insert
-from options import All, Flat
+from list_options import Ivf, KMeans
+from options import KMEANS_PEERS, LIST_PEERS, All, Flat
 
 RECORDS, ABOUT = "records.json", "about.json"
 
 
 def points(options: All) -> list[Flat]:
     embeddings = options.embeddings or str(workloads.EMBEDDINGS_FILE)
-    every = workloads.with_targets() + workloads.beside_local() + workloads.inserting() + workloads.scans(embeddings) + workloads.curves()
+    every = workloads.with_targets() + workloads.beside_local() + workloads.inserting() + workloads.scans(embeddings)
+    every += workloads.lists(embeddings) + workloads.curves()
     if options.quick:
         every = [workloads.quick(point) for point in every]
     chosen = []
     for point in every:
         if options.only not in workloads.name(point) or (point.local and options.library != library.PACKAGED):
             continue
-        allowed = tuple(peer for peer in point.peers if peer in options.peers)
+        allowed = tuple(peer for peer in point.peers if _is_wanted(peer, options.peers))
         chosen.append(replace(point, library=options.library, threads=options.threads, peers=allowed))
     if not chosen:
         raise UsageError(f"bench all: no workload's name contains '{options.only}'; they look like '{workloads.name(every[0])}'")
     return _with_files(chosen)
+
+
+def _is_wanted(peer: str, chosen: tuple[str, ...]) -> bool:
+    """Of lists and clusterings `faiss` stands for all of its own."""
+    return peer in chosen or (peer in LIST_PEERS + KMEANS_PEERS and peers.package_of(peer) in chosen)
 
 
 def _with_files(chosen: list[Flat]) -> list[Flat]:
@@ -49,6 +59,15 @@ def _with_files(chosen: list[Flat]) -> list[Flat]:
             raise Missing(f"bench all: {sentence}")
         say(f"Left out: {len(chosen) - len(there)} workloads, {sentence}")
     return there
+
+
+def _work(point: Flat):
+    """What measures a point, and the table of what that gives."""
+    if isinstance(point, Ivf):
+        return ivf.measure, list_output.table
+    if isinstance(point, KMeans):
+        return kmeans.measure, list_output.kmeans
+    return (measure_insert if point.workload in workloads.INSERTING else flat.measure), output.table
 
 
 def key_of(record: dict) -> tuple:
@@ -85,7 +104,7 @@ def run(options: All, scratch) -> None:
         say(f"[{number}/{len(todo)}, {time.monotonic() - begun:.0f} s] {name}")
         threads = point.threads or machine.threads()
         point = replace(point, peak_flops=report.peaks(about).get((point.path, threads), 0.0))
-        work = measure_insert if point.workload in workloads.INSERTING else flat.measure
+        work, table = _work(point)
         measure = lambda: scratch(lambda folder: work(point, folder))  # noqa: B023, E731 - called at once
         try:
             # The figures of --quick mean nothing.
@@ -110,7 +129,7 @@ def run(options: All, scratch) -> None:
         }  # fmt: skip
         output.write(output.json_text(records), f"{options.out}/{RECORDS}")
         output.write(json.dumps(about, indent=1, ensure_ascii=False) + "\n", f"{options.out}/{ABOUT}")
-        say(output.table(outcome))
+        say(table(outcome))
     wrong = [f"{len(failed)} of {len(todo)} workloads failed: {'; '.join(failed)}"] if failed else []
     wrong += [f"the packaged library is slower than a local build: {'; '.join(slow)}"] if slow else []
     if wrong:

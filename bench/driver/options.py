@@ -17,7 +17,10 @@ PEERS = ("faiss", "usearch", "numpy")
 SCAN_PEERS = ("faiss", "panorama", "panorama-threads", "faiss-sq8")
 # On request: faiss as it comes, not tuned; the torch that this machine has.
 MORE_PEERS = ("faiss-default", "torch") + SCAN_PEERS[1:]
-SPECTRA = ("isotropic", "decaying", "clusters")
+# Of indexes with lists or graphs, and of clusterings: `faiss` stands for all of its own.
+LIST_PEERS = ("faiss-ivfflat", "faiss-ivfpanorama", "faiss-ivfsq8", "faiss-ivfrabitq", "hnswlib", "usearch-hnsw")
+KMEANS_PEERS = ("faiss-kmeans", "faiss-superkmeans", "superkmeans")
+SPECTRA = ("isotropic", "decaying", "clusters", "overlapping")
 PATHS = ("avx512", "avx2", "neon", "emu128")
 MOST = 2**32 - 1  # rows and dimensions of an .fbin file
 MOST_K = 2**31 - 1
@@ -62,7 +65,7 @@ class Flat:
 class All:
     out: str | None = None
     library: str = field(default_factory=library.default)
-    peers: tuple[str, ...] = PEERS + MORE_PEERS
+    peers: tuple[str, ...] = PEERS + MORE_PEERS + LIST_PEERS + KMEANS_PEERS
     threads: int = 0
     quick: bool = False
     only: str = ""
@@ -70,7 +73,7 @@ class All:
     given: set[str] = field(default_factory=set)
 
 
-def _number(name: str, text: str, least: int, most: int) -> int:
+def whole_number(name: str, text: str, least: int, most: int) -> int:
     try:
         number = int(text)
     except ValueError:
@@ -106,26 +109,26 @@ def _one_of(name: str, text: str, known: tuple[str, ...]) -> str:
     return text
 
 
-def _peers(name: str, text: str) -> tuple[str, ...]:
+def _peers(name: str, text: str, known: tuple[str, ...] = PEERS + MORE_PEERS) -> tuple[str, ...]:
     if text == "none":
         return ()
     names = tuple(text.split(","))
     for peer in names:
-        _one_of(name, peer, PEERS + MORE_PEERS + ("none",))
+        _one_of(name, peer, known + ("none",))
     if "none" in names or len(set(names)) < len(names):
         raise UsageError(f"{name}={text} names a peer twice, or none beside others")
     return names
 
 
 _VALUES = {
-    "rows": lambda n, t: _number(n, t, 1, MOST),
-    "dim": lambda n, t: _number(n, t, 1, MOST),
-    "batch": lambda n, t: _number(n, t, 1, MOST),
-    "k": lambda n, t: _number(n, t, 1, MOST_K),
-    "clients": lambda n, t: _number(n, t, 1, 1024),
-    "threads": lambda n, t: _number(n, t, 1, 1024),
-    "repeats": lambda n, t: _number(n, t, 1, 10**6),
-    "seed": lambda n, t: _number(n, t, 0, 2**63 - 1),
+    "rows": lambda n, t: whole_number(n, t, 1, MOST),
+    "dim": lambda n, t: whole_number(n, t, 1, MOST),
+    "batch": lambda n, t: whole_number(n, t, 1, MOST),
+    "k": lambda n, t: whole_number(n, t, 1, MOST_K),
+    "clients": lambda n, t: whole_number(n, t, 1, 1024),
+    "threads": lambda n, t: whole_number(n, t, 1, 1024),
+    "repeats": lambda n, t: whole_number(n, t, 1, 10**6),
+    "seed": lambda n, t: whole_number(n, t, 0, 2**63 - 1),
     "seconds": _seconds,
     "max_oversample": _oversample,
     "spectrum": lambda n, t: _one_of(n, t, SPECTRA),
@@ -138,8 +141,8 @@ _VALUES = {
 }
 
 
-def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = (), hidden: tuple[str, ...] = ("given",)) -> list[str]:
-    """Fills `into` from --name value and --name=value; answers what is no option."""
+def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = (), hidden: tuple[str, ...] = ("given",), own: dict | None = None) -> list[str]:
+    """Fills `into` from --name value and --name=value; answers what is no option. `own` are parsers of the command's own options."""
     rest, at = [], 0
     while at < len(arguments):
         argument = arguments[at]
@@ -163,27 +166,27 @@ def _parse(into, command: str, arguments: list[str], flags: tuple[str, ...] = ()
                 at += 1
             if value == "":
                 raise UsageError(f"bench {command}: --{option} is empty")
-            parse = _VALUES.get(name, lambda _, text: text)
+            parse = {**_VALUES, **(own or {})}.get(name, lambda _, text: text)
             setattr(into, name, parse(f"bench {command}: --{option}", value))
         into.given.add(name)
     return rest
 
 
 def flat(arguments: list[str]) -> Flat:
-    return _workload("flat", Flat(), arguments, ("max_oversample",))
+    return parsed_workload("flat", Flat(), arguments, ("max_oversample",))
 
 
 def scan(arguments: list[str]) -> Flat:
     """As flat, with our index once in f32 and once with codes."""
-    options = _workload("scan", Flat(workload="scan", scans=("f32", "i8"), peers=SCAN_PEERS), arguments, ())
+    options = parsed_workload("scan", Flat(workload="scan", scans=("f32", "i8"), peers=SCAN_PEERS), arguments, ())
     if options.metric == "manhattan":
         raise UsageError("bench scan: --metric=manhattan has no codes, there are l2, cosine, dot and poincare")
     return options
 
 
-def _workload(command: str, options: Flat, arguments: list[str], hidden: tuple[str, ...]) -> Flat:
+def parsed_workload(command: str, options: Flat, arguments: list[str], hidden: tuple[str, ...], flags: tuple[str, ...] = (), own: dict | None = None) -> Flat:
     hidden += ("given", "workload", "scans", "data", "peak_flops")
-    for extra in _parse(options, command, arguments, ("java", "local"), hidden):
+    for extra in _parse(options, command, arguments, ("java", "local", *flags), hidden, own):
         raise UsageError(f"bench {command}: '{extra}' is no option; see ./nearfield bench --help")
     hdf5 = options.base is not None and options.base.lower().endswith((".hdf5", ".h5"))
     for name in ("queries", "truth"):
@@ -205,7 +208,7 @@ def _workload(command: str, options: Flat, arguments: list[str], hidden: tuple[s
     if options.local and options.library == library.LOCAL:
         raise UsageError(f"bench {command}: --local beside --library={library.LOCAL}, that is the same library")
     if options.base is None:
-        options.rows = options.rows or 1_000_000
+        options.rows = options.rows or (262_144 if command == "kmeans" else 1_000_000)
         options.dim = options.dim or 128
     options.data = Path(options.base).stem if options.base is not None else options.spectrum
     return options
@@ -213,7 +216,8 @@ def _workload(command: str, options: Flat, arguments: list[str], hidden: tuple[s
 
 def everything(arguments: list[str]) -> All:
     options = All()
-    for extra in _parse(options, "all", arguments, ("quick",)):
+    own = {"peers": lambda name, text: _peers(name, text, options.peers)}
+    for extra in _parse(options, "all", arguments, ("quick",), own=own):
         raise UsageError(f"bench all: '{extra}' is no option; see ./nearfield bench --help")
     if options.out is None:
         raise UsageError("bench all: --out FOLDER is needed")

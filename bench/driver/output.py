@@ -69,6 +69,12 @@ def limit_words(limits: dict) -> str:
     return "; ".join(words)
 
 
+def columns(rows: list[tuple[str, ...]]) -> list[str]:
+    """The first to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))) for row in rows]
+
+
 def table(outcome: Outcome) -> str:
     scan = any("scan_dtype" in r for r in outcome.records)
     head = ("system", "median", "least", "most", "queries/s", "of the limit", "recall", "x ours")
@@ -80,9 +86,7 @@ def table(outcome: Outcome) -> str:
             candidates = "-" if r["candidates_p50"] is None else count(r["candidates_p50"])
             cells += (percent(r["bytes_read_fraction"]), candidates, percent(r["certified_fraction"]))
         rows.append(cells)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))) for row in rows]
-    lines.append("")
+    lines = columns(rows) + [""]
     lines += [f"{r['system']}: {r['device']}" for r in outcome.records]
     (first, *_) = outcome.records
     lines += coded.words(outcome.facts, first["rows"] * first["dim"] * 4)

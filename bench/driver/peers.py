@@ -16,6 +16,7 @@ from pathlib import Path
 
 from errors import BenchError, say
 from machine import ROOT, cpu_flags
+from options import KMEANS_PEERS, LIST_PEERS
 from worker import Worker, WorkerFailed
 
 FOLDER = ROOT / "bench" / "peers"
@@ -23,8 +24,11 @@ INSTALLED = ROOT / "build" / "bench" / "python"
 OWN = ("torch",)  # the machine's own, never installed: its wheels are gigabytes and fit one driver
 DEFAULT = "-default"  # after a peer's name: as it comes
 THREADS = "-threads"  # likewise: called with as many queries as threads, whatever the batch of the others
-PACKAGES = {"panorama": "faiss", "faiss-sq8": "faiss"}  # of peers whose own name is no package's
-APPROXIMATE = ("faiss-sq8",)  # their distances are those to rows that were rounded: only the recall is judged
+GRAPHS = ("hnswlib", "usearch-hnsw")  # look as far as their ef says, not into lists
+PACKAGES = {"panorama": "faiss", "faiss-sq8": "faiss", "usearch-hnsw": "usearch",  # of peers whose own name is no package's
+            **{name: "faiss" for name in LIST_PEERS + KMEANS_PEERS if name.startswith("faiss-")}}  # fmt: skip
+APPROXIMATE = ("faiss-sq8", "faiss-ivfsq8")  # their distances are those to rows that were rounded: only the recall is judged
+REFINED = ("faiss-ivfsq8", "faiss-ivfrabitq")  # keep f32 rows beside their codes
 PARTIAL = ("panorama", "panorama-threads", "faiss-sq8")  # do not read every f32 coordinate: the least time for that is none of theirs
 # Settings are compared on a part of the base: seconds instead of minutes. Small batches are bound by memory, and take enough
 # rows to be so there, too.
@@ -45,13 +49,16 @@ def install(name: str) -> Path:
     folder = INSTALLED / f"{name}-{stamp[:16]}"
     if folder.is_dir():
         return folder
+    # What has no wheels is built here, with pinned tools as well.
+    builder = install(f"{name}-build") if (FOLDER / f"requirements-{name}-build.txt").exists() else None
+    built = ["--no-binary", name, "--no-build-isolation"] if builder else []
     say(f"Installing {name} with pip")
     INSTALLED.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=INSTALLED, prefix=f"{name}-new-") as new:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
-                   "--require-hashes", "--only-binary", ":all:", "--target", f"{new}/site", "-r", str(requirements)]  # fmt: skip
+                   "--require-hashes", "--only-binary", ":all:", *built, "--target", f"{new}/site", "-r", str(requirements)]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False,
-                              env={**os.environ, "PIP_ROOT_USER_ACTION": "ignore"})  # fmt: skip
+                              env={**os.environ, "PIP_ROOT_USER_ACTION": "ignore", **({"PYTHONPATH": str(builder)} if builder else {})})  # fmt: skip
         if done.returncode != 0:
             lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
             errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or [f"status {done.returncode}"]
@@ -96,7 +103,12 @@ def package_of(name: str) -> str:
 
 def copies(names: tuple[str, ...]) -> int:
     """Of the base, that these peers hold: Panorama has the rotated rows beside its index while it is tuned."""
-    return sum(2 if system_of(name) == "panorama" else 1 for name in names)
+    return sum(2 if system_of(name) in REFINED + ("panorama", "faiss-ivfpanorama") else 1 for name in names)
+
+
+def family(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The peers of that name, or whose package it is."""
+    return tuple(name for name in known if text in (name, package_of(name)))
 
 
 def batch_of(name: str, batch: int, threads: int) -> int:
@@ -108,7 +120,8 @@ def variants(name: str, path: str) -> list[dict[str, str]]:
     forced = {"faiss": {"FAISS_SIMD_LEVEL": "AVX2"}, "numpy": {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}}
     package = package_of(name)
     common = forced.get(package, {}) if path == "avx2" else {}
-    if name == "usearch" or system_of(name) in PACKAGES:
+    trains = name in LIST_PEERS + KMEANS_PEERS and name not in GRAPHS
+    if name == "usearch" or name in GRAPHS or (system_of(name) in PACKAGES and not trains):
         return [common]  # chooses its kernels itself, and multiplies no matrices of rows
     if name.endswith(DEFAULT):
         return [{**common, **(_blas(package, path)[0] if path else {})}]
@@ -144,6 +157,31 @@ def _tune(worker: Worker) -> str:
             raise
         return ""
     return f", {tuned}" if tuned else ""
+
+
+def fastest(name: str, path: str, threads: int, log: str, trial) -> tuple[Worker, dict]:
+    """The worker with the environment in which trial(worker) took the fewest seconds, and what it said of itself."""
+    chosen: tuple[float, Worker, dict] | None = None
+    failure: WorkerFailed | None = None
+    candidates = variants(name, path)
+    for environment in candidates:
+        worker = start(name, threads, environment, log)
+        try:
+            about = worker.ask("hello", threads=threads)
+            seconds = trial(worker) if len(candidates) > 1 else 0
+        except WorkerFailed as failed:
+            failure = failed
+            worker.stop()
+            continue
+        if chosen is not None and chosen[0] <= seconds:
+            worker.stop()
+            continue
+        if chosen is not None:
+            chosen[1].stop()
+        chosen = (seconds, worker, about)
+    if chosen is None:
+        raise failure
+    return chosen[1:]
 
 
 def _best_run(worker: Worker) -> float:

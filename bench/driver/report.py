@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import list_tables
+import lists
 import machine
 import output
 import peers
@@ -26,8 +28,10 @@ from options import ReportOptions
 KEYS = ("system", "backend", "device", "workload", "data", "rows", "dim", "batch", "k", "metric", "median_s", "min_s", "max_s",
         "qps", "limit_fraction", "recall", "ratio")  # fmt: skip
 SCAN_KEYS = ("scan_dtype", "bytes_read_fraction", "candidates_p50", "certified_fraction")  # of scans beside these
+# Of lists, graphs and clusterings.
+LIST_KEYS = (*lists.KEYS, "iterations", "inertia_ratio")
 TEXTS = ("system", "backend", "device", "workload", "data", "metric", "scan_dtype")
-MAYBE = ("limit_fraction", "recall") + SCAN_KEYS
+MAYBE = ("limit_fraction", "recall") + SCAN_KEYS + LIST_KEYS
 MACHINE = {"cpu": str, "cpu_model": str, "cpu_flags": str, "threads": int, "memory_bytes": (int, type(None)), "huge_pages": str,
            "virtual": bool, "system": str, "commit": str}  # fmt: skip
 POINT = {"limits": dict, "notes": list, "facts": dict, "bytes": int, "commit": str}
@@ -40,7 +44,7 @@ def read_records(paths: list[str]) -> tuple[list[dict], dict]:
     about: dict = {"points": {}}
     for path in paths:
         for record in records_of(path):
-            merged[tuple(record[k] for k in KEYS[3:10]) + (record["system"],)] = record
+            merged[tuple(record[k] for k in KEYS[3:10]) + (record["system"],) + tuple(record.get(k) for k in lists.POINT_KEYS)] = record
         beside = Path(path).parent / "about.json"
         if beside.is_file():
             found = about_of(str(beside))
@@ -54,7 +58,7 @@ def read_records(paths: list[str]) -> tuple[list[dict], dict]:
 
 
 def records_of(path: str) -> list[dict]:
-    return record_files.checked(path, KEYS, TEXTS, MAYBE, SCAN_KEYS)
+    return record_files.checked(path, KEYS, TEXTS, MAYBE, SCAN_KEYS + LIST_KEYS)
 
 
 def about_of(path: str) -> dict:
@@ -161,6 +165,7 @@ def _text(records: list[dict], about: dict, charts: list[dict], folder: Path) ->
                   f'  <img alt="{chart["title"]}" src="{name}/{chart["name"]}.svg">', "</picture>", ""]  # fmt: skip
     lines += _workloads(records, about)
     lines += scan_tables.sections(records, about)
+    lines += list_tables.sections(records)
     of_turns = _turns(folder)
     lines += of_turns
     lines += _curve(records)
@@ -202,7 +207,7 @@ def _workloads(records: list[dict], about: dict) -> list[str]:
     lines = ["## Every workload", "",
              "Median of the runs with the least and the most; of the limit: see below; ratio: the system's median over ours.", ""]  # fmt: skip
     rows, last = [], None
-    for r in [r for r in records if r["workload"] != "curve" and not scan_tables.is_of(r)]:
+    for r in [r for r in records if r["workload"] != "curve" and not scan_tables.is_of(r) and not list_tables.is_of(r)]:
         shape = f"{r['workload']}: {tables.shape(r)}"
         rows.append(["" if shape == last else shape, r["system"], output.seconds(r["median_s"]),
                      f"{output.seconds(r['min_s'])} to {output.seconds(r['max_s'])}", output.count(r["qps"]),
@@ -248,8 +253,9 @@ def _peers(records: list[dict], about: dict) -> list[str]:
     seen: dict[str, list[str]] = {}
     for r in records:
         if not r["system"].startswith("nearfield"):
-            setting = r["device"].split("; ", 1)[-1]
-            seen.setdefault(f"{r['system']} {setting}", []).append(f"{r['workload']} {tables.shape(r)}")
+            setting, shape = r["device"].split("; ", 1)[-1], f"{r['workload']} {tables.shape(r)}"
+            of_setting = seen.setdefault(f"{r['system']} {setting}", [])
+            of_setting += [shape] if shape not in of_setting else []
     lines += tables.table(["setting", "workloads"], [[s, "<br>".join(w) if len(w) < 6 else f"{len(w)} workloads"] for s, w in sorted(seen.items())], 2)
     notes = sorted({f"{key}: without {note}" for key, point in about["points"].items() for note in point["notes"]})
     notes += sorted(f"{key}: {warning}" for key, point in about["points"].items() for warning in point.get("warnings", []))
@@ -269,7 +275,7 @@ def _how(has_turns: bool) -> list[str]:
             "- **Recall**: 32 queries of measured batches against float64. A row whose true distance f32 cannot tell from the k-th counts as right.",
             "- Synthetic rows are isotropic unless a table says otherwise: coordinates are independent and nearly normal; Poincaré's lie in the ball with hyperbolic "
             "radii uniform up to 6. `decaying` rows are what most embeddings are like: 2,000 overlapping clusters (spread 0.6), energies that fall with i^-1.5, "
-            "rotated at random. `clusters` are 1,000 tight ones (spread 0.1), energies flat. `embeddings` are the demo's: 117,791 definitions of WordNet at 384 "
+            "rotated at random. `overlapping` are as many clusters whose energies fall with i^-0.5 (spread 1.1). `clusters` are 1,000 tight ones (spread 0.1), energies flat. `embeddings` are the demo's: 117,791 definitions of WordNet at 384 "
             "dimensions, 2,000 of which are the queries. Queries are drawn as the rows are, and none is a row.",
             "", "`./nearfield bench all --out docs/benchmarks && ./nearfield bench report docs/benchmarks/records.json` repeats all of it"
             f"{turns}; bench/README.md has the protocol."]  # fmt: skip

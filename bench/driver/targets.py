@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Iterator
 
 import beside
+import list_tables
+import list_targets
 import scan_targets
 import workloads
 from lines import Line
@@ -25,6 +27,7 @@ class Figures:
 
     def __init__(self, records: list[dict], about: dict):
         self.records = {}
+        self.all = records  # of lists there are several points of a system
         for r in records:
             self.records[(r["workload"], r["data"], r["rows"], r["dim"], r["batch"], r["k"], r["metric"], r["system"])] = r
         self.points = about.get("points", {})
@@ -90,6 +93,7 @@ def lines(figures: Figures) -> Iterator[Line]:
     yield from _inserts(figures)
     yield _memory(figures)
     yield from scan_targets.lines(figures)
+    yield from list_targets.lines(figures)
 
 
 def _larger_k(figures: Figures, workload: str, k: int, most: float, times: float) -> list[Line]:
@@ -153,7 +157,7 @@ def _memory(figures: Figures) -> Line:
     worst = None
     for (workload, _, rows, dim, *_), record in figures.records.items():
         used, codes = (figures.facts(record).get(key, 0) for key in ("device_bytes", "code_bytes"))
-        if not used or codes or record["system"].endswith("-i8"):  # those with codes have a target of their own
+        if not used or codes or record["system"].endswith("-i8") or list_tables.is_of(record):  # those with codes have a target of their own
             continue
         padded = -(-dim // PADDING) * PADDING
         over = used - rows * (padded * 4 + ROW_BYTES) - SLAB_BYTES

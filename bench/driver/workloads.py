@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import dataset
 import machine
-from options import SCAN_PEERS, Flat
+from list_options import CHURN, CURVE, EXACT, Ivf, KMeans
+from options import KMEANS_PEERS, LIST_PEERS, SCAN_PEERS, Flat
 
 CURVE_DIMS = (96, 100, 128, 384, 768, 1536)
 CURVE_BATCHES = (1, 2, 7, 16, 100, 1000, 10000)
@@ -23,6 +24,9 @@ EMBEDDINGS_FILE = machine.ROOT / "build" / "bench" / f"{EMBEDDINGS}.fbin"
 # A million rows of 1536 dimensions are 6 GB in each system: a fifth fits a machine of 16 GB.
 WIDE_ROWS, WIDE_DIM = 200_000, 1536
 
+# Lists of the embeddings: as many as the library chooses by itself, the root of the rows.
+EMBEDDINGS_LISTS = 340
+KMEANS_ROWS = 262_144
 
 # Workloads that measure appending, not searching.
 INSERTING = ("insert", "encode")
@@ -94,6 +98,22 @@ def _scan(data: str, workload: str = "scan", **keys) -> Flat:
     return _flat(workload=workload, data=data, spectrum=spectrum, scans=("f32", "i8"), **keys)
 
 
+def lists(embeddings: str) -> list[Flat]:
+    """Curves of recall and exact searches on both spectra and the embeddings; changed rows, as many as a million at a time; and a clustering."""
+    million = {"rows": MILLION, "dim": 128, "lists": 1024}
+    texts = {"rows": EMBEDDINGS_ROWS, "dim": EMBEDDINGS_DIM, "lists": EMBEDDINGS_LISTS, "base": embeddings}
+    points: list[Flat] = [_lists(data, **shape) for data, shape in (("decaying", million), ("overlapping", million), (EMBEDDINGS, texts))]
+    points.append(_lists("decaying", **{**million, "rows": MILLION * 11 // 10}, workload=CHURN, peers=(), parts=(CHURN,)))
+    points.append(KMeans(rows=KMEANS_ROWS, dim=128, workload="kmeans", data="decaying", spectrum="decaying", k=0, batch=KMEANS_ROWS, peers=KMEANS_PEERS,
+                         repeats=3, seconds=0.0))  # fmt: skip
+    return points
+
+
+def _lists(data: str, workload: str = CURVE, peers: tuple[str, ...] = LIST_PEERS, parts: tuple[str, ...] = (CURVE, EXACT), **keys) -> Ivf:
+    spectrum = "isotropic" if data == EMBEDDINGS else data
+    return Ivf(workload=workload, data=data, spectrum=spectrum, scans=("f32", "i8"), seconds=3.0, peers=peers, parts=parts, **keys)
+
+
 def curves() -> list[Flat]:
     return [
         Flat(rows=CURVE_ELEMENTS // dim, dim=dim, batch=batch, peers=("faiss",), repeats=3, seconds=1.0, workload="curve")
@@ -114,6 +134,11 @@ def record_name(record: dict) -> str:
 def quick(point: Flat) -> Flat:
     """To try the whole out: a hundredth of the rows, one round; its figures mean nothing."""
     rows = max(1000, point.rows // 100)
+    if isinstance(point, Ivf):  # 39 rows a list are the least that faiss does not warn of
+        lists = max(1, min(point.lists, rows // 39))
+        return replace(point, rows=rows, lists=lists, repeats=1, seconds=0.0)
+    if isinstance(point, KMeans):
+        return replace(point, rows=rows, batch=rows, clusters=rows // 39, repeats=1)
     if point.workload in INSERTING:
         batch = min(point.batch, rows)
     else:

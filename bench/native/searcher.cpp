@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "commands.hpp"
 #include "pages.hpp"
 #include "parallel.hpp"
 
 namespace nearfield::bench {
-namespace {
 
 nf_matrix matrix(const Fbin& file, int64_t first, int64_t count) {
   auto m = sized<nf_matrix>();
@@ -22,8 +22,7 @@ nf_matrix matrix(const Fbin& file, int64_t first, int64_t count) {
   return m;
 }
 
-// A turn of Java's owner thread: TURN_NANOS of its DeviceOwner.
-constexpr int64_t kStepNanos = 10'000'000;
+namespace {
 
 int32_t scan_dtype_of(const Command& command) {
   const std::string name = command.text("scan_dtype", "f32");
@@ -32,6 +31,8 @@ int32_t scan_dtype_of(const Command& command) {
   throw Refused("command: scan_dtype=\"" + name + "\" is neither f32 nor i8");
 }
 
+}  // namespace
+
 int64_t at_least(const Command& command, const char* key, int64_t fallback, int64_t least) {
   const int64_t value = command.integer(key, fallback);
   if (value < least)
@@ -39,8 +40,6 @@ int64_t at_least(const Command& command, const char* key, int64_t fallback, int6
                          static_cast<long long>(least)));
   return value;
 }
-
-}  // namespace
 
 void Latencies::add(const Latencies& other) {
   seconds_.insert(seconds_.end(), other.seconds_.begin(), other.seconds_.end());
@@ -75,11 +74,12 @@ Reply Searcher::hello(const Command& command) {
       .set("threads", threads);
 }
 
-nf_index_desc Searcher::describe(int32_t metric, int64_t dim, int64_t rows, int32_t scan_dtype) {
+nf_index_desc Searcher::describe(int32_t metric, int64_t dim, int64_t rows, int32_t scan_dtype,
+                                 int64_t lists) {
   if (!library_) throw Refused("load: hello comes first");
   if (dim > INT32_MAX) throw Refused(format("load: dim=%lld", static_cast<long long>(dim)));
   auto desc = sized<nf_index_desc>();
-  desc.kind = NF_FLAT;
+  desc.kind = lists > 0 ? NF_IVF : NF_FLAT;
   desc.metric = metric;
   desc.dim = static_cast<int32_t>(dim);
   desc.store_dtype = NF_F32;
@@ -112,8 +112,7 @@ void Searcher::add(nf_index* index, const Fbin& base, int64_t from, int64_t coun
   call.check(library_->api().index_add(index, &request, &first, call.abi()));
 }
 
-Searcher::Fit Searcher::train(nf_index* index) {
-  auto request = sized<nf_train>();
+Searcher::Fit Searcher::train(nf_index* index, const nf_train& request) {
   auto step = sized<nf_step>();
   step.budget_ns = kStepNanos;
   Fit fit;
@@ -141,13 +140,20 @@ Reply Searcher::load(const Command& command) {
   queries_.reset();
   const Fbin base(command.text("base"));
   const int32_t scan_dtype = scan_dtype_of(command);
-  index_ = create(describe(metric_number(command.text("metric")), base.dim(), base.rows(), scan_dtype));
+  const int64_t lists = at_least(command, "lists", 0, 0);
+  index_ =
+      create(describe(metric_number(command.text("metric")), base.dim(), base.rows(), scan_dtype, lists));
   dim_ = base.dim();
   coded_ = scan_dtype != NF_F32;
+  listed_ = lists > 0;
+  removed_ = 0;
+  reach_ = {};
   const double start = now();
   add(index_.get(), base, 0, base.rows());
   const double seconds = now() - start;
-  const Fit fit = coded_ ? train(index_.get()) : Fit();
+  const Fit fit = listed_  ? train_lists(index_.get(), command)
+                  : coded_ ? train(index_.get(), sized<nf_train>())
+                           : Fit();
   const nf_index_info made = info(index_.get());
   Reply reply;
   reply.set("rows", made.rows)
@@ -155,13 +161,15 @@ Reply Searcher::load(const Command& command) {
       .set("seconds", seconds)
       .set("device_bytes", made.device_bytes)
       .set("workspace_bytes", made.workspace_bytes);
-  if (coded_) {
-    reply.set("code_bytes", made.code_bytes)
-        .set("fit_s", fit.seconds)
-        .set("fit_steps", fit.steps)
-        .set("fit_longest_step_s", fit.longest)
-        .set("rotated", made.rotated)
-        .set("level_dims", made.level_dims);
+  if (coded_ || listed_)
+    reply.set("fit_s", fit.seconds).set("fit_steps", fit.steps).set("fit_longest_step_s", fit.longest);
+  if (coded_)
+    reply.set("code_bytes", made.code_bytes).set("rotated", made.rotated).set("level_dims", made.level_dims);
+  if (listed_) {
+    reply.set("build_s", seconds + fit.seconds)
+        .set("lists", made.lists)
+        .set("smallest_list", made.smallest_list)
+        .set("largest_list", made.largest_list);
   }
   return reply;
 }
@@ -188,9 +196,10 @@ Reply Searcher::workload(const Command& command) {
 }
 
 Searcher::Results Searcher::room(int64_t queries) const {
-  const auto size = static_cast<size_t>(queries * k_), coded = coded_ ? static_cast<size_t>(queries) : 0;
-  return {std::vector<int64_t>(size), std::vector<float>(size), std::vector<uint8_t>(coded),
-          std::vector<int32_t>(coded)};
+  const auto size = static_cast<size_t>(queries * k_), each = static_cast<size_t>(queries);
+  const size_t coded = coded_ ? each : 0, listed = listed_ ? each : 0;
+  return {std::vector<int64_t>(size),  std::vector<float>(size),     std::vector<uint8_t>(coded),
+          std::vector<int32_t>(coded), std::vector<int32_t>(listed), std::vector<float>(listed)};
 }
 
 void Searcher::search(int64_t first_query, int64_t count, Results* to, Answered* answered) {
@@ -204,15 +213,47 @@ void Searcher::search(int64_t first_query, int64_t count, Results* to, Answered*
     result.certified = to->certified.data();
     result.rescored = to->rescored.data();
   }
+  if (listed_) {
+    result.lists_scanned = to->lists_scanned.data();
+    result.recall_estimate = to->recall_estimate.data();
+  }
   auto search = sized<nf_search>();
   search.queries = &queries;
   search.max_oversample = max_oversample_;
+  search.probes = reach_.probes;
+  search.target_recall = reach_.target_recall;
+  if (reach_.exact) search.flags = NF_EXACT;
   search.result = &result;
   Call call;
   call.check(library_->api().index_search(index_.get(), &search, call.abi()));
-  if (!coded_ || answered == nullptr) return;
-  answered->rescored.insert(answered->rescored.end(), to->rescored.begin(), to->rescored.begin() + count);
-  answered->certified += std::count(to->certified.begin(), to->certified.begin() + count, uint8_t{1});
+  if (answered != nullptr) answered->add(*to, count);
+}
+
+void Searcher::Answered::add(const Results& results, int64_t count) {
+  queries += count;
+  if (!results.rescored.empty()) {
+    rescored.insert(rescored.end(), results.rescored.begin(), results.rescored.begin() + count);
+    certified += std::count(results.certified.begin(), results.certified.begin() + count, uint8_t{1});
+  }
+  if (results.lists_scanned.empty()) return;
+  const auto end = results.lists_scanned.begin() + count;
+  lists_scanned += std::accumulate(results.lists_scanned.begin(), end, int64_t{0});
+  recall_estimate +=
+      std::accumulate(results.recall_estimate.begin(), results.recall_estimate.begin() + count, 0.0);
+}
+
+void Searcher::Answered::add(const Answered& other) {
+  rescored.insert(rescored.end(), other.rescored.begin(), other.rescored.end());
+  certified += other.certified;
+  queries += other.queries;
+  lists_scanned += other.lists_scanned;
+  recall_estimate += other.recall_estimate;
+}
+
+void Searcher::Answered::write_lists(Reply* to) const {
+  const auto each = static_cast<double>(std::max<int64_t>(queries, 1));
+  to->set("lists_scanned", static_cast<double>(lists_scanned) / each)
+      .set("recall_estimate", recall_estimate / each);
 }
 
 Reply Searcher::run(const Command& command) {
@@ -244,12 +285,9 @@ Reply Searcher::run(const Command& command) {
   Reply reply;
   reply.set("seconds", seconds);
   latencies[0].write(&reply);
+  for (size_t c = 1; c < answered.size(); ++c) answered[0].add(answered[c]);
+  if (listed_) answered[0].write_lists(&reply);
   if (!coded_) return reply;
-  for (size_t c = 1; c < answered.size(); ++c) {
-    answered[0].certified += answered[c].certified;
-    answered[0].rescored.insert(answered[0].rescored.end(), answered[c].rescored.begin(),
-                                answered[c].rescored.end());
-  }
   std::vector<int32_t>& rescored = answered[0].rescored;
   const auto middle = rescored.begin() + static_cast<int64_t>(rescored.size() / 2);
   std::nth_element(rescored.begin(), middle, rescored.end());
@@ -266,16 +304,21 @@ Reply Searcher::answers(const Command& command) {
   int64_t count = at_least(command, "count", 0, 0);
   count = count == 0 ? queries_->rows() : std::min(count, queries_->rows());
   Output rows(command.text("to") + ".rows"), distances(command.text("to") + ".distances");
+  Answered answered;
   for (int64_t from = 0; from < count; from += batch_) {
     const int64_t part = std::min(batch_, count - from);
     Results results = room(part);
-    search(from, part, &results, nullptr);
+    search(from, part, &results, &answered);
+    for (int64_t& row : results.rows) row = row < removed_ ? row : row - removed_;
     rows.write(results.rows.data(), results.rows.size() * sizeof(int64_t));
     distances.write(results.distances.data(), results.distances.size() * sizeof(float));
   }
   rows.close();
   distances.close();
-  return Reply().set("count", count);
+  Reply reply;
+  reply.set("count", count);
+  if (listed_) answered.write_lists(&reply);
+  return reply;
 }
 
 Reply Searcher::insert(const Command& command) {
@@ -292,7 +335,7 @@ Reply Searcher::insert(const Command& command) {
   const Index index = create(desc);
   if (before > 0) {
     add(index.get(), base, 0, before);
-    if (scan_dtype != NF_F32) train(index.get());
+    if (scan_dtype != NF_F32) train(index.get(), sized<nf_train>());
   }
   warm_memory(desc);
   Latencies latencies;

@@ -12,10 +12,11 @@ namespace {
 
 using test::Random;
 
-// Clusters as embeddings of texts have them: many, overlapping, most of the energy in few directions. And
-// tight ones, far apart.
-constexpr int64_t kDecayingClusters = 2000, kTightClusters = 1000;
-constexpr float kDecayingSpread = 0.6f, kTightSpread = 0.1f;
+// Clusters as embeddings of texts have them: many, overlapping, most of the energy in few directions; or in
+// many. And tight ones, far apart. The spreads of those that overlap: with a million rows of 128 dimensions,
+// the ten nearest are found to 95% in 17 and 32 of 1,024 lists (faiss IVFFlat, 1,000 queries).
+constexpr int64_t kDecayingClusters = 2000, kOverlappingClusters = 2000, kTightClusters = 1000;
+constexpr float kDecayingSpread = 0.6f, kOverlappingSpread = 1.1f, kTightSpread = 0.1f;
 
 // Streams of numbers beside those of rows, which have the seed itself.
 constexpr uint64_t kCentres = 0x2545f4914f6cdd1du, kPlanes = 0x6a09e667f3bcc909u;
@@ -64,13 +65,19 @@ Spectrum::Spectrum(const std::string& name, int64_t dim, uint64_t seed) : dim_(d
       deviations_.push_back(static_cast<float>(1 / std::sqrt(place * std::sqrt(place))));
     }
     rotation_.emplace_back(dim, seed);
+  } else if (name == "overlapping") {
+    clusters_ = kOverlappingClusters;
+    spread_ = kOverlappingSpread;
+    for (int64_t i = 1; i <= dim; ++i)  // energies i^-0.5
+      deviations_.push_back(static_cast<float>(1 / std::sqrt(std::sqrt(static_cast<double>(i)))));
+    rotation_.emplace_back(dim, seed);
   } else if (name == "clusters") {
     clusters_ = kTightClusters;
     spread_ = kTightSpread;
     deviations_.assign(static_cast<size_t>(dim), 1);
   } else {
     throw Refused("generate: spectrum=\"" + name +
-                  "\" is not known; there are isotropic, decaying, clusters");
+                  "\" is not known; there are isotropic, decaying, clusters, overlapping");
   }
   for (int64_t cluster = 0; cluster < clusters_; ++cluster) {
     Random random(seed ^ kCentres ^ (kGolden * static_cast<uint64_t>(cluster + 1)));

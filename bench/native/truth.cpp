@@ -150,15 +150,19 @@ Reply truth(const Command& command) {
     }
   });
 
+  double sum = 0;  // of all distances: with k = 1 the inertia of a clustering whose centroids are the base
   Output rows(command.text("to") + ".rows");
   for (size_t i = 0; i < static_cast<size_t>(queries.rows()); ++i) {
     std::vector<Neighbour> all;
     for (const Heaps& part : found) all.insert(all.end(), part[i].begin(), part[i].end());
     std::sort(all.begin(), all.end());
-    for (size_t j = 0; j < static_cast<size_t>(k); ++j) rows.write(&all[j].row, sizeof(int64_t));
+    for (size_t j = 0; j < static_cast<size_t>(k); ++j) {
+      rows.write(&all[j].row, sizeof(int64_t));
+      sum += all[j].distance;
+    }
   }
   rows.close();
-  return Reply().set("queries", queries.rows());
+  return Reply().set("queries", queries.rows()).set("sum", sum);
 }
 
 }  // namespace nearfield::bench

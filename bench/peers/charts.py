@@ -2,6 +2,7 @@
 """Charts of the report. `charts.py DATA.json FOLDER` writes NAME.svg and NAME-dark.svg and prints what they are."""
 
 import json
+import math
 import sys
 
 import matplotlib
@@ -17,6 +18,9 @@ THEMES = {
 }  # fmt: skip
 SYSTEMS = ("nearfield", "faiss", "usearch", "numpy", "faiss-default")
 SCAN_SYSTEMS = ("nearfield-i8", "faiss", "panorama", "panorama-threads", "faiss-sq8")
+# With lists or as graphs: colour of the theme, or soft; line.
+LIST_SYSTEMS = {"nearfield-i8": (0, "-"), "nearfield": (0, "--"), "faiss-ivfflat": (1, "-"), "faiss-ivfpanorama": (2, "-"), "faiss-ivfsq8": (3, "-"),
+                "faiss-ivfrabitq": (4, "-"), "hnswlib": (None, "-"), "usearch-hnsw": (None, "--")}  # fmt: skip
 METRICS = {"l2": "L2", "cosine": "cosine", "dot": "dot", "poincare": "Poincaré", "manhattan": "Manhattan"}
 
 
@@ -185,7 +189,49 @@ def scans(records: list[dict], theme: dict):
     return figure
 
 
+def recall_shapes(records: list[dict]) -> dict[tuple, list[dict]]:
+    found: dict[tuple, list[dict]] = {}
+    for r in records:
+        if r["workload"] == "ivf" and r.get("at_recall") is not None and r["system"] in LIST_SYSTEMS:
+            found.setdefault((r["data"], r["rows"], r["dim"], r["batch"]), []).append(r)
+    return found
+
+
+def missed(recall: float) -> float:
+    """Where a recall stands on its axis: what is missed, logarithmic; what is missed of 10,000 neighbours at the least."""
+    return -math.log10(max(1 - recall, 1e-4))
+
+
+def recalls(records: list[dict], theme: dict):
+    groups = recall_shapes(records)
+    columns = min(2, len(groups))
+    figure, axes = plt.subplots(-(-len(groups) // columns), columns, figsize=(9.6, 3.6 * -(-len(groups) // columns)), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(groups):]:
+        axis.set_visible(False)
+    shown: dict[str, object] = {}
+    for axis, ((data, rows, dim, batch), group) in zip(axes.flat, groups.items()):
+        for system, (colour, line) in LIST_SYSTEMS.items():
+            points = sorted((r for r in group if r["system"] == system), key=lambda r: r["recall"])
+            if points:
+                (shown[system],) = axis.plot([missed(r["recall"]) for r in points], [r["qps"] for r in points], marker="o", markersize=4, linewidth=2, linestyle=line,
+                                             color=theme["soft"] if colour is None else theme["systems"][colour])  # fmt: skip
+        size = f"{rows / 1e6:g}M" if rows >= 1e6 else f"{rows / 1000:.0f}k"
+        axis.set_title(f"{data}, {size} x {dim}, batch {batch:,}", fontsize=11, loc="left")
+        ticks = (0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+        least, most = min(r["recall"] for r in group), max(r["recall"] for r in group)
+        kept = [tick for tick in ticks if missed(least) - 0.1 <= missed(tick) <= missed(most) + 0.1]
+        axis.xaxis.set_major_locator(FixedLocator([missed(tick) for tick in kept]))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{1 - 10**-value:.3g}"))
+        axis.set_yscale("log")
+        axis.set_xlabel("recall")
+        axis.set_ylabel("queries a second")
+    figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=4)
+    return figure
+
+
 CHARTS = (
+    ("lists", recalls, "Queries a second by recall", "Indexes with lists, and graphs; up and to the right is better. In the same run, each looking as far as it must.",
+     lambda records: bool(recall_shapes(records))),
     ("scans", scans, "How much faster than a scan of f32 rows", "Queries a second over those of our own f32 scan in the same run. faiss-sq8 is approximate, the others are exact.",
      lambda records: bool(scan_shapes(records))),
     ("workloads", workloads, "How much longer the peers take", "Median over ours, in the same run. Right of the dashed line Nearfield is faster.",

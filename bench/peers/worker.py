@@ -154,11 +154,14 @@ class Worker:
     def limits(self, command: dict) -> dict:
         return self.peer.limits(command["bytes"], command.get("seconds", 0.3))
 
+    def commands(self) -> dict:
+        return {"hello": self.hello, "load": self.load, "workload": self.workload, "run": self.run, "tune": self.tune, "answers": self.answers,
+                "limits": self.limits, "quit": lambda _: {}}  # fmt: skip
+
     def answer(self, line: str) -> dict:
         try:
             command = json.loads(line)
-            work = {"hello": self.hello, "load": self.load, "workload": self.workload, "run": self.run,
-                    "tune": self.tune, "answers": self.answers, "limits": self.limits, "quit": lambda _: {}}.get(command["command"])  # fmt: skip
+            work = self.commands().get(command["command"])
             if work is None:
                 raise Refused(f"no command {command['command']}", unsupported=True)
             return {"ok": True, **work(command)}
@@ -169,10 +172,13 @@ class Worker:
 
 
 def serve(peer: Peer) -> None:
+    answer_lines(Worker(peer))
+
+
+def answer_lines(worker: Worker) -> None:
     # What a library prints goes to stderr; the replies have the real stdout for themselves.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    worker = Worker(peer)
     for line in sys.stdin:
         print(json.dumps(worker.answer(line)), file=replies, flush=True)
         if '"quit"' in line:

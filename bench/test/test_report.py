@@ -8,6 +8,8 @@ import unittest
 import xml.etree.ElementTree
 from pathlib import Path
 
+import ivf
+import list_options
 import machine
 import options
 import report
@@ -75,16 +77,38 @@ class TargetsTest(unittest.TestCase):
             systems += (("nearfield-i8",) + (("nearfield-java-i8",) if point.java else ())) if "i8" in point.scans else ()
             records += [record(s, workload=point.workload, data=point.data, rows=point.rows, dim=point.dim, batch=point.batch, k=point.k, metric=point.metric)
                         for s in systems]  # fmt: skip
+        records += self.of_lists()
         fit = {"code_bytes": 1, "fit_s": 1.0, "fit_steps": 100, "fit_longest_step_s": 0.01}
         facts = {workloads.name(p): {"facts": {s: {"p50_s": 1e-5, "device_bytes": 1, **(fit if s == "nearfield-i8" else {})}
                                                for s in ("nearfield", "nearfield-java", "nearfield-i8")}}
                  for p in workloads.with_targets() + scans}  # fmt: skip
         # What another CPU or instruction counts say is never measured here.
-        elsewhere = {"avx512_vnni": {"AMX", "NEON", "i8mm"}, "avx512_vnni amx_int8": {"VNNI", "NEON", "i8mm"}, "": {"AMX", "VNNI", "NEON", "i8mm"}}
+        never = {"NEON", "i8mm", "H200"}
+        elsewhere = {"avx512_vnni": {"AMX", "AVX2"} | never, "avx512_vnni amx_int8": {"VNNI", "AVX2"} | never, "": {"AMX", "VNNI"} | never}
         for flags, units in elsewhere.items():
             found = list(targets.lines(targets.Figures(records, {"points": facts, "machine": {"cpu_flags": flags}})))
             self.assertEqual({line.target.split(":")[0].split()[0] for line in found if line.met is None}, units)
             self.assertEqual({line.measured for line in found if line.met is None}, {"not yet run"})
+
+    def of_lists(self) -> list[dict]:
+        """Records of all points of the workloads with lists, and of the clustering."""
+        records, none = [], dict.fromkeys((*report.SCAN_KEYS, *report.LIST_KEYS))
+        for point in workloads.lists("embeddings.fbin"):
+            if point.workload == "kmeans":
+                records += [record(s, **{**none, "workload": "kmeans", "data": point.data, "rows": point.rows, "batch": point.rows, "k": 0}) for s in ("nearfield", *point.peers)]
+                continue
+            ours = ("nearfield", "nearfield-i8")
+            for batch in point.batches:
+                shape = {**none, "data": point.data, "rows": point.rows, "dim": point.dim, "batch": batch, "build_s": 1.0}
+                if "ivf" in point.parts:
+                    records += [record(s, **{**shape, "workload": "ivf", "at_recall": r, "probes": 17}) for s in (*ours, *point.peers) for r in list_options.RECALLS]
+                    records += [record(s, **{**shape, "workload": "ivf", "target_recall": r, "lists_scanned": 18.0}) for s in ours for r in point.target_recall]
+                if "ivf exact" in point.parts:
+                    records += [record(s, **{**shape, "workload": "ivf exact"}) for s in ("nearfield-flat-i8", *ours)]
+                if "ivf churn" in point.parts:
+                    shape["rows"] -= point.rows // ivf.CHURN_PARTS
+                    records += [record(f"nearfield{state}{code}", **{**shape, "workload": "ivf churn"}) for state in ("", "-changed", "-compacted") for code in ("", "-i8")]
+        return records
 
     def test_scans(self):
         shape = {"workload": "scan", "data": "decaying", "batch": 1}
@@ -104,7 +128,7 @@ class TargetsTest(unittest.TestCase):
         self.assertEqual(found["codes, memory beside the f32 rows", "0.30 x of them at 128 dimensions or more"], ("at most 0.310 x (1,000,000 x 128)", False))
 
 
-class ReportTest(unittest.TestCase):
+class Files(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="nearfield bench ")
         self.addCleanup(folder.cleanup)
@@ -115,6 +139,8 @@ class ReportTest(unittest.TestCase):
         Path(path).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
         return path
 
+
+class ReportTest(Files):
     def test_refused(self):
         broken = record()
         del broken["qps"]

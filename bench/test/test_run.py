@@ -29,7 +29,7 @@ DRIVER = str(machine.ROOT / "bench" / "driver")
 TINY = "--rows 2000 --dim 16 --batch 4 --k 3 --repeats 2 --seconds 0 --threads 2 --library local".split()
 
 
-class RunTest(unittest.TestCase):
+class Runs(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="nearfield bench ")
         self.addCleanup(folder.cleanup)
@@ -49,6 +49,8 @@ class RunTest(unittest.TestCase):
             self.assertIn(word, sentence)
         self.assertNotIn("Traceback", done.stderr)
 
+
+class RunTest(Runs):
     def checked(self, records: list[dict], systems: list[str]):
         self.assertEqual([r["system"] for r in records], systems)
         for r in records:
@@ -282,7 +284,7 @@ class RunTest(unittest.TestCase):
 
     def test_refusals(self):
         self.refused("frobnicate", 2, "frobnicate")
-        self.refused("", 2, "flat, scan, all, turns or report")
+        self.refused("", 2, "flat, scan, ivf, kmeans, all, turns or report")
         self.refused("flat --frobnicate", 2, "--frobnicate")
         self.refused("flat --rows 4000000000 --dim 10000 --peers none --library local", 2, "4000000000 rows", "GiB")
         self.refused("flat --base no.fbin --queries no.fbin --peers none --library local", 2, "no.fbin", "not there")

@@ -59,7 +59,8 @@ class NativeTest(WorkerTest):
 
     def test_spectra(self):
         """The share of the variance that the strongest direction has, found by power iteration, and that the strongest coordinate has."""
-        expected = {"isotropic": (1 / 16, 1 / 16), "decaying": (1 / sum(i**-1.5 for i in range(1, 17)), None), "clusters": (1 / 16, 1 / 16)}
+        expected = {"isotropic": (1 / 16, 1 / 16), "decaying": (1 / sum(i**-1.5 for i in range(1, 17)), None), "clusters": (1 / 16, 1 / 16),
+                    "overlapping": (1 / sum(i**-0.5 for i in range(1, 17)), None)}  # fmt: skip
         worker = self.start()
         for spectrum, (direction, coordinate) in expected.items():
             numbers = struct.unpack(f"<{4000 * 16}f", Path(self.generate(worker, "rows", 4000, 16, spectrum=spectrum)).read_bytes()[8:])

@@ -62,6 +62,8 @@ class Backend {
   const std::string& absent() const { return absent_; }  // why
   const nf_api& api() const { return *api_; }
   const nf_device_info& info() const { return info_; }
+  // An emulated GPU, or one in software: seconds for what the CPU does in milliseconds.
+  bool is_slow() const { return row_.rfind("cpu", 0) != 0 && (info_.emulated != 0 || info_.software != 0); }
 
   // Kept until the backend closes. Throws Failure when it cannot be made.
   nf_context* context(const ContextOptions& options = {});

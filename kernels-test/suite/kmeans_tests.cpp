@@ -145,8 +145,7 @@ void test_kmeans_warm(const Bench& bench) {
 // Far from all others, however few they are beside them: each group has its centroid.
 void test_kmeans_far(const Bench& bench) {
   require_means(bench);
-  const bool slow = bench.backend.info().emulated != 0 || bench.backend.info().software != 0;
-  const int64_t rows = slow ? 500 : 1'000'000;
+  const int64_t rows = bench.backend.is_slow() ? 500 : 1'000'000;
   const int32_t dim = bench.spec.dim;
   Vectors data(rows, dim, false);
   Random random(bench.problem.seed());
@@ -169,11 +168,9 @@ void test_kmeans_far(const Bench& bench) {
 }
 
 // So many rows and clusters that a CPU takes them by codes, in tiles: on every path, in steps that end within
-// tiles, and with ties. Of an emulated device its time is too much.
+// tiles, and with ties.
 void test_kmeans_many(const Bench& bench) {
-  const bool on_cpu = bench.backend.row().rfind("cpu", 0) == 0;
-  if (!on_cpu && (bench.backend.info().emulated != 0 || bench.backend.info().software != 0))
-    throw NotApplicable("too long on an emulated device");
+  require_speed(bench);
   const Problem& p = bench.problem;
   const int64_t batch = bench.spec.rows;
   Results two(batch, 2), nearest(batch, 1);
@@ -204,8 +201,7 @@ void test_kmeans_many(const Bench& bench) {
 // More clusters than one level makes: none is empty, and a cluster is no larger than its rows are apart.
 void test_kmeans_levels(const Bench& bench) {
   require_means(bench);
-  if (bench.backend.info().emulated != 0 || bench.backend.info().software != 0)
-    throw NotApplicable("too long on an emulated device");
+  require_speed(bench);
   const Clustered all(bench);
   KmeansOptions options = all.options();
   check(bench.spec.k > 4096, "so few clusters are of one level");

@@ -24,13 +24,17 @@ void require_lists(const Bench& bench) {
   }
 }
 
+void require_speed(const Bench& bench) {
+  if (bench.backend.is_slow()) throw NotApplicable("too long on an emulated device");
+}
+
 std::vector<ContextOptions> list_paths(const Bench& bench) {
   std::vector<ContextOptions> paths = code_paths(bench);
   // Of a list that several queries look into each then takes all by itself, of lists alone.
   for (const std::string& path : bench.backend.paths())
     if (path == "codes-query-major")
       paths.push_back({.threads = 2, .slab_bytes = bench.spec.tiny_slabs ? 1u : 0u, .path = path});
-  if (bench.backend.row() != "cpu" && !bench.spec.tiny_slabs)
+  if (bench.backend.is_slow() && !bench.spec.tiny_slabs)
     std::erase_if(paths, [](const ContextOptions& path) { return path.path != "codes"; });
   return paths;
 }
@@ -66,12 +70,12 @@ class Twins {
   }
   Index& listed() { return listed_; }
 
-  // All kinds of searches; on a GPU, whose emulator takes seconds for them, only with `is_whole`.
+  // All kinds of searches; on a slow device only with `is_whole`.
   void compare(const char* when, bool is_whole = false) {
     const std::string what = text("%s, %s: lists and flat", name_.c_str(), when);
     const int32_t lists = listed_.info().lists;
     compare(what + ", all lists", {.probes = lists});
-    if (!is_whole && bench_.backend.row() != "cpu") return;
+    if (!is_whole && bench_.backend.is_slow()) return;
     compare(what + ", exact", {.flags = NF_EXACT});
     if (lists != 0) check_targets(what, lists);
     Filters half, few;
@@ -206,7 +210,7 @@ class Twins {
   }
 
   // Queries that are searched alone, too.
-  int64_t singles() const { return bench_.backend.row() == "cpu" ? 2 : 1; }
+  int64_t singles() const { return bench_.backend.is_slow() ? 1 : 2; }
 
   const Bench& bench_;
   nf_context* context_;
@@ -243,7 +247,7 @@ void test_lists(const Bench& bench) {
     // Changes meet lists that are being built.
     nf_step step{};
     int steps = 0;
-    const int most_steps = bench.backend.row() == "cpu" ? 400 : 60;
+    const int most_steps = bench.backend.is_slow() ? 60 : 400;
     for (; steps < most_steps && step.done == 0; ++steps) {
       ok(twins.listed().try_train(1, 8, &step), "index_train");
       const int64_t number[] = {steps % twins.listed().info().rows};
@@ -259,6 +263,11 @@ void test_lists(const Bench& bench) {
     twins.compare("lists written");
   }
   p.check_inputs_unchanged();
+}
+
+void test_lists_many(const Bench& bench) {
+  require_speed(bench);
+  test_lists(bench);
 }
 
 }  // namespace nearfield::test

@@ -207,6 +207,7 @@ const std::vector<Test>& all_tests() {
       {"codes-model", NF_OP_INDEX, test_codes_model},
       {"codes-alone", NF_OP_INDEX, test_codes_alone},
       {"lists", NF_OP_INDEX, test_lists},
+      {"lists-many", NF_OP_INDEX, test_lists_many},
       {"lists-model", NF_OP_INDEX, test_lists_model},
   };
   return tests;

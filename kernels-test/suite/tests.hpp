@@ -33,9 +33,11 @@ const std::vector<Test>& all_tests();
 void require_codes(const Bench& bench);
 // Throws NotApplicable unless the backend has indexes of this metric with lists, of coded rows, too.
 void require_lists(const Bench& bench);
+// Throws NotApplicable where the case would take minutes.
+void require_speed(const Bench& bench);
 // The paths that force a coded index to be searched by its codes, however few its rows.
 std::vector<ContextOptions> code_paths(const Bench& bench);
-// Of them those that cases of lists run: on a GPU only one, but in a case of small slabs.
+// Of them those that cases of lists run: on a slow device only one, but in a case of small slabs.
 std::vector<ContextOptions> list_paths(const Bench& bench);
 
 void test_knn(const Bench& bench);
@@ -77,6 +79,7 @@ void test_codes_capped(const Bench& bench);
 void test_codes_model(const Bench& bench);
 void test_codes_alone(const Bench& bench);
 void test_lists(const Bench& bench);
+void test_lists_many(const Bench& bench);
 void test_lists_model(const Bench& bench);
 
 }  // namespace nearfield::test

@@ -38,6 +38,11 @@ test_bench_builds_what_it_needs() {
   has "$(cat "$CALLS")" 'nearfield_libraries nearfield_bench'
   start bench flat --backend=cuda
   is "$(calls 'nearfield_libraries nearfield_bench')" 2
+  for command in ivf kmeans; do
+    start bench $command --peers none
+    is "$(calls "^python3 .*bench/driver $command --peers none")" 1
+    is "$(calls 'nearfield_libraries nearfield_bench')" 2 # nothing is built twice
+  done
   start bench report records.json
   is "$(calls '^python3 .*bench/driver report records.json')" 1
 }

@@ -175,9 +175,8 @@ void ListBuild::begin_calibration(const Source& from) {
   phase_ = Phase::kFollow;
   if (next_->recall.is_measured() || order_.empty()) return;
   Random random(static_cast<uint64_t>(order_.size()));
-  std::vector<int64_t> rows =
-      strata(static_cast<int64_t>(order_.size()),
-             std::min(static_cast<int64_t>(order_.size()), ListCalibration::kQueries), &random);
+  std::vector<int64_t> rows = strata(static_cast<int64_t>(order_.size()),
+                                     ListCalibration::queries(static_cast<int64_t>(order_.size())), &random);
   for (int64_t& row : rows) row = order_[static_cast<size_t>(row)];
   std::erase_if(rows,
                 [&](int64_t row) { return late_[static_cast<size_t>(row)] || !from.live.is_live(row); });

@@ -34,13 +34,12 @@ Status ListCalibration::advance(const Call& call, Store& store, CoarseQuantizer&
     float* const query = queries.data() + static_cast<int64_t>(i) * stride;
     prepare_query(coarse.metric(), query, dim, squared_norm(query, dim), query);
   }
+  // Hits are places: which of equal neighbours are found is nothing to an estimate.
   SearchPlan plan;
   plan.queries = queries.data();
   plan.query_stride = stride;
   plan.batch = static_cast<int64_t>(rows.size());
   plan.k = static_cast<int32_t>(std::min<int64_t>(kNearest + 1, store.rows()));
-  plan.number_of_place = lists.number_of_place();
-  plan.place_of_number = lists.place_of_number();
   const auto k = static_cast<size_t>(plan.k);
   std::vector<Hit> hits(rows.size() * k);
   plan.hits = hits.data();
@@ -49,7 +48,7 @@ Status ListCalibration::advance(const Call& call, Store& store, CoarseQuantizer&
   std::vector<Hit> order(rows.size() * width);
   NF_TRY(coarse.nearest(call, queries.data(), stride, plan.batch, static_cast<int32_t>(width), order.data()));
   for (size_t i = 0; i < rows.size(); ++i)
-    measure(coarse, lists, rows[i], std::span<const Hit>(hits).subspan(i * k, k),
+    measure(coarse, lists, places[i], std::span<const Hit>(hits).subspan(i * k, k),
             std::span<const Hit>(order).subspan(i * width, width));
   next_ += rows.size();
   if (!is_done()) return {};
@@ -59,7 +58,7 @@ Status ListCalibration::advance(const Call& call, Store& store, CoarseQuantizer&
   return {};
 }
 
-void ListCalibration::measure(CoarseQuantizer& coarse, const Lists& lists, int64_t row,
+void ListCalibration::measure(CoarseQuantizer& coarse, const Lists& lists, int64_t place,
                               std::span<const Hit> hits, std::span<const Hit> order) {
   std::vector<size_t> at(static_cast<size_t>(coarse.count()), order.size());
   for (size_t i = 0; i < order.size(); ++i) at[static_cast<size_t>(order[i].row)] = i;
@@ -69,8 +68,8 @@ void ListCalibration::measure(CoarseQuantizer& coarse, const Lists& lists, int64
   };
   std::vector<Neighbour> near;
   for (const Hit& hit : hits)
-    if (hit.row != kNoRow && hit.row != row)
-      near.push_back({at[static_cast<size_t>(lists.list_of(hit.row))], hit.rank});
+    if (hit.row != kNoRow && hit.row != place)
+      near.push_back({at[static_cast<size_t>(lists.list_at(hit.row))], hit.rank});
   if (near.empty()) return;
   const size_t k = std::min(near.size(), static_cast<size_t>(kHits));
   std::vector<double> squared, between, shares;

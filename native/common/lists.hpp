@@ -32,9 +32,8 @@ class Lists {
   void to_places(std::vector<int64_t>* rows) const {
     for (int64_t& row : *rows) row = place_of(row);
   }
-  int32_t list_of(int64_t row) const {
-    return list_of_group_[static_cast<size_t>(place_of(row) / kGroupRows)];
-  }
+  int32_t list_of(int64_t row) const { return list_at(place_of(row)); }
+  int32_t list_at(int64_t place) const { return list_of_group_[static_cast<size_t>(place / kGroupRows)]; }
   const uint32_t* number_of_place() const { return number_of_place_.data(); }
   const uint32_t* place_of_number() const { return place_of_row_.data(); }
   // Groups of a list, in the order in which they were filled.

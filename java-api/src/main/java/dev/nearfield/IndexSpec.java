@@ -50,8 +50,8 @@ public sealed interface IndexSpec {
    * ask for exact answers, too ({@link SearchRequest.Builder#exact}).
    *
    * <p>There are no lists before {@link AcceleratedVectorIndex#train()}, which nobody calls but the
-   * user; until then, and on devices that have no lists, plain Java for one, such an index answers
-   * all that is asked of it as a flat one does: exactly. {@link Placement#listed} tells.
+   * user; until then, and on devices that have no lists, plain Java among them, such an index
+   * answers all that is asked of it as a flat one does: exactly. {@link Placement#listed} tells.
    *
    * <p>Not with {@link Encoding#INT8_ONLY}. With {@link Metric#MANHATTAN} no device has lists.
    *
