@@ -28,7 +28,8 @@ std::vector<ContextOptions> code_paths(const Bench& bench) {
   if (bench.backend.paths().empty()) throw NotApplicable("one path is forced in every context");
   for (const std::string& path : bench.backend.paths())
     // WebGPU's unpacked dots: exact integers, whatever the metric makes of them.
-    if (path.find("code") != std::string::npos && (path != "codes-unpacked" || bench.spec.metric == NF_L2SQ))
+    if (path.find("code") != std::string::npos && path != "codes-query-major" &&
+        (path != "codes-unpacked" || bench.spec.metric == NF_L2SQ))
       paths.push_back({.threads = 2, .slab_bytes = bench.spec.tiny_slabs ? 1u : 0u, .path = path});
   check(!paths.empty(), "no path forces codes");
   return paths;

@@ -30,6 +30,10 @@ void require_speed(const Bench& bench) {
 
 std::vector<ContextOptions> list_paths(const Bench& bench) {
   std::vector<ContextOptions> paths = code_paths(bench);
+  // Of a list that several queries look into each then takes all by itself, of lists alone.
+  for (const std::string& path : bench.backend.paths())
+    if (path == "codes-query-major")
+      paths.push_back({.threads = 2, .slab_bytes = bench.spec.tiny_slabs ? 1u : 0u, .path = path});
   if (bench.backend.is_slow() && !bench.spec.tiny_slabs)
     std::erase_if(paths, [](const ContextOptions& path) { return path.path != "codes"; });
   return paths;
@@ -98,6 +102,15 @@ class Twins {
     plain_.search(queries.matrix(), &wanted, plain);
     listed_.search(queries.matrix(), &found, options);
     found.check_same(wanted, what.c_str());
+    if (bench_.backend.row() == "cpu" && options.filters == nullptr) {
+      // So many that those of a list do not meet it at once.
+      constexpr int64_t kMany = 30;
+      Vectors many(kMany, bench_.spec.dim, bench_.spec.padded);
+      for (int64_t i = 0; i < kMany; ++i) many.set_row(i, queries.row(i % batch));
+      Results wide(kMany, k);
+      listed_.search(many.matrix(), &wide, options);
+      for (int64_t i = 0; i < kMany; ++i) wide.check_same(i, wanted, i % batch, k, (what + ", many").c_str());
+    }
     for (int64_t q = 0; q < std::min(singles(), batch); ++q) {
       Results one(1, k);
       listed_.search(queries.matrix(q, 1), &one, options);

@@ -18,6 +18,7 @@ constexpr uint64_t kSlabBytes = uint64_t{64} << 20;
 // Queues of a search: 10,000 queries with k = 100 on 8 threads; larger batches are taken in parts.
 constexpr uint64_t kWorkspaceBytes = uint64_t{256} << 20;
 constexpr int32_t kMostThreads = 1024;
+constexpr const char* kQueryMajor = "codes-query-major";
 
 void describe(nf_device_info* out, const Kernels& kernels, const CodeKernels& codes, int32_t threads,
               uint64_t limit, uint64_t used) {
@@ -131,11 +132,13 @@ class CpuBackend final : public Backend {
 
  private:
   // Paths by the names of their kernels; "codes": the best, whose searches of a coded index always go by
-  // codes; "codes-" and the name of kernels of codes: the same with those and their f32 kernels.
+  // codes; "codes-query-major": the same, but that each query looks into its lists by itself; "codes-" and
+  // the name of kernels of codes: the same with those and their f32 kernels.
   Status choose_path(const std::string& forced, const char* operation, SharedState* to) {
     to->kernels = &best_path();
     to->codes = &best_codes(*to->kernels);
-    to->codes_always = forced == "codes";
+    to->codes_always = forced == "codes" || forced == kQueryMajor;
+    to->query_major = forced == kQueryMajor;
     if (forced.empty() || to->codes_always) return {};
     std::string known;
     const auto offer = [&](const std::string& name) {
@@ -156,6 +159,7 @@ class CpuBackend final : public Backend {
       to->codes_always = true;
       return {};
     }
+    offer(kQueryMajor);
     return error(NF_INVALID_ARGUMENT, "%s: force_path=\"%.64s\", this CPU has %s", operation, forced.c_str(),
                  known.c_str());
   }

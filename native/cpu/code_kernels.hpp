@@ -111,6 +111,42 @@ struct ProductTest {
   float scale, per_error, per_row, fixed, beta_squared, per_beta, per_beta_error;
 };
 
+// One query of one term on its way through groups.
+struct RunQuery {
+  const int8_t* codes = nullptr;  // coded_dim
+  const int32_t* bias = nullptr;  // per level two: 128 times the sum of the codes up to it, and one unused
+  const float* tails = nullptr;   // per level, those that follow it: CodedQuery::tails + 1
+  ProductTest test = {};
+  int32_t first_bias = 0;  // those of the levels that are read together
+  float first_tail = 0;
+};
+
+// Queries of one term over a run of groups that lie side by side: the first levels of all queries by a
+// product, and each that may want rows of a group then goes on alone, tested again whenever the levels that
+// it has seen have doubled.
+inline constexpr int32_t kMostRunQueries = 12;
+struct RunTile {
+  const CodeShape* shape = nullptr;
+  CodedGroup first;  // the run's first group
+  int64_t groups = 0;
+  // To be prefetched meanwhile, with so many levels: those of the first `readable` groups that are not near,
+  // then the first of `next`.
+  int64_t readable = 0, ahead_levels = 0;
+  CodedGroup next;
+  int64_t next_groups = 0, next_levels = 0;
+  int32_t count = 0;              // queries, at most CodeKernels::panel_queries
+  int64_t levels = 1;             // of the product
+  const int8_t* panel = nullptr;  // [chunk of the first levels][query][4]
+  const RunQuery* queries = nullptr;
+  const uint32_t* wanted = nullptr;  // [group][query]: the rows that may be returned
+  bool dot = false;
+  float shrink = 0, widen = 0;  // as in CodedProductTile
+  uint32_t* kept = nullptr;     // out, [group][query]
+  int32_t* dots = nullptr;      // out, [group][query][32]: the whole products, where rows are kept
+  // Added to: pairs of query and group, those that went on, and the levels that these read.
+  int64_t visits = 0, longer = 0, levels_read = 0;
+};
+
 // Dimensions of a row or query that lie side by side in a product's operands: 4, 8 or, for a matrix unit, as
 // many as its tiles are wide. In tiles rows lie as with 4 and queries one after another, with zeros up to a
 // whole tile.
@@ -166,6 +202,7 @@ struct CodeKernels {
   void (*decode)(const DecodeTile&);
   void (*levels)(LevelTile&);
   void (*product)(const CodedProductTile&);
+  void (*runs)(RunTile&);
   // NULL, or around the products of a piece of work, on the thread that does it.
   void (*begin)();
   void (*end)();

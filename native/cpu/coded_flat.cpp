@@ -33,10 +33,12 @@ void FlatSearch::choose_codes() {
     if (slab.first < store_.rows() &&
         std::find(bases_.begin(), bases_.end(), slab.codes.basis) == bases_.end())
       bases_.push_back(slab.codes.basis);
-  may_levels_ = plan_.cap != 0 || plan_.runs != nullptr ||
-                (plan_.batch <= kMostLevelQueries && levels_pay(plan_.batch, store_.level_share()));
-  may_coded_product_ =
-      !may_levels_ && (state_.codes->product_pays || state_.codes_always || !store_.has_rows());
+  may_lists_ = plan_.cap == 0 && plan_.runs != nullptr && !state_.query_major;
+  may_levels_ = plan_.cap != 0 || (plan_.runs != nullptr && !may_lists_) ||
+                (plan_.runs == nullptr && plan_.batch <= kMostLevelQueries &&
+                 levels_pay(plan_.batch, store_.level_share()));
+  may_coded_product_ = plan_.runs == nullptr && !may_levels_ &&
+                       (state_.codes->product_pays || state_.codes_always || !store_.has_rows());
 }
 
 Status FlatSearch::code_queries() {

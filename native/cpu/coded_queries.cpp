@@ -2,6 +2,7 @@
 #include "coded_queries.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -107,6 +108,17 @@ void CodedQueries::put(int64_t i, LevelTile* tile) const {
   tile->scale_b = coded.scale[1];
 }
 
+RunQuery CodedQueries::run_query(int64_t i, int64_t levels) const {
+  const CodedQuery& coded = query(i);
+  RunQuery run;
+  run.codes = coded.codes[0].data();
+  run.bias = bias_[static_cast<size_t>(i)].data();
+  run.tails = coded.tails.data() + 1;
+  run.first_bias = run.bias[2 * (levels - 1)];
+  run.first_tail = run.tails[levels - 1];
+  return run;
+}
+
 ProductTest CodedQueries::product_test(int64_t i, const CodeTest& test) const {
   const CodedQuery& q = query(i);
   ProductTest product{};
@@ -131,6 +143,23 @@ ProductTest CodedQueries::product_test(int64_t i, const CodeTest& test) const {
   product.per_beta = up(2 * widen * base * gain);
   product.per_beta_error = up(2 * widen * gain);
   return product;
+}
+
+ProductTerms CodedQueries::product_terms(const ProductTest& test, const uint16_t* sides, int row,
+                                         int32_t dots) const {
+  const CodeShape& shape = basis_->shape();
+  const float scale = std::bit_cast<float>(static_cast<uint32_t>(sides[row]) << 16);
+  const float norm = static_cast<float>(sides[kGroupRows + row]) * shape.norm_unit * scale;
+  ProductTerms terms{};
+  terms.error = static_cast<float>(sides[2 * kGroupRows + row]) * shape.error_unit * scale;
+  if (shape.has_beta) terms.beta = static_cast<float>(sides[3 * kGroupRows + row]) * kBetaUnit;
+  const float of_row = metric_ == NF_DOT
+                           ? norm
+                           : product_shrink_ * (norm * norm) - kProductWiden * (terms.error * terms.error);
+  terms.of_pair = sides[2 * kGroupRows + row] == kAlwaysKeep
+                      ? kNone
+                      : test.scale * (static_cast<float>(dots) * scale) + test.per_row * of_row;
+  return terms;
 }
 
 uint64_t CodedQueries::bytes() const {

@@ -11,6 +11,20 @@
 
 namespace nearfield::cpu {
 
+// What ProductTest adds up for a row, apart from what follows from the limit.
+struct ProductTerms {
+  float of_pair, error, beta;
+
+  // At least 0 where the row is kept. Of f32 terms in f64: rounded less than by a kernel.
+  double excess(const ProductTest& test) const {
+    const double e = error, b = beta;
+    return static_cast<double>(of_pair) + static_cast<double>(test.per_error) * e +
+           static_cast<double>(test.fixed) +
+           b * (static_cast<double>(test.beta_squared) * b + static_cast<double>(test.per_beta) +
+                static_cast<double>(test.per_beta_error) * e);
+  }
+};
+
 class CodedQueries {
  public:
   void reset(int32_t metric, CodedBasisPtr basis, int64_t count);
@@ -31,12 +45,16 @@ class CodedQueries {
   const CodedQuery& query(int64_t i) const { return queries_[static_cast<size_t>(i)]; }
   // The fields of a LevelTile that follow from the query.
   void put(int64_t i, LevelTile* tile) const;
+  // Of one term, but for the test; so many levels are read together.
+  RunQuery run_query(int64_t i, int64_t levels) const;
   const int8_t* panel(int64_t first_query) const { return packed() + first_query * stride_; }
   // Per query, of one term: 128 times the sum of its codes.
   const int32_t* product_bias(int64_t first_query) const { return sums_.data() + first_query; }
 
   // At a limit whose CodeTest is `test`.
   ProductTest product_test(int64_t i, const CodeTest& test) const;
+  // Of a row whose side values these are, `row` of its group, and whose product with query i is given.
+  ProductTerms product_terms(const ProductTest& test, const uint16_t* sides, int row, int32_t dots) const;
   // Of every query of one term, with room for the roundings of ProductTest.
   float product_shrink() const { return product_shrink_; }
   static constexpr float kProductWiden = 1 + 0x1p-19f;

@@ -42,16 +42,18 @@ void Scan::begin_coded() {
   const auto queries = static_cast<size_t>(part_.queries);
   space_.pauses.assign(queries, 0);
   space_.expected.assign(queries, 4);
+  if (part_.lists) begin_lists();
   for (size_t b = 0; b < coded_.size(); ++b) {
     const CodedQueries& coded = coded_[b];
     const CodeBound& bound = coded.basis().bound();
     space_.tests[b].resize(queries);
-    space_.product_tests[b].resize(part_.coded_product ? queries : 0);
+    space_.product_tests[b].resize(part_.coded_product || part_.lists ? queries : 0);
     for (size_t i = 0; i < queries; ++i) {
       const CodedQuery& query = coded.query(static_cast<int64_t>(i));
       CodeTest& test = space_.tests[b][i];
       test = part_.capped() ? bound.capped_test(query) : bound.test(query, kNone);
-      if (part_.coded_product) space_.product_tests[b][i] = coded.product_test(static_cast<int64_t>(i), test);
+      if (part_.coded_product || part_.lists)
+        space_.product_tests[b][i] = coded.product_test(static_cast<int64_t>(i), test);
     }
     if (part_.coded_product)
       space_.codes.fit(packed_dims(part_.state.codes->packed_dims, coded.basis().shape().coded_dim()) *

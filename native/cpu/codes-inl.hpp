@@ -5,6 +5,7 @@
 #include "levels-inl.hpp"
 #include "product_test-inl.hpp"
 #include "coded_product-inl.hpp"
+#include "run_panels-inl.hpp"
 // clang-format on
 
 constexpr CodeKernels make(const char* name, const char* path, bool (*supported)(), bool product_pays) {
@@ -20,6 +21,7 @@ constexpr CodeKernels make(const char* name, const char* path, bool (*supported)
           &decode,
           &levels,
           &coded_product,
+          &run_panels,
           nullptr,
           nullptr};
 }

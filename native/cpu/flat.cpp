@@ -72,11 +72,13 @@ Status FlatSearch::part_size(int64_t* queries) {
   const auto workers = static_cast<uint64_t>(workers_);
   const auto padded = static_cast<uint64_t>(chunks_ * kChunkFloats);
   const uint64_t queue = Queue::most_bytes(plan_.k, store_.rows());
-  const bool coded = may_levels_ || may_coded_product_;
+  const bool coded = may_levels_ || may_coded_product_ || may_lists_;
   const uint64_t codes = coded ? bases_.size() * (CodedQueries::bytes_per_query(padded) +
                                                   workers * WorkerSpace::coded_bytes_per_query())
                                : 0;
-  const uint64_t direct = workers * (WorkerSpace::bytes_per_query() + queue) + sizeof(SharedLimit) + codes;
+  const uint64_t listed = may_lists_ ? workers * WorkerSpace::listed_bytes_per_query() : 0;
+  const uint64_t direct =
+      workers * (WorkerSpace::bytes_per_query() + queue) + sizeof(SharedLimit) + codes + listed;
   const uint64_t product = direct + Workspace::product_bytes_per_query(padded);
   const uint64_t packed = workers * WorkerSpace::packed_bytes(padded);
   // Without rows, a group that is decoded, and the coordinates of a few rows on the way.
@@ -121,6 +123,7 @@ Status FlatSearch::prepare(int64_t first, int64_t queries) {
   part_.product = may_product_ && queries >= kProductBatch && plan_.runs == nullptr;
   part_.levels = may_levels_;
   part_.coded_product = may_coded_product_;
+  part_.lists = may_lists_;
   if (part_.levels) part_.product = false;
 
   // What earlier searches left behind must not lift this one over a limit that the caller has set.
@@ -138,7 +141,7 @@ Status FlatSearch::prepare(int64_t first, int64_t queries) {
     part_.panels = {part_.queries, (part_.queries + most - 1) / most};
   }
   if (part_.product) copy_into_panels();
-  return part_.levels || part_.coded_product ? code_queries() : Status();
+  return part_.levels || part_.coded_product || part_.lists ? code_queries() : Status();
 }
 
 void FlatSearch::copy_into_panels() {

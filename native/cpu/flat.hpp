@@ -35,8 +35,17 @@ class FlatSearch {
  private:
   // A query and some of its groups.
   struct Visit {
-    Block block;
+    GroupRun run;
     int32_t query;  // of the part
+  };
+  // Groups that some queries meet, and which.
+  struct Piece {
+    Block block;
+    int64_t first_query, queries;  // of Meetings::queries
+  };
+  struct Meetings {
+    std::vector<Piece> pieces;
+    std::vector<int32_t> queries;  // of the part
   };
 
   Status part_size(int64_t* queries);
@@ -57,9 +66,10 @@ class FlatSearch {
   Status scan(int32_t worker);
   // run_scan.cpp: the part's queries, each over its own groups.
   void cut_runs();
-  void add_run(int64_t query, const GroupRun& run, std::vector<Visit>* to) const;
+  void join(std::vector<Visit>* visits, Meetings* to) const;
+  void add_pieces(const GroupRun& run, int64_t first_query, int64_t queries, std::vector<Piece>* to) const;
   Status scan_runs();
-  Status scan_visits(const std::vector<Visit>& visits, bool by_codes);
+  Status scan_pieces(const Meetings& meetings, bool by_codes);
   Status collect();
   // What a worker has of a query of the part.
   const QueryState& found(int32_t worker, int64_t query) const {
@@ -76,10 +86,12 @@ class FlatSearch {
   int32_t workers_ = 1;
   const bool may_sample_;
   bool may_product_ = false;  // the metric has one, and the workspace has room for it
-  bool may_levels_ = false, may_coded_product_ = false;
+  bool may_levels_ = false, may_coded_product_ = false, may_lists_ = false;
   std::vector<CodedBasisPtr> bases_;  // alive, with codes
   std::vector<Block> blocks_;
-  std::vector<Visit> near_, rest_;  // of queries with runs: those that limits come from first
+  // Of queries with runs: those that the first limits come from, and the others.
+  static constexpr int kPhases = 2;
+  Meetings meetings_[kPhases];
   std::vector<int64_t> misled_;
   uint64_t most_workspace_ = 0;
   std::atomic<int64_t> ticket_{0};

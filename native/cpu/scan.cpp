@@ -24,7 +24,8 @@ constexpr int64_t kLimitGroups = 16;
 // one call of a kernel is as much; a poll's 50 ns vanish on the fastest.
 constexpr int64_t kPollProducts = int64_t{1} << 20;
 // When that happens to most queries the product excludes too little (far offsets, duplicates, the first rows
-// of a scan); then as many groups go without it: a failed trial costs 1/16 of the time.
+// of a scan); then a group goes without it, and twice as many whenever it happens again, up to so many: a
+// failed trial then costs 1/16 of the time.
 constexpr int32_t kDirectGroups = 15;
 // Rows that stay in the caches of a core are not asked for: at 1,000 rows of 128 that took a quarter of a
 // single search.
@@ -59,7 +60,7 @@ Scan::Scan(const Part& part, WorkerSpace& space)
     state.queue.reset(part.pass == Pass::kSample ? sample_hits(hits) : hits);
     state.rescored = 0;
   }
-  if (part.levels || part.coded_product) begin_coded();
+  if (part.levels || part.coded_product || part.lists) begin_coded();
 }
 
 Scan::Group Scan::group_of(const Slab& slab, int64_t group) const {
@@ -283,8 +284,12 @@ Status Scan::product(const Group& group, int64_t first_panel, int64_t last_panel
     hopeless += rescore_kept(group, first, last, rows, wanted);
   }
   if (pairs_.count != 0) rescore_pairs();
-  if (2 * hopeless > panels.first_query(last_panel) - panels.first_query(first_panel))
-    direct_groups_ = kDirectGroups;
+  if (2 * hopeless > panels.first_query(last_panel) - panels.first_query(first_panel)) {
+    direct_groups_ = next_direct_;
+    next_direct_ = std::min(2 * next_direct_ + 1, kDirectGroups);
+  } else {
+    next_direct_ = 1;
+  }
   return {};
 }
 

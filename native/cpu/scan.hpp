@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "bounds.hpp"
 #include "coded_queries.hpp"
@@ -26,6 +27,7 @@ struct Part {
   bool product = false;        // by the product kernel, else by the direct one
   bool levels = false;         // by codes, level by level
   bool coded_product = false;  // by the product of codes; where they exclude too little, by one of the others
+  bool lists = false;          // queries that share runs of groups, by codes of one term
   Pass pass = Pass::kAll;
   Panels panels = {};  // with a product
   int32_t workers = 1;
@@ -57,8 +59,12 @@ class Scan {
   // With levels: limits from a sample, before the first block. Worker `worker` of the part's.
   Status sample_limits(int32_t worker);
   Status block(const Block& block);
-  // run_scan.cpp: groups that one query meets. `by_codes`: level by level.
-  Status run(const Block& block, int64_t query, bool by_codes);
+  // run_scan.cpp: groups that some queries meet. `by_codes`: level by level.
+  // `next`: NULL, or what comes then, for so many queries.
+  Status run(const Block& block, std::span<const int32_t> queries, bool by_codes, const Block* next,
+             int64_t next_queries);
+  // list_scan.cpp: after the last run.
+  Status end_runs();
   const ScanCount& scanned() const { return scanned_; }
 
  private:
@@ -88,6 +94,7 @@ class Scan {
   void take_limit(int64_t query, float limit);
   Status poll(int64_t products);
   Status direct(const Group& group, int64_t first, int64_t last);
+  Status direct(const Group& group, std::span<const int32_t> queries);
   // The rows each query may return; answers how many queries want any.
   int32_t wanted_rows(const Group& group, int64_t first, int64_t last, uint32_t* wanted) const;
   void direct_wanted(const Group& group, int64_t first, int64_t last, const uint32_t* wanted, bool only_call);
@@ -98,6 +105,24 @@ class Scan {
   Status levels(const Block& block);
   Status levels_of_query(const Slab& slab, int64_t first_group, int64_t groups, int64_t query);
   void keep_bounds(const Slab& slab, int64_t first_group, const LevelTile& tile, int64_t query);
+  // list_scan.cpp
+  void begin_lists();
+  Status coded_runs(const Block& block, std::span<const int32_t> queries, const Block* next,
+                    int64_t next_queries);
+  Status coded_run(const Slab& slab, int64_t first_group, int64_t groups, std::span<const int32_t> queries,
+                   RunTile& tile);
+  // The levels that the next panel reads together, after one of so many.
+  void choose_levels(int64_t visits, int64_t longer);
+  // The test of a query under its present limit.
+  void test_again(int64_t query);
+  void keep_candidates(const Group& group, int64_t query, uint32_t rows, const int32_t* dots);
+  // ProductTest, under the present limit.
+  double excess(int64_t query, const Candidate& candidate) const;
+  // The candidates of a query, most promising first; then those that its limit lets through, which falls on
+  // the way.
+  void sort_candidates(int64_t query);
+  void prefetch(const Candidate& candidate) const;
+  void rescore_candidates(int64_t query);
   // coded_scan.cpp
   void begin_coded();
   void take_coded_limit(int64_t query, float limit);
@@ -126,6 +151,7 @@ class Scan {
   int32_t uncoded_groups_ = 0;  // groups to come that skip the product of codes
   int64_t unpolled_ = 0;
   int32_t direct_groups_ = 0;   // groups to come that skip the product
+  int32_t next_direct_ = 1;     // and how many, when it next excludes too little
   int64_t decoded_group_ = -1;  // its first row
   uint32_t decoded_rows_ = 0;
 

@@ -17,6 +17,7 @@ struct SharedState {
   const Kernels* kernels = nullptr;
   const CodeKernels* codes = nullptr;
   bool codes_always = false;  // of a coded store, however few its rows: a forced path
+  bool query_major = false;   // queries with runs meet their groups alone, level by level: a forced path
   std::unique_ptr<Pool> pool;
   uint64_t slab_bytes = 0;
   MemoryBudget memory;

@@ -14,9 +14,22 @@
 
 namespace nearfield::cpu {
 
+struct Slab;
+
+// A row that a scan of lists could not leave out.
+struct Candidate {
+  const Slab* slab;
+  int32_t place;  // in the slab
+  ProductTerms terms;
+  float excess;  // ProductTest, under the limit when it was last looked at
+};
+// Of a query. More are rescored at once.
+inline constexpr size_t kMostCandidates = 128;
+
 // One query as one worker sees it.
 struct QueryState {
   Queue queue;
+  std::vector<Candidate> candidates;
   int32_t rescored = 0;
 };
 
@@ -34,27 +47,36 @@ struct WorkerSpace {
   std::vector<int32_t>
       pauses;  // with levels, per query: runs of groups to come that are scanned without codes
   std::vector<int64_t> expected;  // with levels, per query: LevelTile::expected
-  AlignedFloats codes;            // of one group, level after level
+  AlignedFloats codes;            // of one group, level after level; or of some queries, RunTile::panel
+  std::vector<float> tested;      // with lists, per query: the limit of its product test
+  int64_t run_levels = 0;         // of the next panel: RunTile::levels
+  int64_t run_visits = 0, run_longer = 0;  // with so many levels
 
   static constexpr uint64_t bytes_per_query() { return sizeof(QueryState) + 2 * sizeof(float); }
   // For each basis alive.
   static constexpr uint64_t coded_bytes_per_query() {
     return sizeof(CodeTest) + sizeof(ProductTest) + sizeof(int32_t) + sizeof(int64_t);
   }
+  // With lists.
+  static constexpr uint64_t listed_bytes_per_query() {
+    return kMostCandidates * sizeof(Candidate) + sizeof(float);
+  }
   static constexpr uint64_t packed_bytes(uint64_t padded) {
     return (padded + 1) * kGroupRows * sizeof(float);
   }
   uint64_t bytes() const {
-    uint64_t sum =
-        states.capacity() * sizeof(QueryState) +
-        static_cast<uint64_t>(packed.size() + encoding.size() + decoded.size() + incoming.size() +
-                              decoding.size()) *
-            sizeof(float) +
-        (limits.capacity() + cuts.capacity() + pauses.capacity() + 2 * expected.capacity()) * sizeof(float) +
-        static_cast<uint64_t>(codes.size()) * sizeof(float);
+    uint64_t sum = states.capacity() * sizeof(QueryState) +
+                   static_cast<uint64_t>(packed.size() + encoding.size() + decoded.size() + incoming.size() +
+                                         decoding.size()) *
+                       sizeof(float) +
+                   (limits.capacity() + cuts.capacity() + pauses.capacity() + tested.capacity() +
+                    2 * expected.capacity()) *
+                       sizeof(float) +
+                   static_cast<uint64_t>(codes.size()) * sizeof(float);
     for (int i = 0; i < 2; ++i)
       sum += tests[i].capacity() * sizeof(CodeTest) + product_tests[i].capacity() * sizeof(ProductTest);
-    for (const QueryState& state : states) sum += state.queue.bytes();
+    for (const QueryState& state : states)
+      sum += state.queue.bytes() + state.candidates.capacity() * sizeof(Candidate);
     return sum;
   }
 };

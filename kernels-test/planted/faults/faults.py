@@ -136,6 +136,10 @@ FAULTS = [
     Fault("cpu-lists-last-group",
           [("native/cpu/run_scan.cpp", "done < block.groups; done", "done < block.groups - (PLANTED ? 1 : 0); done")],
           [(CPU, "lists(metric=l2,dim=33")]),
+    Fault("cpu-lists-test-of-next-query",
+          [("native/cpu/list_scan.cpp", "space_.product_tests[b][static_cast<size_t>(query)];\n      }",
+            "space_.product_tests[b][static_cast<size_t>(PLANTED ? some[static_cast<size_t>((q + 1) % count)] : query)];\n      }")],
+          [(CPU, "lists(metric=l2,dim=33")]),
     # ---- k-means ----
     Fault("kmeans-sum-of-next-cluster",
           [("native/common/cluster_sums.cpp", "double* const to = sums + labels[i] * points.dim;",
