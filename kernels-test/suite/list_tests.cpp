@@ -86,6 +86,10 @@ class Twins {
     compare(what + ", few rows", {.filters = &few, .probes = std::min(lists, 1)});
     compare_stored(what);
     if (lists == 0) return;
+    for (const float oversample : {1.5f, 4.0f}) {
+      compare_capped(what, {.max_oversample = oversample, .probes = (lists + 1) / 2});
+      compare_capped(what, {.max_oversample = oversample, .target_recall = 0.9f});
+    }
     const Index::Lists of = listed_.read_lists();
     check_nearest(what, of);
     for (const int32_t probes : {1, 2, (lists + 1) / 2})
@@ -102,7 +106,7 @@ class Twins {
     plain_.search(queries.matrix(), &wanted, plain);
     listed_.search(queries.matrix(), &found, options);
     found.check_same(wanted, what.c_str());
-    if (bench_.backend.row() == "cpu" && options.filters == nullptr) {
+    if (!bench_.backend.is_slow() && options.filters == nullptr) {
       // So many that those of a list do not meet it at once.
       constexpr int64_t kMany = 30;
       Vectors many(kMany, bench_.spec.dim, bench_.spec.padded);
@@ -115,6 +119,22 @@ class Twins {
       Results one(1, k);
       listed_.search(queries.matrix(q, 1), &one, options);
       one.check_same(0, wanted, q, k, (what + ", alone").c_str());
+    }
+  }
+
+  // What is certified is what a search of as many lists finds.
+  void compare_capped(const std::string& what, const SearchOptions& options) {
+    const Vectors& queries = bench_.problem.queries();
+    const int64_t batch = std::min(singles(), bench_.spec.batch), k = bench_.spec.k;
+    Results capped(batch, k);
+    listed_.search(queries.matrix(0, batch), &capped, options);
+    for (int64_t q = 0; q < batch; ++q) {
+      if (!capped.certified(q)) continue;
+      Results exact(1, k);
+      listed_.search(queries.matrix(q, 1), &exact, {.probes = capped.lists(q)});
+      exact.check_same(
+          0, capped, q, k,
+          text("%s, max_oversample=%g", what.c_str(), static_cast<double>(options.max_oversample)).c_str());
     }
   }
 

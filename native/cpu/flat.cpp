@@ -130,7 +130,8 @@ Status FlatSearch::prepare(int64_t first, int64_t queries) {
   if (state_.workspace_limit_given && state_.workspace.bytes() > 0) state_.workspace = Workspace();
   state_.workspace.fit(workers_, queries);
   store_.fit_decoding(workers_);
-  if (plan_.limits != nullptr)
+  // Those of a capped search are of lower bounds, not of ranks.
+  if (plan_.limits != nullptr && !part_.capped())
     for (int64_t i = 0; i < queries; ++i)
       state_.workspace.limits[static_cast<size_t>(i)].lower(plan_.limits[first + i]);
   if (part_.product || part_.coded_product) {
@@ -259,7 +260,8 @@ Status CpuStore::search(const SearchPlan& plan, const Call& call) {
     status = search_subset(plan, search.misled(), [&](const SearchPlan& again) {
       return FlatSearch(*state_, *this, again, call, false).run();
     });
-  if (search.most_workspace() > kKeptWorkspace) state_->workspace = Workspace();
+  if (search.most_workspace() > kKeptWorkspace && state_->workspace.bytes() > kKeptWorkspace)
+    state_->workspace = Workspace();
   return status;
 }
 

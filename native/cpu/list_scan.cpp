@@ -136,7 +136,6 @@ Status Scan::coded_run(const Slab& slab, int64_t first_group, int64_t groups,
   const int64_t first_word = slab.first / kGroupRows + first_group;
   uint32_t wanted[kRunGroups * kMostRunQueries], kept[kRunGroups * kMostRunQueries];
   int32_t dots[kRunGroups * kMostRunQueries * kGroupRows];
-  int64_t direct = 0;
   for (int64_t q = 0; q < count; ++q) {
     const int32_t query = queries[static_cast<size_t>(q)];
     const uint32_t* mask =
@@ -151,7 +150,7 @@ Status Scan::coded_run(const Slab& slab, int64_t first_group, int64_t groups,
       if (rows == 0) continue;
       direct_call(group_of(slab, first_group + g), &query, &rows, 1, groups > 1);
       rows = 0;
-      ++direct;
+      NF_TRY(poll(chunks_ * kChunkStride));
     }
   }
   tile.first = slab.codes.group(first_group);
@@ -169,7 +168,7 @@ Status Scan::coded_run(const Slab& slab, int64_t first_group, int64_t groups,
   const int64_t level_bytes = layout.level_bytes() + kGroupRows;
   scanned_.read += static_cast<uint64_t>(visits * layout.side_bytes() + levels_read * level_bytes);
   scanned_.whole += static_cast<uint64_t>(visits * (layout.side_bytes() + layout.levels() * level_bytes));
-  NF_TRY(poll((visits + 4 * direct) * chunks_ * kChunkStride / 4 + groups * count));
+  NF_TRY(poll(visits * chunks_ * kChunkStride / 4 + groups * count));
   int32_t survivors[kMostRunQueries] = {};
   for (int64_t g = 0; g < groups; ++g) {
     const Group group = group_of(slab, first_group + g);

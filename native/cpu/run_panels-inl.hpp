@@ -76,10 +76,12 @@ class RunPanel {
     for (int64_t line = 0; line < side_words_ * 2; line += kCacheLine) __builtin_prefetch(sides + line, 0, 2);
     const uint8_t* codes = from.codes + g * level_bytes_;
     const uint8_t* tails = from.tails + g * kGroupRows;
+    int64_t tested = tile_.levels;  // then twice as many, and so on
     for (int64_t level = 1; level <= levels; ++level, codes += from.level_stride, tails += from.tail_stride) {
       for (int64_t line = 0; line < level_bytes_; line += kCacheLine) __builtin_prefetch(codes + line, 0, 2);
-      if (level >= tile_.levels && level < shape_.levels && (level & (level - 1)) == 0)
-        __builtin_prefetch(tails, 0, 2);
+      if (level != tested || level == shape_.levels) continue;
+      __builtin_prefetch(tails, 0, 2);
+      tested *= 2;
     }
   }
 

@@ -90,11 +90,10 @@ Status FlatSearch::scan_pieces(const Meetings& meetings, bool by_codes) {
   const auto count = static_cast<int64_t>(meetings.pieces.size());
   return state_.pool->run(workers_, [&](int32_t worker) -> Status {
     Scan scan(part_, state_.workspace.workers[static_cast<size_t>(worker)]);
-    int64_t next = ticket_.fetch_add(1);
-    while (next < count) {
+    for (int64_t i = ticket_.fetch_add(1); i < count; i = ticket_.fetch_add(1)) {
       if (state_.pool->stopping()) return {};
-      const int64_t i = next;
-      next = ticket_.fetch_add(1);
+      // What is likely to come next here, and is somebody's soon in any case.
+      const int64_t next = ticket_.load(std::memory_order_relaxed);
       const Piece* const then = next < count ? &meetings.pieces[static_cast<size_t>(next)] : nullptr;
       const Piece& piece = meetings.pieces[static_cast<size_t>(i)];
       const std::span<const int32_t> queries(meetings.queries.data() + piece.first_query,

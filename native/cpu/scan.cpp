@@ -52,11 +52,11 @@ Scan::Scan(const Part& part, WorkerSpace& space)
   space_.cuts.assign(static_cast<size_t>(part.queries), kNone);
   for (int64_t i = 0; i < part.queries; ++i) {
     QueryState& state = space_.states[static_cast<size_t>(i)];
+    const int64_t hits = part.capped() ? part.plan.cap + 1 : part.plan.k;
     if (part.pass == Pass::kRest || part.pass == Pass::kMore) {
-      state.queue.resume(part.plan.k, part.state.workspace.limits[static_cast<size_t>(i)].get());
+      state.queue.resume(hits, part.state.workspace.limits[static_cast<size_t>(i)].get());
       continue;
     }
-    const int64_t hits = part.capped() ? part.plan.cap + 1 : part.plan.k;
     state.queue.reset(part.pass == Pass::kSample ? sample_hits(hits) : hits);
     state.rescored = 0;
   }

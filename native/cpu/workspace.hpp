@@ -23,8 +23,8 @@ struct Candidate {
   ProductTerms terms;
   float excess;  // ProductTest, under the limit when it was last looked at
 };
-// Of a query. More are rescored at once.
-inline constexpr size_t kMostCandidates = 128;
+// Of a query, 1 KiB with those that list_scan.cpp leaves after a run. More are rescored at once.
+inline constexpr size_t kMostCandidates = 32;
 
 // One query as one worker sees it.
 struct QueryState {
