@@ -191,7 +191,8 @@ void test_written(const Bench& bench, const Listed& index) {
   check("too little calibration", "calibration_count=45", true, [](nf_lists& l) { --l.calibration_count; });
   std::vector<float> spoilt = calibration;
   spoilt[2] = 2;
-  check("calibration above 1", "calibration[2]=2", false, [&](nf_lists& l) { l.calibration = spoilt.data(); });
+  check("calibration above 1", "calibration[2]=2", false,
+        [&](nf_lists& l) { l.calibration = spoilt.data(); });
   of_row = right;
   nf_lists written = lists();
   bench.ok(bench.api->index_write_lists(index.get(), &written, &caller.call), "write_lists", caller);

@@ -15,8 +15,8 @@
 
 namespace nearfield {
 
-// Lists among which the shares of a query's neighbours are divided: a quarter of them. Of clusters that overlap
-// (100,000 x 64 in 256 lists) a recall of .95 needs more than that, so that few lists count whole.
+// Lists among which the shares of a query's neighbours are divided: a quarter of them. Of clusters that
+// overlap (100,000 x 64 in 256 lists) a recall of .95 needs more than that, so that few lists count whole.
 constexpr int32_t recall_candidates(int32_t lists) {
   return std::min(lists, std::clamp(lists / 4, 256, 512));
 }
