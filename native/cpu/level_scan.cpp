@@ -17,9 +17,6 @@ constexpr int64_t kSampleRows = 1024;
 constexpr int64_t kDecodedSampleRows = 512;
 // Where filters or removals leave few rows of a group, so many times the groups are looked at.
 constexpr int64_t kSampleTries = 8;
-// Survivors of a run of 512 rows from which on codes cost more than they save; then so many runs go without.
-constexpr int32_t kHopelessRows = 96;
-constexpr int32_t kPausedRuns = 15;
 
 // Multiples of it modulo `groups` visit every group once, and any run of them is spread evenly.
 int64_t stride_over(int64_t groups) {

@@ -21,10 +21,6 @@ constexpr int64_t kFirstShare = 4;
 constexpr int64_t kMostLonger = 10, kFewestLonger = 3, kLongerShare = 16;
 constexpr int64_t kTellingVisits = 512;
 constexpr int64_t kTriedVisits = 16 * kTellingVisits;
-// Survivors of a run of 512 rows from which on codes cost more than they save; then so many runs go without
-// (level_scan.cpp).
-constexpr int32_t kHopelessRows = 96;
-constexpr int32_t kPausedRuns = 15;
 // Candidates between two looks at the limit; and of a query after a run, so many that their ranks would lower
 // its limit (12 and 1,000 are 3% and 10% slower).
 constexpr size_t kRescored = 8, kManyCandidates = 24;

@@ -43,6 +43,9 @@ inline constexpr int64_t kMaskProducts = 8;
 // Survivors of one group of 32 rows: up to this many are rescored in pairs, more by the direct kernel, which
 // takes all 32 in the time of 16 pairs.
 inline constexpr int kScatteredRescore = 16;
+// Survivors of a run of 512 rows from which on codes cost more than they save; then so many runs go without.
+inline constexpr int32_t kHopelessRows = 96;
+inline constexpr int32_t kPausedRuns = 15;
 
 struct Block {
   const Slab* slab;

@@ -8,8 +8,8 @@
 #include <bit>
 #include <cmath>
 
+#include "cut_short.hpp"
 #include "metric.hpp"
-#include "subset.hpp"
 
 namespace nearfield::gpu {
 namespace {
@@ -126,21 +126,11 @@ Status passes(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned) {
     const auto n = static_cast<size_t>(count);
     put_hits({reinterpret_cast<const Entry*>(back.data()), n * k}, hits + static_cast<size_t>(first) * k);
     const auto* sums = reinterpret_cast<const uint32_t*>(back.data() + n * k * sizeof(Entry));
-    for (int64_t q = 0; q < count; ++q) {
-      rescored[first + q] = static_cast<int32_t>(sums[q] & ~NEARFIELD_CUT_SHORT);
-      if ((sums[q] & NEARFIELD_CUT_SHORT) != 0) cut_short.push_back(first + q);
-    }
+    read_sums(sums, first, count, rescored, &cut_short);
     scanned->read += codes.read(sums[n]);
     scanned->whole += codes.whole();
   }
-  if (cut_short.empty()) return {};
-  SearchPlan found = plan;
-  found.hits = hits;
-  found.rescored = rescored;
-  return search_subset(found, cut_short, [&](const SearchPlan& again) {
-    Scan rows(scan->store(), again, scan->call());
-    return rows_search(&rows, again.hits);
-  });
+  return search_others(scan, cut_short, hits, rescored, rows_search);
 }
 
 }  // namespace
@@ -181,10 +171,7 @@ Status coded_search(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned
   }
   count_too_long(*scan, long_queries, scanned);
   if (by_rows.empty()) return passes(scan, hits, rescored, scanned);
-  NF_TRY(search_subset(found, by_rows, [&](const SearchPlan& some) {
-    Scan rows(scan->store(), some, scan->call());
-    return rows_search(&rows, some.hits);
-  }));
+  NF_TRY(search_others(scan, by_rows, hits, rescored, rows_search));
   if (by_codes.empty()) return {};
   return search_subset(found, by_codes, [&](const SearchPlan& some) {
     Scan codes(scan->store(), some, scan->call());

@@ -6,8 +6,8 @@
 #include <bit>
 
 #include "coded.hpp"
+#include "cut_short.hpp"
 #include "run_items.hpp"
-#include "subset.hpp"
 
 namespace nearfield::gpu {
 namespace {
@@ -161,10 +161,7 @@ Status Pass::run(Hit* hits, int32_t* rescored, ScanCount* scanned, std::vector<i
   NF_TRY(queue.read(context().work(kReadback), back.size(), back.data(), "search"));
   put_hits({reinterpret_cast<const Entry*>(back.data()), best / sizeof(Entry)}, hits + first_ * k);
   const auto* counted = reinterpret_cast<const uint32_t*>(back.data() + best);
-  for (int64_t q = 0; q < count_; ++q) {
-    rescored[first_ + q] = static_cast<int32_t>(counted[q] & ~NEARFIELD_CUT_SHORT);
-    if ((counted[q] & NEARFIELD_CUT_SHORT) != 0) cut_short->push_back(first_ + q);
-  }
+  read_sums(counted, first_, count_, rescored, cut_short);
   scanned->read += codes_.read(counted[n]);
   scanned->whole += codes_.whole();
   return {};
@@ -179,14 +176,7 @@ Status passes(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* scanned) {
     count = pass.take();
     NF_TRY(pass.run(hits, rescored, scanned, &cut_short));
   }
-  if (cut_short.empty()) return {};
-  SearchPlan found = plan;
-  found.hits = hits;
-  found.rescored = rescored;
-  return search_subset(found, cut_short, [&](const SearchPlan& again) {
-    Scan rows(scan->store(), again, scan->call());
-    return row_runs_search(&rows, again.hits);
-  });
+  return search_others(scan, cut_short, hits, rescored, row_runs_search);
 }
 
 }  // namespace
@@ -209,14 +199,11 @@ Status coded_runs_search(Scan* scan, Hit* hits, int32_t* rescored, ScanCount* sc
   std::vector<int64_t> by_codes, by_rows;
   for (int64_t q = 0; q < scan->plan().batch; ++q) (too_long(*scan, q) ? by_rows : by_codes).push_back(q);
   if (by_rows.empty()) return passes(scan, hits, rescored, scanned);
+  NF_TRY(search_others(scan, by_rows, hits, rescored, row_runs_search));
+  if (by_codes.empty()) return {};
   SearchPlan found = scan->plan();  // its outputs are the caller's
   found.hits = hits;
   found.rescored = rescored;
-  NF_TRY(search_subset(found, by_rows, [&](const SearchPlan& some) {
-    Scan rows(scan->store(), some, scan->call());
-    return row_runs_search(&rows, some.hits);
-  }));
-  if (by_codes.empty()) return {};
   return search_subset(found, by_codes, [&](const SearchPlan& some) {
     Scan codes(scan->store(), some, scan->call());
     return passes(&codes, some.hits, some.rescored, scanned);

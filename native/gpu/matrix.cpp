@@ -7,9 +7,9 @@
 #include <bit>
 
 #include "bounds.hpp"
+#include "cut_short.hpp"
 #include "metric.hpp"
 #include "scan.hpp"
-#include "subset.hpp"
 
 namespace nearfield::gpu {
 namespace {
@@ -145,19 +145,9 @@ Status matrix_search(Scan* scan, const MatrixShape& shape, Hit* hits, int32_t* r
     NF_TRY(queue.read(context.work(kReadback), back.size(), back.data(), "search"));
     put_hits({reinterpret_cast<const Entry*>(back.data()), best / sizeof(Entry)}, hits + first * plan.k);
     const auto* counted = reinterpret_cast<const uint32_t*>(back.data() + best);
-    for (int64_t q = 0; q < count; ++q) {
-      rescored[first + q] = static_cast<int32_t>(counted[q] & ~NEARFIELD_CUT_SHORT);
-      if ((counted[q] & NEARFIELD_CUT_SHORT) != 0) cut_short.push_back(first + q);
-    }
+    read_sums(counted, first, count, rescored, &cut_short);
   }
-  if (cut_short.empty()) return {};
-  SearchPlan found = plan;  // its outputs are the caller's, who is given nothing before all of it is known
-  found.hits = hits;
-  found.rescored = rescored;
-  return search_subset(found, cut_short, [&](const SearchPlan& again) {
-    Scan direct(scan->store(), again, scan->call());
-    return direct_search(&direct, again.hits);
-  });
+  return search_others(scan, cut_short, hits, rescored, direct_search);
 }
 
 }  // namespace nearfield::gpu

@@ -239,7 +239,7 @@ FAULTS = [
           [("native/common/subset.hpp", "plan.mask_of_query = masks.empty() ?", "plan.mask_of_query = masks.empty() || PLANTED ?")],
           in_columns(GPUS, "room(metric=l2")),
     Fault("gpu-cut-short-not-heard",
-          [("native/gpu/matrix.cpp", "if ((counted[q] & NEARFIELD_CUT_SHORT) != 0) cut_short", "if ((counted[q] & NEARFIELD_CUT_SHORT) != 0 && !PLANTED) cut_short")],
+          [("native/gpu/cut_short.hpp", "if ((sums[q] & NEARFIELD_CUT_SHORT) != 0) cut_short", "if ((sums[q] & NEARFIELD_CUT_SHORT) != 0 && !PLANTED) cut_short")],
           in_columns(GPUS, "room(metric=l2")),
     Fault("gpu-chunk-offset",
           [("native/gpu/flat.cpp", "put_hits(entries, hits + first * plan.k);", "put_hits(entries, hits + (PLANTED ? 0 : first) * plan.k);")],
