@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import options
@@ -50,11 +49,8 @@ def _all_of(number):
 
 
 def _share(name: str, text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        raise UsageError(f"{name}={text} is no number") from None
-    if math.isnan(share) or not 0 < share <= 1:
+    share = options.number(name, text)
+    if not 0 < share <= 1:  # nor of NaN
         raise UsageError(f"{name}={text}, a recall must be above 0 and at most 1")
     return share
 

@@ -83,21 +83,22 @@ def whole_number(name: str, text: str, least: int, most: int) -> int:
     return number
 
 
-def _seconds(name: str, text: str) -> float:
+def number(name: str, text: str) -> float:
     try:
-        seconds = float(text)
+        return float(text)
     except ValueError:
         raise UsageError(f"{name}={text} is no number") from None
+
+
+def _seconds(name: str, text: str) -> float:
+    seconds = number(name, text)
     if not 0 <= seconds <= 86400:
         raise UsageError(f"{name}={text}, it must be from 0 to 86400")
     return seconds
 
 
 def _oversample(name: str, text: str) -> float:
-    try:
-        factor = float(text)
-    except ValueError:
-        raise UsageError(f"{name}={text} is no number") from None
+    factor = number(name, text)
     if factor != 0 and not 1 <= factor <= MOST:
         raise UsageError(f"{name}={text}, it must be 0 (no cap) or from 1 to {MOST}")
     return factor

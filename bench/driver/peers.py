@@ -159,16 +159,17 @@ def _tune(worker: Worker) -> str:
     return f", {tuned}" if tuned else ""
 
 
-def fastest(name: str, path: str, threads: int, log: str, trial) -> tuple[Worker, dict]:
-    """The worker with the environment in which trial(worker) took the fewest seconds, and what it said of itself."""
-    chosen: tuple[float, Worker, dict] | None = None
+def _chosen(name: str, path: str, threads: int, log: str, trial) -> tuple[Worker, dict, str]:
+    """The worker with the environment in which trial(worker, about, is_compared) took the fewest seconds, what it said of itself, and the
+    settings in words. The trial answers both; where there is nothing to compare with, the seconds are nothing."""
+    chosen: tuple[float, Worker, dict, str] | None = None
     failure: WorkerFailed | None = None
     candidates = variants(name, path)
     for environment in candidates:
         worker = start(name, threads, environment, log)
         try:
             about = worker.ask("hello", threads=threads)
-            seconds = trial(worker) if len(candidates) > 1 else 0
+            seconds, settings = trial(worker, about, len(candidates) > 1)
         except WorkerFailed as failed:
             failure = failed
             worker.stop()
@@ -178,10 +179,19 @@ def fastest(name: str, path: str, threads: int, log: str, trial) -> tuple[Worker
             continue
         if chosen is not None:
             chosen[1].stop()
-        chosen = (seconds, worker, about)
+        chosen = (seconds, worker, about, settings)
     if chosen is None:
         raise failure
     return chosen[1:]
+
+
+def fastest(name: str, path: str, threads: int, log: str, trial) -> tuple[Worker, dict]:
+    """The worker with the environment in which trial(worker) took the fewest seconds, and what it said of itself."""
+
+    def timed(worker: Worker, about: dict, is_compared: bool) -> tuple[float, str]:
+        return (trial(worker) if is_compared else 0), about["settings"]
+
+    return _chosen(name, path, threads, log, timed)[:2]
 
 
 def _best_run(worker: Worker) -> float:
@@ -194,28 +204,11 @@ def _best_run(worker: Worker) -> float:
 
 def best(name: str, path: str, threads: int, log: str, sample: dict, workload: dict) -> tuple[Worker, dict, str]:
     """The worker with the best settings for this workload, what it said of itself, and the settings in words."""
-    chosen: tuple[float, Worker, dict, str] | None = None
-    failure: WorkerFailed | None = None
-    candidates = variants(name, path)
-    for environment in candidates:
-        worker = start(name, threads, environment, log)
-        try:
-            about = worker.ask("hello", threads=threads)
-            worker.ask("load", **sample)
-            worker.ask("workload", **workload)
-            settings = about["settings"]
-            settings += ", not tuned" if name.endswith(DEFAULT) else _tune(worker)
-            seconds = _best_run(worker) if len(candidates) > 1 else 0
-        except WorkerFailed as failed:
-            failure = failed
-            worker.stop()
-            continue
-        if chosen is None or seconds < chosen[0]:
-            if chosen is not None:
-                chosen[1].stop()
-            chosen = (seconds, worker, about, settings)
-        else:
-            worker.stop()
-    if chosen is None:
-        raise failure
-    return chosen[1:]
+
+    def timed(worker: Worker, about: dict, is_compared: bool) -> tuple[float, str]:
+        worker.ask("load", **sample)
+        worker.ask("workload", **workload)
+        settings = about["settings"] + (", not tuned" if name.endswith(DEFAULT) else _tune(worker))
+        return (_best_run(worker) if is_compared else 0), settings
+
+    return _chosen(name, path, threads, log, timed)

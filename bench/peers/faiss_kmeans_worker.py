@@ -6,6 +6,7 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
+from faiss_index import about
 from list_worker import KMeansPeer, seconds_of, serve_kmeans
 
 
@@ -16,8 +17,7 @@ class FaissKMeans(KMeansPeer):
     settings: dict = {}
 
     def hello(self, threads: int) -> dict:
-        faiss.omp_set_num_threads(threads)
-        return {"version": faiss.__version__, "settings": f"{self.words}, {faiss.SIMDConfig.get_level_name()}, {threads} threads"}
+        return about(self.words, threads)
 
     def kmeans(self, rows: np.ndarray, start: np.ndarray, iterations: int, metric: str) -> tuple[float, np.ndarray]:
         clusters = len(start)

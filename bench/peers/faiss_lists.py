@@ -6,18 +6,18 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
+from faiss_index import FaissIndex, about
 from list_worker import ListPeer, seconds_of
 
 # Queries shared out among threads, or the lists of one query. faiss's other modes are for several queries with few lists.
 BY_QUERIES, BY_LISTS = 0, 1
 
 
-class FaissLists(ListPeer):
+class FaissLists(FaissIndex, ListPeer):
     metrics = ("l2", "cosine", "dot")
 
     def hello(self, threads: int) -> dict:
-        faiss.omp_set_num_threads(threads)
-        return {"version": faiss.__version__, "settings": f"{self.words}, {faiss.SIMDConfig.get_level_name()}, {threads} threads"}
+        return about(self.words, threads)
 
     words = ""
 
@@ -55,14 +55,3 @@ class FaissLists(ListPeer):
             timed.append((min(seconds_of(lambda: self.search(queries, k)) for _ in range(5)), mode))
         self.lists.parallel_mode = min(timed)[1]
         return "threads share out " + ("queries", "lists")[self.lists.parallel_mode]
-
-    def search(self, queries: np.ndarray, k: int):
-        return self.index.search(queries, k)
-
-    def answers(self, found, metric: str):
-        distances, rows = found
-        if metric == "cosine":
-            distances = 1 - distances
-        elif metric == "dot":
-            distances = -distances
-        return distances, rows

@@ -6,16 +6,16 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
+from faiss_index import FaissIndex, about
 from worker import Peer, serve
 
 
-class Sq8(Peer):
+class Sq8(FaissIndex, Peer):
     system = "faiss-sq8"
     metrics = ("l2", "cosine", "dot")
 
     def hello(self, threads: int) -> dict:
-        faiss.omp_set_num_threads(threads)
-        return {"version": faiss.__version__, "settings": f"IndexScalarQuantizer QT_8bit, {faiss.SIMDConfig.get_level_name()}, {threads} threads"}
+        return about("IndexScalarQuantizer QT_8bit", threads)
 
     def build(self, base: np.ndarray, metric: str) -> None:
         rows = self.prepare(base, metric)
@@ -23,17 +23,6 @@ class Sq8(Peer):
         self.index = faiss.IndexScalarQuantizer(rows.shape[1], faiss.ScalarQuantizer.QT_8bit, kind)
         self.index.train(rows)
         self.index.add(rows)
-
-    def search(self, queries: np.ndarray, k: int):
-        return self.index.search(queries, k)
-
-    def answers(self, found, metric: str):
-        distances, rows = found
-        if metric == "cosine":
-            distances = 1 - distances
-        elif metric == "dot":
-            distances = -distances
-        return distances, rows
 
 
 if __name__ == "__main__":

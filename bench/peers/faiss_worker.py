@@ -9,6 +9,7 @@ import os
 import faiss
 import numpy as np
 
+from faiss_index import FaissIndex
 from worker import Peer, seconds_of, serve
 
 # faiss chooses between its scan and BLAS by the batch alone, and blocks BLAS by constants; all three are tunable.
@@ -16,7 +17,7 @@ ALWAYS, NEVER = 1, 1 << 30
 IN_WORDS = {("distance_compute_blas_threshold", ALWAYS): "always BLAS", ("distance_compute_blas_threshold", NEVER): "never BLAS"}
 
 
-class Faiss(Peer):
+class Faiss(FaissIndex, Peer):
     system = "faiss"
     metrics = ("l2", "cosine", "dot", "manhattan")
 
@@ -60,17 +61,6 @@ class Faiss(Peer):
         """Of two runs; a candidate that is far off is not worth the second."""
         first = seconds_of(lambda: self.index.search(queries, k))
         return first if first > 1.2 * limit else min(first, seconds_of(lambda: self.index.search(queries, k)))
-
-    def search(self, queries: np.ndarray, k: int):
-        return self.index.search(queries, k)
-
-    def answers(self, found, metric: str):
-        distances, rows = found
-        if metric == "cosine":
-            distances = 1 - distances
-        elif metric == "dot":
-            distances = -distances
-        return distances, rows
 
 
 if __name__ == "__main__":

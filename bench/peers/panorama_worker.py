@@ -8,6 +8,7 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
+from faiss_index import about
 from worker import Peer, seconds_of, serve, unit
 
 LEVELS = (4, 8, 16, 32, 64)
@@ -23,8 +24,7 @@ class Panorama(Peer):
         self.rotated = np.zeros((0, 0), np.float32)
 
     def hello(self, threads: int) -> dict:
-        faiss.omp_set_num_threads(threads)
-        return {"version": faiss.__version__, "settings": f"PCA and FlatL2Panorama, {faiss.SIMDConfig.get_level_name()}, {threads} threads"}
+        return about("PCA and FlatL2Panorama", threads)
 
     def build(self, base: np.ndarray, metric: str) -> None:
         rows = unit(base) if metric == "cosine" else base
