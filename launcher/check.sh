@@ -199,7 +199,7 @@ run_test() {
   if [ "$level" = quick ]; then
     java_tests "Java unit tests" test
   else
-    package_tests "$level"
+    package_tests "$level" "$thorough"
   fi
   counted_beside_end
   [ "$level" = quick ] || packaged_speed # with nothing beside it

@@ -58,14 +58,15 @@ macos_libraries() {
     cmake --build "$root/build/dist-osx-aarch_64" --target nearfield_metal_checks
 }
 
-# package_tests LEVEL: the Java tests and packages in any case, what needs shipped libraries where there are some.
+# package_tests LEVEL MACS: the Java tests and packages in any case, what needs shipped libraries where there are some; those of Macs, which
+# take six minutes on two cores, where MACS is not empty.
 package_tests() {
   local platform
   platform=$(dist_platform)
   if [ -n "$platform" ]; then
     rm -f "$state/packaged-speed.txt"
     shipped_libraries "$platform"
-    macos_libraries
+    [ -z "$2" ] || macos_libraries
   fi
   rm -rf "$package_repository"
   # As `mvn verify`, with every artifact in package_repository afterwards.

@@ -33,7 +33,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   uint begin = p.group_begin + part * p.groups_per_part;
   uint end = min(begin + p.part_groups, p.group_end);
   if (QUERIES == 1 && p.has_items != 0) {
-    const WorkItem item = items[p.item_begin + index];
+    device const WorkItem& item = items[p.item_begin + index];
     q0 = item.query;
     part = item.part;
     begin = item.group_begin;

@@ -93,7 +93,7 @@ template <int METRIC, uint QUERIES, uint CAPACITY>
   uint begin = p.group_begin + index / p.query_blocks * p.groups_per_part;
   uint end = min(begin + p.groups_per_part, p.group_end);
   if (QUERIES == 1 && p.has_items != 0) {
-    const WorkItem item = items[p.item_begin + index];
+    device const WorkItem& item = items[p.item_begin + index];
     q0 = item.query;
     begin = item.group_begin;
     end = item.group_end;
