@@ -273,7 +273,7 @@ void test_lists(const Bench& bench) {
       const int64_t number[] = {steps % twins.listed().info().rows};
       if (steps % 3 == 0) twins.replace(number, fresh.matrix(steps % fresh.rows(), 1));
       if (steps % 5 == 0) twins.add(fresh.matrix(steps % fresh.rows(), 1), steps % 2 == 0 ? NF_HIDDEN : 0);
-      if (steps % 4 == 0) twins.set_live(number, steps % 8 == 0);
+      if (steps % 2 != 0) twins.set_live(number, steps % 8 == 1);
     }
     while (step.done == 0) ok(twins.listed().try_train(0, 8, &step), "index_train");
     twins.compare("trained again among changes", true);
