@@ -124,39 +124,49 @@ void Engine::enter() {
   e.switch_.back(*e.self_->stack, true);
 }
 
-void Engine::resume(Fiber& fiber) {
+[[gnu::always_inline]] inline void Engine::make_current(Fiber& fiber) {
   self_ = &fiber;
   warps_[fiber.warp].ready &= ~(Lanes{1} << fiber.lane);
-  current = {&fiber, &block_, warps_[fiber.warp].out.data()};
+  current = {&fiber, &block_, warps_[fiber.warp].out.data(), &warps_[fiber.warp].low_bits};
   accessor_.resume(fiber);
+}
+
+// Of a schedule that has an order.
+[[gnu::always_inline]] inline Fiber& Engine::next_ready(unsigned warp) {
+  const Lanes ready = warps_[warp].ready;
+  const auto lane = static_cast<unsigned>(options_.schedule == Schedule::kForward
+                                              ? std::countr_zero(ready)
+                                              : kMostLanes - 1 - std::countl_zero(ready));
+  return fibers_[size_t{warp} * options_.warp_size + lane];
+}
+
+// Until a fiber comes back, which may be another one of the warp.
+[[gnu::always_inline]] inline void Engine::resume(Fiber& fiber) {
+  make_current(fiber);
   switch_.to_fiber(*fiber.stack);
   if (thrown_ || !failure_.empty()) tsan_acquire(&end_token_);
   if (thrown_) std::rethrow_exception(thrown_);
   if (!failure_.empty()) throw Error(failure_);
-  if (fiber.state == Fiber::State::kAtWarp) {
-    release_warp(fiber);
-  } else if (fiber.state == Fiber::State::kDone) {
-    --alive_;
-    warps_[fiber.warp].running &= ~(Lanes{1} << fiber.lane);
-    if (warps_[fiber.warp].waiting != 0) release_waiting(fiber.warp);
-  }
+  const Fiber& back = *self_;
+  if (back.state != Fiber::State::kDone) return;
+  --alive_;
+  warps_[back.warp].running &= ~(Lanes{1} << back.lane);
+  if (warps_[back.warp].waiting != 0) release_waiting(back.warp);
 }
 
 // Resumes the warp's threads until none of them is ready; in a random schedule, each at most once.
 bool Engine::resume_warp(unsigned warp) {
-  Lanes& ready = warps_[warp].ready;
+  const Lanes& ready = warps_[warp].ready;
   if (ready == 0) return false;
+  if (options_.schedule != Schedule::kRandom) {
+    while (ready != 0) resume(next_ready(warp));
+    return true;
+  }
   Fiber* const fibers = &fibers_[size_t{warp} * options_.warp_size];
-  if (options_.schedule == Schedule::kRandom) {
-    const auto first = static_cast<unsigned>(random_() % kMostLanes);
-    for (unsigned i = 0; i < kMostLanes; ++i) {
-      const unsigned lane = (first + i * kLaneStride) % kMostLanes;
-      if (ready >> lane & 1) resume(fibers[lane]);
-    }
-  } else if (options_.schedule == Schedule::kForward) {
-    while (ready != 0) resume(fibers[std::countr_zero(ready)]);
-  } else {
-    while (ready != 0) resume(fibers[kMostLanes - 1 - static_cast<unsigned>(std::countl_zero(ready))]);
+  const auto first = static_cast<unsigned>(random_() % kMostLanes);
+  for (unsigned i = 0; i < kMostLanes; ++i) {
+    const unsigned lane = (first + i * kLaneStride) % kMostLanes;
+    if (ready >> lane & 1) resume(fibers[lane]);
   }
   return true;
 }
@@ -231,37 +241,44 @@ bool Engine::land_copy() {
 }
 
 // `last` has just arrived, or was waiting when another lane returned: is its group complete?
-void Engine::release_warp(const Fiber& last) {
+bool Engine::release_warp(const Fiber& last) {
   Warp& warp = warps_[last.warp];
   const Lanes group = last.mask != 0 ? last.mask : warp.running;
-  if (const Lanes gone = group & ~warp.running; gone != 0)
-    throw Error(describe(text(last.where) + ": the mask names lane " + std::to_string(__builtin_ctzll(gone)) +
-                         ", which has returned or does not exist"));
-  if ((group & ~warp.waiting) != 0) return;
+  if (const Lanes gone = group & ~warp.running; gone != 0) {
+    failure_ = describe(text(last.where) + ": the mask names lane " + std::to_string(std::countr_zero(gone)) +
+                        ", which has returned or does not exist");
+    return false;
+  }
+  if ((group & ~warp.waiting) != 0) return true;
   Fiber* const lanes = &fibers_[size_t{last.warp} * options_.warp_size];
-  for (unsigned lane = 0; lane < options_.warp_size; ++lane) {
-    if (!(group >> lane & 1)) continue;
-    if (lanes[lane].mask != last.mask || !same(lanes[lane].where, last.where))
-      throw Error(describe("divergent warp operation: lane " + std::to_string(last.lane) + " of warp " +
-                           std::to_string(last.warp) + " waits at " + text(last.where) + ", lane " +
-                           std::to_string(lane) + " at " + text(lanes[lane].where) +
-                           (lanes[lane].mask != last.mask ? " with another mask" : "")));
+  for (Lanes left = group; left != 0; left &= left - 1) {
+    const Fiber& lane = lanes[std::countr_zero(left)];
+    if (lane.mask == last.mask && same(lane.where, last.where)) continue;
+    failure_ = describe("divergent warp operation: lane " + std::to_string(last.lane) + " of warp " +
+                        std::to_string(last.warp) + " waits at " + text(last.where) + ", lane " +
+                        std::to_string(lane.lane) + " at " + text(lane.where) +
+                        (lane.mask != last.mask ? " with another mask" : ""));
+    return false;
   }
   if (group == warp.running) accessor_.at_warp(last.warp, last.orders);
-  for (unsigned lane = 0; lane < options_.warp_size; ++lane) {
-    if (!(group >> lane & 1)) continue;
+  for (Lanes left = group; left != 0; left &= left - 1) {
+    const auto lane = static_cast<unsigned>(std::countr_zero(left));
     warp.out[lane] = warp.in[lane];
+    warp.low_bits = (warp.low_bits & ~(Lanes{1} << lane)) | Lanes{warp.in[lane].bytes[0] & 1u} << lane;
     lanes[lane].mask = group;
     lanes[lane].state = Fiber::State::kReady;
   }
   ++warp.exchanges;
   warp.waiting &= ~group;
   warp.ready |= group;
+  return true;
 }
 
 void Engine::release_waiting(unsigned warp) {
   for (unsigned lane = 0; lane < options_.warp_size; ++lane)
-    if (warps_[warp].waiting >> lane & 1) release_warp(fibers_[size_t{warp} * options_.warp_size + lane]);
+    if ((warps_[warp].waiting >> lane & 1) &&
+        !release_warp(fibers_[size_t{warp} * options_.warp_size + lane]))
+      throw Error(failure_);
 }
 
 std::string Engine::deadlock() const {
@@ -279,7 +296,17 @@ std::string Engine::describe(const std::string& message) const {
   return std::string(options_.name) + ", block " + text(block_.position) + ": " + message;
 }
 
-void Engine::yield() { switch_.back(*self_->stack, false); }
+// Straight to the next lane that is ready, where there is one: the scheduler would do the same.
+[[gnu::always_inline]] inline void Engine::yield() {
+  Fiber& from = *self_;
+  if (Switch::kHasAcross && warps_[from.warp].ready != 0 && options_.schedule != Schedule::kRandom) {
+    Fiber& to = next_ready(from.warp);
+    make_current(to);
+    if (&to != &from) switch_.across(*from.stack, *to.stack);
+    return;
+  }
+  switch_.back(*from.stack, false);
+}
 
 unsigned Engine::barrier(unsigned orders, Site where, bool vote) {
   Fiber& self = *self_;
@@ -307,6 +334,7 @@ Lanes Engine::exchange(Lanes mask, const Slot& value, unsigned orders, Site wher
   self.state = Fiber::State::kAtWarp;
   char* const token = &warp.tokens[warp.exchanges % 2];
   if (orders != kOrdersNothing) tsan_release(token);
+  if (!release_warp(self)) give_up();
   yield();
   if (orders != kOrdersNothing) tsan_acquire(token);
   return self_->mask;
@@ -341,6 +369,10 @@ void* Engine::dynamic_shared(size_t align, Site where) {
 
 void Engine::fail(std::string message) {
   failure_ = describe("thread " + text(self_->position) + ": " + message);
+  give_up();
+}
+
+void Engine::give_up() {
   self_->state = Fiber::State::kDone;
   tsan_release(&end_token_);
   switch_.back(*self_->stack, true);

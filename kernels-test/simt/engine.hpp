@@ -45,6 +45,7 @@ struct Warp {
   Lanes running = 0, ready = 0, waiting = 0;
   char tokens[2] = {};  // as Engine::barrier_tokens_
   unsigned exchanges = 0;
+  Lanes low_bits = 0;  // of the first byte of each in `out`
   std::array<Slot, kMostLanes> in, out;
 };
 
@@ -75,8 +76,11 @@ class Engine {
   void begin_block(unsigned number);
   void run_block();
   bool resume_warp(unsigned warp);
+  void make_current(Fiber& fiber);
+  Fiber& next_ready(unsigned warp);
   void resume(Fiber& fiber);
-  void release_warp(const Fiber& last);
+  // False: failure_ says why not.
+  bool release_warp(const Fiber& last);
   void release_waiting(unsigned warp);
   bool release_barrier();
   bool release_phases();
@@ -84,6 +88,7 @@ class Engine {
   std::string deadlock() const;
   std::string describe(const std::string& message) const;
   void yield();
+  [[noreturn]] void give_up();  // the running fiber; failure_ says why
 
   const Options options_;
   const std::function<void()>& body_;

@@ -6,30 +6,7 @@
 
 #include <new>
 
-#if defined(__x86_64__)
-// System V: rbx, rbp and r12 to r15 belong to the caller.
-asm(R"(
-.text
-.globl nearfield_simt_switch
-nearfield_simt_switch:
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  popq %rcx
-  jmpq *%rcx  # not `ret`: the processor would predict the return of another fiber
-)");
-#elif defined(__aarch64__)
+#if defined(__aarch64__)
 // AAPCS64: x19 to x30 and the low halves of v8 to v15 belong to the caller.
 asm(R"(
 .text
@@ -62,8 +39,8 @@ nearfield_simt_switch:
   add sp, sp, #160
   ret
 )");
-#else
-#error "kernels-test/simt: no fiber switch for this processor; see the two above"
+#elif !defined(__x86_64__)
+#error "kernels-test/simt: no fiber switch for this processor; see the one above and that of fiber.hpp"
 #endif
 
 namespace nearfield::simt {
@@ -102,7 +79,7 @@ void Stack::start(void (*entry)(), size_t shift) {
   auto* const sp = reinterpret_cast<void**>(top) - 2;
   sp[0] = reinterpret_cast<void*>(entry);
   sp[1] = nullptr;
-  sp_ = sp - 6;
+  sp_ = sp;
 #else
   auto* const sp = reinterpret_cast<void**>(top) - 20;
   sp[10] = nullptr;                         // x29: end of the chain of frames

@@ -31,6 +31,7 @@
 // Shared memory starts as a pattern that differs from schedule to schedule. Run every kernel under all three.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -94,7 +95,8 @@ struct alignas(16) Slot {
 struct Current {
   const Thread* thread;
   const Block* block;
-  const Slot* handed;  // per lane of the warp: what it handed over in the last exchange
+  const Slot* handed;     // per lane of the warp: what it handed over in the last exchange
+  const Lanes* low_bits;  // of the first byte of each
 };
 inline constinit thread_local Current current{};
 inline const Thread& thread() { return *current.thread; }
@@ -163,24 +165,16 @@ T shuffle(Lanes mask, T value, unsigned from, Site where) {
 }
 
 inline Lanes ballot(Lanes mask, bool vote, Site where) {
-  const Lanes group = exchange(mask, vote, where);
-  Lanes result = 0;
-  for (unsigned lane = 0; lane < kMostLanes; ++lane)
-    if ((group >> lane & 1) && exchanged<bool>(lane)) result |= Lanes{1} << lane;
-  return result;
+  return exchange(mask, vote, where) & *current.low_bits;
 }
 
 // In lane order, which no device promises: floating-point sums differ there.
 template <class T, class Op>
 T reduce(Lanes mask, T value, Op op, Site where) {
-  const Lanes group = exchange(mask, value, where);
-  T result{};
-  bool any = false;
-  for (unsigned lane = 0; lane < kMostLanes; ++lane) {
-    if (!(group >> lane & 1)) continue;
-    result = any ? op(result, exchanged<T>(lane)) : exchanged<T>(lane);
-    any = true;
-  }
+  Lanes group = exchange(mask, value, where);
+  T result = exchanged<T>(static_cast<unsigned>(std::countr_zero(group)));
+  while ((group &= group - 1) != 0)
+    result = op(result, exchanged<T>(static_cast<unsigned>(std::countr_zero(group))));
   return result;
 }
 
