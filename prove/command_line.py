@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from errors import UsageError
 
-PHASES = ("device", "units", "suite", "memcheck", "racecheck", "wgpu", "speed", "codes", "events", "kernels", "java")
+PHASES = ("device", "units", "suite", "memcheck", "racecheck", "wgpu", "speed", "codes", "lists", "kmeans", "events", "kernels", "java")
 DEFAULT_SECONDS = 460  # under eight minutes with what starting and writing take
 REHEARSAL_SECONDS = 1200  # an emulator on two slow cores
 

@@ -12,7 +12,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import clustering
 import codes
+import list_searches
 import stats
 import surroundings
 from errors import say
@@ -36,9 +38,21 @@ class Index:
     is_coded: bool
     workloads: tuple[tuple[int, int], ...]  # batch and k
     path: str = ""  # force_path
+    lists: int = 0
+
+    @property
+    def reach(self) -> dict:
+        return {"target_recall": list_searches.RECALL} if self.lists else {}
 
     def facts(self) -> dict:
-        return {"dim": self.dim, **({"path": self.path} if self.path else {}), **({"scan_dtype": "i8", "spectrum": self.spectrum} if self.is_coded else {})}
+        coded = {"scan_dtype": "i8", "spectrum": self.spectrum} if self.is_coded else {}
+        return {"dim": self.dim, **({"path": self.path} if self.path else {}), **coded, **({"lists": self.lists, **self.reach} if self.lists else {})}
+
+    def words(self) -> str:
+        return (f", int8 codes, {self.spectrum}" if self.is_coded else "") + (f", {self.lists:,} lists" if self.lists else "")
+
+    def path_of_few_rows(self) -> str:
+        return list_searches.PATHS_OF_FEW_ROWS["codes"] if self.lists else codes.PATH_OF_FEW_ROWS
 
 
 def measure(session: Session, entry: dict, seconds: float, save) -> str:
@@ -49,7 +63,7 @@ def measure(session: Session, entry: dict, seconds: float, save) -> str:
         raise Absent(f"{between} was not brought along")
     entry.update(source="events before and after each launch", workloads=[], timed=not session.emulated)
     indexes, end = _indexes(session), time.monotonic() + seconds
-    planned = sum(len(index.workloads) for index in indexes)
+    planned = sum(len(index.workloads) for index in indexes) + 1
     launches = Path(session.path("launches"))
     environment = {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, [str(between.parent), session.environment.get("LD_LIBRARY_PATH") or surroundings.library_path()])),
                    "NEARFIELD_CLOCK_DRIVER": driver(session), "NEARFIELD_CLOCK_LAUNCHES": str(launches)}  # fmt: skip
@@ -57,17 +71,27 @@ def measure(session: Session, entry: dict, seconds: float, save) -> str:
         tool = session.ours("tool")
         for index in indexes:
             base, queries = session.dataset(index.dim, tool, index.spectrum)
-            say(f"  {session.shape.rows:,} x {index.dim}{', int8 codes, ' + index.spectrum if index.is_coded else ''}")
-            worker = Worker("events", [session.build.program("nearfield_bench")], session.log("events"), {**session.environment, **environment})
-            session.hello(worker, path=index.path or (codes.PATH_OF_FEW_ROWS if session.emulated else ""))
-            worker.ask("load", base=base, metric="l2", **({"scan_dtype": "i8"} if index.is_coded else {}))
+            say(f"  {session.shape.rows:,} x {index.dim}{index.words()}")
+            worker = _worker(session, environment, index.path or (index.path_of_few_rows() if session.emulated else ""))
+            worker.ask("load", base=base, metric="l2", lists=index.lists, **({"scan_dtype": "i8"} if index.is_coded else {}))
             for batch, k in index.workloads:
                 if time.monotonic() > end:
                     raise CutShort(f"{len(entry['workloads'])} of {planned} workloads")
-                found = _workload(worker, launches, queries, batch, k, session.emulated)
+                worker.ask("workload", queries=queries, batch=batch, k=k)
+                if index.lists:
+                    worker.ask("reach", **index.reach)
+                found = _searches(worker, launches, f"batch {batch}, k {k}", session.emulated)
                 entry["workloads"].append({"rows": session.shape.rows, **index.facts(), "batch": batch, "k": k, **found})
                 save()
             worker.stop()
+        if time.monotonic() > end:
+            raise CutShort(f"{len(entry['workloads'])} of {planned} workloads")
+        say(f"  {session.shape.rows:,} x {codes.dim_of(session.shape)}, k-means")
+        # One run: it has as many passes as a search has calls.
+        run = _launches(_worker(session, environment, ""), launches, "k-means", "kmeans", **clustering.work(session, tool))
+        # Of all rows the nearest centroid.
+        entry["workloads"].append({**clustering.facts(session), "batch": session.shape.rows, "k": 1, **summary([run], session.emulated)})
+        save()
     return f"{planned} workloads" + (", no times: emulated" if session.emulated else "")
 
 
@@ -80,7 +104,15 @@ def _indexes(session: Session) -> list[Index]:
     found += [Index(other, ISOTROPIC, False, (first_k[0], first_k[-1])) for other in session.data if other != dim]
     if session.device.get("compute_capability") == WARPGROUPS:  # which products of warpgroups take the place of
         found += [Index(dim, ISOTROPIC, False, (first_k[-1],), "tf32-mma")]
-    return found + [Index(dim, spectrum, True, tuple(codes.served(table))) for spectrum in codes.SPECTRA]
+    found += [Index(dim, spectrum, True, tuple(codes.served(table))) for spectrum in codes.SPECTRA]
+    ends = tuple((batch, session.shape.ks[0]) for batch in list_searches.batches(session))
+    return found + [Index(dim, list_searches.SPECTRUM, True, ends, lists=session.shape.lists)]
+
+
+def _worker(session: Session, environment: dict, path: str) -> Worker:
+    worker = Worker("events", [session.build.program("nearfield_bench")], session.log("events"), {**session.environment, **environment})
+    session.hello(worker, path=path)
+    return worker
 
 
 def driver(session: Session) -> str:
@@ -91,18 +123,21 @@ def driver(session: Session) -> str:
     return done.stdout.strip()
 
 
-def _workload(worker: Worker, launches: Path, queries: str, batch: int, k: int, emulated: bool) -> dict:
-    worker.ask("workload", queries=queries, batch=batch, k=k)
-    runs = []
-    for number in range(1 if emulated else WARM_UP + CALLS):
-        before = launches.stat().st_size
-        worker.ask("run", calls=1)
-        with open(launches, encoding="ascii") as file:
-            file.seek(before)
-            runs.append(read(file.read()))
-        if not runs[-1]:
-            raise Failed(f"batch {batch}, k {k}: no launch was seen")
+def _searches(worker: Worker, launches: Path, words: str, emulated: bool) -> dict:
+    runs = [_launches(worker, launches, words, "run", calls=1) for _ in range(1 if emulated else WARM_UP + CALLS)]
     return summary(runs if emulated else runs[WARM_UP:], emulated)
+
+
+def _launches(worker: Worker, launches: Path, words: str, command: str, **keys) -> list[tuple[str, float]]:
+    """Of one command."""
+    before = launches.stat().st_size
+    worker.ask(command, **keys)
+    with open(launches, encoding="ascii") as file:
+        file.seek(before)
+        found = read(file.read())
+    if not found:
+        raise Failed(f"{words}: no launch was seen")
+    return found
 
 
 def read(text: str) -> list[tuple[str, float]]:

@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import building
+import clustering
 import codes
 import java_api
 import kernel_events
 import kernel_times
+import list_searches
 import phases
 import record
 import sanitizers
@@ -87,6 +89,7 @@ def _not_proven(backend: str, reason: str, options) -> str:
             "suite": f"the test suite on {backend}",
             "speed": f"the speed of {count} workloads beside torch and the device's own limits", "kernels": "kernel times by Nsight Compute", "events": "kernel times",
             "codes": "that searches by int8 codes, and many at a time, have the bits of the direct form, and how fast they are beside torch",
+            "lists": "that exact searches through lists have those bits, and the speed and recall of others", "kmeans": "k-means",
             "memcheck": "no access out of bounds (memcheck)", "racecheck": "no race (racecheck)",
             "wgpu": "the WebGPU kernels on a real GPU", "java": "the Java API on the device"}  # fmt: skip
     lines = [f"There is no GPU to prove {backend} on: {reason}. Not proven:"]
@@ -107,7 +110,9 @@ def _phases(session: Session, about: dict, written) -> list[Phase]:
         Phase("wgpu", "Test suite on wgpu, the vendor's Vulkan", 20, 60, _on_device(session, _wgpu)),
         Phase("speed", "Speed", 100, 400 if slow else 170, _on_device(session, partial(speed.measure, save=written.save))),
         Phase("codes", "Codes, rows and torch", 55, 500 if slow else 130, _on_device(session, partial(codes.measure, save=written.save))),
-        Phase("events", "Kernel times by events", 20, 300 if slow else 50, _on_device(session, partial(kernel_events.measure, save=written.save))),
+        Phase("lists", "Lists", 25, 300 if slow else 70, _on_device(session, partial(list_searches.measure, save=written.save))),
+        Phase("kmeans", "k-means", 10, 100 if slow else 40, _on_device(session, clustering.measure)),
+        Phase("events", "Kernel times by events", 30, 300 if slow else 60, _on_device(session, partial(kernel_events.measure, save=written.save))),
         Phase("kernels", "Kernel times by ncu", 10, 40, _on_device(session, kernel_times.measure)),
         Phase("java", "Java API", 15, 120 if slow else 40, _on_device(session, java_api.measure)),
     ]

@@ -124,6 +124,7 @@ def text(content: dict) -> str:
     for name in ("suite", "wgpu"):
         lines += _suite(by_name.get(name, {}), emulated and name == "suite")
     lines += _speed(by_name.get("speed", {})) + _codes(by_name.get("codes", {})) + _torch(by_name.get("codes", {}))
+    lines += _lists(by_name.get("lists", {})) + _clusters(by_name.get("kmeans", {}))
     for name in ("events", "kernels"):
         lines += _kernels(by_name.get(name, {}))
     lines += _java(by_name.get("java", {}))
@@ -275,6 +276,49 @@ def _standing(point: dict, form: str) -> str:
     return words + (f"; without {', '.join(without)}" if without else "")
 
 
+def _lists(entry: dict) -> list[str]:
+    points = entry.get("points")
+    if not points:
+        return []
+    lines = ["## Lists", "", "Each query until it is estimated to have the target, or with the fewest lists that reach the recall. Exact searches through lists have the bits of the direct form, "
+             "against which recall is measured. " + ("Wall time of one call through the ABI: median (least to most, rounds)." if entry["timed"] else "No times."), ""]  # fmt: skip
+    rows = []
+    for p in points:
+        ours = p.get("nearfield")
+        reach = f"target {p['target_recall']:g}" if "target_recall" in p else f"{p['probes']:,} lists"
+        rows.append([f"{p['rows']:,} x {p['dim']}, {p['spectrum']}, {p['lists']:,} lists", p["form"], reach, f"{p['batch']:,}", str(p["k"]), _times(ours),
+                     f"{p['batch'] / ours['median_s']:,.0f}" if ours else "-", f"{p['recall']:.4f}", f"{p['recall_estimate']:.4f}", f"{p['lists_scanned']:.4g}"])  # fmt: skip
+    lines += table(["rows", "by", "reach", "batch", "k", "Nearfield", "queries/s", "recall", "estimate of it", "lists a query"], rows)
+    if entry["timed"]:
+        built = [f"by {form} {goals.seconds(of['build_s'])}" for form, of in entry["loads"].items()]
+        lines += [f"Rows added and lists trained in steps of 10 ms: {', '.join(built)}.", ""]
+    return lines
+
+
+def _clusters(entry: dict) -> list[str]:
+    if not entry.get("points"):
+        return []
+    rows = [[f"{p['rows']:,} x {p['dim']}, {p['spectrum']}", f"{p['clusters']:,}", str(p["iterations"]), _times(p.get("nearfield")), f"{p['inertia_ratio']:.4f}"] for p in entry["points"]]
+    return ["## k-means", "", "Over all rows from a given start, rows and centroids on the host, the same bits each time. "
+            + ("Wall time of one call through the ABI: median (least to most, runs)." if entry["timed"] else "No times."), ""] + table(
+        ["rows", "clusters", "iterations", "Nearfield", "inertia / the start's"], rows)  # fmt: skip
+
+
+def _kernel_workload(of: dict) -> str:
+    words = [f"{of['rows']:,} x {of['dim']}"]
+    if "scan_dtype" in of:
+        words.append("int8 codes")
+    if "spectrum" in of:
+        words.append(of["spectrum"])
+    if "path" in of:
+        words.append(f"by {of['path']}")
+    if "lists" in of:
+        words.append(f"{of['lists']:,} lists, target {of['target_recall']:g}")
+    if "clusters" in of:
+        words.append(f"k-means, {of['clusters']:,} clusters, {of['iterations']} iterations")
+    return ", ".join(words)
+
+
 def _kernel_time(of: dict) -> str:
     spread = f" ({goals.seconds(of['min_s'])} to {goals.seconds(of['max_s'])}, {of['calls']})" if "min_s" in of else ""
     return goals.seconds(of["seconds"]) + spread
@@ -283,7 +327,7 @@ def _kernel_time(of: dict) -> str:
 def _kernels(entry: dict) -> list[str]:
     if not entry.get("workloads"):
         return []
-    rows = [[f"{w['rows']:,} x {w['dim']}" + (f", int8 codes, {w['spectrum']}" if "spectrum" in w else "") + (f", by {w['path']}" if "path" in w else ""), f"{w['batch']:,}", str(w["k"]), _kernel_time(w) if "seconds" in w else "-",
+    rows = [[_kernel_workload(w), f"{w['batch']:,}", str(w["k"]), _kernel_time(w) if "seconds" in w else "-",
              f"{w['bytes_read'] / 1e6:,.0f} MB" if "bytes_read" in w else "-",
              ", ".join(f"{name} {v['launches']:g} x" + (f", {goals.seconds(v['seconds'])}" if "seconds" in v else "") for name, v in w["kernels"].items())]
             for w in entry["workloads"]]  # fmt: skip

@@ -26,6 +26,9 @@ class Shape:
     batches: tuple[int, ...]
     ks: tuple[int, ...]
     table: tuple[tuple[int, int], ...]  # batch and k, of indexes of few dimensions with codes and without
+    lists: int  # of an index
+    clusters: int
+    iterations: int  # of a clustering
     run_seconds: float = 0.05  # a run makes as many calls as fill this
     rounds: int = 5  # at least
     limit_seconds: float = 0.3  # for each limit of the device
@@ -36,9 +39,11 @@ class Shape:
 
 
 REAL = Shape(1_000_000, (128, 768), (1, 16, 200, 1000, 10_000), (10, 100, 1000),
-             ((1, 10), (5, 10), (16, 10), (32, 10), (96, 10), (1000, 10), (10_000, 10), (1, 100), (1000, 100), (10_000, 100)))  # fmt: skip
+             ((1, 10), (5, 10), (16, 10), (32, 10), (96, 10), (1000, 10), (10_000, 10), (1, 100), (1000, 100), (10_000, 100)),
+             lists=1024, clusters=1024, iterations=25)  # fmt: skip
 # Of the last k the lists do not fit what a kernel of CUDA may declare.
-TINY = Shape(700, (8, 20), (1, 16, 40), (3, 10, 600), ((1, 3), (5, 3), (20, 3), (40, 3), (1, 40), (40, 40)), run_seconds=0.0, rounds=1, limit_seconds=0.0)
+TINY = Shape(700, (8, 20), (1, 16, 40), (3, 10, 600), ((1, 3), (5, 3), (20, 3), (40, 3), (1, 40), (40, 40)), lists=8, clusters=8, iterations=2,
+             run_seconds=0.0, rounds=1, limit_seconds=0.0)  # fmt: skip
 
 
 @dataclass

@@ -30,9 +30,12 @@ class System:
         self.name, self.worker, self.form = name, worker, form
         self.settings = ""
         self.keys: dict = {}  # of the command `workload`, beside the usual
+        self.reach: dict = {}  # of an index with lists: how far its searches look
 
     def begin(self, queries: str, batch: int, k: int, run_seconds: float) -> None:
         self.worker.ask("workload", queries=queries, batch=batch, k=k, **self.keys)
+        if self.reach:
+            self.worker.ask("reach", **self.reach)
         self.seconds: list[float] = []
         self.p50: list[float] = []
         self.calls, self.spent = 1, 0.0
@@ -215,7 +218,7 @@ def _point(session: Session, systems: list[System], tool: Worker, what: tuple, f
     if len(taking_part) > 1:
         point["agreement"] = _agreement(session, k)
         point["torch_settings"] = taking_part[1].settings
-    _rounds(session, taking_part, point, begun + seconds)
+    rounds(session, taking_part, point, begun + seconds)
     if not session.emulated:
         for system in taking_part:
             point[system.name] = system.times()
@@ -257,7 +260,7 @@ def shared(ours: array, theirs: array, k: int) -> float:
     return stats.rounded(same / len(ours), 6)
 
 
-def _rounds(session: Session, systems: list[System], point: dict, end: float) -> None:
+def rounds(session: Session, systems: list[System], point: dict, end: float) -> None:
     number = 0
     while number < session.shape.rounds or time.monotonic() < end and number < 50:
         if number >= 1 and time.monotonic() > end:  # a slow workload makes do with fewer: the record has their number

@@ -36,6 +36,8 @@ frobnicate
 demo --frobnicate
 demo extra
 demo --limit
+demo --index
+demo --index ivf --recall
 test --frobnicate
 test --quick --full
 devices extra

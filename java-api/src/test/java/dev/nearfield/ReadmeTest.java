@@ -20,15 +20,11 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The code of README.md compiles, and runs with the very command lines that stand beneath it. */
 class ReadmeTest {
-  private static final Pattern SNIPPET =
-      Pattern.compile(
-          "<!-- snippet[^>]*-->\\s*```java\\n(.*?)```\\s*<!-- end of snippet -->", Pattern.DOTALL);
+  private static final Pattern SNIPPET = between("snippet");
+  private static final Pattern LISTS = between("lists");
+  private static final Pattern CLUSTERS = between("clusters");
 
-  private static final Pattern LISTS =
-      Pattern.compile(
-          "<!-- lists[^>]*-->\\s*```java\\n(.*?)```\\s*<!-- end of lists -->", Pattern.DOTALL);
-
-  /** What the text around the second snippet takes for granted. */
+  /** What the text around the snippets after the first takes for granted. */
   private static final String GIVEN =
       """
       java.util.Random random = new java.util.Random(1);
@@ -45,6 +41,12 @@ class ReadmeTest {
   private static final Path ROOT = root();
 
   @TempDir Path folder;
+
+  private static Pattern between(String name) {
+    return Pattern.compile(
+        "<!-- %1$s[^>]*-->\\s*```java\\n(.*?)```\\s*<!-- end of %1$s -->".formatted(name),
+        Pattern.DOTALL);
+  }
 
   /** The checkout: above java-api, where Maven runs the tests. */
   private static Path root() {
@@ -187,13 +189,29 @@ class ReadmeTest {
     check(run("java --enable-native-access=ALL-UNNAMED", path));
   }
 
+  private List<String> runInModule(Pattern which) throws Exception {
+    Path main = compile(which, GIVEN, true);
+    String path = main + File.pathSeparator + classes(VectorBatch.class);
+    return run("java --enable-native-access=dev.nearfield", path, "readme/readme.Main");
+  }
+
   @Test
   void listsRun() throws Exception {
-    Path main = compile(LISTS, GIVEN, true);
-    String path = main + File.pathSeparator + classes(VectorBatch.class);
-    List<String> printed =
-        run("java --enable-native-access=dev.nearfield", path, "readme/readme.Main");
-    assertEquals(1, printed.size(), printed::toString);
-    assertTrue(printed.getFirst().matches("10 hits of (0|8) lists"), printed::toString);
+    List<String> printed = runInModule(LISTS);
+    assertEquals(2, printed.size(), printed::toString);
+    Matcher scanned = Pattern.compile("10 hits, (\\d+) lists scanned").matcher(printed.getFirst());
+    assertTrue(scanned.matches(), printed::toString);
+    double estimate = Double.parseDouble(printed.getLast().replace("estimate of recall: ", ""));
+    assertTrue(estimate >= 0.9 && estimate <= 1, printed::toString);
+    assertTrue(!scanned.group(1).equals("0") || estimate == 1, printed::toString);
+  }
+
+  @Test
+  void clustersRun() throws Exception {
+    List<String> printed = runInModule(CLUSTERS);
+    assertEquals(2, printed.size(), printed::toString);
+    assertTrue(printed.getFirst().matches("vector 0 is in cluster \\d+ of 16"), printed::toString);
+    assertTrue(
+        Double.parseDouble(printed.getLast().replace("inertia: ", "")) > 0, printed::toString);
   }
 }

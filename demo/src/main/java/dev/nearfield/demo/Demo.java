@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.demo;
 
+import dev.nearfield.IndexSpec;
+import dev.nearfield.TrainingReport;
 import dev.nearfield.VectorIndexException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.logging.Level;
@@ -58,9 +61,14 @@ public final class Demo {
         return;
       }
     }
-    try (DefinitionIndex index = new DefinitionIndex(sources.dimension(), options.backend())) {
+    try (DefinitionIndex index =
+        new DefinitionIndex(
+            sources.dimension(), options.backend(), options.spec(), options.recall())) {
       embedder.completeAsync(sources.embedder());
       load(index::add);
+      if (options.spec() instanceof IndexSpec.Ivf) {
+        train(index);
+      }
       try (Output output =
           options.json()
               ? new JsonOutput(streams.out())
@@ -73,6 +81,20 @@ public final class Demo {
         }
       }
     }
+  }
+
+  private void train(DefinitionIndex index) {
+    TrainingReport report = index.train();
+    streams
+        .messages()
+        .println(
+            report.lists() == 0
+                ? "%s has no lists: every search is exact".formatted(index.device())
+                : String.format(
+                    Locale.ROOT,
+                    "Trained %,d lists in %.2f s",
+                    report.lists(),
+                    report.took().toNanos() / 1e9));
   }
 
   /** The vectors as they are searched, in the same order. */

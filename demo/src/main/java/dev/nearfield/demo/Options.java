@@ -2,11 +2,14 @@
 package dev.nearfield.demo;
 
 import dev.nearfield.BackendKind;
+import dev.nearfield.IndexSpec;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.stream.Collectors;
 
 /**
@@ -16,6 +19,8 @@ import java.util.stream.Collectors;
  * @param queries none: they are read from the input
  * @param k hits for each query
  * @param backend empty: the best one present
+ * @param spec of the index
+ * @param recall that searches of lists aim at; empty: the library's own default
  * @param export where the vectors go, empty: nowhere; without queries, nothing is searched then
  */
 record Options(
@@ -23,6 +28,8 @@ record Options(
     List<String> queries,
     int k,
     Optional<BackendKind> backend,
+    IndexSpec spec,
+    OptionalDouble recall,
     boolean json,
     Optional<Path> export) {
   static final int DEFAULT_LIMIT = 10_000;
@@ -41,6 +48,8 @@ record Options(
     List<String> queries = new ArrayList<>();
     int k = DEFAULT_K;
     Optional<BackendKind> backend = Optional.empty();
+    IndexSpec spec = IndexSpec.flat();
+    OptionalDouble recall = OptionalDouble.empty();
     boolean json = false;
     Optional<Path> export = Optional.empty();
     for (int i = 0; i < args.length; i++) {
@@ -61,14 +70,21 @@ record Options(
         }
         case "--export" -> export = Optional.of(file(value(args, ++i)));
         case "--backend" -> backend = backend(value(args, ++i));
+        case "--index" -> spec = spec(value(args, ++i));
+        case "--recall" -> recall = OptionalDouble.of(recall(value(args, ++i)));
         default ->
             throw new UsageException(
-                ("demo: unknown argument '%s', known are --limit, --query, --k, --backend, --export"
-                        + " and --json")
+                ("demo: unknown argument '%s', known are --limit, --query, --k, --backend, --index,"
+                        + " --recall, --export and --json")
                     .formatted(option));
       }
     }
-    return new Options(limit, List.copyOf(queries), k, backend, json, export);
+    if (recall.isPresent() && !(spec instanceof IndexSpec.Ivf)) {
+      throw new UsageException(
+          "demo: --recall is %s, it needs --index ivf: a flat index finds all"
+              .formatted(recall.getAsDouble()));
+    }
+    return new Options(limit, List.copyOf(queries), k, backend, spec, recall, json, export);
   }
 
   private static String value(String[] args, int i) {
@@ -98,6 +114,28 @@ record Options(
     throw new UsageException(
         "demo: %s is '%s', it must be a whole number from %d to %d"
             .formatted(option, text, min, max));
+  }
+
+  private static IndexSpec spec(String name) {
+    return switch (name.toLowerCase(Locale.ROOT)) {
+      case "flat" -> IndexSpec.flat();
+      case "ivf" -> IndexSpec.ivf(0);
+      default ->
+          throw new UsageException("demo: --index is '%s', known are flat and ivf".formatted(name));
+    };
+  }
+
+  private static double recall(String text) {
+    try {
+      double value = Double.parseDouble(text);
+      if (value > 0 && value <= 1) {
+        return value;
+      }
+    } catch (NumberFormatException e) {
+      // As of whole numbers.
+    }
+    throw new UsageException(
+        "demo: --recall is '%s', it must be a number above 0 and at most 1".formatted(text));
   }
 
   private static Optional<BackendKind> backend(String name) {

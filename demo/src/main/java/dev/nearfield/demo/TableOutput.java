@@ -47,11 +47,25 @@ final class TableOutput implements Output {
     rule(distance, word, definition);
     out.printf(
         Locale.ROOT,
-        "%s searched %,d definitions in %.2f ms%n%n",
+        "%s searched %,d definitions in %.2f ms%n",
         answer.device(),
         answer.searched(),
         answer.millis());
+    answer.lists().ifPresent(this::lists);
+    out.println();
     out.flush();
+  }
+
+  private void lists(Answer.Lists lists) {
+    String text =
+        String.format(
+            Locale.ROOT,
+            "%,d of %,d lists scanned; recall: estimate %.3f, measured %.3f",
+            lists.scanned(),
+            lists.all(),
+            lists.recallEstimate(),
+            lists.recall());
+    wrap(text, width).forEach(out::println);
   }
 
   private void rule(int... widths) {

@@ -217,6 +217,72 @@ class DemoTest {
     assertEquals(1, messages().lines().count());
   }
 
+  /** On the CPU backend: plain Java has no lists. */
+  @Test
+  void listsAreTrainedAndSearched() throws Exception {
+    String query = Texts.definitions(SIZE).get(417).text();
+    String[] lists = {"--backend", "cpu", "--index", "ivf", "--k", "3", "--query", query};
+    assertEquals(0, run("", false, lists), this::messages);
+    assertTrue(
+        messages().lines().anyMatch(line -> line.matches("Trained 2\\d lists in \\d+[.]\\d\\d s")),
+        messages());
+    List<String> lines = out().lines().toList();
+    assertTrue(lines.get(3).startsWith("  0.0000  word 417"), out());
+    assertTrue(
+        lines.stream()
+            .anyMatch(
+                line ->
+                    line.matches(
+                        "\\d+ of 2\\d lists scanned; recall: estimate [01][.]\\d+, measured"
+                            + " [01][.]\\d+")),
+        out());
+  }
+
+  @Test
+  void aHigherTargetScansMoreLists() throws Exception {
+    List<Integer> scanned = new ArrayList<>();
+    for (String target : List.of("0.01", "1")) {
+      assertEquals(
+          0,
+          run(
+              "number 1\nanother number 2\nnaïvely, number 77\n",
+              false,
+              "--backend",
+              "cpu",
+              "--index",
+              "ivf",
+              "--recall",
+              target,
+              "--json"),
+          this::messages);
+      scanned.add(field("listsScanned").stream().mapToInt(Integer::parseInt).sum());
+      assertEquals(3, field("recallEstimate").size());
+    }
+    assertTrue(scanned.get(0) >= 3 && scanned.get(0) < scanned.get(1), scanned::toString);
+    // With the highest target nothing is missed.
+    assertEquals(List.of("1.0", "1.0", "1.0"), field("recall"));
+  }
+
+  @Test
+  void aDeviceWithoutListsSaysSo() throws Exception {
+    assertEquals(0, run("", false, "--index", "ivf", "--json", "--query", "number 5"));
+    assertTrue(messages().contains("java:0"), messages());
+    assertTrue(messages().contains("has no lists: every search is exact"), messages());
+    for (String field : List.of("listsScanned", "recallEstimate", "recall")) {
+      assertEquals(List.of("null"), field(field));
+    }
+  }
+
+  @Test
+  void tooFewForListsIsOneSentenceAndOne() throws Exception {
+    run("", false, "--limit", "1", "--query", "a");
+    assertEquals(1, run("", false, "--limit", "1", "--index", "ivf", "--query", "a"));
+    assertEquals("", out());
+    assertEquals(
+        List.of("demo: train: [1] vectors, lists are trained on at least 2"),
+        messages().lines().toList());
+  }
+
   @Test
   void anAbsentBackendIsOneSentenceAndOne() throws Exception {
     assertEquals(1, run("", false, "--backend", "metal", "--query", "a"));

@@ -7,6 +7,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 class JsonOutputTest {
@@ -28,7 +29,8 @@ class JsonOutputTest {
             List.of(new Answer.Hit(0.25f, 0.875f, new Definition("w", "a\tb"))),
             "cpu:0 (Some CPU)",
             10,
-            1.23456);
+            1.23456,
+            Optional.of(new Answer.Lists(3, 12, 0.95678f, 0.9)));
     assertEquals(
         """
         [ {
@@ -40,15 +42,21 @@ class JsonOutputTest {
             "definition" : "a\\tb"
           } ],
           "device" : "cpu:0 (Some CPU)",
-          "millis" : 1.235
+          "millis" : 1.235,
+          "listsScanned" : 3,
+          "recallEstimate" : 0.957,
+          "recall" : 0.9
         }, {
           "query" : "none",
           "hits" : [ ],
           "device" : "d",
-          "millis" : 0.0
+          "millis" : 0.0,
+          "listsScanned" : null,
+          "recallEstimate" : null,
+          "recall" : null
         } ]
         """,
-        print(answer, new Answer("none", List.of(), "d", 0, 0))
+        print(answer, new Answer("none", List.of(), "d", 0, 0, Optional.empty()))
             .replace(System.lineSeparator(), "\n"));
   }
 

@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.nearfield.BackendKind;
+import dev.nearfield.IndexSpec;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -17,7 +19,15 @@ class OptionsTest {
   @Test
   void hasDefaults() {
     assertEquals(
-        new Options(10_000, List.of(), 10, Optional.empty(), false, Optional.empty()),
+        new Options(
+            10_000,
+            List.of(),
+            10,
+            Optional.empty(),
+            IndexSpec.flat(),
+            OptionalDouble.empty(),
+            false,
+            Optional.empty()),
         Options.parse());
   }
 
@@ -29,6 +39,8 @@ class OptionsTest {
             List.of("a b", "--json"),
             3,
             Optional.of(BackendKind.JAVA),
+            IndexSpec.ivf(0),
+            OptionalDouble.of(0.9),
             true,
             Optional.of(Path.of("there", "a.fbin"))),
         Options.parse(
@@ -37,8 +49,12 @@ class OptionsTest {
             " a b ",
             "--k",
             "3",
+            "--recall",
+            "0.9",
             "--backend",
             "Java",
+            "--index",
+            "IVF",
             "--export",
             "there/a.fbin",
             "--limit",
@@ -76,8 +92,29 @@ class OptionsTest {
     assertContains(message, "cuda, metal, wgpu, cpu, java and auto");
   }
 
+  @Test
+  void refusesUnknownIndexNamingTheKnown() {
+    assertContains(refusal("--index", "hnsw"), "'hnsw', known are flat and ivf");
+  }
+
   @ParameterizedTest
-  @ValueSource(strings = {"--limit", "--k", "--query", "--backend", "--export"})
+  @ValueSource(strings = {"0", "-0.5", "1.01", "NaN", "most", ""})
+  void refusesRecallsThatAreNone(String value) {
+    String message = refusal("--index", "ivf", "--recall", value);
+    assertContains(message, "--recall is '" + value + "'");
+    assertContains(message, "above 0 and at most 1");
+  }
+
+  @Test
+  void refusesARecallWithoutLists() {
+    assertContains(refusal("--recall", "0.9"), "--recall is 0.9, it needs --index ivf");
+    assertContains(refusal("--recall", "1", "--index", "flat"), "needs --index ivf");
+    assertEquals(OptionalDouble.of(1), Options.parse("--recall", "1", "--index", "ivf").recall());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"--limit", "--k", "--query", "--backend", "--index", "--recall", "--export"})
   void refusesMissingValues(String option) {
     assertContains(refusal(option), option + " needs a value");
   }

@@ -8,6 +8,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 class TableOutputTest {
@@ -21,7 +22,8 @@ class TableOutputTest {
                   1.5f, 0.25f, new Definition("a word of many letters indeed", "short"))),
           "cpu:0 (Some CPU)",
           12_345,
-          1.2345);
+          1.2345,
+          Optional.empty());
 
   private static String print(Answer answer, int width) {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
@@ -50,17 +52,38 @@ class TableOutputTest {
         print(ANSWER, 56).replace(System.lineSeparator(), "\n"));
   }
 
+  private static final Answer LISTED =
+      new Answer(
+          ANSWER.query(),
+          ANSWER.hits(),
+          ANSWER.device(),
+          ANSWER.searched(),
+          ANSWER.millis(),
+          Optional.of(new Answer.Lists(1_234, 65_536, 0.9567, 0.9)));
+
+  @Test
+  void namesTheEstimateOfListsAnEstimate() {
+    assertTrue(
+        print(LISTED, 80)
+            .lines()
+            .toList()
+            .contains("1,234 of 65,536 lists scanned; recall: estimate 0.957, measured 0.900"),
+        print(LISTED, 80));
+  }
+
   @Test
   void noLineIsWiderThanTheTerminal() {
     for (int width = 60; width < 200; width++) {
       int limit = width;
-      assertTrue(print(ANSWER, width).lines().allMatch(line -> line.length() <= limit));
+      for (Answer answer : List.of(ANSWER, LISTED)) {
+        assertTrue(print(answer, width).lines().allMatch(line -> line.length() <= limit));
+      }
     }
   }
 
   @Test
   void saysSoWhenNothingWasFound() {
-    String text = print(new Answer("x", List.of(), "java:0 (JVM)", 0, 0), 80);
+    String text = print(new Answer("x", List.of(), "java:0 (JVM)", 0, 0, Optional.empty()), 80);
     assertEquals(5, text.strip().lines().count(), text);
   }
 
