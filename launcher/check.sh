@@ -168,7 +168,7 @@ rehearsal() {
 }
 
 run_test() {
-  local level=default thorough='' brief=''
+  local level=default thorough='' left_out=brief
   [ -z "${CI:-}" ] || [ "$CI" = false ] || thorough=yes
   while [ $# -gt 0 ]; do
     case $1 in
@@ -184,7 +184,8 @@ run_test() {
     quick) thorough= ;;
     full) thorough=yes ;;
   esac
-  [ -n "$thorough" ] || brief=yes
+  # ctest's labels: what takes long, and what is a part of that.
+  [ -n "$thorough" ] || left_out=thorough
 
   require_jdk
   local shipped=
@@ -193,7 +194,7 @@ run_test() {
   if [ "$level" = full ]; then export NEARFIELD_TEST_FULL=1; fi
 
   native native-all "" all
-  native_tests "Native suite and ABI" release ${brief:+-LE thorough}
+  native_tests "Native suite and ABI" release -LE "$left_out"
   counted_beside "Launcher tests" "$state/launcher-tests.log" "$root/launcher/test.sh"
   counted_beside "Proof tests" "$state/proof-tests.log" python3 "$root/prove/test"
   if [ "$level" = quick ]; then

@@ -142,17 +142,21 @@ bool in_arena(const void* p) {
   return !kHeapMemory && static_cast<uint64_t>(static_cast<const char*>(p) - arena().base) < kArenaBytes;
 }
 
-// Marks of the bytes [p, p + bytes), whole words at a time where they are whole.
+// Marks of the bytes [p, p + bytes), at least one: whole words between the first and the last, each of which
+// may be partly there.
 void mark(const void* p, size_t bytes) {
   uint8_t* const states = memory().states(p);
   const auto first = static_cast<size_t>(static_cast<const char*>(p) - arena().base) % 4;
-  const size_t end = first + bytes;
-  for (size_t word = 0; word * 4 < end; ++word) {
-    uint8_t bits = 0xf;
-    if (word == 0) bits &= static_cast<uint8_t>(0xf << first);
-    if (end - word * 4 < 4) bits &= static_cast<uint8_t>(0xf >> (4 - (end - word * 4)));
-    states[word] |= bits;
+  const size_t last = (first + bytes - 1) / 4;
+  const auto of_first = static_cast<uint8_t>(0xf << first & 0xf);
+  const auto of_last = static_cast<uint8_t>(0xf >> (3 - (first + bytes - 1) % 4));
+  if (last == 0) {
+    states[0] |= of_first & of_last;
+    return;
   }
+  states[0] |= of_first;
+  for (size_t word = 1; word < last; ++word) states[word] |= 0xf;
+  states[last] |= of_last;
 }
 
 char* window() {

@@ -92,6 +92,8 @@ std::vector<std::string> default_rows() {
   return names;
 }
 
+bool is_emulated(const std::string& row) { return find_row(row).emulated == 1; }
+
 bool has_own_process(const std::string& row) {
   const Row found = find_row(row);
   return found.emulated == 1 || found.by_dawn;

@@ -88,6 +88,8 @@ class Backend {
 
 // "cpu", "wgpu", "wgpu+lavapipe", ...: the rows that run when none are named.
 std::vector<std::string> default_rows();
+// Whether a row is one of the emulator's GPUs.
+bool is_emulated(const std::string& row);
 // Whether a row runs in a process of its own (row_process.hpp): one whose library is to find the emulated
 // driver, or Dawn.
 bool has_own_process(const std::string& row);

@@ -37,9 +37,7 @@ class Suite {
   explicit Suite(const Options& options) : options_(options) {}
 
   int run() {
-    std::vector<Case> cases = all_cases(options_.effort);
-    std::erase_if(cases,
-                  [&](const Case& c) { return c.name().find(options_.case_text) == std::string::npos; });
+    const std::vector<Case> cases = chosen(options_.effort);
     if (options_.list) {
       for (const Case& c : cases) std::printf("%s\n", c.name().c_str());
       return 0;
@@ -63,10 +61,10 @@ class Suite {
       const Problem problem(c, options_.seed);
       for (const auto& backend : backends_) {
         run_case(backend.get(), c, problem);
-        if (options_.fail_fast && matrix_.total(Outcome::FAIL) != 0) return finish(cases);
+        if (options_.fail_fast && matrix_.total(Outcome::FAIL) != 0) return finish();
       }
     }
-    return finish(cases);
+    return finish();
   }
 
  private:
@@ -139,9 +137,16 @@ class Suite {
     return Outcome::FAIL;
   }
 
-  int finish(const std::vector<Case>& cases) {
+  std::vector<Case> chosen(Effort effort) const {
+    std::vector<Case> cases = all_cases(effort);
+    std::erase_if(cases,
+                  [&](const Case& c) { return c.name().find(options_.case_text) == std::string::npos; });
+    return cases;
+  }
+
+  int finish() {
     if (outcomes_ != nullptr) return matrix_.total(Outcome::FAIL) == 0 ? 0 : 1;
-    for (const auto& process : processes_) process->finish(cases, &matrix_);
+    for (const auto& process : processes_) process->finish(chosen(process->effort()), &matrix_);
     std::vector<std::string> names;
     for (const Test& test : all_tests()) names.push_back(test.name);
     matrix_.print(names);

@@ -18,6 +18,7 @@ constexpr const char* kUsage =
     "  --seed N               seed of all data (default 1)\n"
     "  --smoke | --quick | --full\n"
     "                         a few cases for sanitizers; the default; the larger product\n"
+    "  --brief                cuda+simt, metal+simt: the cases of --smoke\n"
     "  --path NAME            force a path of the backend (of planted: a fault) in every context\n"
     "  --lib-dir DIR          where libnearfield_* are (default: ../lib beside this program)\n"
     "  --checked              cuda+simt, metal+simt: check every load and store of the kernels, at ten times "
@@ -49,6 +50,10 @@ bool parse_seed(const std::string& text, uint64_t* to) {
 
 const char* Options::effort_name() const {
   return effort == Effort::SMOKE ? "smoke" : effort == Effort::FULL ? "full" : "quick";
+}
+
+Effort Options::effort_of(const std::string& row) const {
+  return brief && is_emulated(row) ? Effort::SMOKE : effort;
 }
 
 bool Options::required(const std::string& row) const {
@@ -117,6 +122,8 @@ std::optional<Options> parse(int argc, char** argv, std::string* problem) {
       options.effort = Effort::QUICK;
     } else if (argument == "--full") {
       options.effort = Effort::FULL;
+    } else if (argument == "--brief") {
+      options.brief = true;
     } else if (argument == "--path") {
       options.path = value();
     } else if (argument == "--lib-dir") {

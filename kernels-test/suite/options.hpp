@@ -22,11 +22,13 @@ struct Options {
   bool list = false;
   bool verbose = false;
   bool fail_fast = false;
+  bool brief = false;    // emulated columns: the cases of --smoke
   bool checked = false;  // emulated columns: with every load and store of the kernels checked
   int outcomes = -1;     // of a column's own process: where its outcomes go
   std::string program;
 
   const char* effort_name() const;
+  Effort effort_of(const std::string& row) const;
   bool required(const std::string& row) const;
   // The command line that says the same, without --list.
   std::vector<std::string> words() const;

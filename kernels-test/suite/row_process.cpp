@@ -13,7 +13,7 @@
 namespace nearfield::test {
 
 RowProcess::RowProcess(const Options& options, const std::string& row)
-    : row_(row), partial_(options.fail_fast), outcomes_(std::tmpfile()) {
+    : row_(row), effort_(options.effort_of(row)), partial_(options.fail_fast), outcomes_(std::tmpfile()) {
   check(outcomes_ != nullptr, "%s: no temporary file: %s", row.c_str(), std::strerror(errno));
   std::fflush(nullptr);
   process_ = fork();
@@ -27,6 +27,7 @@ RowProcess::~RowProcess() { std::fclose(outcomes_); }
 void RowProcess::start(const Options& options) {
   Options own = options;
   own.rows = {row_};
+  own.effort = effort_;
   own.outcomes = fileno(outcomes_);
   std::vector<std::string> words = own.words();
   std::vector<char*> arguments;

@@ -28,6 +28,8 @@ class RowProcess {
   // (--fail-fast).
   void finish(const std::vector<Case>& cases, Matrix* matrix);
 
+  Effort effort() const { return effort_; }
+
   // What such a process writes.
   static void write_column(std::FILE* to, const Backend& backend);
   static void write_outcome(std::FILE* to, const Case& c, Outcome outcome);
@@ -36,6 +38,7 @@ class RowProcess {
   void start(const Options& options);
 
   const std::string row_;
+  const Effort effort_;
   const bool partial_;
   std::FILE* outcomes_;
   pid_t process_ = -1;
