@@ -198,6 +198,11 @@ void test_lists_maintain(const Bench& bench) {
   bench.problem.check_inputs_unchanged();
 }
 
+void test_lists_maintain_wide(const Bench& bench) {
+  require_speed(bench);
+  test_lists_maintain(bench);
+}
+
 // The device's memory ends at one point after another; the index is then as it was.
 void test_lists_maintain_memory(const Bench& bench) {
   require_lists(bench);

@@ -85,6 +85,7 @@ void test_lists(const Bench& bench);
 void test_lists_many(const Bench& bench);
 void test_lists_model(const Bench& bench);
 void test_lists_maintain(const Bench& bench);
+void test_lists_maintain_wide(const Bench& bench);
 void test_lists_maintain_memory(const Bench& bench);
 void test_lists_drift(const Bench& bench);
 

@@ -49,7 +49,7 @@ final class FakeIndex implements EngineIndex {
         info.deviceBytes() + (coded ? bytes : 0),
         info.workspaceBytes(),
         coded ? new Codes(bytes, whole / 2, whole, engine.loosening) : Codes.NONE,
-        lists == 0 ? ListSizes.NONE : new ListSizes(lists, 0, info.rows()));
+        lists == 0 ? ListSizes.NONE : new ListSizes(lists, 0, info.rows(), engine.drift));
   }
 
   @Override
@@ -121,6 +121,18 @@ final class FakeIndex implements EngineIndex {
       lists = how.lists() == 0 ? 4 : how.lists();
     }
     return new TrainStep(position + 1, done);
+  }
+
+  /** Takes as many steps as a training; half of the rows find other lists, of which there is one more. */
+  @Override
+  public MaintainStep maintainStep(long position, long budgetNanos, Engine.CallControl control) {
+    engine.enter("maintain", (int) position, 0, 0, control);
+    boolean done = lists == 0 || position + 1 == engine.trainSteps;
+    if (!done || lists == 0) {
+      return new MaintainStep(position + 1, done, 0, 0, 0);
+    }
+    lists++;
+    return new MaintainStep(position + 1, true, 2, 1, rows.info().rows() / 2);
   }
 
   /** One after the other in turn. */
