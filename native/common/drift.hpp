@@ -30,7 +30,10 @@ class Drift {
   }
   // Of lists that were changed, not trained: what they are compared with.
   void keep_trained(const Drift& before) {
-    if (!before.is_open_) trained_ = before.trained_;
+    if (is_open_)
+      *this = before;
+    else if (!before.is_open_)
+      trained_ = before.trained_;
   }
   // Rows were dropped, about as many of those written since as of the others.
   void keep_share(double share) {

@@ -217,8 +217,9 @@ Status Index::write_lists(const Call& call, Context& context, const MatrixView& 
   NF_TRY(CoarseQuantizer::create(call, context.device(), metric(), dim(), std::move(values), &coarse));
   std::unique_ptr<Store> store;
   NF_TRY(new_store(call, context, rows(), "its lists", &store));
-  ListBuild build(std::move(store), std::move(coarse), build_source(), false,
-                  {.of_row = std::vector<int32_t>(list_of_row, list_of_row + row_count)});
+  KnownLists known;
+  known.of_row.assign(list_of_row, list_of_row + row_count);
+  ListBuild build(std::move(store), std::move(coarse), build_source(), false, std::move(known));
   if (from.calibration != nullptr)
     build.take_recall(RecallModel({from.calibration, static_cast<size_t>(NF_CALIBRATION)}));
   while (!build.is_done()) {

@@ -64,7 +64,7 @@ void ListMaintenance::next_split() {
   const double share = static_cast<double>(sizes_[static_cast<size_t>(list)]) / mean_;
   // The parts that there is no room for, or more than are clustered at one level, come with the next
   // maintenance.
-  splitting_ = std::make_unique<ListSplit>(list, std::min(std::llround(share), TwoLevels::kMostOfOneLevel),
+  splitting_ = std::make_unique<ListSplit>(list, std::min<int64_t>(std::llround(share), TwoLevels::kMostOfOneLevel),
                                            std::llround(kLeastPart * mean_));
 }
 

@@ -144,7 +144,7 @@ FAULTS = [
           [("native/common/list_build.cpp", "if (row < rows_ && is_to_come) known_", "if (row < rows_ && is_to_come && !PLANTED) known_")],
           [(CPU, "lists-maintain-wide(metric=l2")]),
     Fault("lists-drift-of-the-new-lists",
-          [("native/common/drift.hpp", "if (!before.is_open_) trained_", "if (!before.is_open_ && !PLANTED) trained_")],
+          [("native/common/drift.hpp", "else if (!before.is_open_)", "else if (!before.is_open_ && !PLANTED)")],
           [(CPU, "lists-drift(metric=l2")]),
     Fault("cpu-lists-last-group",
           [("native/cpu/run_scan.cpp", "done < block.groups; done", "done < block.groups - (PLANTED ? 1 : 0); done")],
