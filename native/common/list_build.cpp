@@ -27,7 +27,7 @@ ListBuild::ListBuild(std::unique_ptr<Store> shadow, std::shared_ptr<CoarseQuanti
       phase_(drops ? Phase::kSort : Phase::kAssign),
       assigned_(drops ? rows_ : 0),
       known_(std::move(known)) {
-  next_.reset(new ListedRows{coarse, Lists(coarse->count()), RecallModel(from.dim)});
+  next_.reset(new ListedRows{coarse, Lists(coarse->count()), RecallModel(from.dim), {}});
   // Rows that are left out change little.
   if (drops) next_->recall = from.listed->recall;
   if (drops) {
