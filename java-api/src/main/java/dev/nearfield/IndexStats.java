@@ -43,8 +43,8 @@ public interface IndexStats {
   /**
    * How much farther from the centroids of their lists the vectors are on average than those that
    * the lists were trained on, in squared distance and by samples: 0.1 is a tenth, from about which
-   * on {@link AcceleratedVectorIndex#train()} pays. 0 where they are not farther, without lists, and
-   * after a move to another device.
+   * on {@link AcceleratedVectorIndex#train()} pays. 0 where they are not farther, without lists,
+   * and after a move to another device.
    */
   double drift();
 

@@ -270,7 +270,9 @@ public class ModelRun {
   /** Asks for that; answers whether every vector is looked at then. */
   private boolean reach(ModelOp.Reach reach, SearchRequest.Builder request) {
     int lists = index.stats().lists();
-    boolean known = training == null && maintenance == null; // else there may be others by the time of the search
+    boolean known =
+        training == null
+            && maintenance == null; // else there may be others by the time of the search
     switch (reach) {
       case UNSAID -> {}
       case ONE -> request.probes(1);

@@ -81,8 +81,8 @@ public interface EngineIndex extends AutoCloseable {
 
   /**
    * One step of splitting lists that hold too many rows and of letting those go that hold too few.
-   * Until the last step searches go by the lists that there were before; where all stay as they are,
-   * and where there are none yet, the first step is the last.
+   * Until the last step searches go by the lists that there were before; where all stay as they
+   * are, and where there are none yet, the first step is the last.
    *
    * @param position where the last step ended, 0 at first
    */

@@ -323,8 +323,7 @@ final class IndexWork {
       }
       EngineIndex.TrainStep step =
           state.options().listed()
-              ? job.step(
-                  state.rows(), Math.max(0, position), budgetNanos, control(Long.MAX_VALUE))
+              ? job.step(state.rows(), Math.max(0, position), budgetNanos, control(Long.MAX_VALUE))
               : new EngineIndex.TrainStep(0, true);
       if (step.done() && state.options().listed() && job instanceof TrainJob) {
         counters.trained();

@@ -68,6 +68,7 @@ public final class FakeEngine implements Engine {
 
   /** Steps that a training takes. */
   public volatile int trainSteps = 3;
+
   public volatile double drift;
 
   /** What indexes say of theirs, but for bytes. */

@@ -173,12 +173,12 @@ class ListTrainerTest {
       done(change);
       assertFalse(after.isDone() && step < engine.trainSteps - 1);
     }
+    engine.open(); // it looks whether anything is left
     MaintenanceReport report = done(maintenance);
     assertEquals(2, report.split());
     assertEquals(1, report.merged());
     assertTrue(report.moved() >= ROWS / 2);
     assertTrue(report.took().isPositive());
-    engine.open();
     assertEquals(LISTS, done(after).lists());
     assertEquals(.25, index.stats().drift());
     assertEquals(2, index.stats().trainings(), "a maintenance is none");
@@ -193,6 +193,7 @@ class ListTrainerTest {
     engine.awaitHeld();
     cancelled.cancel(false);
     engine.open();
+    done(index.train()); // after the step at the gate has seen the cancel word
     engine.failing = "maintain";
     engine.failures.add(new DeviceOutOfMemoryException("no room for the lists", 1, 2, 3));
     assertInstanceOf(DeviceOutOfMemoryException.class, failure(index.maintain()));
