@@ -267,8 +267,9 @@ void test_maintenances(const Bench& bench, const Listed& index) {
   caller.call.cancel = nullptr;
   step = sized<nf_step>();
   bench.ok(bench.api->index_maintain(index.get(), &request, &step, &caller.call), "maintain", caller);
-  bench.report->check(step.done == 1 && step.position == 3 * kCount && request.split == 1 && request.moved > 0,
-                      "maintain: a list is split", std::to_string(request.split));
+  bench.report->check(
+      step.done == 1 && step.position == 3 * kCount && request.split == 1 && request.moved > 0,
+      "maintain: a list is split", std::to_string(request.split));
   bench.report->check(bench.info(index.get()).lists > kLists, "maintain: there are more lists");
 }
 

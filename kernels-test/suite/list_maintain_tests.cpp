@@ -137,8 +137,8 @@ class Maintenance {
         dead.push_back(static_cast<int64_t>(row));
     set_live(dead, false);
     nf_maintain done = twins_.listed().maintain();
-    check(bench_.spec.data != Data::GAUSS || (done.merged > 0 && done.moved > 0), "%s: none of %lld lists is merged", twins_.name(),
-          static_cast<long long>(lists.centroids.rows()));
+    check(bench_.spec.data != Data::GAUSS || (done.merged > 0 && done.moved > 0),
+          "%s: none of %lld lists is merged", twins_.name(), static_cast<long long>(lists.centroids.rows()));
     twins_.compare("lists merged");
     set_live(dead, true);
     rest("rows back again");
@@ -264,15 +264,14 @@ Vectors mixture(const Bench& bench, int64_t rows, double shift, uint64_t seed) {
     const int64_t centre = random.below(kCentres);
     for (int32_t j = 0; j < dim; ++j)
       // Of 16 dimensions far within the ball.
-      made.row(i)[j] = static_cast<float>(
-          0.04 * (centres[static_cast<size_t>(centre * dim + j)] + 0.6 * random.gauss() +
-                  (j % 2 == 0 ? shift : 0)));
+      made.row(i)[j] = static_cast<float>(0.04 * (centres[static_cast<size_t>(centre * dim + j)] +
+                                                  0.6 * random.gauss() + (j % 2 == 0 ? shift : 0)));
   }
   return made;
 }
 
-// The share of the true nearest rows that a search finds which asks for nothing, and so for the recall that is
-// the default.
+// The share of the true nearest rows that a search finds which asks for nothing, and so for the recall that
+// is the default.
 double recall(const Bench& bench, Index& index, const Vectors& queries) {
   const int64_t k = bench.spec.k;
   Results found(queries.rows(), k), truth(queries.rows(), k);
@@ -333,7 +332,8 @@ void test_lists_drift(const Bench& bench) {
   fresh.train(1);
   const double drift = left.info().drift;
   check(drift > 0.1, "rows of another distribution give a drift of %g", drift);
-  check(kept.info().drift <= drift, "maintained lists have a drift of %g, others %g", kept.info().drift, drift);
+  check(kept.info().drift <= drift, "maintained lists have a drift of %g, others %g", kept.info().drift,
+        drift);
   // Those that were not split hold what lies between the two distributions; angles have become smaller.
   check(bench.spec.metric != NF_L2SQ || kept.info().drift > 0.1, "maintained lists have a drift of %g",
         kept.info().drift);
@@ -342,13 +342,14 @@ void test_lists_drift(const Bench& bench) {
         static_cast<long long>(kept.info().largest_list), static_cast<long long>(kept.info().rows),
         kept.info().lists);
   const double of_kept = recall(bench, kept, queries), of_fresh = recall(bench, fresh, queries);
-  check(of_kept >= of_fresh - 0.02, "recall is %.4f in maintained lists, %.4f in fresh ones", of_kept, of_fresh);
+  check(of_kept >= of_fresh - 0.02, "recall is %.4f in maintained lists, %.4f in fresh ones", of_kept,
+        of_fresh);
 
   // Rows of both kinds go: the drift stays. A standard error of 2,000 costs is some 1%, of both means.
   left.set_live(every(left.info().rows, 3, 0), false);
   left.compact();
-  check(std::fabs(left.info().drift - drift) < 0.05 * (1 + drift), "a compaction takes the drift from %g to %g",
-        drift, left.info().drift);
+  check(std::fabs(left.info().drift - drift) < 0.05 * (1 + drift),
+        "a compaction takes the drift from %g to %g", drift, left.info().drift);
   const Index::Lists saved = left.read_lists();
   ok(left.try_write_lists(saved.centroids.matrix(), saved.of_row), "index_write_lists");
   check(left.info().drift == 0, "lists that are written have a drift of %g", left.info().drift);

@@ -31,9 +31,9 @@ enum class Kind {
   FILTERED,
   REFUSED
 };
-constexpr const char* kNames[] = {"add",     "add-hidden",      "remove",     "revive",  "range",
-                                  "replace", "compact",         "step",       "give-up", "train",
-                                  "maintain", "search", "search-filtered", "add-refused"};
+constexpr const char* kNames[] = {
+    "add",  "add-hidden", "remove", "revive",   "range",  "replace",         "compact",
+    "step", "give-up",    "train",  "maintain", "search", "search-filtered", "add-refused"};
 
 struct Operation {
   Kind kind;

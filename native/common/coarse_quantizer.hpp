@@ -35,8 +35,8 @@ class CoarseQuantizer {
   Status nearest(const Call& call, const float* queries, int64_t stride, int64_t batch, int32_t probes,
                  Hit* hits);
 
-  // The lists whose centroids are nearest to each of these lists' own in the sense of assign(), lists.size() x
-  // count, best first: the list itself among them, unless others have the same centroid.
+  // The lists whose centroids are nearest to each of these lists' own in the sense of assign(), lists.size()
+  // x count, best first: the list itself among them, unless others have the same centroid.
   Status neighbours(const Call& call, std::span<const int32_t> lists, int32_t count, Hit* hits);
   // How ill a list suits a row: |v-c|^2, of cosine between directions, of dot |v| - v.c at |c| = 1.
   double cost(const float* row, double squared, int32_t list) const;

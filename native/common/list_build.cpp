@@ -116,19 +116,18 @@ Status ListBuild::read(const Call& call, const Source& from, std::span<const int
 
 Status ListBuild::assign(const Call& call, const Source& from) {
   const int64_t products = int64_t{dim_} * next_->coarse->count();
-  const auto most = static_cast<size_t>(
-      std::clamp<int64_t>(kBlockProducts / products, kGroupRows, block_rows()));
-  std::vector<int64_t> open, border;
+  const auto most =
+      static_cast<size_t>(std::clamp<int64_t>(kBlockProducts / products, kGroupRows, block_rows()));
+  std::vector<int64_t> open, known;
   int64_t end = assigned_;
   const int64_t last = std::min(rows_, assigned_ + kBlockRows);
-  for (; end < last && open.size() < most && border.size() < most; ++end) {
-    const int32_t list = known_.of_row[static_cast<size_t>(end)];
-    if (list == KnownLists::kNearest)
+  for (; end < last && open.size() < most && known.size() < most; ++end) {
+    if (known_.of_row[static_cast<size_t>(end)] == KnownLists::kNearest)
       open.push_back(end);
-    else if (!known_.borders.empty() && known_.borders[static_cast<size_t>(list)])
-      border.push_back(end);
+    else if (known_.split != nullptr)
+      known.push_back(end);
   }
-  if (!border.empty()) NF_TRY(test_border(call, from, border, &open));
+  if (!known.empty()) NF_TRY(find_moving(call, from, known, &open));
   if (!open.empty()) {
     std::vector<float> vectors;
     std::vector<double> squared;
@@ -149,7 +148,7 @@ Status ListBuild::assign(const Call& call, const Source& from) {
 
 // Appends to *open the rows that may have a nearer centroid now. Of equal distances the centroid that is gone
 // comes first here, and there the row's own before the new ones: the row stays.
-Status ListBuild::test_border(const Call& call, const Source& from, const std::vector<int64_t>& rows,
+Status ListBuild::find_moving(const Call& call, const Source& from, const std::vector<int64_t>& rows,
                               std::vector<int64_t>* open) const {
   std::vector<float> vectors;
   std::vector<double> squared;

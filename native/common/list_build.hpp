@@ -29,11 +29,10 @@ struct ListedRows {
 struct KnownLists {
   static constexpr int32_t kNearest = -1;  // that of the nearest centroid
   std::vector<int32_t> of_row;
-  // Where lists were split. A row of a list that borders on them can only have a nearer centroid now where one
-  // of the new ones is nearer to it than the one that is gone: its own was nearer than that (the second
-  // condition of LIRE, SPFresh, arXiv 2410.14452).
-  std::vector<bool> borders;               // of each list; empty: none
-  std::shared_ptr<CoarseQuantizer> split;  // the centroids that are gone, and then the new ones
+  // NULL, or where lists were split: the centroids that are gone, and then the new ones. A row of another
+  // list can only have a nearer centroid now where one of the new ones is nearer to it than those that are
+  // gone: its own was nearer than these (the second condition of LIRE, SPFresh, arXiv 2410.14452).
+  std::shared_ptr<CoarseQuantizer> split;
   int32_t gone = 0;
 };
 
@@ -82,7 +81,7 @@ class ListBuild {
  private:
   enum class Phase { kAssign, kSort, kCopy, kMeasure, kCalibrate, kFollow, kDone };
   Status assign(const Call& call, const Source& from);
-  Status test_border(const Call& call, const Source& from, const std::vector<int64_t>& rows,
+  Status find_moving(const Call& call, const Source& from, const std::vector<int64_t>& rows,
                      std::vector<int64_t>* open) const;
   void sort();
   Status copy(const Call& call, const Source& from);

@@ -75,7 +75,7 @@ Status Index::replace_listed(const Call& call, std::span<const int64_t> rows, co
   Lists& lists = listed_->lists;
   Assigned assigned;
   NF_TRY(assigned.find(call, *listed_->coarse, from, dim()));
-  const std::vector<int32_t>& list_of_row = assigned.list_of_row;
+  std::vector<int32_t>& list_of_row = assigned.list_of_row;
   std::vector<int32_t> moved_lists;
   std::vector<int64_t> moved;  // rows that go to other lists
   for (size_t i = 0; i < rows.size(); ++i) {

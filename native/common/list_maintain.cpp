@@ -17,9 +17,6 @@ namespace {
 constexpr double kMost = 4, kLeast = 1.0 / 8, kLeastPart = 1.0 / 4, kMostMerged = 2;
 // Two groups are read in the time of one call.
 constexpr int64_t kSmall = 2 * kGroupRows;
-// Lists whose rows may belong to the parts of one that is split: the boundary rows that move are nearly all
-// in the 64 nearest lists (SPFresh, arXiv 2410.14452, its figure of the reassign range).
-constexpr int32_t kBorders = 64;
 // Lists among which that of a starved one's rows is looked for.
 constexpr int32_t kMergeRange = 16;
 // Rows that are counted, a few milliseconds; products of looking for neighbours, 1 to 3 ms of a core.
@@ -40,7 +37,6 @@ void ListMaintenance::decide() {
   const int64_t live = std::accumulate(sizes_.begin(), sizes_.end(), int64_t{0});
   mean_ = static_cast<double>(live) / count;
   goes_.resize(sizes_.size());
-  borders_.resize(sizes_.size());
   for (int32_t list = 0; list < count; ++list) {
     const int64_t size = sizes_[static_cast<size_t>(list)];
     if (static_cast<double>(size) > kMost * mean_ && size > kSmall) heavy_.push_back(list);
@@ -64,8 +60,9 @@ void ListMaintenance::next_split() {
   const double share = static_cast<double>(sizes_[static_cast<size_t>(list)]) / mean_;
   // The parts that there is no room for, or more than are clustered at one level, come with the next
   // maintenance.
-  splitting_ = std::make_unique<ListSplit>(list, std::min<int64_t>(std::llround(share), TwoLevels::kMostOfOneLevel),
-                                           std::llround(kLeastPart * mean_));
+  splitting_ =
+      std::make_unique<ListSplit>(list, std::min<int64_t>(std::llround(share), TwoLevels::kMostOfOneLevel),
+                                  std::llround(kLeastPart * mean_));
 }
 
 Status ListMaintenance::split(const Call& call, Context& context, const ListBuild::Source& from) {
@@ -76,9 +73,6 @@ Status ListMaintenance::split(const Call& call, Context& context, const ListBuil
   const std::vector<float>& parts = splitting_->centroids();
   const auto more = static_cast<int64_t>((children_.size() + parts.size()) / static_cast<size_t>(from.dim));
   if (!parts.empty() && count - split() - 1 + more <= kMostLists) {
-    std::vector<Hit> near(static_cast<size_t>(std::min(kBorders + 1, count)));
-    NF_TRY(from.listed->coarse->neighbours(call, {&list, 1}, static_cast<int32_t>(near.size()), near.data()));
-    for (const Hit& hit : near) borders_[static_cast<size_t>(hit.row)] = true;
     children_.insert(children_.end(), parts.begin(), parts.end());
     goes_[static_cast<size_t>(list)] = true;
     split_.push_back(list);
@@ -92,11 +86,11 @@ Status ListMaintenance::merge(const Call& call, const ListBuild::Source& from) {
   CoarseQuantizer& coarse = *from.listed->coarse;
   const int64_t products = int64_t{from.dim} * coarse.count();
   const auto most = static_cast<size_t>(std::clamp<int64_t>(kBlockProducts / products, 1, kGroupRows));
-  const auto lists = std::span<const int32_t>(starved_).subspan(next_, std::min(most, starved_.size() - next_));
+  const auto lists =
+      std::span<const int32_t>(starved_).subspan(next_, std::min(most, starved_.size() - next_));
   const auto range = static_cast<size_t>(std::min(kMergeRange + 1, coarse.count()));
   std::vector<Hit> near(lists.size() * range);
-  if (!lists.empty())
-    NF_TRY(coarse.neighbours(call, lists, static_cast<int32_t>(range), near.data()));
+  if (!lists.empty()) NF_TRY(coarse.neighbours(call, lists, static_cast<int32_t>(range), near.data()));
   for (size_t i = 0; i < lists.size(); ++i)
     if (merge_into(lists[i], std::span<const Hit>(near).subspan(i * range, range))) {
       goes_[static_cast<size_t>(lists[i])] = true;
@@ -131,7 +125,7 @@ Status ListMaintenance::plan(const Call& call, Context& context, const ListBuild
   const auto values_of = [&](int32_t list) {
     return std::span<const float>(coarse.values() + int64_t{list} * from.dim, static_cast<size_t>(from.dim));
   };
-  std::vector<float> values, border;
+  std::vector<float> values, changed;
   int32_t kept = 0;
   for (int32_t list = 0; list < coarse.count(); ++list) {
     new_list_.push_back(goes(list) ? KnownLists::kNearest : kept++);
@@ -139,12 +133,14 @@ Status ListMaintenance::plan(const Call& call, Context& context, const ListBuild
     values.insert(values.end(), values_of(list).begin(), values_of(list).end());
   }
   values.insert(values.end(), children_.begin(), children_.end());
-  for (const int32_t list : split_) border.insert(border.end(), values_of(list).begin(), values_of(list).end());
-  border.insert(border.end(), children_.begin(), children_.end());
+  for (const int32_t list : split_)
+    changed.insert(changed.end(), values_of(list).begin(), values_of(list).end());
+  changed.insert(changed.end(), children_.begin(), children_.end());
   if (!split_.empty())
-    NF_TRY(CoarseQuantizer::create(call, context.device(), coarse.metric(), from.dim, std::move(border),
-                                   &border_));
-  NF_TRY(CoarseQuantizer::create(call, context.device(), coarse.metric(), from.dim, std::move(values), &coarse_));
+    NF_TRY(CoarseQuantizer::create(call, context.device(), coarse.metric(), from.dim, std::move(changed),
+                                   &changed_));
+  NF_TRY(CoarseQuantizer::create(call, context.device(), coarse.metric(), from.dim, std::move(values),
+                                 &coarse_));
   phase_ = Phase::kBuild;
   return {};
 }
@@ -154,13 +150,8 @@ void ListMaintenance::give_store(std::unique_ptr<Store> store, const ListBuild::
   known.of_row.resize(static_cast<size_t>(from.live.rows()));
   for (int64_t row = 0; row < from.live.rows(); ++row)
     known.of_row[static_cast<size_t>(row)] = new_list_[static_cast<size_t>(from.listed->lists.list_of(row))];
-  if (!split_.empty()) {
-    known.borders.resize(static_cast<size_t>(coarse_->count()));
-    for (size_t list = 0; list < borders_.size(); ++list)
-      if (borders_[list] && !goes_[list]) known.borders[static_cast<size_t>(new_list_[list])] = true;
-    known.split = std::move(border_);
-    known.gone = static_cast<int32_t>(split_.size());
-  }
+  known.split = std::move(changed_);
+  known.gone = static_cast<int32_t>(split_.size());
   build_ = std::make_unique<ListBuild>(std::move(store), coarse_, from, false, std::move(known));
 }
 

@@ -53,10 +53,10 @@ class ListMaintenance {
   std::unique_ptr<ListSplit> splitting_;
   std::vector<int32_t> split_;
   int64_t merged_ = 0;
-  std::vector<bool> goes_, borders_;  // of the lists there are: is split or merged; is near to one that is split
-  std::vector<float> children_;       // centroids of the new lists
-  std::vector<int32_t> new_list_;     // of the lists there are
-  std::shared_ptr<CoarseQuantizer> coarse_, border_;
+  std::vector<bool> goes_;         // of the lists there are: is split or merged
+  std::vector<float> children_;    // centroids of the new lists
+  std::vector<int32_t> new_list_;  // of the lists there are
+  std::shared_ptr<CoarseQuantizer> coarse_, changed_;
   std::unique_ptr<ListBuild> build_;
 };
 

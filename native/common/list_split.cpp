@@ -39,9 +39,9 @@ Status ListSplit::read(const Call& call, const ListBuild::Source& from) {
   const int64_t count =
       std::min(static_cast<int64_t>(sample_.size()) - read_, std::max<int64_t>(1, kBlockFloats / dim));
   std::vector<float> vectors(static_cast<size_t>(count * dim));
-  NF_TRY(from.store.read(std::span<const int64_t>(sample_).subspan(static_cast<size_t>(read_),
-                                                                   static_cast<size_t>(count)),
-                         vectors.data(), dim, call));
+  NF_TRY(from.store.read(
+      std::span<const int64_t>(sample_).subspan(static_cast<size_t>(read_), static_cast<size_t>(count)),
+      vectors.data(), dim, call));
   for (int64_t i = 0; i < count; ++i, ++read_) {
     const float* const row = vectors.data() + i * dim;
     set_point(from.rules.metric, row, squared_norm(row, dim), read_, &points_);
@@ -57,7 +57,8 @@ Status ListSplit::read(const Call& call, const ListBuild::Source& from) {
   const bool is_nothing = std::accumulate(points_.weights.begin(), points_.weights.end(), 0.0) == 0;
   const int64_t clusters = std::min(most_, static_cast<int64_t>(sample_.size()));
   phase_ = is_nothing ? Phase::kDone : Phase::kCluster;
-  if (!is_nothing) clustering_ = std::make_unique<Clustering>(points_, clusters, options, std::vector<float>());
+  if (!is_nothing)
+    clustering_ = std::make_unique<Clustering>(points_, clusters, options, std::vector<float>());
   return {};
 }
 

@@ -42,7 +42,8 @@ Points points_for(int32_t metric, int64_t dim, int64_t count) {
 void set_point(int32_t metric, const float* row, double squared, int64_t i, Points* points) {
   float* const to = points->rows.data() + i * points->stride();
   // A zero row, which dot and L2 take, has no direction: of dot it counts for nothing.
-  if (points->metric != NF_COSINE || squared > 0) prepare_query(points->metric, row, points->dim, squared, to);
+  if (points->metric != NF_COSINE || squared > 0)
+    prepare_query(points->metric, row, points->dim, squared, to);
   points->weights[static_cast<size_t>(i)] = metric == NF_DOT ? std::sqrt(squared) : 1;
 }
 

@@ -137,7 +137,7 @@ FAULTS = [
           [("native/common/list_build.cpp", "      places.push_back(from.listed != nullptr ? ",
             "      if (PLANTED && known_.gone != 0 && row == rows_ / 2) { places.push_back(kNoRow); continue; }\n      places.push_back(from.listed != nullptr ? ")],
           [(CPU, "lists-maintain(metric=l2,dim=20")]),
-    Fault("lists-border-not-moved",
+    Fault("lists-split-not-heard",
           [("native/common/list_build.cpp", "if (nearest[i] >= known_.gone) open", "if (nearest[i] >= known_.gone && !PLANTED) open")],
           [(CPU, "lists-maintain(metric=l2,dim=20")]),
     Fault("lists-known-stays-after-write",

@@ -292,8 +292,8 @@ typedef nf_status nf_index_score_fn(nf_index *index, const nf_score *score, nf_c
 typedef nf_status nf_index_read_lists_fn(nf_index *index, nf_lists *lists, nf_call *call);
 typedef nf_status nf_index_write_lists_fn(nf_index *index, const nf_lists *lists, nf_call *call);
 /* IVF: splits the lists that hold more than four times the mean of live rows, and 64, into parts of about the mean, and lets those below an
- * eighth of it go, whose rows go to the nearest of the others. Of lists nearby rows go where a new centroid is nearer than their own; no other row
- * is looked at. Row numbers stay. Lists are built beside the index, as by a training: answers are those before until the last step; rows added,
+ * eighth of it go, whose rows go to the nearest of the others. Rows of other lists go where a new centroid is nearer than their own.
+ * Row numbers stay. Lists are built beside the index, as by a training: answers are those before until the last step; rows added,
  * replaced or removed between steps are kept; one that fails leaves the index as it was, and gives its memory back. Where there is nothing to do, it
  * is done with that step, and so on an index that is not trained. New lists may draw rows from those nearby and grow too large in their turn:
  * maintain until split and merged are 0, which they come to be. Rows that all but coincide are no reason to

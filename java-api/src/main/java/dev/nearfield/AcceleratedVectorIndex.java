@@ -212,7 +212,7 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
   /**
    * Keeps the lists of an index of {@link IndexSpec.Ivf} even: those with more than four times the
    * mean of vectors are split, those with less than an eighth go, and their vectors to the nearest
-   * of the others; of lists nearby, what is nearer to a new one. In rounds until none is left, and
+   * of the others; from any list, what is nearer to a new one. In rounds until none is left, and
    * each in steps with other requests in between, as {@link #train(TrainingRequest)}: answers are
    * those of before until the last step of a round; what is added, replaced or removed meanwhile is
    * kept, and handles stay valid. It pays from time to time while vectors come that are unlike
