@@ -163,6 +163,10 @@ void test_flat_lists(const Bench& bench) {
         [&](nf_call* call) { return api->index_read_lists(index.get(), &lists, call); });
   check("write_lists", NF_FAILED_PRECONDITION,
         [&](nf_call* call) { return api->index_write_lists(index.get(), &lists, call); });
+  nf_maintain maintain = sized<nf_maintain>();
+  nf_step step = sized<nf_step>();
+  check("maintain", NF_FAILED_PRECONDITION,
+        [&](nf_call* call) { return api->index_maintain(index.get(), &maintain, &step, call); });
   check("read_lists", NF_INVALID_ARGUMENT,
         [&](nf_call* call) { return api->index_read_lists(nullptr, nullptr, call); });
 }

@@ -199,6 +199,80 @@ void test_written(const Bench& bench, const Listed& index) {
   bench.report->check(index.answers() == before, "write_lists: answers are those before");
 }
 
+// Twice as many rows again in one place, so that a list is split.
+void crowd(const Bench& bench, const Listed& index) {
+  std::vector<float> rows = random_rows(bench.seed + 9, 2 * kCount, kWidth);
+  for (size_t i = 0; i < rows.size(); ++i)
+    rows[i] = index.rows()[i % static_cast<size_t>(kWidth)] + rows[i] / 16;
+  bench.add(index.get(), rows, kWidth);
+}
+
+void test_maintenances(const Bench& bench, const Listed& index) {
+  nf_step step = sized<nf_step>();
+  nf_maintain request = sized<nf_maintain>();
+  {
+    Caller caller;
+    bench.ok(bench.api->index_maintain(index.get(), &request, &step, &caller.call), "maintain", caller);
+    bench.report->check(step.done == 1 && request.split == 0, "maintain: even lists are left alone");
+  }
+  crowd(bench, index);
+  const std::vector<int64_t> before = index.answers();
+  const auto check = [&](const char* name, nf_status wanted, const char* words, auto change) {
+    nf_step asked = sized<nf_step>();
+    nf_maintain how = sized<nf_maintain>();
+    how.split = how.merged = how.moved = -7;
+    change(how, asked);
+    Caller caller;
+    refused(bench, name, bench.api->index_maintain(index.get(), &how, &asked, &caller.call), wanted, words,
+            caller);
+    bench.report->check(how.split == -7 && how.merged == -7 && how.moved == -7 && asked.done == 0,
+                        std::string(name) + ": nothing is written");
+    bench.report->check(index.answers() == before && bench.info(index.get()).lists == kLists,
+                        std::string(name) + ": the index is as it was");
+  };
+  check("maintain: flags", NF_UNIMPLEMENTED, "flags=0x2", [](nf_maintain& r, nf_step&) { r.flags = 2; });
+  check("maintain: a short request", NF_INVALID_ARGUMENT, "struct_size",
+        [](nf_maintain& r, nf_step&) { --r.struct_size; });
+  check("maintain: a short step", NF_INVALID_ARGUMENT, "struct_size",
+        [](nf_maintain&, nf_step& s) { --s.struct_size; });
+  check("maintain: budget_ns -1", NF_INVALID_ARGUMENT, "budget_ns=-1",
+        [](nf_maintain&, nf_step& s) { s.budget_ns = -1; });
+  check("maintain: position -1", NF_INVALID_ARGUMENT, "position=-1",
+        [](nf_maintain&, nf_step& s) { s.position = -1; });
+  check("maintain: work", NF_INVALID_ARGUMENT, "a maintenance has none",
+        [](nf_maintain&, nf_step& s) { s.work = &s; });
+  Caller caller;
+  refused(bench, "maintain: request NULL",
+          bench.api->index_maintain(index.get(), nullptr, &step, &caller.call), NF_INVALID_ARGUMENT,
+          "request is NULL", caller);
+  refused(bench, "maintain: step NULL",
+          bench.api->index_maintain(index.get(), &request, nullptr, &caller.call), NF_INVALID_ARGUMENT,
+          "step is NULL", caller);
+  refused(bench, "maintain: index NULL", bench.api->index_maintain(nullptr, &request, &step, &caller.call),
+          NF_INVALID_ARGUMENT, "NULL", caller);
+
+  // Given up while it holds a second copy, by a call that never gets to a step.
+  const uint64_t bytes = bench.info(index.get()).device_bytes;
+  step = sized<nf_step>();
+  step.budget_ns = 1;
+  while (step.done == 0 && bench.info(index.get()).device_bytes == bytes)
+    bench.ok(bench.api->index_maintain(index.get(), &request, &step, &caller.call), "maintain", caller);
+  bench.report->check(step.done == 0, "maintain: rows are copied in steps");
+  const uint32_t raised = 1;
+  caller.call.cancel = &raised;
+  refused(bench, "maintain: cancelled", bench.api->index_maintain(index.get(), &request, &step, &caller.call),
+          NF_CANCELLED, "", caller);
+  bench.report->check(bench.info(index.get()).device_bytes == bytes && index.answers() == before,
+                      "maintain, cancelled: the index is as it was");
+  caller.call.cancel = nullptr;
+  step = sized<nf_step>();
+  bench.ok(bench.api->index_maintain(index.get(), &request, &step, &caller.call), "maintain", caller);
+  bench.report->check(
+      step.done == 1 && step.position == 3 * kCount && request.split == 1 && request.moved > 0,
+      "maintain: a list is split", std::to_string(request.split));
+  bench.report->check(bench.info(index.get()).lists > kLists, "maintain: there are more lists");
+}
+
 }  // namespace
 
 void test_lists(const Bench& bench) {
@@ -224,6 +298,7 @@ void test_lists(const Bench& bench) {
     test_searches(bench, index);
     test_trainings(bench, index);
     test_written(bench, index);
+    test_maintenances(bench, index);
   }
 }
 

@@ -157,6 +157,7 @@ const std::vector<Property> kProperties = {
     {"lists", {{33, 400, 10, 3}}},
     {"lists-many", {{33, 1000, 10, 7}, {3, 300, 9, 20}, {128, 700, 70, 3}, {1, 100, 5, 2}}},
     {"lists-model", {{7, 200, 8, 2}, {33, 120, 20, 18}}},
+    {"lists-maintain", {{17, 200, 7, 3}}},
     {"agree", {{64, 20011, 10, 7}, {33, 1000, 129, 65}}},
 };
 
@@ -273,6 +274,14 @@ const std::vector<Pair> kPairs = {
     {"lists-many", {40, 600, 10, 30}, Data::DUPLICATES},
     {"lists-many", {3, 2000, 300, 5}, Data::TIES},
     {"lists-model", {9, 200, 8, 18}, Data::CLUSTERED, NF_COSINE, true},
+    {"lists-maintain", {20, 300, 9, 5}, Data::GAUSS},
+    {"lists-maintain", {3, 300, 9, 5}, Data::TIES, NF_L2SQ},
+    {"lists-maintain", {9, 200, 9, 5}, Data::DUPLICATES, NF_DOT},
+    {"lists-maintain", {9, 200, 9, 5}, Data::CLUSTERED, NF_L2SQ, true},
+    // A step of a build takes 2^20 floats, 511 of these rows, so that rows change between its pieces.
+    {"lists-maintain-wide", {2050, 300, 5, 2}, Data::GAUSS, NF_L2SQ},
+    {"lists-maintain-memory", {20, 300, 8, 2}, Data::GAUSS},
+    {"lists-drift", {16, 6000, 10, 1}, Data::GAUSS},
     {"codes-alone", {40, 600, 10, 30}, Data::OFFSET},
     {"codes-alone", {40, 600, 10, 5}, Data::SCALES},
     {"codes-alone", {40, 600, 10, 5}, Data::TINY},

@@ -228,6 +228,27 @@ void Index::train_on(const nf_matrix& data, uint64_t seed) {
   check(step.done == 1, "index_train without a budget is not done");
 }
 
+Answer Index::try_maintain(int64_t budget_ns, nf_step* step, nf_maintain* to, const uint32_t* cancel) {
+  *to = sized<nf_maintain>();
+  step->struct_size = sizeof(*step);
+  step->budget_ns = budget_ns;
+  CallBlock call;
+  call.fields().cancel = cancel;
+  return call.answer(api_.index_maintain(index_, to, step, call.abi()));
+}
+
+nf_maintain Index::maintain() {
+  nf_step step{};
+  nf_maintain done{};
+  for (int64_t steps = 0; step.done == 0; ++steps) {
+    check(steps < 1'000'000, "index_maintain is not done after %lld steps", static_cast<long long>(steps));
+    ok(try_maintain(1'000'000, &step, &done), "index_maintain");
+  }
+  check(step.position == info().rows, "index_maintain is done at %lld of %lld rows",
+        static_cast<long long>(step.position), static_cast<long long>(info().rows));
+  return done;
+}
+
 Index::Lists Index::read_lists() {
   const nf_index_info now = info();
   Lists lists{Vectors(now.lists, dim_, true), std::vector<int32_t>(static_cast<size_t>(now.rows), -1)};

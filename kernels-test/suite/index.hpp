@@ -130,6 +130,10 @@ class Index {
   void train(uint64_t seed);
   // On other rows, in one call.
   void train_on(const nf_matrix& data, uint64_t seed);
+  // One step of a maintenance.
+  Answer try_maintain(int64_t budget_ns, nf_step* step, nf_maintain* to, const uint32_t* cancel = nullptr);
+  // To the end, in steps.
+  nf_maintain maintain();
   // Centroids and the list of each row.
   struct Lists {
     Vectors centroids;

@@ -214,6 +214,10 @@ const std::vector<Test>& all_tests() {
       {"lists", NF_OP_INDEX, test_lists},
       {"lists-many", NF_OP_INDEX, test_lists_many},
       {"lists-model", NF_OP_INDEX, test_lists_model},
+      {"lists-maintain", NF_OP_INDEX, test_lists_maintain},
+      {"lists-maintain-wide", NF_OP_INDEX, test_lists_maintain_wide},
+      {"lists-maintain-memory", NF_OP_INDEX, test_lists_maintain_memory},
+      {"lists-drift", NF_OP_INDEX, test_lists_drift},
   };
   return tests;
 }

@@ -26,13 +26,14 @@ enum class Kind {
   COMPACT_STEP,
   GIVE_UP,
   TRAIN_STEP,
+  MAINTAIN_STEP,
   SEARCH,
   FILTERED,
   REFUSED
 };
-constexpr const char* kNames[] = {"add",     "add-hidden",      "remove",     "revive",  "range",
-                                  "replace", "compact",         "step",       "give-up", "train",
-                                  "search",  "search-filtered", "add-refused"};
+constexpr const char* kNames[] = {
+    "add",  "add-hidden", "remove", "revive",   "range",  "replace",         "compact",
+    "step", "give-up",    "train",  "maintain", "search", "search-filtered", "add-refused"};
 
 struct Operation {
   Kind kind;
@@ -49,6 +50,7 @@ struct Made {
 
 Kind draw(Random* random, const Made& made) {
   if ((made.coded || made.listed) && random->below(4) == 0) return Kind::TRAIN_STEP;
+  if (made.listed && random->below(4) == 0) return Kind::MAINTAIN_STEP;
   constexpr Kind kWeighted[] = {
       Kind::ADD,    Kind::ADD,      Kind::ADD,          Kind::REMOVE,       Kind::REMOVE,
       Kind::REMOVE, Kind::REVIVE,   Kind::REPLACE,      Kind::REPLACE,      Kind::COMPACT,
@@ -89,6 +91,8 @@ class Runner {
         return;
       case Kind::TRAIN_STEP:
         return train(&random);
+      case Kind::MAINTAIN_STEP:
+        return maintain(&random);
       case Kind::SEARCH:
       case Kind::FILTERED:
         return search(&random, operation.kind == Kind::FILTERED);
@@ -159,6 +163,11 @@ class Runner {
     if (answer.code != NF_OK || training_.done != 0) training_ = {};
     if (index_.info().live_rows >= 2) ok(answer, "index_train");
   }
+  void maintain(Random* random) {
+    nf_maintain done{};
+    ok(index_.try_maintain(random->below(2) == 0 ? 1 : 1'000'000, &maintenance_, &done), "index_maintain");
+    if (maintenance_.done != 0) maintenance_ = {};
+  }
   void search(Random* random, bool filtered) {
     const Vectors queries = make(1 + random->below(bench_.spec.batch), random);
     std::vector<uint32_t> bits(static_cast<size_t>((model_.rows() + 31) / 32));
@@ -189,7 +198,7 @@ class Runner {
   NewRows numbers_;
   std::vector<uint8_t> since_;  // died while a compaction was under way
   bool compacting_ = false;
-  nf_step training_{};
+  nf_step training_{}, maintenance_{};
 };
 
 // What failed, at which operation; empty: nothing.

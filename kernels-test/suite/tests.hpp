@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "backend.hpp"
@@ -39,6 +40,8 @@ void require_speed(const Bench& bench);
 std::vector<ContextOptions> code_paths(const Bench& bench);
 // Of them those that cases of lists run: on a slow device only one, but in a case of small slabs.
 std::vector<ContextOptions> list_paths(const Bench& bench);
+// Contexts and scan types of the indexes that cases of lists try.
+std::vector<std::pair<ContextOptions, int32_t>> list_ways(const Bench& bench);
 
 void test_knn(const Bench& bench);
 void test_knn_steps(const Bench& bench);
@@ -81,5 +84,9 @@ void test_codes_alone(const Bench& bench);
 void test_lists(const Bench& bench);
 void test_lists_many(const Bench& bench);
 void test_lists_model(const Bench& bench);
+void test_lists_maintain(const Bench& bench);
+void test_lists_maintain_wide(const Bench& bench);
+void test_lists_maintain_memory(const Bench& bench);
+void test_lists_drift(const Bench& bench);
 
 }  // namespace nearfield::test

@@ -272,6 +272,11 @@ nf_status index_info(nf_index* index, nf_index_info* info, nf_call* call) {
   });
 }
 
+Status check_has_lists(const Call& call, const Index& index) {
+  if (index.list_options().has_lists) return {};
+  return error(NF_FAILED_PRECONDITION, "%s: the index is flat (NF_FLAT), it has no lists", call.operation());
+}
+
 // A step of work that the index keeps.
 Status read_step(const Call& call, const nf_step* from, const char* what, nf_step* to) {
   NF_TRY(read_struct(call, "step", from, to));
@@ -313,6 +318,18 @@ Status read_train(const Call& call, const Index& index, const nf_train* from, Tr
   return {};
 }
 
+// A step that never got its turn ends the work, too: it holds a second copy of the rows.
+template <typename End>
+nf_status ending(nf_status status, nf_index* handle, const End& end) {
+  if (status == NF_CANCELLED || status == NF_DEADLINE_EXCEEDED) {
+    Turns& turns = handle->context->turns();
+    turns.take_always();
+    const TurnHolder holder(turns);
+    end(*handle->index);
+  }
+  return status;
+}
+
 nf_status index_train(nf_index* handle, const nf_train* from, nf_step* step, nf_call* call) {
   const nf_status status =
       on_index("train", handle, call, [&](const Call& c, Context& context, Index& index) -> Status {
@@ -334,14 +351,24 @@ nf_status index_train(nf_index* handle, const nf_train* from, nf_step* step, nf_
         write_struct(slice, step);
         return {};
       });
-  // One that never got its turn ends the training, too: it holds a second copy of the rows.
-  if (status == NF_CANCELLED || status == NF_DEADLINE_EXCEEDED) {
-    Turns& turns = handle->context->turns();
-    turns.take_always();
-    const TurnHolder holder(turns);
-    handle->index->end_list_training();
-  }
-  return status;
+  return ending(status, handle, [](Index& index) { index.end_list_training(); });
+}
+
+nf_status index_maintain(nf_index* handle, nf_maintain* from, nf_step* step, nf_call* call) {
+  const nf_status status =
+      on_index("maintain", handle, call, [&](const Call& c, Context& context, Index& index) -> Status {
+        nf_maintain request;
+        nf_step slice;
+        NF_TRY(read_struct(c, "request", from, &request));
+        NF_TRY(check_flags(c, "flags", request.flags, 0));
+        NF_TRY(read_step(c, step, "a maintenance", &slice));
+        NF_TRY(check_has_lists(c, index));
+        NF_TRY(index.maintain(c, context, &request, &slice));
+        write_struct(request, from);
+        write_struct(slice, step);
+        return {};
+      });
+  return ending(status, handle, [](Index& index) { index.end_maintenance(); });
 }
 
 nf_status index_add(nf_index* index, const nf_add* from, int64_t* first_row, nf_call* call) {
@@ -429,9 +456,7 @@ Status read_list_request(const Call& call, const Index& index, const nf_lists* f
                          MatrixView* centroids) {
   NF_TRY(read_struct(call, "lists", from, to));
   NF_TRY(check_flags(call, "flags", to->flags, 0));
-  if (!index.list_options().has_lists)
-    return error(NF_FAILED_PRECONDITION, "%s: the index is flat (NF_FLAT), it has no lists",
-                 call.operation());
+  NF_TRY(check_has_lists(call, index));
   NF_TRY(read_matrix(call, "centroids", to->centroids, centroids));
   NF_TRY(check_cols(call, "centroids", *centroids, index.dim()));
   NF_TRY(check_count(call, "row_count", to->row_count, kMaxRows));
@@ -472,7 +497,7 @@ const nf_api* make_table() {
                index_create,        index_destroy,     index_info,     index_train,
                index_add,           index_replace,     index_read,     index_set_live,
                index_compact,       index_search,      index_score,    index_read_lists,
-               index_write_lists};
+               index_write_lists,   index_maintain};
   return &lib.table;
 }
 

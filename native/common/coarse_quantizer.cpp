@@ -62,7 +62,7 @@ uint64_t CoarseQuantizer::device_bytes() const {
 
 Status CoarseQuantizer::assign(const Call& call, const MatrixView& rows, const double* squared,
                                int32_t* list_of_row) {
-  Store& store = assigned_ != nullptr ? *assigned_ : *probed_;
+  Store& store = assigned();
   const int64_t stride = padded_dim(dim_);
   const int64_t most = std::max<int64_t>(1, kBlockBytes / (stride * static_cast<int64_t>(sizeof(float))));
   std::vector<Hit> hits;
@@ -95,6 +95,36 @@ Status CoarseQuantizer::nearest(const Call& call, const float* queries, int64_t 
   plan.k = probes;
   plan.hits = hits;
   return probed_->search(plan, call);
+}
+
+Status CoarseQuantizer::neighbours(const Call& call, std::span<const int32_t> lists, int32_t count,
+                                   Hit* hits) {
+  const int64_t stride = padded_dim(dim_);
+  const float* const prepared = unit_.empty() ? values_.data() : unit_.data();
+  std::vector<float> queries(lists.size() * static_cast<size_t>(stride));
+  for (size_t i = 0; i < lists.size(); ++i)
+    std::copy_n(prepared + int64_t{lists[i]} * dim_, dim_, queries.data() + static_cast<int64_t>(i) * stride);
+  SearchPlan plan;
+  plan.queries = queries.data();
+  plan.query_stride = stride;
+  plan.batch = static_cast<int64_t>(lists.size());
+  plan.k = count;
+  plan.hits = hits;
+  return assigned().search(plan, call);
+}
+
+double CoarseQuantizer::cost(const float* row, double squared, int32_t list) const {
+  const bool by_product = metric_ == NF_DOT;
+  const float* const centroid = (unit_.empty() ? values_ : unit_).data() + int64_t{list} * dim_;
+  const double scale = metric_ == NF_COSINE ? 1 / std::sqrt(squared) : 1;
+  double sum = 0;
+  for (int32_t i = 0; i < dim_; ++i) {
+    const double x = scale * static_cast<double>(row[i]), c = static_cast<double>(centroid[i]);
+    sum += by_product ? x * c : (x - c) * (x - c);
+  }
+  if (!by_product) return sum;
+  const double length = std::sqrt(squared_norm(centroid, dim_));
+  return std::max(0.0, std::sqrt(squared) - (length > 0 ? sum / length : 0));
 }
 
 void CoarseQuantizer::distances(std::span<const Hit> order, std::vector<double>* squared,

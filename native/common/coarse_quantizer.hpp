@@ -35,6 +35,12 @@ class CoarseQuantizer {
   Status nearest(const Call& call, const float* queries, int64_t stride, int64_t batch, int32_t probes,
                  Hit* hits);
 
+  // The lists whose centroids are nearest to each of these lists' own in the sense of assign(), lists.size()
+  // x count, best first: the list itself among them, unless others have the same centroid.
+  Status neighbours(const Call& call, std::span<const int32_t> lists, int32_t count, Hit* hits);
+  // How ill a list suits a row: |v-c|^2, of cosine between directions, of dot |v| - v.c at |c| = 1.
+  double cost(const float* row, double squared, int32_t list) const;
+
   // Whether ranks are distances in space: of L2, and of cosine on the sphere.
   bool has_distances() const { return metric_ == NF_L2SQ || metric_ == NF_COSINE; }
   // |q-v| from a rank.
@@ -48,6 +54,7 @@ class CoarseQuantizer {
  private:
   CoarseQuantizer(int32_t metric, int32_t dim, std::vector<float> values);
   std::vector<float> mean() const;
+  Store& assigned() { return assigned_ != nullptr ? *assigned_ : *probed_; }
   Status fill(const Call& call, Device& device, int32_t metric, std::unique_ptr<Store>* store);
 
   int32_t metric_, dim_, count_;

@@ -57,6 +57,7 @@ void Index::for_each_build(const Follow& follow) {
     }
   };
   if (!follows(list_compaction_.get())) list_compaction_.reset();
+  if (list_maintenance_ != nullptr && !follows(list_maintenance_->build())) list_maintenance_.reset();
   if (list_training_ != nullptr && !follows(list_training_->build())) list_training_->renumber();
 }
 
@@ -104,10 +105,12 @@ nf_index_info Index::info(const Context& context) const {
   info.device_bytes = store_->device_bytes() + (compaction_ != nullptr ? compaction_->device_bytes() : 0);
   if (list_compaction_ != nullptr) info.device_bytes += list_compaction_->device_bytes();
   if (list_training_ != nullptr) info.device_bytes += list_training_->device_bytes();
+  if (list_maintenance_ != nullptr) info.device_bytes += list_maintenance_->device_bytes();
   if (listed_ != nullptr) {
     info.device_bytes += listed_->coarse->device_bytes();
     info.trained = 1;
     info.lists = listed_->lists.count();
+    info.drift = listed_->drift.value(live_.rows());
     info.smallest_list = info.largest_list = listed_->lists.rows_of(0);
     for (int32_t list = 1; list < listed_->lists.count(); ++list) {
       info.smallest_list = std::min(info.smallest_list, listed_->lists.rows_of(list));

@@ -12,6 +12,7 @@
 #include "context.hpp"
 #include "filter.hpp"
 #include "list_build.hpp"
+#include "list_maintain.hpp"
 #include "list_train.hpp"
 #include "live_bits.hpp"
 #include "train.hpp"
@@ -83,6 +84,9 @@ class Index {
   Status train_lists(const Call& call, Context& context, const TrainRequest& request, nf_step* step);
   // Gives back what a training of lists holds that nobody wants any more.
   void end_list_training() { list_training_.reset(); }
+  // One step of a maintenance of lists.
+  Status maintain(const Call& call, Context& context, nf_maintain* request, nf_step* step);
+  void end_maintenance() { list_maintenance_.reset(); }
   // nf_lists: all of it, as snapshots have it; and lists made from that.
   Status read_lists(const Call& call, const MatrixView& centroids, const nf_lists& to) const;
   Status write_lists(const Call& call, Context& context, const MatrixView& centroids, const nf_lists& from);
@@ -111,6 +115,7 @@ class Index {
   std::unique_ptr<ListedRows> listed_;
   std::unique_ptr<ListTraining> list_training_;
   std::unique_ptr<ListBuild> list_compaction_;
+  std::unique_ptr<ListMaintenance> list_maintenance_;
   int64_t list_cursor_ = 0;  // of a compaction of lists: rows passed
   std::unique_ptr<Compaction> compaction_;
   std::unique_ptr<Training> training_;
@@ -122,7 +127,7 @@ class Index {
 };
 
 // Phases in the first progress word.
-enum : int64_t { kPhaseCheck = 1, kPhaseCopy = 2, kPhaseCompact = 3, kPhaseTrain = 4 };
+enum : int64_t { kPhaseCheck = 1, kPhaseCopy = 2, kPhaseCompact = 3, kPhaseTrain = 4, kPhaseMaintain = 5 };
 
 }  // namespace nearfield
 

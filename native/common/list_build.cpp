@@ -14,18 +14,20 @@ namespace {
 // Of a piece: 4 MiB of vectors are 1 ms of copying, and products with all centroids some 2 ms of a core.
 constexpr int64_t kBlockFloats = int64_t{1} << 20;
 constexpr int64_t kBlockProducts = int64_t{1} << 27;
+// Rows whose list is known and stays, a millisecond of looking.
+constexpr int64_t kBlockRows = int64_t{1} << 20;
 }  // namespace
 
 ListBuild::ListBuild(std::unique_ptr<Store> shadow, std::shared_ptr<CoarseQuantizer> coarse,
-                     const Source& from, bool drops, std::vector<int32_t> list_of_row)
+                     const Source& from, bool drops, KnownLists known)
     : shadow_(std::move(shadow)),
       rows_(from.live.rows()),
       drops_(drops),
       dim_(from.dim),
-      phase_(drops || !list_of_row.empty() ? Phase::kSort : Phase::kAssign),
-      assigned_(phase_ == Phase::kSort ? rows_ : 0),
-      list_of_row_(std::move(list_of_row)) {
-  next_.reset(new ListedRows{coarse, Lists(coarse->count()), RecallModel(from.dim)});
+      phase_(drops ? Phase::kSort : Phase::kAssign),
+      assigned_(drops ? rows_ : 0),
+      known_(std::move(known)) {
+  next_.reset(new ListedRows{coarse, Lists(coarse->count()), RecallModel(from.dim), {}});
   // Rows that are left out change little.
   if (drops) next_->recall = from.listed->recall;
   if (drops) {
@@ -37,7 +39,7 @@ ListBuild::ListBuild(std::unique_ptr<Store> shadow, std::shared_ptr<CoarseQuanti
       before += std::popcount(kept_.words()[word]);
     }
   }
-  list_of_row_.resize(static_cast<size_t>(rows_));
+  known_.of_row.resize(static_cast<size_t>(rows_), KnownLists::kNearest);
   late_.resize(static_cast<size_t>(rows_));
   next_->lists.expect(drops ? kept_.live() : rows_);
 }
@@ -78,12 +80,16 @@ Status ListBuild::advance(const Call& call, const Source& from) {
     case Phase::kSort:
       if (drops_)
         for (int64_t row = 0; row < rows_; ++row)
-          list_of_row_[static_cast<size_t>(row)] = from.listed->lists.list_of(row);
+          known_.of_row[static_cast<size_t>(row)] = from.listed->lists.list_of(row);
       sort();
       phase_ = Phase::kCopy;
       return {};
     case Phase::kCopy:
       return copy(call, from);
+    case Phase::kMeasure:
+      NF_TRY(measure(call, from));
+      begin_calibration(from);
+      return {};
     case Phase::kCalibrate:
       NF_TRY(calibration_->advance(call, *shadow_, *next_->coarse, next_->lists, &next_->recall));
       if (calibration_->is_done()) phase_ = Phase::kFollow;
@@ -110,19 +116,48 @@ Status ListBuild::read(const Call& call, const Source& from, std::span<const int
 
 Status ListBuild::assign(const Call& call, const Source& from) {
   const int64_t products = int64_t{dim_} * next_->coarse->count();
-  const int64_t most = std::clamp<int64_t>(kBlockProducts / products, kGroupRows, block_rows());
-  std::vector<int64_t> rows(static_cast<size_t>(std::min(most, rows_ - assigned_)));
-  std::iota(rows.begin(), rows.end(), assigned_);
-  if (!rows.empty()) {
+  const auto most =
+      static_cast<size_t>(std::clamp<int64_t>(kBlockProducts / products, kGroupRows, block_rows()));
+  std::vector<int64_t> open, known;
+  int64_t end = assigned_;
+  const int64_t last = std::min(rows_, assigned_ + kBlockRows);
+  for (; end < last && open.size() < most && known.size() < most; ++end) {
+    if (known_.of_row[static_cast<size_t>(end)] == KnownLists::kNearest)
+      open.push_back(end);
+    else if (known_.split != nullptr)
+      known.push_back(end);
+  }
+  if (!known.empty()) NF_TRY(find_moving(call, from, known, &open));
+  if (!open.empty()) {
     std::vector<float> vectors;
     std::vector<double> squared;
-    NF_TRY(read(call, from, rows, &vectors, &squared));
-    const auto count = static_cast<int64_t>(rows.size());
-    NF_TRY(next_->coarse->assign(call, {vectors.data(), count, dim_, dim_}, squared.data(),
-                                 list_of_row_.data() + assigned_));
-    assigned_ += count;
+    std::vector<int32_t> lists(open.size());
+    NF_TRY(read(call, from, open, &vectors, &squared));
+    NF_TRY(next_->coarse->assign(call, {vectors.data(), static_cast<int64_t>(open.size()), dim_, dim_},
+                                 squared.data(), lists.data()));
+    for (size_t i = 0; i < open.size(); ++i) {
+      int32_t& list = known_.of_row[static_cast<size_t>(open[i])];
+      moved_ += list == lists[i] ? 0 : 1;
+      list = lists[i];
+    }
   }
+  assigned_ = end;
   if (assigned_ == rows_) phase_ = Phase::kSort;
+  return {};
+}
+
+// Appends to *open the rows that may have a nearer centroid now. Of equal distances the centroid that is gone
+// comes first here, and there the row's own before the new ones: the row stays.
+Status ListBuild::find_moving(const Call& call, const Source& from, const std::vector<int64_t>& rows,
+                              std::vector<int64_t>* open) const {
+  std::vector<float> vectors;
+  std::vector<double> squared;
+  std::vector<int32_t> nearest(rows.size());
+  NF_TRY(read(call, from, rows, &vectors, &squared));
+  NF_TRY(known_.split->assign(call, {vectors.data(), static_cast<int64_t>(rows.size()), dim_, dim_},
+                              squared.data(), nearest.data()));
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (nearest[i] >= known_.gone) open->push_back(rows[i]);
   return {};
 }
 
@@ -131,13 +166,13 @@ void ListBuild::sort() {
   const auto lists = static_cast<size_t>(next_->lists.count());
   list_begin_.assign(lists + 1, 0);
   for (int64_t row = 0; row < rows_; ++row)
-    if (is_kept(row)) ++list_begin_[static_cast<size_t>(list_of_row_[static_cast<size_t>(row)]) + 1];
+    if (is_kept(row)) ++list_begin_[static_cast<size_t>(known_.of_row[static_cast<size_t>(row)]) + 1];
   std::partial_sum(list_begin_.begin(), list_begin_.end(), list_begin_.begin());
   order_.resize(static_cast<size_t>(list_begin_.back()));
   std::vector<int64_t> next(list_begin_.begin(), list_begin_.end() - 1);
   for (int64_t row = 0; row < rows_; ++row)
     if (is_kept(row))
-      order_[static_cast<size_t>(next[static_cast<size_t>(list_of_row_[static_cast<size_t>(row)])]++)] =
+      order_[static_cast<size_t>(next[static_cast<size_t>(known_.of_row[static_cast<size_t>(row)])]++)] =
           static_cast<uint32_t>(row);
 }
 
@@ -167,21 +202,45 @@ Status ListBuild::copy(const Call& call, const Source& from) {
     ++list_;
   }
   if (!places.empty()) NF_TRY(shadow_->append_from(from.store, places, call));
-  if (list_ == next_->lists.count()) begin_calibration(from);
+  if (list_ == next_->lists.count()) phase_ = Phase::kMeasure;
+  return {};
+}
+
+// New numbers of some of the rows that are copied and alive.
+std::vector<int64_t> ListBuild::sample(const Source& from, int64_t count) const {
+  const auto all = static_cast<int64_t>(order_.size());
+  Random random(static_cast<uint64_t>(all));
+  std::vector<int64_t> rows = strata(all, std::min(all, count), &random);
+  for (int64_t& row : rows) row = order_[static_cast<size_t>(row)];
+  std::erase_if(rows,
+                [&](int64_t row) { return late_[static_cast<size_t>(row)] || !from.live.is_live(row); });
+  for (int64_t& row : rows) row = new_number(row);
+  return rows;
+}
+
+// How well the lists suit the rows; of lists that stay as they are it is known.
+Status ListBuild::measure(const Call& call, const Source& from) {
+  if (drops_) return {};
+  const std::vector<int64_t> rows = sample(from, std::min(Drift::kSample, block_rows()));
+  if (rows.empty()) return {};
+  std::vector<int64_t> places = rows;
+  next_->lists.to_places(&places);
+  std::vector<float> vectors(rows.size() * static_cast<size_t>(dim_));
+  NF_TRY(shadow_->read(places, vectors.data(), dim_, call));
+  double sum = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const float* const row = vectors.data() + i * static_cast<size_t>(dim_);
+    sum += next_->coarse->cost(row, squared_norm(row, dim_), next_->lists.list_of(rows[i]));
+  }
+  next_->drift.begin(sum / static_cast<double>(rows.size()));
   return {};
 }
 
 void ListBuild::begin_calibration(const Source& from) {
   phase_ = Phase::kFollow;
   if (next_->recall.is_measured() || order_.empty()) return;
-  Random random(static_cast<uint64_t>(order_.size()));
-  std::vector<int64_t> rows = strata(static_cast<int64_t>(order_.size()),
-                                     ListCalibration::queries(static_cast<int64_t>(order_.size())), &random);
-  for (int64_t& row : rows) row = order_[static_cast<size_t>(row)];
-  std::erase_if(rows,
-                [&](int64_t row) { return late_[static_cast<size_t>(row)] || !from.live.is_live(row); });
+  std::vector<int64_t> rows = sample(from, ListCalibration::queries(static_cast<int64_t>(order_.size())));
   if (rows.empty()) return;
-  for (int64_t& row : rows) row = new_number(row);
   calibration_ = std::make_unique<ListCalibration>(std::move(rows), dim_);
   phase_ = Phase::kCalibrate;
 }
@@ -236,12 +295,15 @@ Status ListBuild::follow(const Call& call, const Source& from) {
     lists.take(plan, list_of_row);
     followed_ += count;
   }
+  for (size_t i = 0; i < rows.size() && !drops_; ++i)
+    next_->drift.note(next_->coarse->cost(data.row(static_cast<int64_t>(i)), squared[i], list_of_row[i]));
   return {};
 }
 
 void ListBuild::follow_write(std::span<const int64_t> rows) {
   for (const int64_t row : rows) {
     const bool is_to_come = row < rows_ ? !drops_ && row >= assigned_ : row >= rows_ + followed_;
+    if (row < rows_ && is_to_come) known_.of_row[static_cast<size_t>(row)] = KnownLists::kNearest;
     if (is_to_come || (row < rows_ && !is_kept(row))) continue;
     if (late_.size() <= static_cast<size_t>(row)) late_.resize(static_cast<size_t>(row) + 1);
     if (late_[static_cast<size_t>(row)]) continue;
@@ -272,6 +334,8 @@ void ListBuild::finish(std::unique_ptr<Store>* store, std::unique_ptr<ListedRows
     next.reserve(next_->lists.rows());
     for (int64_t row = 0; row < live->rows(); ++row)
       if (row >= rows_ || kept_.is_live(row)) next.append(1, live->is_live(row));
+    next_->drift = (*listed)->drift;
+    next_->drift.keep_share(static_cast<double>(next.rows()) / static_cast<double>(live->rows()));
     *live = std::move(next);
   }
   *store = std::move(shadow_);

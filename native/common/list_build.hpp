@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "coarse_quantizer.hpp"
+#include "drift.hpp"
 #include "list_calibration.hpp"
 #include "lists.hpp"
 #include "live_bits.hpp"
@@ -21,6 +22,18 @@ struct ListedRows {
   std::shared_ptr<CoarseQuantizer> coarse;
   Lists lists;
   RecallModel recall;
+  Drift drift;
+};
+
+// The lists that rows are known to belong to when lists are built.
+struct KnownLists {
+  static constexpr int32_t kNearest = -1;  // that of the nearest centroid
+  std::vector<int32_t> of_row;
+  // NULL, or where lists were split: the centroids that are gone, and then the new ones. A row of another
+  // list can only have a nearer centroid now where one of the new ones is nearer to it than those that are
+  // gone: its own was nearer than these (the second condition of LIRE, SPFresh, arXiv 2410.14452).
+  std::shared_ptr<CoarseQuantizer> split;
+  int32_t gone = 0;
 };
 
 // Copies rows to the places that lists have for them; the lists do not know yet.
@@ -38,16 +51,18 @@ class ListBuild {
   };
 
   // `shadow` is empty and has the basis of the index. `drops`: dead rows are dropped, the others renumbered
-  // in order, and lists stay as they are; else every row finds its list among `coarse`, or `list_of_row` has
-  // it.
+  // in order, and lists stay as they are; else rows find their lists among `coarse`, but for those that
+  // are known.
   ListBuild(std::unique_ptr<Store> shadow, std::shared_ptr<CoarseQuantizer> coarse, const Source& from,
-            bool drops, std::vector<int32_t> list_of_row = {});
+            bool drops, KnownLists known = {});
 
   bool is_done() const { return phase_ == Phase::kDone; }
   // Rows below it are passed; all only at the end.
   int64_t position() const;
   uint64_t device_bytes() const { return shadow_->device_bytes(); }
   uint64_t code_bytes() const { return shadow_->code_bytes(); }
+  // Rows of those there were at the beginning that went to other lists than was known.
+  int64_t moved() const { return moved_; }
   // Of a row of those there were at the beginning, or kNoRow when it is dropped.
   int64_t new_number(int64_t row) const;
 
@@ -64,10 +79,14 @@ class ListBuild {
   void finish(std::unique_ptr<Store>* store, std::unique_ptr<ListedRows>* listed, LiveBits* live);
 
  private:
-  enum class Phase { kAssign, kSort, kCopy, kCalibrate, kFollow, kDone };
+  enum class Phase { kAssign, kSort, kCopy, kMeasure, kCalibrate, kFollow, kDone };
   Status assign(const Call& call, const Source& from);
+  Status find_moving(const Call& call, const Source& from, const std::vector<int64_t>& rows,
+                     std::vector<int64_t>* open) const;
   void sort();
   Status copy(const Call& call, const Source& from);
+  std::vector<int64_t> sample(const Source& from, int64_t count) const;
+  Status measure(const Call& call, const Source& from);
   void begin_calibration(const Source& from);
   Status follow(const Call& call, const Source& from);
   // Reads rows as they are now, and the squared norm of each.
@@ -85,7 +104,8 @@ class ListBuild {
   std::vector<int64_t> kept_before_;  // of each word of them
   Phase phase_;
   int64_t assigned_ = 0;
-  std::vector<int32_t> list_of_row_;
+  KnownLists known_;
+  int64_t moved_ = 0;
   std::vector<uint32_t> order_;      // rows, list after list
   std::vector<int64_t> list_begin_;  // in order_
   int32_t list_ = 0;                 // the next one to copy, from `copied_` on

@@ -37,31 +37,46 @@ void Index::fill_mask(const uint32_t* numbers, const GroupRun& run, uint32_t* wo
 }
 
 namespace {
-Status assign(const Call& call, CoarseQuantizer& coarse, const HostRows& from, int32_t dim,
-              std::vector<int32_t>* list_of_row) {
-  list_of_row->resize(static_cast<size_t>(from.rows));
-  std::vector<double> squared(list_of_row->size());
-  const MatrixView rows{const_cast<float*>(from.data), from.rows, dim, from.stride};
-  for (int64_t i = 0; i < from.rows; ++i) squared[static_cast<size_t>(i)] = squared_norm(rows.row(i), dim);
-  return coarse.assign(call, rows, squared.data(), list_of_row->data());
-}
+// Rows on their way to lists.
+struct Assigned {
+  std::vector<double> squared;  // norm of each
+  std::vector<int32_t> list_of_row;
+
+  Status find(const Call& call, CoarseQuantizer& coarse, const HostRows& from, int32_t dim) {
+    list_of_row.resize(static_cast<size_t>(from.rows));
+    squared.resize(list_of_row.size());
+    const MatrixView rows{const_cast<float*>(from.data), from.rows, dim, from.stride};
+    for (int64_t i = 0; i < from.rows; ++i) squared[static_cast<size_t>(i)] = squared_norm(rows.row(i), dim);
+    return coarse.assign(call, rows, squared.data(), list_of_row.data());
+  }
+  // They have come there.
+  void note(const HostRows& from, ListedRows* listed) const {
+    for (size_t i = 0; i < list_of_row.size(); ++i)
+      listed->drift.note(listed->coarse->cost(from.data + static_cast<int64_t>(i) * from.stride, squared[i],
+                                              list_of_row[i]));
+  }
+};
 }  // namespace
 
 Status Index::append_listed(const Call& call, const HostRows& from) {
-  std::vector<int32_t> list_of_row;
-  NF_TRY(assign(call, *listed_->coarse, from, dim(), &list_of_row));
+  Assigned assigned;
+  NF_TRY(assigned.find(call, *listed_->coarse, from, dim()));
+  const std::vector<int32_t>& list_of_row = assigned.list_of_row;
   const Lists::Plan plan = listed_->lists.plan(list_of_row, store_->rows());
   listed_->lists.reserve(plan, from.rows);
   NF_TRY(put_listed(call, *store_, plan, from));
   if (from.live) NF_TRY(store_->set_live(plan.places, true, call));
   listed_->lists.take(plan, list_of_row);
+  assigned.note(from, listed_.get());
   return {};
 }
 
 Status Index::replace_listed(const Call& call, std::span<const int64_t> rows, const HostRows& from) {
   Lists& lists = listed_->lists;
-  std::vector<int32_t> list_of_row, moved_lists;
-  NF_TRY(assign(call, *listed_->coarse, from, dim(), &list_of_row));
+  Assigned assigned;
+  NF_TRY(assigned.find(call, *listed_->coarse, from, dim()));
+  std::vector<int32_t>& list_of_row = assigned.list_of_row;
+  std::vector<int32_t> moved_lists;
   std::vector<int64_t> moved;  // rows that go to other lists
   for (size_t i = 0; i < rows.size(); ++i) {
     if (list_of_row[i] == lists.list_of(rows[i])) continue;
@@ -89,6 +104,7 @@ Status Index::replace_listed(const Call& call, std::span<const int64_t> rows, co
     NF_TRY(store_->set_live(left, false, call));
   }
   lists.take(plan, moved_lists, moved);
+  assigned.note(from, listed_.get());
   return {};
 }
 
@@ -145,6 +161,7 @@ Status Index::compact_lists(const Call& call, Context& context, nf_compact* requ
   work->finish(&store_, &listed_, &live_);
   if (training_ != nullptr) training_->renumber();
   if (list_training_ != nullptr) list_training_->renumber();
+  list_maintenance_.reset();
   return {};
 }
 
@@ -200,8 +217,9 @@ Status Index::write_lists(const Call& call, Context& context, const MatrixView& 
   NF_TRY(CoarseQuantizer::create(call, context.device(), metric(), dim(), std::move(values), &coarse));
   std::unique_ptr<Store> store;
   NF_TRY(new_store(call, context, rows(), "its lists", &store));
-  ListBuild build(std::move(store), std::move(coarse), build_source(), false,
-                  std::vector<int32_t>(list_of_row, list_of_row + row_count));
+  KnownLists known;
+  known.of_row.assign(list_of_row, list_of_row + row_count);
+  ListBuild build(std::move(store), std::move(coarse), build_source(), false, std::move(known));
   if (from.calibration != nullptr)
     build.take_recall(RecallModel({from.calibration, static_cast<size_t>(NF_CALIBRATION)}));
   while (!build.is_done()) {
@@ -217,6 +235,7 @@ void Index::take_lists(ListBuild* build) {
   compaction_.reset();  // their copies lie elsewhere
   list_compaction_.reset();
   list_training_.reset();
+  list_maintenance_.reset();
   build->finish(&store_, &listed_, &live_);
 }
 

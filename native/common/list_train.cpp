@@ -30,6 +30,25 @@ int64_t lists_for(int64_t rows) {
 int32_t clustered_metric(int32_t metric) { return metric == NF_POINCARE ? NF_L2SQ : clustered_as(metric); }
 }  // namespace
 
+Points points_for(int32_t metric, int64_t dim, int64_t count) {
+  Points points;
+  points.metric = clustered_metric(metric);
+  points.dim = dim;
+  points.rows.assign(static_cast<size_t>(count * points.stride()), 0.0f);
+  points.weights.assign(static_cast<size_t>(count), 1);
+  return points;
+}
+
+void set_point(int32_t metric, const float* row, double squared, int64_t i, Points* points) {
+  float* const to = points->rows.data() + i * points->stride();
+  // A zero row, which dot and L2 take, has no direction: of dot it counts for nothing.
+  if (points->metric != NF_COSINE || squared > 0)
+    prepare_query(points->metric, row, points->dim, squared, to);
+  points->weights[static_cast<size_t>(i)] = metric == NF_DOT ? std::sqrt(squared) : 1;
+}
+
+Piece clustering_piece(const Points& points) { return {kPieceProducts, kBlockFloats / points.stride()}; }
+
 void ListTraining::renumber() {
   build_.reset();
   if (phase_ == Phase::kRead && request_.own_rows) phase_ = Phase::kChoose;
@@ -52,11 +71,7 @@ Status ListTraining::choose(const Call& call, const ListBuild::Source& from) {
   Random random(request_.seed);
   numbers_ = strata(all, std::min(all, wanted), &random);
   if (request_.own_rows) to_live_rows(from.live, &numbers_);
-  points_ = {};
-  points_.metric = clustered_metric(from.rules.metric);
-  points_.dim = from.dim;
-  points_.rows.assign(numbers_.size() * static_cast<size_t>(points_.stride()), 0.0f);
-  points_.weights.assign(numbers_.size(), 1);
+  points_ = points_for(from.rules.metric, from.dim, static_cast<int64_t>(numbers_.size()));
   read_ = 0;
   return {};
 }
@@ -81,15 +96,10 @@ Status ListTraining::read(const Call& call, const ListBuild::Source& from, const
       NF_TRY(check_vectors(call, "data row", rows[static_cast<size_t>(i)], from.rules, given, &squared));
       std::copy_n(given.data, dim, row);
     }
-    float* const to = points_.rows.data() + read_ * points_.stride();
-    // A zero row, which dot and L2 take, has no direction: of dot it counts for nothing.
-    if (points_.metric != NF_COSINE || squared > 0) prepare_query(points_.metric, row, dim, squared, to);
-    points_.weights[static_cast<size_t>(read_)] = from.rules.metric == NF_DOT ? std::sqrt(squared) : 1;
+    set_point(from.rules.metric, row, squared, read_, &points_);
   }
   return {};
 }
-
-Piece ListTraining::piece() const { return {kPieceProducts, kBlockFloats / points_.stride()}; }
 
 Status ListTraining::begin_clustering() {
   LloydOptions options;
@@ -115,7 +125,7 @@ Status ListTraining::begin_clustering() {
 
 Status ListTraining::cluster(const Call& call, Context& context, const ListBuild::Source& from) {
   Passed passed;
-  NF_TRY(clustering_->advance(call, context, piece(), &passed));
+  NF_TRY(clustering_->advance(call, context, clustering_piece(points_), &passed));
   if (!clustering_->is_done()) return {};
   std::vector<float> values = clustering_->lloyd().centroids().rows();
   clustering_.reset();
@@ -138,7 +148,7 @@ Status ListTraining::advance(const Call& call, Context& context, const ListBuild
       NF_TRY(read(call, from, now));
       return read_ == static_cast<int64_t>(numbers_.size()) ? begin_clustering() : Status();
     case Phase::kStart:
-      NF_TRY(levels_->advance(call, context, piece(), &passed));
+      NF_TRY(levels_->advance(call, context, clustering_piece(points_), &passed));
       return levels_->is_done() ? begin_clustering() : Status();
     case Phase::kCluster:
       return cluster(call, context, from);

@@ -13,6 +13,13 @@
 
 namespace nearfield {
 
+// Puts row `i` of an index, as it is stored, among the points that are clustered into lists.
+void set_point(int32_t metric, const float* row, double squared, int64_t i, Points* points);
+// Room for so many of them.
+Points points_for(int32_t metric, int64_t dim, int64_t count);
+// How much of a clustering is done between two looks at the clock.
+Piece clustering_piece(const Points& points);
+
 class ListTraining {
  public:
   explicit ListTraining(const TrainRequest& request) : request_(request) {}
@@ -41,7 +48,6 @@ class ListTraining {
   Status choose(const Call& call, const ListBuild::Source& from);
   Status read(const Call& call, const ListBuild::Source& from, const TrainRequest& now);
   Status begin_clustering();
-  Piece piece() const;
   Status cluster(const Call& call, Context& context, const ListBuild::Source& from);
 
   const TrainRequest request_;

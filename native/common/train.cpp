@@ -189,7 +189,9 @@ Status Index::train(const Call& call, const TrainRequest& request, nf_step* step
         request, step->budget_ns != 0 ? std::min<std::chrono::nanoseconds>(budget, kPatience) : kPatience,
         &waits, &fitted));
     if (fitted) {
-      compaction_.reset();  // its copies have the codes of before
+      compaction_.reset();  // their copies have the codes of before
+      list_compaction_.reset();
+      list_maintenance_.reset();
       store_->set_basis(training->basis());
       loosening_ = Loosening(training->tail_share());
     }

@@ -55,7 +55,7 @@ typedef struct nf_call {        /* how one call may end early; read between disp
   uint32_t struct_size, flags;
   int64_t timeout_ns;           /* 0: none. Past it: NF_DEADLINE_EXCEEDED */
   const uint32_t *cancel;       /* NULL, or a word any thread may set non-zero: NF_CANCELLED */
-  int64_t *progress;            /* NULL, or 3 words written relaxed: phase (1 check, 2 copy, 3 compact, 4 train), rows done, rows in all */
+  int64_t *progress;            /* NULL, or 3 words written relaxed: phase (1 check, 2 copy, 3 compact, 4 train, 5 maintain), rows done, rows in all */
   nf_error *error;              /* NULL, or where to describe a failure */
 } nf_call;
 
@@ -227,6 +227,12 @@ typedef struct nf_lists {       /* for snapshots */
                                                     NULL, and it is measured anew */
 } nf_lists;
 
+typedef struct nf_maintain {    /* all out, written by the last step, 0 before */
+  uint32_t struct_size, flags;
+  int64_t split, merged;        /* lists: those that were split into several, and those whose rows went to others */
+  int64_t moved;                /* rows that went to another list than theirs, dead ones among them */
+} nf_maintain;
+
 typedef struct nf_index_info {
   uint32_t struct_size; int32_t trained;
   int64_t rows, live_rows, capacity;
@@ -240,6 +246,8 @@ typedef struct nf_index_info {
   double loosening;             /* the share of |y|^2 beyond the first quarter of the coordinates, of rows added since the training, over that of
                                    its sample. From about 2 on a new training pays; 0: not trained, or nothing added since */
   int32_t lists, reserved;      /* IVF: how many there are; 0: not trained */
+  double drift;                 /* IVF: how much farther from their centroids the rows are on average than those that the lists were trained on
+                                   (|v-c|^2), by samples: 0.1 is a tenth. From about 0.1 on a new training pays; 0: no farther, or not trained */
 } nf_index_info;
 
 /* One typedef per function: jextract keeps parameter names of typedefs, not of inline pointers. */
@@ -253,7 +261,7 @@ typedef nf_status nf_kmeans_fn(nf_context *context, const nf_kmeans *kmeans, nf_
 typedef nf_status nf_assign_fn(nf_context *context, const nf_assign *request, nf_call *call);
 typedef nf_status nf_quantize_fn(nf_context *context, const nf_quantize *request, nf_call *call);
 /* Bytes on the device for desc->capacity rows, before anything is allocated: while building, and at rest.
- * A compaction holds a second copy of the live rows until its last step, which is not in it, and a training of lists one of all rows. */
+ * A compaction holds a second copy of the live rows until its last step, which is not in it, and a training or a maintenance of lists one of all rows. */
 typedef nf_status nf_index_estimate_fn(nf_context *context, const nf_index_desc *desc, uint64_t *peak_bytes, uint64_t *bytes, nf_call *call);
 typedef nf_status nf_index_create_fn(nf_context *context, const nf_index_desc *desc, nf_index **out, nf_call *call);
 typedef void nf_index_destroy_fn(nf_index *index);
@@ -283,6 +291,15 @@ typedef nf_status nf_index_search_fn(nf_index *index, const nf_search *search, n
 typedef nf_status nf_index_score_fn(nf_index *index, const nf_score *score, nf_call *call);
 typedef nf_status nf_index_read_lists_fn(nf_index *index, nf_lists *lists, nf_call *call);
 typedef nf_status nf_index_write_lists_fn(nf_index *index, const nf_lists *lists, nf_call *call);
+/* IVF: splits the lists that hold more than four times the mean of live rows, and 64, into parts of about the mean, and lets those below an
+ * eighth of it go, whose rows go to the nearest of the others. Rows of other lists go where a new centroid is nearer than their own.
+ * Row numbers stay. Lists are built beside the index, as by a training: answers are those before until the last step; rows added,
+ * replaced or removed between steps are kept; one that fails leaves the index as it was, and gives its memory back. Where there is nothing to do, it
+ * is done with that step, and so on an index that is not trained. New lists may draw rows from those nearby and grow too large in their turn:
+ * maintain until split and merged are 0, which they come to be. Rows that all but coincide are no reason to
+ * split. A training, a compaction or write_lists that ends meanwhile ends it, as does a step->position that is not where the last step
+ * ended: it begins anew. When it ends, a compaction begins anew. One caller at a time maintains an index. Flat: NF_FAILED_PRECONDITION. */
+typedef nf_status nf_index_maintain_fn(nf_index *index, nf_maintain *request, nf_step *step, nf_call *call);
 
 typedef struct nf_api { /* no entry is ever NULL below struct_size; an unfit one returns NF_UNIMPLEMENTED */
   uint32_t struct_size, abi_major, abi_minor, reserved;
@@ -309,7 +326,8 @@ typedef struct nf_api { /* no entry is ever NULL below struct_size; an unfit one
   nf_index_search_fn *index_search;
   nf_index_score_fn *index_score;
   nf_index_read_lists_fn *index_read_lists;
-  nf_index_write_lists_fn *index_write_lists; /* append below; never reorder, never remove */
+  nf_index_write_lists_fn *index_write_lists;
+  nf_index_maintain_fn *index_maintain; /* append below; never reorder, never remove */
 } nf_api;
 
 #if defined(_WIN32)

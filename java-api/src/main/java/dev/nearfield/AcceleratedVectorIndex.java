@@ -209,6 +209,25 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
    */
   CompletableFuture<TrainingReport> train(TrainingRequest request);
 
+  /**
+   * Keeps the lists of an index of {@link IndexSpec.Ivf} even: those with more than four times the
+   * mean of vectors are split, those with less than an eighth go, and their vectors to the nearest
+   * of the others; from any list, what is nearer to a new one. In rounds until none is left, and
+   * each in steps with other requests in between, as {@link #train(TrainingRequest)}: answers are
+   * those of before until the last step of a round; what is added, replaced or removed meanwhile is
+   * kept, and handles stay valid. It pays from time to time while vectors come that are unlike
+   * those of the training, and is done at once where there is nothing to do, as in an index that is
+   * not trained, or on a device that has no lists. {@link IndexStats#drift} tells when a training
+   * is better. Room for a second copy of the vectors is needed meanwhile. When the index moves, it
+   * goes on there.
+   *
+   * <p>Cancelling the future ends it, also half-way, with the index as the last round has left it.
+   *
+   * @return completed exceptionally with {@link DeviceOutOfMemoryException} when there is no room
+   * @throws IllegalArgumentException when the index is flat
+   */
+  CompletableFuture<MaintenanceReport> maintain();
+
   /** Counters as of the last finished step; never waits for the device. */
   IndexStats stats();
 

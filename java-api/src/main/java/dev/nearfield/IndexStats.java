@@ -40,6 +40,14 @@ public interface IndexStats {
   /** The same of the largest. */
   long largestList();
 
+  /**
+   * How much farther from the centroids of their lists the vectors are on average than those that
+   * the lists were trained on, in squared distance and by samples: 0.1 is a tenth, from about which
+   * on {@link AcceleratedVectorIndex#train()} pays. 0 where they are not farther, without lists,
+   * and after a move to another device.
+   */
+  double drift();
+
   /** Bytes of the slot and row tables, which are in the memory of the host, outside the heap. */
   long hostBytes();
 

@@ -370,6 +370,92 @@ class ListsTest {
     }
   }
 
+  /** Vectors about one of those there are: its list outgrows the others. */
+  private float[][] crowd(float[][] rows, int count) {
+    float[][] near = new float[count][DIM];
+    for (int i = 0; i < count; i++) {
+      for (int j = 0; j < DIM; j++) {
+        near[i][j] = 0.9f * rows[3][j] + 0.1f * rows[i % rows.length][j];
+      }
+    }
+    return near;
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void listsAreKeptEven(BackendKind kind, Metric metric) throws Exception {
+    float[][] queries = data.vectors(1, queries(kind), metric);
+    float[][] rows = data.vectors(2, rows(kind), metric);
+    try (AcceleratedVectorIndex flat = builder(kind, metric).build();
+        AcceleratedVectorIndex listed = builder(kind, metric).spec(IndexSpec.ivf(LISTS)).build()) {
+      boolean served = listed.placement().listed();
+      refused("maintain: this index is flat", flat::maintain);
+      assertEquals(0, done(listed.maintain()).split(), "untrained");
+      flat.addAll(VectorBatch.of(rows));
+      listed.addAll(VectorBatch.of(rows));
+      done(listed.train());
+      assertEquals(0, listed.stats().drift());
+      float[][] many = crowd(rows, 2 * rows(kind));
+      VectorHandles same = flat.addAll(VectorBatch.of(many));
+      VectorHandles handles = listed.addAll(VectorBatch.of(many));
+      compare(flat, listed, queries, "grown");
+      MaintenanceReport report = done(listed.maintain());
+      assertEquals(served, report.split() > 0 && report.moved() > 0, report.toString());
+      assertTrue(report.took().isPositive());
+      int lists = compare(flat, listed, queries, "split");
+      assertEquals(served, lists > LISTS);
+      assertTrue(listed.stats().largestList() * lists <= 5L * 3 * rows(kind), "" + listed.stats());
+
+      List<VectorHandle> gone = new ArrayList<>();
+      List<VectorHandle> goneToo = new ArrayList<>();
+      for (int i = 0; i < many.length; i++) {
+        gone.add(handles.get(i));
+        goneToo.add(same.get(i));
+      }
+      listed.removeAll(VectorHandles.of(gone));
+      flat.removeAll(VectorHandles.of(goneToo));
+      report = done(listed.maintain());
+      assertEquals(served, report.merged() > 0, report.toString());
+      compare(flat, listed, queries, "merged");
+      done(listed.compact());
+      done(flat.compact());
+      compare(flat, listed, queries, "compacted");
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("backends")
+  void searchesAndChangesGoOnWhileItIsMaintained(BackendKind kind) throws Exception {
+    float[][] queries = data.vectors(1, queries(kind), Metric.L2_SQUARED);
+    float[][] rows = data.vectors(2, many(kind), Metric.L2_SQUARED);
+    try (AcceleratedVectorIndex flat = builder(kind, Metric.L2_SQUARED).build();
+        AcceleratedVectorIndex listed =
+            builder(kind, Metric.L2_SQUARED).spec(IndexSpec.ivf(40)).build()) {
+      flat.addAll(VectorBatch.of(rows));
+      listed.addAll(VectorBatch.of(rows));
+      done(listed.train());
+      VectorBatch crowd = VectorBatch.of(crowd(rows, many(kind)));
+      flat.addAll(crowd);
+      listed.addAll(crowd);
+      SearchResult truth = flat.search(Embeddings.request(queries).build());
+      CompletableFuture<MaintenanceReport> cancelled = listed.maintain();
+      listed.search(Embeddings.request(queries).build());
+      cancelled.cancel(false);
+      CompletableFuture<MaintenanceReport> maintenance = listed.maintain();
+      int searched = 0;
+      do {
+        data.assertSame(
+            truth,
+            listed.search(Embeddings.request(queries).exact(true).build()),
+            "search " + searched);
+        listed.remove(listed.add(data.vectors(5, 1, Metric.L2_SQUARED)[0]));
+        searched++;
+      } while (!maintenance.isDone());
+      assertEquals(listed.placement().listed(), maintenance.get().split() > 0);
+      compare(flat, listed, queries, "after " + searched + " searches");
+    }
+  }
+
   private static void refused(Class<? extends Throwable> type, String message, Executable call) {
     Throwable thrown = assertThrows(Throwable.class, call);
     Throwable cause =

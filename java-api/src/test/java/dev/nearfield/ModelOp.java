@@ -68,6 +68,11 @@ public sealed interface ModelOp {
    */
   record Train(int lists, boolean waits) implements ModelOp {}
 
+  /**
+   * @param waits as of {@link Train}
+   */
+  record Maintain(boolean waits) implements ModelOp {}
+
   record Compact() implements ModelOp {}
 
   record Stats() implements ModelOp {}
@@ -82,13 +87,16 @@ public sealed interface ModelOp {
     Vectors vectors = new Vectors(random, metric, dim);
     List<ModelOp> ops = new ArrayList<>();
     for (int i = 0; i < length; i++) {
-      ops.add(trains && random.nextInt(12) == 0 ? training(random) : next(random, vectors));
+      ops.add(trains && random.nextInt(8) == 0 ? training(random) : next(random, vectors));
     }
     return ops;
   }
 
   private static ModelOp training(Random random) {
     boolean waits = random.nextBoolean();
+    if (random.nextBoolean()) {
+      return new Maintain(waits);
+    }
     return new Train(waits && random.nextBoolean() ? 1 + random.nextInt(12) : 0, waits);
   }
 

@@ -33,7 +33,9 @@ public class ModelRun {
   private final Metric metric;
   private final List<Entry> live = new ArrayList<>();
   private final List<VectorHandle> stale = new ArrayList<>();
-  private @Nullable CompletableFuture<TrainingReport> training; // that nobody has waited for
+  // That nobody has waited for.
+  private @Nullable CompletableFuture<TrainingReport> training;
+  private @Nullable CompletableFuture<MaintenanceReport> maintenance;
 
   public ModelRun(AcceleratedVectorIndex index, Metric metric) {
     this.index = index;
@@ -115,6 +117,7 @@ public class ModelRun {
       }
       case ModelOp.Search search -> search(search);
       case ModelOp.Train train -> train(train);
+      case ModelOp.Maintain(boolean waits) -> maintain(waits);
       case ModelOp.Compact() -> {
         index.compact().join();
         require(index.stats().deleted() == 0, "left %d dead rows", index.stats().deleted());
@@ -128,6 +131,22 @@ public class ModelRun {
             live.size());
       }
     }
+  }
+
+  private void maintain(boolean waits) {
+    trained();
+    int before = index.stats().lists();
+    CompletableFuture<MaintenanceReport> future = index.maintain();
+    if (!waits) {
+      maintenance = future;
+      return;
+    }
+    MaintenanceReport report = future.join();
+    int lists = index.stats().lists();
+    boolean none = report.split() == 0 && report.merged() == 0;
+    require(!none || lists == before && report.moved() == 0, "%s, %d lists", report, lists);
+    require(lists >= before - report.merged() + report.split(), "%s, %d lists", report, lists);
+    require(lists > 0 == before > 0, "%d lists, before %d", lists, before);
   }
 
   private void train(ModelOp.Train train) {
@@ -160,8 +179,16 @@ public class ModelRun {
     }
   }
 
-  /** Waits for a training that was left alone: only one or no vector at its begin is too few. */
+  /**
+   * Waits for a training or a maintenance that was left alone: of a training only one or no vector
+   * at its begin is too few.
+   */
   private void trained() {
+    CompletableFuture<MaintenanceReport> kept = maintenance;
+    maintenance = null;
+    if (kept != null) {
+      kept.join();
+    }
     CompletableFuture<TrainingReport> last = training;
     training = null;
     if (last != null) {
@@ -243,7 +270,9 @@ public class ModelRun {
   /** Asks for that; answers whether every vector is looked at then. */
   private boolean reach(ModelOp.Reach reach, SearchRequest.Builder request) {
     int lists = index.stats().lists();
-    boolean known = training == null; // else there may be others by the time of the search
+    boolean known =
+        training == null
+            && maintenance == null; // else there may be others by the time of the search
     switch (reach) {
       case UNSAID -> {}
       case ONE -> request.probes(1);

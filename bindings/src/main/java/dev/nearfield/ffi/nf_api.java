@@ -44,6 +44,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     nf_index_score_fn *index_score;
  *     nf_index_read_lists_fn *index_read_lists;
  *     nf_index_write_lists_fn *index_write_lists;
+ *     nf_index_maintain_fn *index_maintain;
  * }
  * }
  */
@@ -82,7 +83,8 @@ public class nf_api {
         nearfield_h.C_POINTER.withName("index_search"),
         nearfield_h.C_POINTER.withName("index_score"),
         nearfield_h.C_POINTER.withName("index_read_lists"),
-        nearfield_h.C_POINTER.withName("index_write_lists")
+        nearfield_h.C_POINTER.withName("index_write_lists"),
+        nearfield_h.C_POINTER.withName("index_maintain")
     ).withName("nf_api");
 
     /**
@@ -1366,6 +1368,50 @@ public class nf_api {
      */
     public static void index_write_lists(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(index_write_lists$LAYOUT, index_write_lists$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout index_maintain$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("index_maintain"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * nf_index_maintain_fn *index_maintain
+     * }
+     */
+    public static final AddressLayout index_maintain$layout() {
+        return index_maintain$LAYOUT;
+    }
+
+    private static final long index_maintain$OFFSET = $LAYOUT.byteOffset(groupElement("index_maintain"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * nf_index_maintain_fn *index_maintain
+     * }
+     */
+    public static final long index_maintain$offset() {
+        return index_maintain$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * nf_index_maintain_fn *index_maintain
+     * }
+     */
+    public static MemorySegment index_maintain(MemorySegment struct) {
+        return struct.get(index_maintain$LAYOUT, index_maintain$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * nf_index_maintain_fn *index_maintain
+     * }
+     */
+    public static void index_maintain(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(index_maintain$LAYOUT, index_maintain$OFFSET, fieldValue);
     }
 
     /**

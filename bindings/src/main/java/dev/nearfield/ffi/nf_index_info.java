@@ -34,6 +34,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     double loosening;
  *     int32_t lists;
  *     int32_t reserved;
+ *     double drift;
  * }
  * }
  */
@@ -62,7 +63,8 @@ public class nf_index_info {
         nearfield_h.C_INT.withName("level_dims"),
         nearfield_h.C_DOUBLE.withName("loosening"),
         nearfield_h.C_INT.withName("lists"),
-        nearfield_h.C_INT.withName("reserved")
+        nearfield_h.C_INT.withName("reserved"),
+        nearfield_h.C_DOUBLE.withName("drift")
     ).withName("nf_index_info");
 
     /**
@@ -906,6 +908,50 @@ public class nf_index_info {
      */
     public static void reserved(MemorySegment struct, int fieldValue) {
         struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble drift$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("drift"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double drift
+     * }
+     */
+    public static final OfDouble drift$layout() {
+        return drift$LAYOUT;
+    }
+
+    private static final long drift$OFFSET = $LAYOUT.byteOffset(groupElement("drift"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double drift
+     * }
+     */
+    public static final long drift$offset() {
+        return drift$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double drift
+     * }
+     */
+    public static double drift(MemorySegment struct) {
+        return struct.get(drift$LAYOUT, drift$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double drift
+     * }
+     */
+    public static void drift(MemorySegment struct, double fieldValue) {
+        struct.set(drift$LAYOUT, drift$OFFSET, fieldValue);
     }
 
     /**

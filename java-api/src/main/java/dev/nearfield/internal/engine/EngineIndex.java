@@ -79,6 +79,15 @@ public interface EngineIndex extends AutoCloseable {
    */
   TrainStep trainStep(Training how, long position, long budgetNanos, Engine.CallControl control);
 
+  /**
+   * One step of splitting lists that hold too many rows and of letting those go that hold too few.
+   * Until the last step searches go by the lists that there were before; where all stay as they
+   * are, and where there are none yet, the first step is the last.
+   *
+   * @param position where the last step ended, 0 at first
+   */
+  MaintainStep maintainStep(long position, long budgetNanos, Engine.CallControl control);
+
   /** The lists of an index that is trained; null while there are none. */
   @Nullable Lists readLists(Engine.CallControl control);
 
@@ -95,6 +104,9 @@ public interface EngineIndex extends AutoCloseable {
   record CompactStep(long first, long end, boolean done) {}
 
   record TrainStep(long position, boolean done) {}
+
+  /** With the last step: lists that were split and merged, and rows that changed their list. */
+  record MaintainStep(long position, boolean done, long split, long merged, long moved) {}
 
   /**
    * What is to be trained, and on what; numbers are 0 where nothing is said, and of lists but for
@@ -137,9 +149,13 @@ public interface EngineIndex extends AutoCloseable {
     }
   }
 
-  /** How many lists there are, and the rows in the smallest and the largest, dead ones included. */
-  record ListSizes(int count, long smallest, long largest) {
-    public static final ListSizes NONE = new ListSizes(0, 0, 0);
+  /**
+   * How many lists there are, and the rows in the smallest and the largest, dead ones included.
+   *
+   * @param drift how much farther from their centroids the rows are than those of the training were
+   */
+  record ListSizes(int count, long smallest, long largest, double drift) {
+    public static final ListSizes NONE = new ListSizes(0, 0, 0, 0);
   }
 
   /**

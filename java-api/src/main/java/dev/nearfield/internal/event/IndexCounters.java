@@ -134,6 +134,7 @@ public final class IndexCounters {
         gauges.lists.count(),
         gauges.lists.smallest(),
         gauges.lists.largest(),
+        gauges.lists.drift(),
         gauges.hostBytes,
         counts.queries,
         counts.certified,

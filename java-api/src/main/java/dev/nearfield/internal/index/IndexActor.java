@@ -338,9 +338,9 @@ final class IndexActor implements DeviceOwner.Turn {
           compactor.ask(compact);
         }
       }
-      case TrainJob train -> {
-        if (train.start()) {
-          listTrainer.ask(train);
+      case ListJob<?> job -> {
+        if (job.start()) {
+          listTrainer.ask(job);
         }
       }
       case MoveJob move -> {

@@ -6,6 +6,7 @@ import dev.nearfield.CompactionReport;
 import dev.nearfield.Encoding;
 import dev.nearfield.IndexSpec;
 import dev.nearfield.IndexStats;
+import dev.nearfield.MaintenanceReport;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
 import dev.nearfield.SearchRequest;
@@ -274,14 +275,25 @@ final class IndexFront implements AcceleratedVectorIndex {
 
   @Override
   public CompletableFuture<TrainingReport> train(TrainingRequest request) {
-    if (!(config.spec() instanceof IndexSpec.Ivf spec)) {
-      throw new IllegalArgumentException(
-          "train: this index is flat, it has no lists; build it with IndexSpec.ivf(lists)");
-    }
+    IndexSpec.Ivf spec = listed("train");
     StackRoom.require();
     FitSample data = request.vectors().map(batch -> intake.sample("train", batch)).orElse(null);
     TrainJob job = TrainJob.of(timeout, request, spec, data, completer);
     return submitAsync(job, Function.identity());
+  }
+
+  @Override
+  public CompletableFuture<MaintenanceReport> maintain() {
+    listed("maintain");
+    return submitAsync(new MaintainJob(timeout), Function.identity());
+  }
+
+  private IndexSpec.Ivf listed(String operation) {
+    if (config.spec() instanceof IndexSpec.Ivf spec) {
+      return spec;
+    }
+    throw new IllegalArgumentException(
+        operation + ": this index is flat, it has no lists; build it with IndexSpec.ivf(lists)");
   }
 
   @Override

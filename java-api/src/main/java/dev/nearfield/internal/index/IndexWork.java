@@ -308,12 +308,12 @@ final class IndexWork {
   }
 
   /**
-   * The same of lists, which its caller may stop, too; without lists there is nothing to do but to
-   * refuse what would be refused with them.
+   * One step of what is done to lists, which its caller may stop, too; without lists there is
+   * nothing to do but to refuse what would be refused with them.
    *
    * @param position negative before the first step
    */
-  Object trainListsStep(TrainJob job, long position, long budgetNanos) {
+  Object listStep(ListJob<?> job, long position, long budgetNanos) {
     try {
       CancelWord.Batch batch = cancel.arm();
       job.join(batch); // of one that is to be stopped, the word is set when the device looks
@@ -323,17 +323,15 @@ final class IndexWork {
       }
       EngineIndex.TrainStep step =
           state.options().listed()
-              ? state
-                  .rows()
-                  .trainStep(job.how, Math.max(0, position), budgetNanos, control(Long.MAX_VALUE))
+              ? job.step(state.rows(), Math.max(0, position), budgetNanos, control(Long.MAX_VALUE))
               : new EngineIndex.TrainStep(0, true);
-      if (step.done() && state.options().listed()) {
+      if (step.done() && state.options().listed() && job instanceof TrainJob) {
         counters.trained();
       }
       publish();
       return step;
     } catch (RuntimeException | Error e) {
-      return failed("train", e);
+      return failed(job.operation(), e);
     } finally {
       cancel.disarm();
     }

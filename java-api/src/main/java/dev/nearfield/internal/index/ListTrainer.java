@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.nearfield.internal.index;
 
-import dev.nearfield.TrainingReport;
 import dev.nearfield.internal.engine.EngineIndex;
 import dev.nearfield.internal.table.IndexState;
 import dev.nearfield.internal.turn.DeviceOwner;
@@ -10,19 +9,25 @@ import java.util.ArrayDeque;
 import java.util.concurrent.CancellationException;
 import org.jspecify.annotations.Nullable;
 
-/** Trainings of the lists of an index, one after the other, each a step at a time. In a turn. */
+/**
+ * Trainings and maintenances of the lists of an index, one after the other, each a step at a time.
+ * In a turn.
+ */
 final class ListTrainer {
-  private final ArrayDeque<TrainJob> asked = new ArrayDeque<>();
-  private @Nullable TrainJob running;
+  private final ArrayDeque<ListJob<?>> asked = new ArrayDeque<>();
+  private @Nullable ListJob<?> running;
   private @Nullable Object outcome; // of the one that has ended, until its caller knows
   private long position;
   private long startedNanos;
 
-  void ask(TrainJob job) {
+  /** How one that has succeeded has ended. */
+  private record Done(int lists, Duration took) {}
+
+  void ask(ListJob<?> job) {
     asked.add(job);
   }
 
-  /** Whether a training is under way: no compaction may begin. */
+  /** Whether one is under way: no compaction may begin. */
   boolean running() {
     return running != null;
   }
@@ -35,9 +40,9 @@ final class ListTrainer {
   /** Fails those whose callers do not wait any more, and that have not begun. */
   void endStopped() {
     for (int i = asked.size(); i > 0; i--) {
-      TrainJob job = asked.remove();
+      ListJob<?> job = asked.remove();
       if (job.cancelRequested()) {
-        job.fail(new CancellationException("train: cancelled by the caller"));
+        job.fail(new CancellationException(job.operation() + ": cancelled by the caller"));
       } else {
         asked.add(job);
       }
@@ -45,7 +50,7 @@ final class ListTrainer {
   }
 
   void step(IndexState index, IndexWork worker) {
-    TrainJob job = running;
+    ListJob<?> job = running;
     if (job == null) {
       job = asked.remove();
       running = job;
@@ -60,24 +65,23 @@ final class ListTrainer {
     }
   }
 
-  /** Null while there is more to do, else a report or a throwable. */
-  private @Nullable Object next(TrainJob job, IndexState index, IndexWork worker) {
-    Object step = worker.trainListsStep(job, position, DeviceOwner.TURN_NANOS);
+  /** Null while there is more to do, else how it ended: done, or a throwable. */
+  private @Nullable Object next(ListJob<?> job, IndexState index, IndexWork worker) {
+    Object step = worker.listStep(job, position, DeviceOwner.TURN_NANOS);
     if (step instanceof EngineIndex.TrainStep(long passed, boolean done)) {
       position = passed;
       job.progress(done ? index.rowCount() : passed, index.rowCount());
       return done
-          ? new TrainingReport(
-              index.lists().count(), Duration.ofNanos(System.nanoTime() - startedNanos))
+          ? new Done(index.lists().count(), Duration.ofNanos(System.nanoTime() - startedNanos))
           : null;
     }
     return step;
   }
 
   /** Where there is no memory to tell it, the next turn goes on with it. */
-  private void tell(TrainJob job, Object how) {
-    if (how instanceof TrainingReport report) {
-      job.succeed(report);
+  private void tell(ListJob<?> job, Object how) {
+    if (how instanceof Done(int lists, Duration took)) {
+      job.succeed(lists, took);
     } else {
       job.fail((Throwable) how);
     }
@@ -85,7 +89,7 @@ final class ListTrainer {
     outcome = null;
   }
 
-  /** The index has moved: the training that was under way begins anew there. */
+  /** The index has moved: what was under way begins anew there. */
   void moved() {
     if (running != null) {
       asked.addFirst(running);
@@ -95,7 +99,7 @@ final class ListTrainer {
   }
 
   void failAll(Throwable cause) {
-    TrainJob job = running;
+    ListJob<?> job = running;
     if (job != null) {
       job.fail(cause);
     }

@@ -4,17 +4,19 @@ package dev.nearfield.internal.index;
 import dev.nearfield.IndexSpec;
 import dev.nearfield.TrainingReport;
 import dev.nearfield.TrainingRequest;
+import dev.nearfield.internal.engine.Engine;
+import dev.nearfield.internal.engine.EngineIndex;
+import dev.nearfield.internal.engine.EngineIndex.TrainStep;
 import dev.nearfield.internal.engine.EngineIndex.Training;
 import dev.nearfield.internal.engine.FitSample;
-import dev.nearfield.internal.turn.Change;
 import dev.nearfield.internal.turn.Completer;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
-/** A training of lists that a caller asks for. It may be stopped between and in its steps. */
-final class TrainJob extends Change<TrainingReport> {
-  final Training how;
+/** A training of lists that a caller asks for. */
+final class TrainJob extends ListJob<TrainingReport> {
+  private final Training how;
   private final Completer completer;
   private final TrainingRequest.@Nullable ProgressListener listener;
   private final AtomicBoolean telling = new AtomicBoolean();
@@ -54,7 +56,7 @@ final class TrainJob extends Change<TrainingReport> {
     return new TrainJob(timeout, how, completer, request.progress().orElse(null));
   }
 
-  /** Refuses what cannot be done with so many vectors, whether or not there are lists here. */
+  @Override
   void check(int live) {
     FitSample data = how.data();
     int from = data == null ? live : data.count();
@@ -68,7 +70,18 @@ final class TrainJob extends Change<TrainingReport> {
     }
   }
 
-  /** So far it is. The listener hears of the newest, one call at a time. In a turn. */
+  @Override
+  TrainStep step(EngineIndex rows, long position, long budgetNanos, Engine.CallControl control) {
+    return rows.trainStep(how, position, budgetNanos, control);
+  }
+
+  @Override
+  TrainingReport report(int lists, Duration took) {
+    return new TrainingReport(lists, took);
+  }
+
+  /** The listener hears of the newest, one call at a time. */
+  @Override
   void progress(long done, long total) {
     if (listener != null) {
       progress = new TrainingRequest.Progress(done, total);

@@ -21,6 +21,7 @@ import dev.nearfield.ffi.nf_index_destroy_fn;
 import dev.nearfield.ffi.nf_index_estimate_fn;
 import dev.nearfield.ffi.nf_index_info;
 import dev.nearfield.ffi.nf_index_info_fn;
+import dev.nearfield.ffi.nf_index_maintain_fn;
 import dev.nearfield.ffi.nf_index_read_fn;
 import dev.nearfield.ffi.nf_index_read_lists_fn;
 import dev.nearfield.ffi.nf_index_replace_fn;
@@ -34,6 +35,7 @@ import dev.nearfield.ffi.nf_knn;
 import dev.nearfield.ffi.nf_knn_fn;
 import dev.nearfield.ffi.nf_lists;
 import dev.nearfield.ffi.nf_live;
+import dev.nearfield.ffi.nf_maintain;
 import dev.nearfield.ffi.nf_matrix;
 import dev.nearfield.ffi.nf_quantize;
 import dev.nearfield.ffi.nf_quantize_fn;
@@ -90,6 +92,7 @@ public final class NativeCalls {
   private final MethodHandle indexSetLive;
   private final MethodHandle indexCompact;
   private final MethodHandle indexTrain;
+  private final MethodHandle indexMaintain;
   private final MethodHandle indexSearch;
   private final MethodHandle indexReadLists;
   private final MethodHandle indexWriteLists;
@@ -117,6 +120,7 @@ public final class NativeCalls {
     indexSetLive = bind(table, "index_set_live", nf_index_set_live_fn.descriptor());
     indexCompact = bind(table, "index_compact", nf_index_compact_fn.descriptor());
     indexTrain = bind(table, "index_train", nf_index_train_fn.descriptor());
+    indexMaintain = bind(table, "index_maintain", nf_index_maintain_fn.descriptor());
     indexSearch = bind(table, "index_search", nf_index_search_fn.descriptor());
     indexReadLists = bind(table, "index_read_lists", nf_index_read_lists_fn.descriptor());
     indexWriteLists = bind(table, "index_write_lists", nf_index_write_lists_fn.descriptor());
@@ -385,6 +389,17 @@ public final class NativeCalls {
     room(step, nf_step.layout());
     try {
       return (int) indexTrain.invokeExact(index, request, step, frame.call());
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  int indexMaintain(
+      MemorySegment index, MemorySegment request, MemorySegment step, CallFrame frame) {
+    room(request, nf_maintain.layout());
+    room(step, nf_step.layout());
+    try {
+      return (int) indexMaintain.invokeExact(index, request, step, frame.call());
     } catch (Throwable e) {
       throw rethrown(e);
     }

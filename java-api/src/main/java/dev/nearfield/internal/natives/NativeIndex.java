@@ -7,6 +7,7 @@ import dev.nearfield.ffi.nf_compact;
 import dev.nearfield.ffi.nf_index_info;
 import dev.nearfield.ffi.nf_lists;
 import dev.nearfield.ffi.nf_live;
+import dev.nearfield.ffi.nf_maintain;
 import dev.nearfield.ffi.nf_step;
 import dev.nearfield.ffi.nf_train;
 import dev.nearfield.internal.engine.Engine.CallControl;
@@ -55,7 +56,8 @@ final class NativeIndex implements EngineIndex {
           new ListSizes(
               nf_index_info.lists(info),
               nf_index_info.smallest_list(info),
-              nf_index_info.largest_list(info)));
+              nf_index_info.largest_list(info),
+              nf_index_info.drift(info)));
     }
   }
 
@@ -166,6 +168,24 @@ final class NativeIndex implements EngineIndex {
       int status = calls.indexTrain(index(), request, step, frame);
       engine.check(frame, status, "nf_index_train", this::shortageOfCopy);
       return new TrainStep(nf_step.position(step), nf_step.done(step) != 0);
+    }
+  }
+
+  @Override
+  public MaintainStep maintainStep(long position, long budgetNanos, CallControl control) {
+    try (CallFrame frame = new CallFrame(control)) {
+      MemorySegment request = frame.struct(nf_maintain.layout());
+      MemorySegment step = frame.struct(nf_step.layout());
+      nf_step.budget_ns(step, budgetNanos);
+      nf_step.position(step, position);
+      int status = calls.indexMaintain(index(), request, step, frame);
+      engine.check(frame, status, "nf_index_maintain", this::shortageOfCopy);
+      return new MaintainStep(
+          nf_step.position(step),
+          nf_step.done(step) != 0,
+          nf_maintain.split(request),
+          nf_maintain.merged(request),
+          nf_maintain.moved(request));
     }
   }
 

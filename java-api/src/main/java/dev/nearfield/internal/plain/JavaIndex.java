@@ -208,6 +208,11 @@ final class JavaIndex implements EngineIndex {
   }
 
   @Override
+  public MaintainStep maintainStep(long position, long budgetNanos, Engine.CallControl control) {
+    throw new IllegalStateException("maintain: this index has no lists");
+  }
+
+  @Override
   public @Nullable Lists readLists(Engine.CallControl control) {
     return null;
   }

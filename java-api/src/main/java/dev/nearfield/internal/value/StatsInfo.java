@@ -17,6 +17,7 @@ public record StatsInfo(
     int lists,
     long smallestList,
     long largestList,
+    double drift,
     long hostBytes,
     long queries,
     long certified,

@@ -69,6 +69,8 @@ public final class FakeEngine implements Engine {
   /** Steps that a training takes. */
   public volatile int trainSteps = 3;
 
+  public volatile double drift;
+
   /** What indexes say of theirs, but for bytes. */
   public volatile double loosening;
 

@@ -14,6 +14,7 @@ final class FakeIndex implements EngineIndex {
   private final boolean alone;
   private final boolean listed;
   private int lists; // 0: not trained
+  private boolean maintained; // with the last step
   private int slices;
   private long whole;
 
@@ -49,7 +50,7 @@ final class FakeIndex implements EngineIndex {
         info.deviceBytes() + (coded ? bytes : 0),
         info.workspaceBytes(),
         coded ? new Codes(bytes, whole / 2, whole, engine.loosening) : Codes.NONE,
-        lists == 0 ? ListSizes.NONE : new ListSizes(lists, 0, info.rows()));
+        lists == 0 ? ListSizes.NONE : new ListSizes(lists, 0, info.rows(), engine.drift));
   }
 
   @Override
@@ -121,6 +122,23 @@ final class FakeIndex implements EngineIndex {
       lists = how.lists() == 0 ? 4 : how.lists();
     }
     return new TrainStep(position + 1, done);
+  }
+
+  /**
+   * Takes as many steps as a training; half of the rows find other lists, of which there is one
+   * more. The next time nothing is left to do.
+   */
+  @Override
+  public MaintainStep maintainStep(long position, long budgetNanos, Engine.CallControl control) {
+    engine.enter("maintain", (int) position, 0, 0, control);
+    boolean rests = lists == 0 || maintained;
+    boolean done = rests || position + 1 == engine.trainSteps;
+    maintained = done && !maintained && lists != 0;
+    if (!done || rests) {
+      return new MaintainStep(position + 1, done, 0, 0, 0);
+    }
+    lists++;
+    return new MaintainStep(position + 1, true, 2, 1, rows.info().rows() / 2);
   }
 
   /** One after the other in turn. */

@@ -14,6 +14,7 @@ import dev.nearfield.DeviceLostException;
 import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.IndexClosedException;
 import dev.nearfield.IndexSpec;
+import dev.nearfield.MaintenanceReport;
 import dev.nearfield.Metric;
 import dev.nearfield.Placement;
 import dev.nearfield.SearchRequest;
@@ -151,6 +152,64 @@ class ListTrainerTest {
     assertEquals(6, index.search(near(3).probes(5).exact(true).build()).listsScanned(0));
     engine.open();
     assertEquals(LISTS, done(index.train()).lists(), "as the index says, where nothing is said");
+  }
+
+  @Test
+  void isMaintainedInStepsToo() throws Exception {
+    add(ROWS);
+    assertEquals(0, done(index.maintain()).split(), "there are no lists");
+    done(index.train());
+    engine.hold("maintain");
+    CompletableFuture<MaintenanceReport> maintenance = index.maintain();
+    CompletableFuture<TrainingReport> after = index.train();
+    for (int step = 0; step < engine.trainSteps; step++) {
+      engine.awaitHeld();
+      assertEquals(step, engine.last("maintain").batch(), "position");
+      CompletableFuture<SearchResult> search = index.searchAsync(near(1000).exact(true).build());
+      CompletableFuture<VectorHandle> change = index.addAsync(new float[] {1000});
+      engine.drift = .25;
+      engine.release();
+      assertEquals(ROWS + step, done(search).hitCount(0));
+      done(change);
+      assertFalse(after.isDone() && step < engine.trainSteps - 1);
+    }
+    engine.open(); // it looks whether anything is left
+    MaintenanceReport report = done(maintenance);
+    assertEquals(2, report.split());
+    assertEquals(1, report.merged());
+    assertTrue(report.moved() >= ROWS / 2);
+    assertTrue(report.took().isPositive());
+    assertEquals(LISTS, done(after).lists());
+    assertEquals(.25, index.stats().drift());
+    assertEquals(2, index.stats().trainings(), "a maintenance is none");
+  }
+
+  @Test
+  void aMaintenanceIsCancelledAndMovesAndFailsAsATraining() throws Exception {
+    add(ROWS);
+    done(index.train());
+    engine.hold("maintain");
+    CompletableFuture<MaintenanceReport> cancelled = index.maintain();
+    engine.awaitHeld();
+    cancelled.cancel(false);
+    engine.open();
+    done(index.train()); // after the step at the gate has seen the cancel word
+    engine.failing = "maintain";
+    engine.failures.add(new DeviceOutOfMemoryException("no room for the lists", 1, 2, 3));
+    assertInstanceOf(DeviceOutOfMemoryException.class, failure(index.maintain()));
+    engine.failing = "none";
+    assertEquals(LISTS, index.stats().lists());
+    engine.hold("maintain");
+    CompletableFuture<MaintenanceReport> moving = index.maintain();
+    engine.awaitHeld();
+    CompletableFuture<Placement> move = index.retryAcceleration();
+    BatchingTest.await(() -> index.stats().queued() == 1);
+    engine.release();
+    engine.hold("none");
+    done(move);
+    assertEquals(1, done(moving).merged());
+    assertEquals(other.trainSteps + 1, other.count("maintain"), "and a look at what is left");
+    assertEquals(LISTS + 1, index.stats().lists());
   }
 
   @Test

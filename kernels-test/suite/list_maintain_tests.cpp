@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+// Maintenance of lists: whatever happens between its steps, answers are those of a flat index over the lists
+// that were looked into, and every row is in the list of its nearest centroid.
+#include <algorithm>
+#include <cmath>
+
+#include "random.hpp"
+#include "twins.hpp"
+
+namespace nearfield::test {
+namespace {
+
+// Rows near to one of the data, nine parts of it and one of another: a list that outgrows the others.
+Vectors clump(const Bench& bench, int64_t rows, int64_t about) {
+  const Vectors& data = bench.problem.data();
+  Vectors made(rows, bench.spec.dim, bench.spec.padded);
+  std::vector<float> row(static_cast<size_t>(bench.spec.dim));
+  // Where norms are the least that cosine takes, twice that.
+  const float scale = bench.spec.data == Data::TINY ? 2 : 1;
+  for (int64_t i = 0; i < rows; ++i) {
+    for (size_t j = 0; j < row.size(); ++j)
+      row[j] = scale * (0.9f * data.row(about)[j] + 0.1f * data.row(i % data.rows())[j]);
+    made.set_row(i, row.data());
+  }
+  return made;
+}
+
+// Live rows of each list.
+std::vector<int64_t> sizes_of(const Index::Lists& lists, const std::vector<bool>& live) {
+  std::vector<int64_t> sizes(static_cast<size_t>(lists.centroids.rows()), 0);
+  for (size_t row = 0; row < live.size(); ++row)
+    if (live[row]) ++sizes[static_cast<size_t>(lists.of_row[row])];
+  return sizes;
+}
+
+class Maintenance {
+ public:
+  Maintenance(const Bench& bench, const ContextOptions& path, int32_t scan_dtype)
+      : bench_(bench), twins_(bench, path, scan_dtype) {}
+
+  void run() {
+    const Problem& p = bench_.problem;
+    nf_maintain done = twins_.listed().maintain();
+    check(done.split == 0 && done.merged == 0 && done.moved == 0, "%s: untrained lists are maintained",
+          twins_.name());
+    add(p.data());
+    twins_.listed().train(7);
+    rest("trained");
+    grow();
+    shrink();
+    end_early();
+    meet_compaction();
+  }
+
+ private:
+  void add(const Vectors& rows) {
+    twins_.add(rows.matrix());
+    live_.resize(live_.size() + static_cast<size_t>(rows.rows()), true);
+  }
+  void set_live(const std::vector<int64_t>& rows, bool live) {
+    twins_.set_live(rows, live);
+    for (const int64_t row : rows) live_[static_cast<size_t>(row)] = live;
+  }
+
+  // Comes to its end, and after some times finds nothing to do.
+  void rest(const char* when) {
+    nf_maintain done = twins_.listed().maintain();
+    for (int times = 0; done.split != 0 || done.merged != 0; ++times) {
+      check(times < 8, "%s, %s: maintenance does not come to rest, %lld lists split, %lld merged",
+            twins_.name(), when, static_cast<long long>(done.split), static_cast<long long>(done.merged));
+      done = twins_.listed().maintain();
+    }
+    check(done.moved == 0, "%s, %s: %lld rows moved for nothing", twins_.name(), when,
+          static_cast<long long>(done.moved));
+    const std::vector<int64_t> sizes = sizes_of(twins_.listed().read_lists(), live_);
+    const int64_t live = std::count(live_.begin(), live_.end(), true);
+    const auto count = static_cast<int64_t>(sizes.size());
+    // Rows that coincide stay together, and so do those that lie as far from each other as from any mean, as
+    // random ones of very many dimensions.
+    if (bench_.spec.data == Data::GAUSS && bench_.spec.dim < 100)
+      for (const int64_t size : sizes)
+        check(size * count <= 4 * live || size <= 64, "%s, %s: a list has %lld of %lld rows in %lld lists",
+              twins_.name(), when, static_cast<long long>(size), static_cast<long long>(live),
+              static_cast<long long>(count));
+    twins_.compare(when, true);
+  }
+
+  // Rows that are added about one place between steps, while others change.
+  void grow() {
+    const int64_t rows = bench_.spec.rows;
+    const Vectors fresh = clump(bench_, 2 * rows, rows / 3);
+    const int32_t lists = twins_.listed().info().lists;
+    int64_t added = 0, split = 0;
+    nf_step step{};
+    const int64_t chunk = rows / 8 + 1;
+    for (int turn = 0; added < fresh.rows(); ++turn) {
+      const int64_t count = std::min(chunk, fresh.rows() - added);
+      twins_.add(fresh.matrix(added, count));
+      live_.resize(live_.size() + static_cast<size_t>(count), true);
+      added += count;
+      const int64_t changed[] = {turn % rows, static_cast<int64_t>(live_.size()) - 1};
+      for (int i = 0; i < 3 + turn; ++i) {
+        nf_maintain done{};
+        ok(twins_.listed().try_maintain(1, &step, &done), "index_maintain");
+        split += done.split;
+        if (step.done != 0) step = {};
+        if (i == 1) twins_.replace(changed, fresh.matrix(turn, 2));
+        if (i == 2) set_live({changed[0], changed[1] - turn}, turn % 3 == 0);
+      }
+      if (turn % 5 == 1) twins_.compare("rows added while lists are maintained");
+    }
+    // To the end with a change before every step, so that some meet each part of it.
+    for (int turn = 0; step.done == 0; ++turn) {
+      check(turn < 100'000, "%s: index_maintain is not done", twins_.name());
+      nf_maintain done{};
+      ok(twins_.listed().try_maintain(1, &step, &done), "index_maintain");
+      split += done.split;
+      if (turn >= 200) continue;
+      const int64_t row[] = {(turn * 37) % static_cast<int64_t>(live_.size())};
+      twins_.replace(row, fresh.matrix(turn % fresh.rows(), 1));
+      if (turn % 2 == 0) set_live({row[0]}, turn % 4 == 0);
+    }
+    twins_.compare("maintained among changes");
+    split += twins_.listed().maintain().split;
+    if (bench_.spec.data == Data::GAUSS)
+      check(split > 0 && twins_.listed().info().lists > lists, "%s: %lld lists are split, of %d there are %d",
+            twins_.name(), static_cast<long long>(split), lists, twins_.listed().info().lists);
+    rest("grown");
+  }
+
+  // Lists that lose most of their rows, some all.
+  void shrink() {
+    const Index::Lists lists = twins_.listed().read_lists();
+    std::vector<int64_t> dead;
+    for (size_t row = 0; row < live_.size(); ++row)
+      if (lists.of_row[row] % 3 == 0 && (lists.of_row[row] % 2 == 0 || row % 16 != 0))
+        dead.push_back(static_cast<int64_t>(row));
+    set_live(dead, false);
+    nf_maintain done = twins_.listed().maintain();
+    check(bench_.spec.data != Data::GAUSS || (done.merged > 0 && done.moved > 0),
+          "%s: none of %lld lists is merged", twins_.name(), static_cast<long long>(lists.centroids.rows()));
+    twins_.compare("lists merged");
+    set_live(dead, true);
+    rest("rows back again");
+  }
+
+  // Cancelled after any number of steps: all is as it was, and the next one does it all.
+  void end_early() {
+    add(clump(bench_, bench_.spec.rows, 1));
+    const Index::Lists before = twins_.listed().read_lists();
+    const uint64_t bytes = twins_.listed().info().device_bytes;
+    const uint32_t raised = 1;
+    const int stride = bench_.backend.is_slow() ? 16 : 1;
+    for (int steps = 0;; steps += stride) {
+      nf_step step{};
+      nf_maintain done{};
+      for (int i = 0; i < steps && step.done == 0; ++i)
+        ok(twins_.listed().try_maintain(1, &step, &done), "index_maintain");
+      if (step.done != 0) break;
+      fails(twins_.listed().try_maintain(1, &step, &done, &raised), NF_CANCELLED, "index_maintain");
+      check(twins_.listed().read_lists().of_row == before.of_row,
+            "%s: cancelled after %d steps, rows are in other lists", twins_.name(), steps);
+      check(twins_.listed().info().device_bytes == bytes,
+            "%s: cancelled after %d steps, %llu bytes are held, before %llu", twins_.name(), steps,
+            static_cast<unsigned long long>(twins_.listed().info().device_bytes),
+            static_cast<unsigned long long>(bytes));
+    }
+    rest("after the cancelled ones");
+  }
+
+  // Either may end first.
+  void meet_compaction() {
+    for (const int steps : {1, 6, 12}) {
+      add(clump(bench_, bench_.spec.rows / 2, steps));
+      set_live(every(static_cast<int64_t>(live_.size()), 7, steps), false);
+      nf_step step{};
+      nf_maintain done{};
+      for (int i = 0; i < steps && step.done == 0; ++i)
+        ok(twins_.listed().try_maintain(1, &step, &done), "index_maintain");
+      twins_.compact();
+      live_.assign(static_cast<size_t>(twins_.listed().info().rows), true);
+      if (step.done == 0) ok(twins_.listed().try_maintain(0, &step, &done), "index_maintain");
+      check(step.done == 1, "index_maintain without a budget is not done");
+      twins_.compare("compacted while lists are maintained");
+    }
+    rest("compacted");
+  }
+
+  const Bench& bench_;
+  Twins twins_;
+  std::vector<bool> live_;
+};
+
+}  // namespace
+
+void test_lists_maintain(const Bench& bench) {
+  require_lists(bench);
+  for (const auto& [path, scan_dtype] : list_ways(bench)) Maintenance(bench, path, scan_dtype).run();
+  bench.problem.check_inputs_unchanged();
+}
+
+void test_lists_maintain_wide(const Bench& bench) {
+  require_speed(bench);
+  test_lists_maintain(bench);
+}
+
+// The device's memory ends at one point after another; the index is then as it was.
+void test_lists_maintain_memory(const Bench& bench) {
+  require_lists(bench);
+  require_speed(bench);
+  const Vectors more = clump(bench, 3 * bench.spec.rows, 5);
+  const nf_matrix queries = bench.problem.queries().matrix();
+  const int64_t batch = bench.spec.batch, k = bench.spec.k;
+  int refused = 0, served = 0;
+  uint64_t bytes = 0;
+  for (int percent = 0; percent <= 300; percent += 10) {
+    const uint64_t limit = bytes * static_cast<uint64_t>(percent) / 100;
+    nf_context* const context = bench.backend.context({.threads = 2, .memory_limit = limit});
+    Index index(bench.backend, context, bench.spec.metric, bench.spec.dim, 0, NF_F32, 0, NF_IVF);
+    int64_t first = 0;
+    index.train_on(bench.problem.data().matrix(), 3);
+    if (index.try_add(bench.problem.data().matrix(), &first).code != NF_OK ||
+        index.try_add(more.matrix(), &first).code != NF_OK) {
+      check(limit != 0 && percent <= 100, "%d%% of the memory do not hold the rows", percent);
+      percent = std::max(percent, 90);
+      continue;
+    }
+    if (bytes == 0) bytes = index.info().device_bytes;
+    const uint64_t held = index.info().device_bytes;
+    const Index::Lists before = index.read_lists();
+    Results wanted(batch, k), found(batch, k);
+    index.search(queries, &wanted, {.probes = 2});
+    nf_step step{};
+    nf_maintain done{};
+    const Answer answer = index.try_maintain(0, &step, &done);
+    if (answer.code == NF_OK) {
+      ++served;
+      check(done.split > 0, "no list is split");
+      continue;
+    }
+    ++refused;
+    fails(answer, NF_RESOURCE_EXHAUSTED, "index_maintain");
+    check(step.done == 0 && step.position == 0 && done.split == 0, "a step that failed wrote its results");
+    check(index.read_lists().of_row == before.of_row, "rows are in other lists after a step that failed");
+    index.search(queries, &found, {.probes = 2});
+    found.check_same(wanted, "after a step that failed");
+    check(index.info().device_bytes == held, "%llu bytes are held after a step that failed, before %llu",
+          static_cast<unsigned long long>(index.info().device_bytes), static_cast<unsigned long long>(held));
+  }
+  check(refused > 0 && served > 1, "%d maintenances were refused for memory, %d served", refused, served);
+}
+
+namespace {
+
+// Rows of overlapping clusters, whose centres are moved by `shift`.
+Vectors mixture(const Bench& bench, int64_t rows, double shift, uint64_t seed) {
+  constexpr int64_t kCentres = 100;
+  const int32_t dim = bench.spec.dim;
+  Random of_centres(bench.problem.seed()), random(bench.problem.seed() + seed);
+  std::vector<double> centres(static_cast<size_t>(kCentres * dim));
+  for (double& x : centres) x = of_centres.gauss();
+  Vectors made(rows, dim, false);
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t centre = random.below(kCentres);
+    for (int32_t j = 0; j < dim; ++j)
+      // Of 16 dimensions far within the ball.
+      made.row(i)[j] = static_cast<float>(0.04 * (centres[static_cast<size_t>(centre * dim + j)] +
+                                                  0.6 * random.gauss() + (j % 2 == 0 ? shift : 0)));
+  }
+  return made;
+}
+
+// The share of the true nearest rows that a search finds which asks for nothing, and so for the recall that
+// is the default.
+double recall(const Bench& bench, Index& index, const Vectors& queries) {
+  const int64_t k = bench.spec.k;
+  Results found(queries.rows(), k), truth(queries.rows(), k);
+  index.search(queries.matrix(), &found);
+  index.search(queries.matrix(), &truth, {.probes = index.info().lists});
+  int64_t hits = 0;
+  for (int64_t q = 0; q < queries.rows(); ++q)
+    for (int64_t i = 0; i < k; ++i)
+      for (int64_t j = 0; j < k; ++j) hits += found.row(q, i) == truth.row(q, j) ? 1 : 0;
+  return static_cast<double>(hits) / static_cast<double>(queries.rows() * k);
+}
+
+}  // namespace
+
+// Rows of another distribution come in between maintenances: the recall of searches stays within 2 points of
+// that of an index trained on all rows. The drift says how far they have come.
+void test_lists_drift(const Bench& bench) {
+  require_lists(bench);
+  require_speed(bench);
+  const int64_t rows = bench.spec.rows, chunks = 10;
+  constexpr double kShift = 2;  // standard deviations, in half of the dimensions
+  const Vectors first = mixture(bench, rows / 2, 0, 1), same = mixture(bench, rows / 4, 0, 2),
+                shifted = mixture(bench, rows / 2, kShift, 3);
+  Vectors queries(200, bench.spec.dim, false);
+  const Vectors old_queries = mixture(bench, 100, 0, 4), new_queries = mixture(bench, 100, kShift, 5);
+  for (int64_t i = 0; i < 100; ++i) {
+    queries.set_row(2 * i, old_queries.row(i));
+    queries.set_row(2 * i + 1, new_queries.row(i));
+  }
+  const auto make = [&] {
+    return Index(bench.backend, bench.context(), bench.spec.metric, bench.spec.dim, 0, NF_F32, 0, NF_IVF);
+  };
+  Index kept = make(), left = make(), fresh = make();
+  for (Index* const index : {&kept, &left}) {
+    check(index->info().drift == 0, "an index that is not trained has a drift of %g", index->info().drift);
+    index->add(first.matrix());
+    index->train(1);
+    check(index->info().drift == 0, "after a training the drift is %g", index->info().drift);
+  }
+  // The sample of the training was the rows themselves, of which there are 50 a list: others are farther.
+  Index alike = make();
+  alike.add(first.matrix());
+  alike.train(1);
+  alike.add(same.matrix());
+  check(alike.info().drift < 0.1, "rows of the same distribution give a drift of %g", alike.info().drift);
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const nf_matrix part = shifted.matrix(chunk * shifted.rows() / chunks, shifted.rows() / chunks);
+    left.add(part);
+    kept.add(part);
+    nf_maintain done = kept.maintain();
+    for (int times = 1; done.split != 0 || done.merged != 0; ++times) {
+      check(times < 8, "maintenance does not come to rest");
+      done = kept.maintain();
+    }
+  }
+  fresh.add(first.matrix());
+  fresh.add(shifted.matrix());
+  fresh.train(1);
+  const double drift = left.info().drift;
+  check(drift > 0.1, "rows of another distribution give a drift of %g", drift);
+  check(kept.info().drift <= drift, "maintained lists have a drift of %g, others %g", kept.info().drift,
+        drift);
+  // Those that were not split hold what lies between the two distributions; angles have become smaller.
+  check(bench.spec.metric != NF_L2SQ || kept.info().drift > 0.1, "maintained lists have a drift of %g",
+        kept.info().drift);
+  check(kept.info().largest_list * kept.info().lists <= 4 * kept.info().rows,
+        "maintained lists: the largest has %lld rows of %lld in %d",
+        static_cast<long long>(kept.info().largest_list), static_cast<long long>(kept.info().rows),
+        kept.info().lists);
+  const double of_kept = recall(bench, kept, queries), of_fresh = recall(bench, fresh, queries);
+  check(of_kept >= of_fresh - 0.02, "recall is %.4f in maintained lists, %.4f in fresh ones", of_kept,
+        of_fresh);
+
+  // Rows of both kinds go: the drift stays. A standard error of 2,000 costs is some 1%, of both means.
+  left.set_live(every(left.info().rows, 3, 0), false);
+  left.compact();
+  check(std::fabs(left.info().drift - drift) < 0.05 * (1 + drift),
+        "a compaction takes the drift from %g to %g", drift, left.info().drift);
+  const Index::Lists saved = left.read_lists();
+  ok(left.try_write_lists(saved.centroids.matrix(), saved.of_row), "index_write_lists");
+  check(left.info().drift == 0, "lists that are written have a drift of %g", left.info().drift);
+}
+
+}  // namespace nearfield::test
