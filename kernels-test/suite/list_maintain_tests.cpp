@@ -88,11 +88,11 @@ class Maintenance {
   // Rows that are added about one place between steps, while others change.
   void grow() {
     const int64_t rows = bench_.spec.rows;
-    const Vectors fresh = clump(bench_, 2 * rows, rows / 3);
+    const Vectors fresh = clump(bench_, bench_.backend.is_slow() ? rows : 2 * rows, rows / 3);
     const int32_t lists = twins_.listed().info().lists;
     int64_t added = 0, split = 0;
     nf_step step{};
-    const int64_t chunk = rows / 8 + 1;
+    const int64_t chunk = fresh.rows() / 16 + 1;
     for (int turn = 0; added < fresh.rows(); ++turn) {
       const int64_t count = std::min(chunk, fresh.rows() - added);
       twins_.add(fresh.matrix(added, count));
@@ -150,7 +150,7 @@ class Maintenance {
     const Index::Lists before = twins_.listed().read_lists();
     const uint64_t bytes = twins_.listed().info().device_bytes;
     const uint32_t raised = 1;
-    const int stride = bench_.backend.is_slow() ? 16 : 1;
+    const int stride = bench_.backend.is_slow() ? 24 : 1;
     for (int steps = 0;; steps += stride) {
       nf_step step{};
       nf_maintain done{};
@@ -171,6 +171,7 @@ class Maintenance {
   // Either may end first.
   void meet_compaction() {
     for (const int steps : {1, 6, 12}) {
+      if (bench_.backend.is_slow() && steps != 6) continue;
       add(clump(bench_, bench_.spec.rows / 2, steps));
       set_live(every(static_cast<int64_t>(live_.size()), 7, steps), false);
       nf_step step{};
