@@ -281,7 +281,7 @@ const std::vector<Pair> kPairs = {
     // A step of a build takes 2^20 floats, 511 of these rows, so that rows change between its pieces.
     {"lists-maintain-wide", {2050, 300, 5, 2}, Data::GAUSS, NF_L2SQ},
     {"lists-maintain-memory", {20, 300, 8, 2}, Data::GAUSS},
-    {"lists-drift", {16, 6000, 10, 1}, Data::GAUSS},
+    {"lists-drift", {16, 12000, 10, 1}, Data::GAUSS},
     {"codes-alone", {40, 600, 10, 30}, Data::OFFSET},
     {"codes-alone", {40, 600, 10, 5}, Data::SCALES},
     {"codes-alone", {40, 600, 10, 5}, Data::TINY},

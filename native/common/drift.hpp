@@ -45,7 +45,7 @@ class Drift {
     if (is_open_ || rows == 0) return 0;
     const double all = static_cast<double>(rows), written = static_cast<double>(std::min(count_, rows));
     const double mean_written = count_ == 0 ? 0 : written_ / static_cast<double>(count_);
-    const double now = (built_ * (all - written) + mean_written * written) / all;
+    const double now = built_ + (mean_written - built_) * written / all;
     if (now <= trained_) return 0;
     return trained_ > 0 ? now / trained_ - 1 : std::numeric_limits<double>::infinity();
   }

@@ -27,7 +27,7 @@ ListBuild::ListBuild(std::unique_ptr<Store> shadow, std::shared_ptr<CoarseQuanti
       phase_(drops ? Phase::kSort : Phase::kAssign),
       assigned_(drops ? rows_ : 0),
       known_(std::move(known)) {
-  next_.reset(new ListedRows{coarse, Lists(coarse->count()), RecallModel(from.dim), {}});
+  next_.reset(new ListedRows{coarse, Lists(coarse->count()), RecallModel(from.dim), 0, {}});
   // Rows that are left out change little.
   if (drops) next_->recall = from.listed->recall;
   if (drops) {
@@ -334,6 +334,7 @@ void ListBuild::finish(std::unique_ptr<Store>* store, std::unique_ptr<ListedRows
     next.reserve(next_->lists.rows());
     for (int64_t row = 0; row < live->rows(); ++row)
       if (row >= rows_ || kept_.is_live(row)) next.append(1, live->is_live(row));
+    next_->unmeasured = (*listed)->unmeasured;
     next_->drift = (*listed)->drift;
     next_->drift.keep_share(static_cast<double>(next.rows()) / static_cast<double>(live->rows()));
     *live = std::move(next);

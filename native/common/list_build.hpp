@@ -22,6 +22,7 @@ struct ListedRows {
   std::shared_ptr<CoarseQuantizer> coarse;
   Lists lists;
   RecallModel recall;
+  int64_t unmeasured = 0;  // rows written since that was measured
   Drift drift;
 };
 

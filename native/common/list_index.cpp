@@ -51,6 +51,7 @@ struct Assigned {
   }
   // They have come there.
   void note(const HostRows& from, ListedRows* listed) const {
+    listed->unmeasured += from.rows;
     for (size_t i = 0; i < list_of_row.size(); ++i)
       listed->drift.note(listed->coarse->cost(from.data + static_cast<int64_t>(i) * from.stride, squared[i],
                                               list_of_row[i]));

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "index.hpp"
+#include "random.hpp"
 
 namespace nearfield {
 
@@ -19,6 +20,9 @@ constexpr double kMost = 4, kLeast = 1.0 / 8, kLeastPart = 1.0 / 4, kMostMerged 
 constexpr int64_t kSmall = 2 * kGroupRows;
 // Lists among which that of a starved one's rows is looked for.
 constexpr int32_t kMergeRange = 16;
+// The recall is measured anew where an eighth of the rows came since: they can take no more than an eighth
+// from it.
+constexpr int64_t kUnmeasuredShare = 8;
 // Rows that are counted, a few milliseconds; products of looking for neighbours, 1 to 3 ms of a core.
 constexpr int64_t kBlockRows = int64_t{1} << 19, kBlockProducts = int64_t{1} << 26;
 }  // namespace
@@ -98,7 +102,28 @@ Status ListMaintenance::merge(const Call& call, const ListBuild::Source& from) {
     }
   next_ += lists.size();
   if (next_ < starved_.size()) return {};
-  phase_ = split_.empty() && merged_ == 0 ? Phase::kRest : Phase::kPlan;
+  phase_ = split_.empty() && merged_ == 0 ? Phase::kMeasure : Phase::kPlan;
+  return {};
+}
+
+// Lists that stay as they are may have come by so many rows that targets miss the recall they ask for.
+Status ListMaintenance::measure(const Call& call, const ListBuild::Source& from) {
+  if (calibration_ == nullptr) {
+    const int64_t live = from.live.live();
+    if (live == 0 || from.listed->unmeasured < live / kUnmeasuredShare) {
+      phase_ = Phase::kRest;
+      return {};
+    }
+    Random random(static_cast<uint64_t>(live));
+    std::vector<int64_t> rows = strata(live, ListCalibration::queries(live), &random);
+    to_live_rows(from.live, &rows);
+    calibration_ = std::make_unique<ListCalibration>(std::move(rows), from.dim);
+  }
+  RecallModel found(from.dim);
+  NF_TRY(calibration_->advance(call, from.store, *from.listed->coarse, from.listed->lists, &found));
+  if (!calibration_->is_done()) return {};
+  recall_ = std::move(found);
+  phase_ = Phase::kRest;
   return {};
 }
 
@@ -164,6 +189,8 @@ Status ListMaintenance::advance(const Call& call, Context& context, const ListBu
       return split(call, context, from);
     case Phase::kMerge:
       return merge(call, from);
+    case Phase::kMeasure:
+      return measure(call, from);
     case Phase::kPlan:
       return plan(call, context, from);
     case Phase::kBuild:
@@ -199,7 +226,12 @@ Status Index::maintain(const Call& call, Context& context, nf_maintain* request,
     return {};
   }
   step->position = rows();
-  if (work->build() == nullptr) return {};
+  if (work->build() == nullptr) {
+    if (work->recall() == nullptr) return {};
+    listed_->recall = *work->recall();
+    listed_->unmeasured = 0;
+    return {};
+  }
   request->split = work->split();
   request->merged = work->merged();
   request->moved = work->build()->moved();

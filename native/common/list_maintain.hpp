@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,17 +31,20 @@ class ListMaintenance {
   // numbers nor the centroids.
   Status advance(const Call& call, Context& context, const ListBuild::Source& from);
 
+  // Where the recall was measured anew, and not by a build; else NULL.
+  const RecallModel* recall() const { return recall_.has_value() ? &*recall_ : nullptr; }
   int64_t split() const { return static_cast<int64_t>(split_.size()); }
   int64_t merged() const { return merged_; }
 
  private:
-  enum class Phase { kCount, kSplit, kMerge, kPlan, kBuild, kRest };
+  enum class Phase { kCount, kSplit, kMerge, kMeasure, kPlan, kBuild, kRest };
   void count(const ListBuild::Source& from);
   void decide();
   Status split(const Call& call, Context& context, const ListBuild::Source& from);
   void next_split();
   Status merge(const Call& call, const ListBuild::Source& from);
   bool merge_into(int32_t list, std::span<const Hit> near);
+  Status measure(const Call& call, const ListBuild::Source& from);
   Status plan(const Call& call, Context& context, const ListBuild::Source& from);
   bool goes(int32_t list) const { return goes_[static_cast<size_t>(list)]; }
 
@@ -58,6 +62,8 @@ class ListMaintenance {
   std::vector<int32_t> new_list_;  // of the lists there are
   std::shared_ptr<CoarseQuantizer> coarse_, changed_;
   std::unique_ptr<ListBuild> build_;
+  std::unique_ptr<ListCalibration> calibration_;
+  std::optional<RecallModel> recall_;
 };
 
 }  // namespace nearfield

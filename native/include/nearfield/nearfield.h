@@ -294,10 +294,10 @@ typedef nf_status nf_index_write_lists_fn(nf_index *index, const nf_lists *lists
 /* IVF: splits the lists that hold more than four times the mean of live rows, and 64, into parts of about the mean, and lets those below an
  * eighth of it go, whose rows go to the nearest of the others. Rows of other lists go where a new centroid is nearer than their own.
  * Row numbers stay. Lists are built beside the index, as by a training: answers are those before until the last step; rows added,
- * replaced or removed between steps are kept; one that fails leaves the index as it was, and gives its memory back. Where there is nothing to do, it
- * is done with that step, and so on an index that is not trained. New lists may draw rows from those nearby and grow too large in their turn:
- * maintain until split and merged are 0, which they come to be. Rows that all but coincide are no reason to
- * split. A training, a compaction or write_lists that ends meanwhile ends it, as does a step->position that is not where the last step
+ * replaced or removed between steps are kept; one that fails leaves the index as it was, and gives its memory back. Where there is nothing to do,
+ * and in an index that is not trained, nothing is copied; but where an eighth of the rows was written since, the recall that targets go by is
+ * measured anew. New lists may draw rows from others and grow too large in their turn: maintain until split and merged are 0, which they come
+ * to be. Rows that all but coincide are not split. A training, a compaction or write_lists that ends meanwhile ends it, as does a step->position that is not where the last step
  * ended: it begins anew. When it ends, a compaction begins anew. One caller at a time maintains an index. Flat: NF_FAILED_PRECONDITION. */
 typedef nf_status nf_index_maintain_fn(nf_index *index, nf_maintain *request, nf_step *step, nf_call *call);
 

@@ -216,10 +216,11 @@ public interface AcceleratedVectorIndex extends AutoCloseable {
    * each in steps with other requests in between, as {@link #train(TrainingRequest)}: answers are
    * those of before until the last step of a round; what is added, replaced or removed meanwhile is
    * kept, and handles stay valid. It pays from time to time while vectors come that are unlike
-   * those of the training, and is done at once where there is nothing to do, as in an index that is
-   * not trained, or on a device that has no lists. {@link IndexStats#drift} tells when a training
-   * is better. Room for a second copy of the vectors is needed meanwhile. When the index moves, it
-   * goes on there.
+   * those of the training, and takes next to nothing where there is nothing to do, as in an index
+   * that is not trained, or on a device that has no lists; but where an eighth of the vectors came
+   * since, the recall is measured again that {@link SearchRequest.Builder#targetRecall} goes by.
+   * {@link IndexStats#drift} tells when a training is better. Room for a second copy of the vectors
+   * is needed meanwhile. When the index moves, it goes on there.
    *
    * <p>Cancelling the future ends it, also half-way, with the index as the last round has left it.
    *

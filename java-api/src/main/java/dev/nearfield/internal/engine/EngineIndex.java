@@ -82,7 +82,7 @@ public interface EngineIndex extends AutoCloseable {
   /**
    * One step of splitting lists that hold too many rows and of letting those go that hold too few.
    * Until the last step searches go by the lists that there were before; where all stay as they
-   * are, and where there are none yet, the first step is the last.
+   * are, and where there are none yet, nothing is copied.
    *
    * @param position where the last step ended, 0 at first
    */
