@@ -169,6 +169,13 @@ static nf_status index_write_lists(nf_index* index, const nf_lists* lists, nf_ca
   (void)lists;
   return fail(NF_UNIMPLEMENTED, "index_write_lists", call);
 }
+
+static nf_status index_maintain(nf_index* index, nf_maintain* request, nf_step* step, nf_call* call) {
+  (void)index;
+  (void)request;
+  (void)step;
+  return fail(NF_UNIMPLEMENTED, "index_maintain", call);
+}
 #ifndef FIXTURE_NULL_ENTRY
 static nf_status index_search(nf_index* index, const nf_search* search, nf_call* call) {
   (void)index;
@@ -207,6 +214,7 @@ static const nf_api table = {
     .index_compact = index_compact,
     .index_read_lists = index_read_lists,
     .index_write_lists = index_write_lists,
+    .index_maintain = index_maintain,
 #ifndef FIXTURE_NULL_ENTRY
     .index_search = index_search,
 #endif

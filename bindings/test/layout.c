@@ -191,6 +191,12 @@ int main(void) {
   FIELD(nf_lists, row_count);
   FIELD(nf_lists, calibration);
   FIELD(nf_lists, calibration_count);
+  STRUCT(nf_maintain);
+  FIELD(nf_maintain, struct_size);
+  FIELD(nf_maintain, flags);
+  FIELD(nf_maintain, split);
+  FIELD(nf_maintain, merged);
+  FIELD(nf_maintain, moved);
   STRUCT(nf_index_info);
   FIELD(nf_index_info, struct_size);
   FIELD(nf_index_info, trained);
@@ -211,6 +217,7 @@ int main(void) {
   FIELD(nf_index_info, loosening);
   FIELD(nf_index_info, lists);
   FIELD(nf_index_info, reserved);
+  FIELD(nf_index_info, drift);
   STRUCT(nf_api);
   FIELD(nf_api, struct_size);
   FIELD(nf_api, abi_major);
@@ -241,6 +248,7 @@ int main(void) {
   FIELD(nf_api, index_score);
   FIELD(nf_api, index_read_lists);
   FIELD(nf_api, index_write_lists);
+  FIELD(nf_api, index_maintain);
   CONSTANT(NF_OK);
   CONSTANT(NF_CANCELLED);
   CONSTANT(NF_INVALID_ARGUMENT);
