@@ -169,7 +169,6 @@ static nf_status index_write_lists(nf_index* index, const nf_lists* lists, nf_ca
   (void)lists;
   return fail(NF_UNIMPLEMENTED, "index_write_lists", call);
 }
-
 static nf_status index_maintain(nf_index* index, nf_maintain* request, nf_step* step, nf_call* call) {
   (void)index;
   (void)request;
