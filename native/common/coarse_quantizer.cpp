@@ -52,8 +52,7 @@ Status CoarseQuantizer::fill(const Call& call, Device& device, int32_t metric,
 
 // As rows are coded: of cosine at length 1.
 std::vector<float> CoarseQuantizer::mean() const {
-  const std::vector<float>& rows = unit_.empty() ? values_ : unit_;
-  return mean_of_rows(rows.data(), count_, dim_, dim_);
+  return mean_of_rows(prepared_centroids(), count_, dim_, dim_);
 }
 
 uint64_t CoarseQuantizer::device_bytes() const {
@@ -73,49 +72,42 @@ Status CoarseQuantizer::assign(const Call& call, const MatrixView& rows, const d
     for (int64_t i = 0; i < count; ++i)
       prepare_query(metric_, rows.row(first + i), dim_, squared[first + i], prepared_.data() + i * stride);
     hits.assign(static_cast<size_t>(count), Hit{});
-    SearchPlan plan;
-    plan.queries = prepared_.data();
-    plan.query_stride = stride;
-    plan.batch = count;
-    plan.k = 1;
-    plan.hits = hits.data();
-    NF_TRY(store.search(plan, call));
+    NF_TRY(find(call, store, prepared_.data(), stride, count, 1, hits.data()));
     for (int64_t i = 0; i < count; ++i)
       list_of_row[first + i] = static_cast<int32_t>(hits[static_cast<size_t>(i)].row);
   }
   return {};
 }
 
-Status CoarseQuantizer::nearest(const Call& call, const float* queries, int64_t stride, int64_t batch,
-                                int32_t probes, Hit* hits) {
+Status CoarseQuantizer::find(const Call& call, Store& store, const float* queries, int64_t stride,
+                             int64_t batch, int32_t k, Hit* hits) {
   SearchPlan plan;
   plan.queries = queries;
   plan.query_stride = stride;
   plan.batch = batch;
-  plan.k = probes;
+  plan.k = k;
   plan.hits = hits;
-  return probed_->search(plan, call);
+  return store.search(plan, call);
+}
+
+Status CoarseQuantizer::nearest(const Call& call, const float* queries, int64_t stride, int64_t batch,
+                                int32_t probes, Hit* hits) {
+  return find(call, *probed_, queries, stride, batch, probes, hits);
 }
 
 Status CoarseQuantizer::neighbours(const Call& call, std::span<const int32_t> lists, int32_t count,
                                    Hit* hits) {
   const int64_t stride = padded_dim(dim_);
-  const float* const prepared = unit_.empty() ? values_.data() : unit_.data();
+  const float* const prepared = prepared_centroids();
   std::vector<float> queries(lists.size() * static_cast<size_t>(stride));
   for (size_t i = 0; i < lists.size(); ++i)
     std::copy_n(prepared + int64_t{lists[i]} * dim_, dim_, queries.data() + static_cast<int64_t>(i) * stride);
-  SearchPlan plan;
-  plan.queries = queries.data();
-  plan.query_stride = stride;
-  plan.batch = static_cast<int64_t>(lists.size());
-  plan.k = count;
-  plan.hits = hits;
-  return assigned().search(plan, call);
+  return find(call, assigned(), queries.data(), stride, static_cast<int64_t>(lists.size()), count, hits);
 }
 
 double CoarseQuantizer::cost(const float* row, double squared, int32_t list) const {
   const bool by_product = metric_ == NF_DOT;
-  const float* const centroid = (unit_.empty() ? values_ : unit_).data() + int64_t{list} * dim_;
+  const float* const centroid = prepared_centroids() + int64_t{list} * dim_;
   const double scale = metric_ == NF_COSINE ? 1 / std::sqrt(squared) : 1;
   double sum = 0;
   for (int32_t i = 0; i < dim_; ++i) {
@@ -131,7 +123,7 @@ void CoarseQuantizer::distances(std::span<const Hit> order, std::vector<double>*
                                 std::vector<double>* between) const {
   squared->clear();
   between->clear();
-  const float* const all = unit_.empty() ? values_.data() : unit_.data();
+  const float* const all = prepared_centroids();
   const float* const first = all + order[0].row * dim_;
   for (const Hit& hit : order) {
     squared->push_back((metric_ == NF_COSINE ? 2.0 : 1.0) * static_cast<double>(hit.rank));

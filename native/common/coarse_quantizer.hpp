@@ -54,6 +54,10 @@ class CoarseQuantizer {
  private:
   CoarseQuantizer(int32_t metric, int32_t dim, std::vector<float> values);
   std::vector<float> mean() const;
+  // Of cosine at length 1.
+  const float* prepared_centroids() const { return unit_.empty() ? values_.data() : unit_.data(); }
+  static Status find(const Call& call, Store& store, const float* queries, int64_t stride, int64_t batch,
+                     int32_t k, Hit* hits);
   Store& assigned() { return assigned_ != nullptr ? *assigned_ : *probed_; }
   Status fill(const Call& call, Device& device, int32_t metric, std::unique_ptr<Store>* store);
 

@@ -13,9 +13,6 @@ namespace nearfield {
 namespace {
 // 4 MiB of vectors: about 1 ms on a host.
 constexpr int64_t kBlockFloats = int64_t{1} << 20;
-// As in a training: rows of the sample for each list, and iterations.
-constexpr int64_t kSampleRows = 256;
-constexpr int32_t kIterations = 10;
 }  // namespace
 
 void ListSplit::choose(const ListBuild::Source& from) {
@@ -28,7 +25,7 @@ void ListSplit::choose(const ListBuild::Source& from) {
     }
   live_ = static_cast<int64_t>(places.size());
   Random random(static_cast<uint64_t>(live_));
-  sample_ = strata(live_, std::min(live_, kSampleRows * most_), &random);
+  sample_ = strata(live_, std::min(live_, kListSampleRows * most_), &random);
   for (int64_t& rank : sample_) rank = places[static_cast<size_t>(rank)];
   points_ = points_for(from.rules.metric, from.dim, static_cast<int64_t>(sample_.size()));
   phase_ = sample_.size() < 2 ? Phase::kDone : Phase::kRead;
@@ -49,7 +46,7 @@ Status ListSplit::read(const Call& call, const ListBuild::Source& from) {
   if (read_ < static_cast<int64_t>(sample_.size())) return {};
   points_.find_mean();
   LloydOptions options;
-  options.iterations = kIterations;
+  options.iterations = kListIterations;
   options.balanced = true;
   options.may_be_short = true;
   options.seed = static_cast<uint64_t>(list_);

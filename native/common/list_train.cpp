@@ -15,9 +15,6 @@ namespace {
 constexpr int64_t kBlockFloats = int64_t{1} << 20;
 // Products of a piece of clustering, 1 to 3 ms of a core by floats.
 constexpr int64_t kPieceProducts = int64_t{1} << 26;
-// Rows of a sample for each list (faiss: more do not change the centroids), and iterations.
-constexpr int64_t kSampleRows = 256;
-constexpr int32_t kIterations = 10;
 
 // As many lists as rows in a list: a search then spends as long on the centroids of all lists as on the rows
 // of one.
@@ -64,7 +61,7 @@ Status ListTraining::choose(const Call& call, const ListBuild::Source& from) {
   if (clusters_ > all)
     return error(NF_INVALID_ARGUMENT, "%s: lists=%lld, there are %lld rows to train them on",
                  call.operation(), static_cast<long long>(clusters_), static_cast<long long>(all));
-  const int64_t wanted = request_.list_sample != 0 ? request_.list_sample : kSampleRows * clusters_;
+  const int64_t wanted = request_.list_sample != 0 ? request_.list_sample : kListSampleRows * clusters_;
   if (wanted < clusters_)
     return error(NF_INVALID_ARGUMENT, "%s: sample=%lld, it must be 0 or at least lists=%lld",
                  call.operation(), static_cast<long long>(wanted), static_cast<long long>(clusters_));
@@ -103,7 +100,7 @@ Status ListTraining::read(const Call& call, const ListBuild::Source& from, const
 
 Status ListTraining::begin_clustering() {
   LloydOptions options;
-  options.iterations = request_.iterations != 0 ? request_.iterations : kIterations;
+  options.iterations = request_.iterations != 0 ? request_.iterations : kListIterations;
   options.seed = request_.seed;
   // A number of lists that nobody has asked for gives way to rows that lie in fewer places.
   options.may_be_short = request_.lists == 0;

@@ -13,6 +13,10 @@
 
 namespace nearfield {
 
+// Rows of a sample for each list (faiss: more do not change the centroids), and iterations.
+inline constexpr int64_t kListSampleRows = 256;
+inline constexpr int32_t kListIterations = 10;
+
 // Puts row `i` of an index, as it is stored, among the points that are clustered into lists.
 void set_point(int32_t metric, const float* row, double squared, int64_t i, Points* points);
 // Room for so many of them.
