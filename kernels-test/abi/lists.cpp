@@ -199,11 +199,22 @@ void test_written(const Bench& bench, const Listed& index) {
   bench.report->check(index.answers() == before, "write_lists: answers are those before");
 }
 
-// Twice as many rows again in one place, so that a list is split.
+// Twice as many rows again around one centroid, far from the borders of its list, so that it is split.
 void crowd(const Bench& bench, const Listed& index) {
+  std::vector<float> centroids(static_cast<size_t>(kLists * kWidth)), calibration(NF_CALIBRATION);
+  std::vector<int32_t> of_row(static_cast<size_t>(kCount));
+  nf_matrix into = matrix_of(centroids, kWidth);
+  nf_lists lists = sized<nf_lists>();
+  lists.centroids = &into;
+  lists.list_of_row = of_row.data();
+  lists.row_count = kCount;
+  lists.calibration = calibration.data();
+  lists.calibration_count = NF_CALIBRATION;
+  Caller caller;
+  bench.ok(bench.api->index_read_lists(index.get(), &lists, &caller.call), "read_lists", caller);
   std::vector<float> rows = random_rows(bench.seed + 9, 2 * kCount, kWidth);
   for (size_t i = 0; i < rows.size(); ++i)
-    rows[i] = index.rows()[i % static_cast<size_t>(kWidth)] + rows[i] / 16;
+    rows[i] = centroids[i % static_cast<size_t>(kWidth)] + rows[i] / 16;
   bench.add(index.get(), rows, kWidth);
 }
 
