@@ -569,4 +569,27 @@ class ListsTest {
       }
     }
   }
+
+  /** A training begins with what is there; removed before its rows are chosen, they are too few. */
+  @ParameterizedTest
+  @MethodSource("backends")
+  void vectorsRemovedWhileATrainingBegins(BackendKind kind) throws Exception {
+    float[][] vectors = data.vectors(9, 4, Metric.COSINE);
+    try (AcceleratedVectorIndex index =
+        builder(kind, Metric.COSINE).spec(new IndexSpec.Ivf(0, Encoding.AUTO)).build()) {
+      for (int round = 0; round < (isSlow(kind) ? 5 : 200); round++) {
+        VectorHandles handles = index.addAll(VectorBatch.of(vectors));
+        CompletableFuture<TrainingReport> training = index.train();
+        assertEquals(vectors.length, index.removeAll(handles));
+        try {
+          done(training);
+        } catch (ExecutionException e) {
+          assertInstanceOf(IllegalArgumentException.class, e.getCause(), seed.toString());
+          assertEquals(
+              "train: [0] vectors, lists are trained on at least 2", e.getCause().getMessage());
+        }
+        assertEquals(0, index.stats().live());
+      }
+    }
+  }
 }

@@ -6,6 +6,7 @@ import dev.nearfield.Device;
 import dev.nearfield.DeviceLostException;
 import dev.nearfield.DeviceOutOfMemoryException;
 import dev.nearfield.IndexClosedException;
+import dev.nearfield.NativeCallException;
 import dev.nearfield.Placement;
 import dev.nearfield.VectorHandle;
 import dev.nearfield.VectorHandles;
@@ -330,10 +331,23 @@ final class IndexWork {
       }
       publish();
       return step;
+    } catch (NativeCallException e) {
+      return failed(job.operation(), reason(job, e));
     } catch (RuntimeException | Error e) {
       return failed(job.operation(), e);
     } finally {
       cancel.disarm();
+    }
+  }
+
+  /** Rows are chosen in a later step than the first: vectors removed until then may be missed. */
+  private RuntimeException reason(ListJob<?> job, NativeCallException failure) {
+    try {
+      job.check(state.live());
+      return failure;
+    } catch (IllegalArgumentException tooFew) {
+      tooFew.addSuppressed(failure);
+      return tooFew;
     }
   }
 }

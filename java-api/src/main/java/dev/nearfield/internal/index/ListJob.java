@@ -14,7 +14,10 @@ abstract sealed class ListJob<T> extends Change<T> permits TrainJob, MaintainJob
     super(operation, timeout);
   }
 
-  /** Refuses what cannot be done with so many vectors, whether or not there are lists here. */
+  /**
+   * Refuses what cannot be done with so many vectors, whether or not there are lists here: before
+   * the first step, and to say why one has failed when vectors were removed meanwhile.
+   */
   void check(int live) {}
 
   /** The next step of it on a device that has lists. In a turn. */
