@@ -101,7 +101,7 @@ counted_beside_end() {
     fi
     counted "${steps_beside[number]}" "${logs_beside[number]}" "${starts_beside[number]}" "$status"
   done
-  beside=()
+  beside=() steps_beside=() logs_beside=() starts_beside=()
 }
 
 # emulated_driver: the folder of the CUDA driver of kernels-test/simt, where there is no other.
@@ -205,8 +205,9 @@ run_test() {
   counted_beside_end
   [ "$level" = quick ] || packaged_speed # with nothing beside it
   # After Java, whose worker they start.
-  counted_tests "Benchmark tests" "$state/bench-tests.log" python3 "$root/bench/test"
+  counted_beside "Benchmark tests" "$state/bench-tests.log" python3 "$root/bench/test"
   [ "$level" = quick ] || rehearsal
+  counted_beside_end
   if [ -n "$thorough" ]; then
     style_checks
     sanitizer_tests asan "addresses and undefined behaviour"

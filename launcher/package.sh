@@ -13,18 +13,20 @@ dist_platform() {
 # The folder that Maven deploys to, in place of a repository that others read.
 readonly package_repository=$state/repository
 
-# shipped_libraries PLATFORM: builds them, looks into the files and runs the suite on them.
+# shipped_libraries PLATFORM THOROUGH: builds them, looks into the files and runs the suite on them.
 shipped_libraries() {
-  local preset=dist-$1 start=$SECONDS
+  local preset=dist-$1 start=$SECONDS extent=()
+  [ -n "$2" ] || extent=(--smoke)
   if ! quietly "Building the shipped libraries ($preset)" "$state/build-$preset.log" configure_and_build "$preset" nearfield_jars; then
     record "Shipped libraries" "$start" 0 1
     return
   fi
   counted_tests "Shipped libraries: files" "$state/library-files.log" python3 "$root/packaging/library_test.py" "$root/build/$preset/jar"
   counted_tests "Shipped libraries: loops in registers" "$state/library-loops.log" cmake --build "$root/build/$preset" --target nearfield_cpu_loops
-  # The suite of the other compiler, through the C ABI: every case on the CPU, a few on the GPU, whose kernels are the same text.
+  # The suite of the other compiler, through the C ABI: every case on the CPU (a few by hand), a few on the
+  # GPU, whose kernels are the same text.
   counted_tests "Shipped libraries: suite on cpu" "$state/library-cpu.log" \
-    "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend cpu
+    "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend cpu "${extent[@]}"
   counted_tests "Shipped libraries: suite on wgpu" "$state/library-wgpu.log" \
     "$root/build/release/bin/nearfield_suite" --lib-dir "$root/build/$preset/lib" --backend wgpu,wgpu+lavapipe --smoke
 }
@@ -58,14 +60,14 @@ macos_libraries() {
     cmake --build "$root/build/dist-osx-aarch_64" --target nearfield_metal_checks
 }
 
-# package_tests LEVEL MACS: the Java tests and packages in any case, what needs shipped libraries where there are some; those of Macs, which
-# take six minutes on two cores, where MACS is not empty.
+# package_tests LEVEL THOROUGH: the Java tests and packages in any case, what needs shipped libraries where there are some; where THOROUGH is
+# not empty the libraries of Macs too, which take six minutes on two cores, and every case on the shipped library of the CPU.
 package_tests() {
   local platform
   platform=$(dist_platform)
   if [ -n "$platform" ]; then
     rm -f "$state/packaged-speed.txt"
-    shipped_libraries "$platform"
+    shipped_libraries "$platform" "$2"
     [ -z "$2" ] || macos_libraries
   fi
   rm -rf "$package_repository"
